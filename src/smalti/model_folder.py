@@ -1,0 +1,130 @@
+"""A model on disk: a folder with `config.json` and `model.safetensors`.
+
+The same reader finds the model of a plain folder, of a training run and of a hub repository.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from smalti.files import atomic_folder
+from smalti.types import Config, InputError
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+BEST = "best"
+STEP_FOLDER = re.compile(r"step_(\d{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """What a model folder holds."""
+
+    folder: Path
+    config: dict[str, Any]
+    """The model's config, as plain data for its pydantic class."""
+    tensors: dict[str, Tensor]
+    """Weights by state-dict name, on the CPU."""
+
+
+def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        folder: where; an older model there is replaced.
+        kind: what it is ("vqgan", "prior"), checked by `load_model`.
+        config: the model's config.
+        tensors: weights by state-dict name.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    with atomic_folder(folder) as temporary:
+        write_model_files(temporary, kind, config, tensors)
+
+
+def write_model_files(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
+    """Write the two files into an existing folder, for callers that make it whole themselves."""
+    description = {"kind": kind, "config": config.model_dump(mode="json")}
+    (folder / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    safetensors.torch.save_file(contiguous, folder / WEIGHTS_FILE)
+
+
+def load_model(name: str | Path, kind: str) -> ModelFiles:
+    """Read a model folder, a run's best (else newest) model, or a hub repository.
+
+    Raises:
+        InputError: nothing is there, it is of another kind, or a file is damaged.
+    """
+    folder = find_model(name)
+    try:
+        description = json.loads((folder / CONFIG_FILE).read_text())
+        found, config = description["kind"], description["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG_FILE} is not a model's config: {error}") from error
+    if found != kind:
+        raise InputError(f"{name} holds a {found}, but a {kind} is needed here")
+    return ModelFiles(folder, config, read_tensors(folder / WEIGHTS_FILE))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file by name, on the CPU.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing")
+    try:
+        return safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged or cut short: {error}") from error
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder that holds `config.json` for a folder, a run or a hub id ("owner/name").
+
+    Raises:
+        InputError: nothing is there, or the hub does not have it.
+    """
+    folder = Path(name)
+    if (folder / CONFIG_FILE).is_file():
+        return folder
+    if folder.is_dir():
+        checkpoints = folder / "checkpoints"
+        candidates = [checkpoints / BEST, *reversed(step_folders(checkpoints))]
+        for candidate in candidates:
+            if (candidate / CONFIG_FILE).is_file():
+                return candidate
+        raise InputError(f"{folder} has neither {CONFIG_FILE} nor a checkpoint: not a model or run")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not folder.parent.is_dir():
+        return _download(str(name))
+    raise InputError(f"{folder} does not exist")
+
+
+def step_folders(checkpoints: Path) -> list[Path]:
+    """The folders `step_XXXXXXXX` of a run's checkpoints, oldest first."""
+    if not checkpoints.is_dir():
+        return []
+    return sorted(path for path in checkpoints.iterdir() if STEP_FOLDER.fullmatch(path.name))
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(repository, allow_patterns=["*.json", "*.safetensors"])
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{repository} is neither a folder here nor a model the hub gives: {reason}"
+        ) from error
+    return find_model(folder)

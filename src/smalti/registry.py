@@ -1,0 +1,47 @@
+"""Name -> class; the only dynamic lookup in the package."""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+from smalti.types import InputError
+
+T = TypeVar("T")
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that does not exist: the nearest known one, and all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return InputError(f"unknown {what} {name!r}{hint} Known: {', '.join(names)}")
+
+
+class Registry(Generic[T]):
+    """The classes of one kind, by the name that configs and commands use.
+
+    Args:
+        what: what the entries are, for messages ("quantizer").
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._classes: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Class decorator that adds the class under `name`."""
+
+        def add(cls: type[T]) -> type[T]:
+            assert name not in self._classes, f"two {self.what}s are called {name!r}"
+            self._classes[name] = cls
+            return cls
+
+        return add
+
+    def __getitem__(self, name: str) -> type[T]:
+        if name not in self._classes:
+            raise unknown_name(self.what, name, self._classes)
+        return self._classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)

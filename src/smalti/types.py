@@ -1,0 +1,88 @@
+"""What the folders say to each other: configs, examples, errors and the three protocols.
+
+Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, L sequence length,
+V vocabulary size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """The user's input is wrong: one line that says what, the value, and what is allowed.
+
+    The command line turns it into that line and exit code 2; anything else is our own fault.
+    """
+
+
+class Config(BaseModel):
+    """Base of every config: frozen, unknown keys rejected, field docstrings become help texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One example of a data set."""
+
+    key: str
+    """Where it came from, for messages: a path, or `archive.tar/member`, or `file.parquet:row`."""
+    image: Tensor
+    """(3, H, W) float32 in [-1, 1]."""
+    label: int | None
+    """Class number, or None where the data set has no classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several examples, stacked."""
+
+    keys: Sequence[str]
+    images: Tensor
+    """(B, 3, H, W) float32 in [-1, 1]."""
+    labels: Tensor | None
+    """(B,) int64, or None where the data set has no classes."""
+
+
+class Tokenizer(Protocol):
+    """images <-> codes. The prior sees nothing else of the first stage."""
+
+    codebook_size: int
+    """K: codes are in [0, K)."""
+    downsampling_factor: int
+    """f: an image of (H, W) has a grid of (H / f, W / f) codes."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes (B, h, w) int64 in [0, K) of images (B, 3, H, W) float32 in [-1, 1]."""
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images (B, 3, H, W) float32 in [-1, 1] of codes (B, h, w) int64 in [0, K)."""
+
+
+class Conditioner(Protocol):
+    """What stands before the image in the sequence: a start token, a class, another picture."""
+
+    length: int
+    """Number of conditioning tokens."""
+    vocab_size: int
+    """Conditioning tokens are in [0, vocab_size), before the layout shifts them."""
+
+    def tokens(self, labels: Tensor | None, batch_size: int) -> Tensor:
+        """Conditioning tokens (B, length) int64 of labels (B,) int64."""
+
+    def null_tokens(self, batch_size: int) -> Tensor:
+        """Conditioning tokens (B, length) int64 that say nothing: the dropped condition."""
+
+
+class Prior(Protocol):
+    """Model over sequences: each position's logits depend on the tokens up to it only."""
+
+    def logits(self, tokens: Tensor, cache: Any = None) -> Tensor:
+        """Logits (B, L, V) of the tokens that follow tokens (B, L) int64.
+
+        With a cache, `tokens` are the ones that follow the cached ones, and are added to it.
+        """
