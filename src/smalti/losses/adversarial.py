@@ -1,0 +1,142 @@
+"""The adversarial losses and the adaptive weight that balances them with the reconstruction.
+
+Axes: B batch, C channels, H/W image size in pixels, h/w grid of patches.
+Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, Eqs. 5 to 7.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+from torch.nn.grad import conv2d_weight
+
+from smalti.types import Config
+
+AdversarialKind = Literal["hinge", "log"]
+
+
+def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Push real logits above 1 and fake ones below -1, and no further.
+
+    Args:
+        real_logits: (B, 1, h, w) of images, unbounded.
+        fake_logits: (B, 1, h, w) of reconstructions, unbounded.
+
+    Returns:
+        Scalar >= 0: the mean of both halves.
+
+    Reference: Lim and Ye 2017, arXiv:1705.02894.
+    Deviation: the paper prints the log form; its released code trains with this one.
+    """
+    return 0.5 * (F.relu(1.0 - real_logits).mean() + F.relu(1.0 + fake_logits).mean())
+
+
+def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
+    """Raise the logits (B, 1, h, w) of reconstructions without limit; a scalar, unbounded."""
+    return -fake_logits.mean()
+
+
+def log_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Tell real from fake by cross-entropy: -[log D(x) + log(1 - D(x_hat))] / 2, D the sigmoid.
+
+    Args:
+        real_logits: (B, 1, h, w) of images, unbounded.
+        fake_logits: (B, 1, h, w) of reconstructions, unbounded.
+
+    Returns:
+        Scalar >= 0; log 2 when the discriminator knows nothing.
+
+    Reference: Eq. 5, whose maximum over D is this loss's minimum.
+    Deviation: half of Eq. 5, as in the released code, so that both forms have one scale.
+    """
+    # softplus(-t) = -log sigmoid(t): the logarithm never meets a probability rounded to 0.
+    return 0.5 * (F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean())
+
+
+def log_generator_loss(fake_logits: Tensor) -> Tensor:
+    """Make reconstructions pass for real: -log D(x_hat), from logits (B, 1, h, w); a scalar >= 0.
+
+    Reference: Goodfellow et al. 2014, arXiv:1406.2661, Sec. 3.
+    Deviation: Eq. 5 has the generator minimize log(1 - D(x_hat)). Its gradient vanishes when the
+        discriminator wins, and the adaptive weight would divide by it; this form has the same
+        fixed point and the largest gradient there. The released code uses the hinge form's
+        generator loss with both.
+    """
+    return F.softplus(-fake_logits).mean()
+
+
+class AdversarialLoss(NamedTuple):
+    """The two sides of one game."""
+
+    discriminator_loss: Callable[[Tensor, Tensor], Tensor]
+    """(real_logits, fake_logits) -> scalar."""
+    generator_loss: Callable[[Tensor], Tensor]
+    """fake_logits -> scalar."""
+
+
+ADVERSARIAL_LOSSES: Mapping[AdversarialKind, AdversarialLoss] = {
+    "hinge": AdversarialLoss(hinge_discriminator_loss, hinge_generator_loss),
+    "log": AdversarialLoss(log_discriminator_loss, log_generator_loss),
+}
+
+
+class AdaptiveWeightConfig(Config):
+    """How the adversarial loss is weighed against the reconstruction loss."""
+
+    delta: float = Field(default=1e-6, gt=0)
+    """Added to the denominator of Eq. 7; the released code has 1e-4."""
+    max_weight: float = Field(default=1e4, gt=0)
+    """Upper limit of the ratio, before the factor."""
+    factor: float = Field(default=0.8, ge=0)
+    """Multiplies the ratio; 1 is the paper, 0.8 the released code."""
+
+
+def adaptive_weight(
+    reconstruction_gradient: Tensor, generator_gradient: Tensor, delta: float, max_weight: float
+) -> Tensor:
+    """Weigh by Eq. 7 (its lambda): how much larger the reconstruction's pull on the last layer is.
+
+    Args:
+        reconstruction_gradient: gradient of the reconstruction loss (pixels and perceptual) with
+            respect to the weight of the decoder's last convolution, any shape.
+        generator_gradient: that of the generator loss, the same shape.
+        delta: added to the denominator.
+        max_weight: the ratio is cut off here.
+
+    Returns:
+        Scalar float32 in [0, max_weight], without a graph.
+
+    Reference: Eq. 7.
+    Deviation: the cut-off is the released code's.
+    """
+    # In half precision a small gradient's norm is 0 and delta itself is lost.
+    reconstruction_norm = torch.linalg.vector_norm(reconstruction_gradient.detach().float())
+    generator_norm = torch.linalg.vector_norm(generator_gradient.detach().float())
+    ratio: Tensor = reconstruction_norm / (generator_norm + delta)
+    return ratio.clamp(0.0, max_weight)
+
+
+def last_layer_gradient(features: Tensor, output_gradient: Tensor, weight: Tensor) -> Tensor:
+    """Gradient with respect to the weight of the decoder's last convolution, from its two ends.
+
+    The step differentiates each loss as far as the reconstruction, once, and needs that gradient
+    anyway. Carried to the weight by hand it costs one small product a loss, and it does not ask the
+    engine for a parameter's own gradient, which sharded training cannot give.
+
+    Args:
+        features: (B, C, H, W), input of the convolution.
+        output_gradient: (B, 3, H, W), gradient of a loss at its output.
+        weight: (3, C, 3, 3); only its shape matters. Stride 1, padding 1.
+
+    Returns:
+        (3, C, 3, 3) float32.
+    """
+    assert weight.shape[-2:] == (3, 3), f"the last convolution must be 3x3, got {weight.shape}"
+    with torch.autocast(features.device.type, enabled=False):
+        gradient: Tensor = conv2d_weight(
+            features.detach().float(), weight.shape, output_gradient.detach().float(), padding=1
+        )
+    return gradient

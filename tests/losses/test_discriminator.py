@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.types import InputError
+
+
+def small(layers: int) -> PatchDiscriminator:
+    return PatchDiscriminator(PatchDiscriminatorConfig(filters=4, layers=layers)).eval()
+
+
+def test_has_the_released_number_of_parameters():
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig())
+    assert sum(p.numel() for p in discriminator.parameters()) == 2_765_633
+
+
+@pytest.mark.parametrize(("layers", "field_px"), [(1, 16), (2, 34), (3, 70)])
+def test_one_logit_sees_exactly_its_patch(layers, field_px):
+    size = 3 * field_px
+    images = torch.randn(1, 3, size, size, requires_grad=True)
+    logits = small(layers).double()(images.double())
+    middle = logits.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(logits[0, 0, middle, middle], images)
+    rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten()
+    columns = gradient.abs().sum((0, 1, 2)).nonzero().flatten()
+    assert rows[-1] - rows[0] + 1 == field_px
+    assert columns[-1] - columns[0] + 1 == field_px
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_smallest_image_has_one_patch_and_a_smaller_one_is_refused(layers):
+    discriminator = small(layers)
+    smallest = discriminator.smallest_px
+    assert discriminator(torch.zeros(1, 3, smallest, smallest)).shape == (1, 1, 1, 1)
+    with pytest.raises(
+        InputError, match=f"at least {smallest}x{smallest}.*{smallest}x{smallest - 1}"
+    ):
+        discriminator(torch.zeros(1, 3, smallest, smallest - 1))
+
+
+def test_non_square_images_give_a_grid_of_their_shape():
+    assert small(2)(torch.zeros(2, 3, 32, 48)).shape == (2, 1, 6, 10)
+
+
+def test_channels_stop_growing_at_eight_times_the_first():
+    discriminator = small(5)
+    assert discriminator.head.in_channels == 8 * 4
+
+
+def test_starts_with_the_spread_of_pix2pix():
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig())
+    convolution = discriminator.blocks[-1].conv.weight
+    scale = discriminator.blocks[-1].norm.weight
+    assert convolution.std().item() == pytest.approx(0.02, rel=0.01)
+    assert scale.mean().item() == pytest.approx(1.0, abs=0.01)
+    assert scale.std().item() == pytest.approx(0.02, rel=0.2)
