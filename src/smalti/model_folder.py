@@ -7,14 +7,17 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
-from torch import Tensor
+from pydantic import ValidationError
+from torch import Tensor, nn
 
 from smalti.files import atomic_folder
-from smalti.types import Config, InputError
+from smalti.types import Config, InputError, describe
+
+C = TypeVar("C", bound=Config)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -31,6 +34,31 @@ class ModelFiles:
     """The model's config, as plain data for its pydantic class."""
     tensors: dict[str, Tensor]
     """Weights by state-dict name, on the CPU."""
+
+    def parse_config(self, config_class: type[C]) -> C:
+        """The config as its pydantic class.
+
+        Raises:
+            InputError: a key is unknown or a value not allowed.
+        """
+        try:
+            return config_class.model_validate(self.config)
+        except ValidationError as error:
+            raise InputError(f"{self.folder / CONFIG_FILE}: {describe(error)}") from error
+
+    def load_into(self, model: nn.Module) -> None:
+        """Load the weights strictly.
+
+        Raises:
+            InputError: a weight is missing, left over or of another shape.
+        """
+        try:
+            model.load_state_dict(self.tensors)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise InputError(
+                f"the weights of {self.folder} do not fit its config: {reason}"
+            ) from error
 
 
 def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 
@@ -17,6 +17,16 @@ class InputError(ValueError):
 
     The command line turns it into that line and exit code 2; anything else is our own fault.
     """
+
+
+def describe(error: ValidationError) -> str:
+    """A pydantic error as one line: the dotted path, what is wrong and the value that was given."""
+    lines = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"])
+        given = "" if item["type"] == "missing" else f", got {item['input']!r}"
+        lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')}{given}")
+    return "; ".join(lines)
 
 
 class Config(BaseModel):

@@ -1,0 +1,4 @@
+"""images <-> codes: the first stage.
+
+Reference: arXiv:2012.09841, Sec. 3.1.
+"""

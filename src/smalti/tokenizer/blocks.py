@@ -1,0 +1,140 @@
+"""The parts that encoder and decoder are made of.
+
+Axes: B batch, C channels, H/W height and width at that level.
+Reference: arXiv:2012.09841, Table 2 (App. A), after Ho et al. 2020, arXiv:2006.11239.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORM_GROUPS = 32
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm with 32 groups and eps 1e-6, the normalisation of the whole network."""
+    return nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
+
+
+class ResidualBlock(nn.Module):
+    """Twice norm, swish, 3x3 convolution, added to the input.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output; a 1x1 convolution fits the skip where they differ.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm1 = group_norm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = group_norm(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.skip = (
+            nn.Identity()
+            if in_channels == out_channels
+            else nn.Conv2d(in_channels, out_channels, 1)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
+        hidden = self.conv1(F.silu(self.norm1(features)))
+        hidden = self.conv2(F.silu(self.norm2(hidden)))
+        return self.skip(features) + hidden  # type: ignore[no-any-return]
+
+
+class NonLocalAttention(nn.Module):
+    """One-head self-attention over all positions ("non-local block"), added to the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key = nn.Conv2d(channels, channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.project = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        normed = self.norm(features)
+        query, key, value = (
+            part(normed).flatten(2).mT.unsqueeze(1)  # (B, 1, H*W, C)
+            for part in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = mixed.squeeze(1).mT.reshape(features.shape)
+        return features + self.project(mixed)  # type: ignore[no-any-return]
+
+
+class Downsample(nn.Module):
+    """Half the size: pad right and bottom by one, then a 3x3 convolution with stride 2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
+        return self.conv(F.pad(features, (0, 1, 0, 1)))  # type: ignore[no-any-return]
+
+
+class Upsample(nn.Module):
+    """Twice the size: repeat each pixel, then a 3x3 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
+        return self.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
+
+
+class Level(nn.Module):
+    """Residual blocks at one resolution, each followed by attention where asked.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        blocks: number of residual blocks.
+        attention: whether a non-local block follows each; the paper has it at the lowest
+            resolution only.
+        resample: what changes the size at the end; None at the last level.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        blocks: int,
+        attention: bool,
+        resample: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ResidualBlock(in_channels if block == 0 else out_channels, out_channels)
+            for block in range(blocks)
+        )
+        self.attentions = nn.ModuleList(
+            NonLocalAttention(out_channels) if attention else nn.Identity() for _ in range(blocks)
+        )
+        self.resample = resample or nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            features = attention(block(features))
+        return self.resample(features)  # type: ignore[no-any-return]
+
+
+class Middle(nn.Module):
+    """Residual block, non-local block, residual block at the lowest resolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block1 = ResidualBlock(channels, channels)
+        self.attention = NonLocalAttention(channels)
+        self.block2 = ResidualBlock(channels, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return self.block2(self.attention(self.block1(features)))  # type: ignore[no-any-return]

@@ -1,0 +1,52 @@
+"""Decoder G: quantized latent -> images.
+
+Reference: arXiv:2012.09841, Table 2, right column.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smalti.tokenizer.blocks import Level, Middle, Upsample, group_norm
+
+
+class Decoder(nn.Module):
+    """Mirror of the encoder, with one more residual block a level.
+
+    Args: as `Encoder`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        channel_multipliers: tuple[int, ...],
+        residual_blocks: int,
+        code_dim: int,
+    ) -> None:
+        super().__init__()
+        widths = [channels * multiplier for multiplier in reversed(channel_multipliers)]
+        last = len(widths) - 1
+        self.conv_in = nn.Conv2d(code_dim, widths[0], 3, padding=1)
+        self.middle = Middle(widths[0])
+        self.levels = nn.ModuleList(
+            Level(
+                widths[max(level - 1, 0)],
+                width,
+                residual_blocks + 1,
+                attention=level == 0,
+                resample=None if level == last else Upsample(width),
+            )
+            for level, width in enumerate(widths)
+        )
+        self.norm_out = group_norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
+
+    def features(self, z_q: Tensor) -> Tensor:
+        """What the last convolution sees: (B, channels, H, W) of (B, D, h, w)."""
+        features = self.middle(self.conv_in(z_q))
+        for level in self.levels:
+            features = level(features)
+        return F.silu(self.norm_out(features))
+
+    def forward(self, z_q: Tensor) -> Tensor:
+        """Images (B, 3, 2^m h, 2^m w), about [-1, 1], of a quantized latent (B, D, h, w)."""
+        return self.conv_out(self.features(z_q))  # type: ignore[no-any-return]

@@ -1,0 +1,55 @@
+"""Encoder E: images -> encoder output.
+
+Reference: arXiv:2012.09841, Table 2, left column.
+Deviation: non-local blocks stand after each residual block of the lowest resolution and in the
+    middle, as in the released code; Table 2 lists the middle one only.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smalti.tokenizer.blocks import Downsample, Level, Middle, group_norm
+
+
+class Encoder(nn.Module):
+    """Convolutional encoder with m = len(channel_multipliers) - 1 down-sampling steps.
+
+    Args:
+        channels: channels at full resolution, a multiple of 32.
+        channel_multipliers: channels of each level, relative to `channels`.
+        residual_blocks: residual blocks of each level.
+        code_dim: D, channels of the output.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        channel_multipliers: tuple[int, ...],
+        residual_blocks: int,
+        code_dim: int,
+    ) -> None:
+        super().__init__()
+        widths = [channels * multiplier for multiplier in channel_multipliers]
+        lowest = len(widths) - 1
+        self.conv_in = nn.Conv2d(3, channels, 3, padding=1)
+        self.levels = nn.ModuleList(
+            Level(
+                channels if level == 0 else widths[level - 1],
+                width,
+                residual_blocks,
+                attention=level == lowest,
+                resample=None if level == lowest else Downsample(width),
+            )
+            for level, width in enumerate(widths)
+        )
+        self.middle = Middle(widths[-1])
+        self.norm_out = group_norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], code_dim, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encoder output (B, D, H / 2^m, W / 2^m) of images (B, 3, H, W) in [-1, 1]."""
+        features = self.conv_in(images)
+        for level in self.levels:
+            features = level(features)
+        features = self.middle(features)
+        return self.conv_out(F.silu(self.norm_out(features)))  # type: ignore[no-any-return]
