@@ -1,1 +1,3 @@
 """Losses: tensors in, one number an image out."""
+
+from smalti.losses import efficientnet as efficientnet  # registers itself

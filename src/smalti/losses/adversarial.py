@@ -136,7 +136,7 @@ def last_layer_gradient(features: Tensor, output_gradient: Tensor, weight: Tenso
     """
     assert weight.shape[-2:] == (3, 3), f"the last convolution must be 3x3, got {weight.shape}"
     with torch.autocast(features.device.type, enabled=False):
-        gradient: Tensor = conv2d_weight(
+        gradient: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
             features.detach().float(), weight.shape, output_gradient.detach().float(), padding=1
         )
     return gradient

@@ -1,0 +1,131 @@
+"""VGG16 up to its last convolution, and where its weights are found. LPIPS looks through it.
+
+The weights (trained on ImageNet, BSD-3) are not part of the package: they come from a file that
+the user names, or from a download.
+
+Axes: B batch, C channels, H/W image size in pixels, h/w size of a feature map.
+Reference: Simonyan and Zisserman 2014, arXiv:1409.1556, Table 1, column D.
+"""
+
+import os
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+
+from smalti.files import disk_errors
+from smalti.model_folder import read_tensors
+from smalti.types import InputError
+
+VGG_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
+VGG_SHA256_PREFIX = "397923af"
+VGG_VARIABLE = "SMALTI_VGG_WEIGHTS"
+HOW_TO_GET = (
+    "name a file with perceptual.vgg_weights or the environment variable "
+    f"{VGG_VARIABLE}, or download it (528 MB) with: python -c "
+    "'from smalti.losses.vgg import download_vgg_weights; download_vgg_weights()'"
+)
+
+STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+class VGG16(nn.Module):
+    """The convolutions of VGG16; `features.N.weight` are torchvision's and timm's names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels_in = 3
+        for stage in STAGES:
+            for channels in stage:
+                layers += [nn.Conv2d(channels_in, channels, 3, padding=1), nn.ReLU(inplace=True)]
+                channels_in = channels
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[:-1])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Feature maps at the end of each stage: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
+
+        Args:
+            images: (B, 3, H, W) float32, scaled as in training.
+
+        Returns:
+            Five of (B, C, h, w) float32 >= 0, with strides 1, 2, 4, 8, 16.
+        """
+        maps, features = [], images
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                maps.append(features)
+            features = layer(features)
+        return [*maps, features]
+
+
+def find_vgg_weights(path: Path | None) -> Path | None:
+    """The file with VGG16's weights: `path`, else the environment's, else torch's download cache.
+
+    Returns:
+        None where none of the three is there.
+
+    Raises:
+        InputError: a file is named that does not exist.
+    """
+    named = path or os.environ.get(VGG_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise InputError(f"VGG16 weights {named} do not exist; {HOW_TO_GET}")
+        return Path(named)
+    return _cached() if _cached().is_file() else None
+
+
+def download_vgg_weights(url: str = VGG_URL, sha256_prefix: str = VGG_SHA256_PREFIX) -> Path:
+    """Fetch torchvision's VGG16 weights into torch's download cache, where they are found.
+
+    Args:
+        url: where from; `file://` works too.
+        sha256_prefix: how the file's SHA-256 must begin; nothing is kept of another file.
+
+    Raises:
+        InputError: no connection, another file than expected, or a disk that refuses it.
+    """
+    path = _cached()
+    try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256_prefix)
+    except (URLError, RuntimeError) as error:
+        raise InputError(f"cannot download VGG16 weights from {url}: {error}") from error
+    return path
+
+
+def load_vgg(path: Path) -> VGG16:
+    """VGG16 with the weights of a .pth or .safetensors file, frozen, on the CPU.
+
+    Raises:
+        InputError: the file is damaged or holds another network.
+    """
+    trunk = VGG16()
+    expected = trunk.state_dict()
+    tensors = _read(path)
+    for name, tensor in expected.items():
+        if name not in tensors or tensors[name].shape != tensor.shape:
+            found = tuple(tensors[name].shape) if name in tensors else "nothing"
+            raise InputError(
+                f"{path} is not VGG16: {name} must be {tuple(tensor.shape)}, the file has {found}"
+            )
+    trunk.load_state_dict({name: tensors[name] for name in expected})
+    return trunk.requires_grad_(False)
+
+
+def _cached() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / VGG_URL.rpartition("/")[2]
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return read_tensors(path)
+    try:
+        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+        raise InputError(f"{path} is damaged or not a file of weights: {error}") from error
+    return tensors
