@@ -1,0 +1,1 @@
+"""Training: one step function per stage, one loop for both."""

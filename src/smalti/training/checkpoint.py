@@ -1,0 +1,162 @@
+"""Checkpoints of a run: a folder each, whole or not there, and no pickle.
+
+checkpoints/step_00000500/   config.json, model.safetensors   the averaged model, as `best/`
+                             training.safetensors             weights, averages, optimizers
+                             training.json                    counters, and a hash of each file
+checkpoints/best/            config.json, model.safetensors   the best model so far
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from smalti.files import TEMPORARY, atomic_folder, sha256
+from smalti.model_folder import read_tensors, step_folders, write_model_files
+from smalti.types import Config, InputError
+
+STATE_FILE = "training.safetensors"
+COUNTERS_FILE = "training.json"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a run must remember beside its tensors."""
+
+    step: int = 0
+    """Steps done; one step is one batch seen by the generator or the prior."""
+    best_step: int = -1
+    """Step of the best model, or -1."""
+    best_score: float = float("inf")
+    """Its score on the held-out data; lower is better."""
+    seconds: float = 0.0
+    """Training time so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """Everything that a step reads and changes, by name."""
+
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer]
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceModel:
+    """The part of the state that is used after training."""
+
+    kind: str
+    config: Config
+    module: nn.Module
+
+
+def save_checkpoint(
+    checkpoints: Path, state: TrainingState, model: InferenceModel, counters: Counters
+) -> Path:
+    """Write `step_XXXXXXXX`, then delete all older ones but the one before.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; older checkpoints stay.
+    """
+    folder = checkpoints / f"step_{counters.step:08d}"
+    with atomic_folder(folder) as temporary:
+        write_model_files(temporary, model.kind, model.config, model.module.state_dict())
+        safetensors.torch.save_file(_flatten(state), temporary / STATE_FILE)
+        hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+        description = {
+            "counters": asdict(counters),
+            "torch": torch.__version__,
+            "sha256": hashes,
+        }
+        (temporary / COUNTERS_FILE).write_text(json.dumps(description, indent=2) + "\n")
+    for old in step_folders(checkpoints)[:-2]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def resume(checkpoints: Path, state: TrainingState) -> Counters | None:
+    """Load the newest whole checkpoint into the state; None when there is none.
+
+    A damaged one is reported and the one before it is taken.
+
+    Raises:
+        InputError: there are checkpoints, but none is whole.
+    """
+    remove_leftovers(checkpoints)
+    folders = step_folders(checkpoints)
+    for folder in reversed(folders):
+        try:
+            counters = read_counters(folder)
+        except InputError as error:
+            log.warning("%s; trying the checkpoint before it", error)
+            continue
+        _restore(state, read_tensors(folder / STATE_FILE))
+        return counters
+    if folders:
+        raise InputError(f"no checkpoint in {checkpoints} is whole; move it away to start anew")
+    return None
+
+
+def read_counters(folder: Path) -> Counters:
+    """Counters of a checkpoint after checking that all its files are as they were written.
+
+    Raises:
+        InputError: a file is missing, cut short or changed.
+    """
+    try:
+        description = json.loads((folder / COUNTERS_FILE).read_text())
+        counters, hashes = Counters(**description["counters"]), description["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / COUNTERS_FILE} is damaged: {error}") from error
+    for name, expected in hashes.items():
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
+            raise InputError(f"{folder / name} is missing, damaged or cut short")
+    return counters
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process was still writing."""
+    for leftover in folder.glob(f"{TEMPORARY}*") if folder.is_dir() else ():
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _flatten(state: TrainingState) -> dict[str, Tensor]:
+    """One name per tensor: `module/KEY` and `optimizer/INDEX/FIELD`; clones, so none share."""
+    tensors: dict[str, Tensor] = {}
+    for name, module in state.modules.items():
+        tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
+    for name, optimizer in state.optimizers.items():
+        for index, fields in optimizer.state_dict()["state"].items():
+            tensors |= {f"{name}/{index}/{field}": value for field, value in fields.items()}
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    """The inverse of `_flatten`, in place."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        group, key = name.split("/", 1)
+        groups.setdefault(group, {})[key] = tensor
+    try:
+        for name, module in state.modules.items():
+            module.load_state_dict(groups[name])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"the checkpoint does not fit this config: {reason}") from error
+    for name, optimizer in state.optimizers.items():
+        fields: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in groups.get(name, {}).items():
+            index, field = key.split("/")
+            fields.setdefault(int(index), {})[field] = tensor
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": fields})

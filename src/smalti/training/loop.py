@@ -1,0 +1,305 @@
+"""The loop of both stages: step, look, evaluate, save; it knows neither stage's models.
+
+One counter rules everything: a step is one batch seen by the generator or the prior.
+"""
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Generic, Protocol, Self, TypeVar
+
+import torch
+from PIL import Image
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from smalti.data.randomness import generator_for
+from smalti.model_folder import BEST, save_model
+from smalti.training.checkpoint import (
+    Counters,
+    InferenceModel,
+    TrainingState,
+    resume,
+    save_checkpoint,
+)
+from smalti.training.log import RunLog, say
+from smalti.training.precision import Precision
+from smalti.types import Config, InputError
+
+B_contra = TypeVar("B_contra", bound="Keyed", contravariant=True)
+B = TypeVar("B", bound="Keyed")
+
+MAX_FAILED_SAVES = 3
+
+log = logging.getLogger(__name__)
+
+
+class TrainingConfig(Config):
+    """How long, how much at a time, and how often to look."""
+
+    total_steps: int = Field(default=2000, ge=1)
+    """Steps of the whole run; one step is one batch."""
+    batch_size: int = Field(default=16, ge=1)
+    """Images per step."""
+    accumulation_steps: int = Field(default=1, ge=1)
+    """Parts in which a batch is computed, one after the other, to save memory."""
+    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    """Decay of the averaged weights, which are what is evaluated and kept; 0 is no average."""
+    log_steps: int = Field(default=20, ge=1)
+    """Steps between lines of metrics.jsonl."""
+    eval_steps: int = Field(default=250, ge=1)
+    """Steps between evaluations on held-out images."""
+    eval_images: int = Field(default=256, ge=1)
+    """Held-out images looked at each time, at most."""
+    save_steps: int = Field(default=250, ge=1)
+    """Steps between checkpoints."""
+    picture_steps: int = Field(default=250, ge=1)
+    """Steps between pictures."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    precision: Precision = "auto"
+    """auto takes bfloat16 where the hardware has it, else float32."""
+    workers: int = Field(default=0, ge=0)
+    """Processes that decode images; 0 decodes in the training process. The batches are the same."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.accumulation_steps > self.batch_size:
+            raise ValueError(
+                f"accumulation_steps {self.accumulation_steps} is more than the batch_size "
+                f"{self.batch_size}"
+            )
+        return self
+
+
+class Keyed(Protocol):
+    """A batch that can say which images are in it."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Where each example came from."""
+
+
+class Stage(Protocol[B_contra]):
+    """What the loop needs to know of a stage of training."""
+
+    unit: str
+    """What a batch holds, for the speed ("images")."""
+    shown: Sequence[str]
+    """Names of the scalars that the progress line shows."""
+
+    def state(self) -> TrainingState:
+        """Everything that a step changes."""
+
+    def model(self) -> InferenceModel:
+        """What is used after training."""
+
+    def set_step(self, step: int) -> None:
+        """Go on from a resumed step."""
+
+    def step(self, batch: B_contra) -> Mapping[str, Tensor]:
+        """One update; detached scalars by name."""
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Numbers on held-out data; "score" is the one to minimize."""
+
+    def comparable_from(self) -> int:
+        """First step whose scores may compete for the best: earlier ones measured less."""
+
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """Pictures to keep, by name."""
+
+
+class NotFiniteError(InputError):
+    """A loss or gradient became NaN or infinite; the last good checkpoint is kept."""
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop, and everything is saved.
+
+    Attributes:
+        signal_number: which signal.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+class Trainer(Generic[B]):
+    """Runs a stage to its last step, from the run's newest checkpoint if there is one.
+
+    Args:
+        stage: the stage, freshly initialised.
+        batches: endless batches from a given step on; a pure function of that step.
+        config: lengths and intervals.
+        folder: the run folder.
+        seed: of the run; each step's randomness is a function of it and of the step.
+    """
+
+    def __init__(
+        self,
+        stage: Stage[B],
+        batches: Callable[[int], Iterator[B]],
+        config: TrainingConfig,
+        folder: Path,
+        seed: int,
+    ) -> None:
+        self.stage, self.batches, self.config = stage, batches, config
+        self.folder, self.seed = folder, seed
+        self.checkpoints = folder / "checkpoints"
+        self.counters = Counters()
+        self._failed_saves = 0
+        self._unchecked: list[tuple[int, Sequence[str], Mapping[str, Tensor]]] = []
+
+    def run(self) -> Counters:
+        """Train.
+
+        Returns:
+            The counters at the end.
+
+        Raises:
+            Stopped: by SIGINT or SIGTERM, after saving.
+            NotFiniteError: naming step, term and batch; nothing was saved since.
+            InputError: the disk refused several checkpoints in a row, or the last one.
+        """
+        self.counters = resume(self.checkpoints, self.stage.state()) or self.counters
+        self.stage.set_step(self.counters.step)
+        if self.counters.step:
+            say(f"resuming from step {self.counters.step}")
+        start = self.counters.step
+        with (
+            _StopSignals() as stop,
+            RunLog(
+                self.folder,
+                self.config.total_steps,
+                start,
+                self.stage.unit,
+                self.config.batch_size,
+            ) as run_log,
+        ):
+            batches = self.batches(start)
+            while self.counters.step < self.config.total_steps:
+                self._one_step(next(batches), run_log)
+                if stop.number is not None:
+                    self._check_finite()
+                    self._save(must=True)
+                    raise Stopped(stop.number)
+        return self.counters
+
+    def _one_step(self, batch: B, run_log: RunLog) -> None:
+        started = time.monotonic()
+        # Dropout and label dropout draw from here: resume needs the step, not a generator's state.
+        with torch.random.fork_rng(device_type=self._fork_device()):
+            torch.manual_seed(generator_for(self.seed, self.counters.step).initial_seed())
+            scalars = self.stage.step(batch)
+        self.counters.step += 1
+        step, last = self.counters.step, self.counters.step == self.config.total_steps
+        self._unchecked.append((step, batch.keys, scalars))
+        run_log.advance()
+        if last or step % self.config.log_steps == 0:
+            self._log(run_log, scalars)
+        if last or step % self.config.eval_steps == 0:
+            self._evaluate(run_log)
+        if last or step % self.config.picture_steps == 0:
+            for name, picture in self.stage.pictures().items():
+                run_log.picture(step, name, picture)
+        self.counters.seconds += time.monotonic() - started
+        if last or step % self.config.save_steps == 0:
+            self._check_finite()
+            self._save(must=last)
+
+    def _fork_device(self) -> str:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _log(self, run_log: RunLog, scalars: Mapping[str, Tensor]) -> None:
+        self._check_finite()
+        values = {name: float(value) for name, value in scalars.items()}
+        run_log.scalars(
+            self.counters.step, "train", values | {"seconds": round(self.counters.seconds, 3)}
+        )
+        shown = {name: values[name] for name in self.stage.shown if name in values}
+        run_log.progress(self.counters.step, shown)
+
+    def _evaluate(self, run_log: RunLog) -> None:
+        self._check_finite()
+        values = dict(self.stage.evaluate())
+        score = values.pop("score")
+        step, comparable_from = self.counters.step, self.stage.comparable_from()
+        run_log.scalars(step, "eval", values)
+        say(f"held-out at step {step}: " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
+        is_first = self.counters.best_step < comparable_from <= step
+        if is_first or score < self.counters.best_score:
+            self.counters.best_step, self.counters.best_score = step, score
+            self._guarded(self._save_best, must=False)
+
+    def _save_best(self) -> None:
+        model = self.stage.model()
+        save_model(self.checkpoints / BEST, model.kind, model.config, model.module.state_dict())
+
+    def _save(self, must: bool) -> None:
+        self._guarded(
+            lambda: save_checkpoint(
+                self.checkpoints, self.stage.state(), self.stage.model(), self.counters
+            ),
+            must,
+        )
+
+    def _guarded(self, save: Callable[[], object], must: bool) -> None:
+        """A full disk must not end a long run at once: it may be cleared before the next save."""
+        try:
+            save()
+            self._failed_saves = 0
+        except InputError as error:
+            self._failed_saves += 1
+            if must or self._failed_saves >= MAX_FAILED_SAVES:
+                raise
+            log.warning("%s; training goes on, older checkpoints are kept", error)
+
+    def _check_finite(self) -> None:
+        """Look at the scalars of all steps since the last look; one transfer for all."""
+        unchecked, self._unchecked = self._unchecked, []
+        if not unchecked:
+            return
+        rows = [torch.stack([v.float() for v in scalars.values()]) for _, _, scalars in unchecked]
+        if bool(torch.cat(rows).isfinite().all()):
+            return
+        for (step, keys, scalars), row in zip(unchecked, rows, strict=True):
+            for name, value in zip(scalars, row.tolist(), strict=True):
+                if not math.isfinite(value):
+                    raise NotFiniteError(
+                        f"{name} became {value} at step {step}; batch: {', '.join(keys)}. "
+                        f"The last checkpoint is kept in {self.checkpoints}; "
+                        "try a lower learning rate or precision float32"
+                    )
+
+
+class _StopSignals:
+    """Notes SIGINT and SIGTERM while it is entered; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._note)
+            except ValueError:  # not the main thread: whoever runs us stops us otherwise
+                continue
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.number = number
+        say(f"{signal.Signals(number).name}: finishing this step, then saving")
+
+    def __exit__(self, *details: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]

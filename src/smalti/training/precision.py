@@ -1,0 +1,81 @@
+"""Where and in which number format a run computes: chosen once, and printed.
+
+bfloat16 is used where the hardware multiplies it; elsewhere it is emulated, hundreds of times
+slower than float32 on some processors.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from smalti.types import InputError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Device and number format of a run."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """float32, or bfloat16 for what autocast covers; weights and losses are always float32."""
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Context in which networks run forward."""
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16
+        )
+
+    def __str__(self) -> str:
+        name = (
+            torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else f"{torch.get_num_threads()} threads"
+        )
+        return f"{self.device} ({name}), {str(self.dtype).removeprefix('torch.')}"
+
+
+def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
+    """The device asked for, or the best one here, and the number format it is good at.
+
+    Args:
+        device: "auto", or a torch device such as "cpu", "cuda", "cuda:1", "mps".
+        precision: "auto" takes bfloat16 where the device multiplies it in hardware.
+
+    Raises:
+        InputError: the device does not exist.
+    """
+    chosen = torch.device(_best_device()) if device == "auto" else _existing_device(device)
+    if precision == "auto":
+        fast = has_bfloat16(chosen)
+        return Compute(chosen, torch.bfloat16 if fast else torch.float32)
+    return Compute(chosen, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 instructions (and does not emulate them)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _existing_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device {name!r} is not there; best here: {_best_device()!r} (or 'auto')"
+        ) from error
+    return device
