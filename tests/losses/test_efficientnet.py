@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -62,14 +61,17 @@ def test_blur_is_worse_than_the_same_squared_error_in_brightness(perceptual):
     assert blur > 2 * shift
 
 
-def test_every_pixel_gets_a_like_share_of_the_gradient(perceptual):
-    """Without the enlargement, a pixel in four gets most of it: a grid in reconstructions."""
-    image = from_pil(crop("astronaut", 64))[None]
-    blurred = F.avg_pool2d(image, 5, stride=1, padding=2).requires_grad_()
-    (gradient,) = torch.autograd.grad(perceptual(image, blurred).sum(), blurred)
-    inner = gradient[0, :, 8:-8, 8:-8].abs().sum(0)
-    shares = np.array([inner[row::2, column::2].mean() for row in (0, 1) for column in (0, 1)])
-    assert shares.max() / shares.min() < 1.5
+def test_following_the_gradient_restores_a_photograph_without_a_grid(perceptual):
+    """Seen at its own size instead of enlarged, it ends 5 dB lower, in coloured dots."""
+    image = from_pil(crop("coffee", 32))[None]
+    blocky = F.interpolate(F.avg_pool2d(image, 4), scale_factor=4)
+    restored = blocky.clone().requires_grad_()
+    optimizer = torch.optim.Adam([restored], lr=0.05)
+    for _ in range(80):
+        optimizer.zero_grad()
+        perceptual(image, restored).sum().backward()
+        optimizer.step()
+    assert F.mse_loss(restored, image) < F.mse_loss(blocky, image)
 
 
 def test_smallest_image_leaves_more_than_one_position_at_the_last_stage(perceptual):

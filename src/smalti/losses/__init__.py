@@ -1,3 +1,5 @@
 """Losses: tensors in, one number an image out."""
 
-from smalti.losses import efficientnet as efficientnet  # registers itself
+# Each of these registers its perceptual loss.
+from smalti.losses import efficientnet as efficientnet
+from smalti.losses import lpips as lpips

@@ -189,10 +189,10 @@ class EfficientNetPerceptualLoss(PerceptualLoss):
     Each stage gives 2 - 2 cos of the angle between the feature vectors, averaged over positions;
     the stages count alike. The values are of LPIPS's order, so one weight serves both.
 
-    Images are enlarged twice first. The stem has stride 2, and seen at their own size most pixels
-    reach it through few weights: a reconstruction that follows its gradient gets a coloured grid.
-    The network's last two stages (strides 32) are not used: at 64 pixels they see 4x4 positions,
-    and they take a third of the time.
+    Images are enlarged twice first: the stem halves them again, and a reconstruction that follows
+    the gradient of the small image fills with coloured dots which the stem does not see. The last
+    two stages (stride 32) are not used: at 64 pixels they have 4x4 positions, and they would take a
+    quarter of the time.
 
     Deviation: the paper has LPIPS with VGG16, which no package carries. Its learned channel weights
         have no counterpart here.

@@ -9,7 +9,6 @@ Reference: Simonyan and Zisserman 2014, arXiv:1409.1556, Table 1, column D.
 
 import os
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +92,7 @@ def download_vgg_weights(url: str = VGG_URL, sha256_prefix: str = VGG_SHA256_PRE
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256_prefix)
-    except (URLError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         raise InputError(f"cannot download VGG16 weights from {url}: {error}") from error
     return path
 
