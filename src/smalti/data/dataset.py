@@ -1,0 +1,269 @@
+"""Sources joined into one data set of image tensors, and its division into training and held-out.
+
+A sample number counts the images of the first source, then those of the second, and so on.
+"""
+
+import copy
+import hashlib
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from smalti.data.decode import BrokenImageError, decode_image
+from smalti.data.order import order, weighted_order
+from smalti.data.randomness import generator_for
+from smalti.data.sources.base import ImageSource, RawImage, printable
+from smalti.data.transforms import TransformConfig, center_transform, random_transform
+from smalti.types import InputError, Sample
+
+logger = logging.getLogger(__name__)
+
+MIN_IMAGES_TO_SPLIT = 20
+"""Smaller data sets are not divided: a held-out part of one or two images measures nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of reading one sample number."""
+
+    sample: Sample | None
+    """The sample, or None where it is broken and no other was to take its place."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Reason by key of the broken images that were met."""
+
+
+class ImageDataset:
+    """Images of one or several sources as tensors, with random access.
+
+    Loading is a pure function of (sample number, epoch), so any process may do it; `report` keeps
+    the account of broken images in the process that trains.
+
+    Args:
+        sources: where the images come from; all with classes, or all without. Classes of the same
+            name are one class.
+        transform: how a picture becomes an image.
+        seed: of the random crops and flips.
+        weights: how often each source is drawn, relative to the others; None draws each image once
+            an epoch.
+
+    Raises:
+        InputError: no source, weights that do not fit, or only some of the sources have classes.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ImageSource],
+        transform: TransformConfig,
+        seed: int,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        if not sources:
+            raise InputError("no data given; at least one data set is needed")
+        self.transform = transform
+        self.weights = None if weights is None else _checked_weights(weights, len(sources))
+        self.broken: dict[str, str] = {}
+        """Reason by key of each broken image that was met."""
+        self.class_names = _joined_classes(sources)
+        """Name of each class by its number, or None where the data set has no classes."""
+        self._seed = seed
+        self._sources = tuple(sources)
+        self._starts = np.cumsum([0, *map(len, sources)])  # of each source, and the total
+        self._members: NDArray[np.int64] = np.arange(self._starts[-1])
+        self._class_numbers = [_class_numbers(source, self.class_names) for source in sources]
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the samples carry class numbers."""
+        return self.class_names is not None
+
+    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Sample numbers of an epoch, (len(self),): each once, or by the sources' weights."""
+        if self.weights is None:
+            return order(seed, epoch, len(self)).numpy()
+        edges = np.searchsorted(self._members, self._starts)
+        return weighted_order(seed, epoch, np.diff(edges).tolist(), self.weights).numpy()
+
+    def sample(self, index: int, epoch: int) -> Sample:
+        """The training sample of a number: a function of (seed, epoch, index).
+
+        A broken image is logged, counted in `broken` and replaced by the next good one.
+
+        Raises:
+            InputError: an image is smaller than the crop, or all images are broken.
+        """
+        loaded = self.load(index, epoch)
+        self.report(loaded.broken)
+        assert loaded.sample is not None, "load() replaces broken images"
+        return loaded.sample
+
+    def load(self, index: int, epoch: int) -> Loaded:
+        """As `sample`, but leaves the account of broken images to the caller."""
+        generator = generator_for(self._seed, epoch, int(self._members[index]))
+        broken: dict[str, str] = {}
+        for step in range(len(self)):
+            try:
+                found = self._decode((index + step) % len(self))
+            except BrokenImageError as error:
+                broken[error.key] = error.reason
+                continue
+            image = random_transform(found.picture, self.transform, generator, found.key)
+            return Loaded(Sample(found.key, image, found.label), broken)
+        key, reason = next(iter(broken.items()))
+        raise InputError(f"all {len(self)} images are broken; the first is {key}: {reason}")
+
+    def load_center(self, index: int) -> Loaded:
+        """The evaluation sample of a number: center crop, no flip; a broken image gives none.
+
+        Raises:
+            InputError: the image is smaller than the crop.
+        """
+        try:
+            found = self._decode(index)
+        except BrokenImageError as error:
+            return Loaded(None, {error.key: error.reason})
+        image = center_transform(found.picture, self.transform, found.key)
+        return Loaded(Sample(found.key, image, found.label))
+
+    def report(self, broken: Mapping[str, str]) -> None:
+        """Log and count broken images that were not met before."""
+        for key, reason in broken.items():
+            if key not in self.broken:
+                self.broken[key] = reason
+                logger.warning("skipped broken image %s: %s", key, reason)
+
+    def raw(self, index: int) -> RawImage:
+        """The image of a number as it is stored, with its class number in this data set.
+
+        Raises:
+            BrokenImageError: it cannot be read.
+        """
+        place = self._place(index)
+        raw = place.source.read(place.position)
+        return RawImage(raw.key, raw.content, self.label(index))
+
+    def name(self, index: int) -> str:
+        """Name of an image inside its source: the same wherever the data set lies."""
+        place = self._place(index)
+        return place.source.name(place.position)
+
+    def label(self, index: int) -> int | None:
+        """Class number of an image, without reading the image."""
+        place = self._place(index)
+        label = place.source.label(place.position)
+        return None if label is None else place.class_numbers[label]
+
+    def fingerprint(self) -> str:
+        """A hash that changes when an image is added, removed or replaced, or the selection is."""
+        digest = hashlib.sha256(self._members.tobytes())
+        for source in self._sources:
+            digest.update(source.fingerprint().encode())
+        return digest.hexdigest()
+
+    def subset(self, indices: Iterable[int]) -> "ImageDataset":
+        """Some of the images, in the same order; the account of broken images stays in common."""
+        chosen = copy.copy(self)
+        chosen._members = self._members[np.array(sorted(indices), dtype=np.int64)]
+        return chosen
+
+    def _place(self, index: int) -> "_Place":
+        member = self._members[index]
+        number = int(np.searchsorted(self._starts, member, side="right")) - 1
+        position = int(member - self._starts[number])
+        return _Place(self._sources[number], position, self._class_numbers[number])
+
+    def _decode(self, index: int) -> "_Decoded":
+        raw = self.raw(index)
+        return _Decoded(raw.key, decode_image(raw.content, raw.key), raw.label)
+
+
+class _Place(NamedTuple):
+    """Where an image lies."""
+
+    source: ImageSource
+    position: int
+    class_numbers: Sequence[int]
+
+
+class _Decoded(NamedTuple):
+    """A good image, before it is cropped."""
+
+    key: str
+    picture: Image.Image
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A data set in two parts without a common image."""
+
+    train: ImageDataset
+    held_out: ImageDataset | None
+    """None where the data set is too small to hold anything out."""
+
+
+def split_held_out(dataset: ImageDataset, fraction: float) -> Split:
+    """Hold out about `fraction` of the images for evaluation.
+
+    An image's name alone decides its side, so images that are added later move no other. From 20
+    images on, each side has one at least; smaller data sets are not divided.
+
+    Raises:
+        InputError: the fraction is not in [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise InputError(f"the held-out fraction is {fraction}; allowed are 0 to below 1")
+    if fraction == 0 or len(dataset) < MIN_IMAGES_TO_SPLIT:
+        return Split(dataset, None)
+    places = np.array([_place_by_name(dataset.name(index)) for index in range(len(dataset))])
+    held_out = places < fraction
+    held_out[places.argmin()] = True
+    held_out[places.argmax()] = False
+    return Split(
+        train=dataset.subset(np.flatnonzero(~held_out).tolist()),
+        held_out=dataset.subset(np.flatnonzero(held_out).tolist()),
+    )
+
+
+def _place_by_name(name: str) -> float:
+    """A number in [0, 1), uniform over names."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=6).digest()
+    return int.from_bytes(digest) / 2**48
+
+
+def _checked_weights(weights: Sequence[float], sources: int) -> tuple[float, ...]:
+    if len(weights) != sources:
+        raise InputError(f"{len(weights)} weights for {sources} data sets; give one for each")
+    if any(weight < 0 or not math.isfinite(weight) for weight in weights) or sum(weights) == 0:
+        listed = ", ".join(map(str, weights))
+        raise InputError(f"weights are {listed}; allowed are 0 or more, and not all 0")
+    return tuple(weights)
+
+
+def _joined_classes(sources: Sequence[ImageSource]) -> tuple[str, ...] | None:
+    """The classes of all sources, in order of first appearance; None where there are none."""
+    if all(source.class_names is None for source in sources):
+        return None
+    joined: dict[str, None] = {}
+    for source in sources:
+        if source.class_names is None:
+            place = printable(source.location or source.name(0))
+            raise InputError(f"{place} has no classes, but other data sets given with it have")
+        joined.update(dict.fromkeys(source.class_names))
+    return tuple(joined)
+
+
+def _class_numbers(source: ImageSource, joined: Sequence[str] | None) -> Sequence[int]:
+    """Number in the joined classes of each class of a source."""
+    if joined is None or source.class_names is None:
+        return ()
+    numbers = {name: number for number, name in enumerate(joined)}
+    return [numbers[name] for name in source.class_names]

@@ -1,0 +1,175 @@
+"""Batches of a data set, read by any number of worker processes, from any step of a run.
+
+Which images a batch holds, and their crops, is a function of (seed, step): nothing of the loader is
+saved, and neither the number of workers nor where a run was resumed changes a batch.
+"""
+
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from smalti.data.dataset import ImageDataset, Loaded
+from smalti.types import Batch, InputError, Sample
+
+
+class BatchLoader:
+    """Reads the batches of a data set.
+
+    Training batches: each epoch is shuffled anew and cut into whole batches, the rest of it is
+    dropped. A data set smaller than one batch is instead read round and round, a batch going on
+    where the last one stopped.
+
+    Args:
+        dataset: what to read; broken images are reported to it.
+        batch_size: images in a batch.
+        seed: of the order; the crops have the data set's own.
+        workers: processes that read and decode; 0 does it in this one.
+
+    Raises:
+        InputError: batch_size or workers is out of range.
+    """
+
+    def __init__(self, dataset: ImageDataset, batch_size: int, seed: int, workers: int) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; allowed are 1 and more")
+        if workers < 0:
+            raise InputError(f"workers is {workers}; allowed are 0 and more")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.workers = workers
+        # A batch needs one epoch's order at a time, a few if the data set is smaller.
+        self._order = lru_cache(maxsize=2)(partial(dataset.order, seed))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches until the data set is shuffled anew, at least 1."""
+        return max(1, len(self.dataset) // self.batch_size)
+
+    def batches(self, start_step: int) -> Iterator[Batch]:
+        """Training batches number `start_step`, `start_step` + 1, and so on without end.
+
+        Close the iterator (or drop it) to stop its workers.
+
+        Raises:
+            InputError: an image is smaller than the crop, or all images are broken.
+        """
+        return self._fetch(self._draws(step) for step in count(start_step))
+
+    def augmented_batches(self, epoch: int) -> Iterator[Batch]:
+        """The training images of an epoch (random crops, flips) in the data set's own order.
+
+        Image `i` of the result is sample `i`; the last batch may be smaller.
+        """
+        return self._fetch(self._in_order(epoch))
+
+    def evaluation_batches(self) -> Iterator[Batch]:
+        """Each good image once, center crop, in order; the last batch may be smaller.
+
+        Raises:
+            InputError: an image is smaller than the crop.
+        """
+        return self._fetch(self._in_order(None))
+
+    def _draws(self, step: int) -> list["_Draw"]:
+        length = len(self.dataset)
+        # Images used of an epoch: whole batches, or all of a data set smaller than a batch.
+        used = length - length % self.batch_size or length
+        first = step * self.batch_size
+        draws: list[_Draw] = []
+        for position in range(first, first + self.batch_size):
+            epoch, place = divmod(position, used)
+            draws.append(_Draw(int(self._order(epoch)[place]), epoch))
+        return draws
+
+    def _in_order(self, epoch: int | None) -> Iterator[list["_Draw"]]:
+        length = len(self.dataset)
+        for start in range(0, length, self.batch_size):
+            end = min(start + self.batch_size, length)
+            yield [_Draw(index, epoch) for index in range(start, end)]
+
+    def _fetch(self, jobs: Iterable[list["_Draw"]]) -> Iterator[Batch]:
+        fetched_batches: DataLoader[_Fetched] = DataLoader(
+            _Reader(self.dataset),
+            sampler=jobs,
+            batch_size=None,  # a job is a whole batch already
+            collate_fn=_unchanged,
+            num_workers=self.workers,
+            worker_init_fn=_ignore_stop_signals,
+            generator=torch.Generator(),  # otherwise it would draw from the global one
+        )
+        for fetched in fetched_batches:
+            self.dataset.report(fetched.broken)
+            if fetched.error is not None:
+                raise InputError(fetched.error)
+            if fetched.batch is not None:
+                yield fetched.batch
+
+
+class _Draw(NamedTuple):
+    """One image of a batch: sample number, and epoch (None: the evaluation crop)."""
+
+    number: int
+    epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What a worker sends for one job."""
+
+    batch: Batch | None
+    """None where all images of an evaluation batch are broken, or with an error."""
+    broken: dict[str, str]
+    error: str | None = None
+    """Line of an InputError: as a value it crosses to the main process without a traceback."""
+
+
+class _Reader(Dataset[_Fetched]):
+    """The data set as the workers see it: a job in, a batch out."""
+
+    def __init__(self, dataset: ImageDataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, job: list[_Draw]) -> _Fetched:
+        samples: list[Sample] = []
+        broken: dict[str, str] = {}
+        try:
+            for draw in job:
+                loaded = self._load(draw)
+                broken.update(loaded.broken)
+                if loaded.sample is not None:
+                    samples.append(loaded.sample)
+        except InputError as error:
+            return _Fetched(None, broken, str(error))
+        return _Fetched(_stack(samples) if samples else None, broken)
+
+    def _load(self, draw: _Draw) -> Loaded:
+        if draw.epoch is None:
+            return self._dataset.load_center(draw.number)
+        return self._dataset.load(draw.number, draw.epoch)
+
+
+def _stack(samples: list[Sample]) -> Batch:
+    images = torch.stack([sample.image for sample in samples])
+    labels = [sample.label for sample in samples if sample.label is not None]
+    return Batch(
+        keys=[sample.key for sample in samples],
+        images=images,
+        labels=torch.tensor(labels, dtype=torch.int64) if labels else None,
+    )
+
+
+def _unchanged(fetched: Any) -> Any:
+    return fetched
+
+
+def _ignore_stop_signals(_worker: int) -> None:
+    # Ctrl-C goes to every process of the terminal. The main one finishes its step and then stops
+    # the workers; one that died before would stop it in the middle of saving.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

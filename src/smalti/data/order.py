@@ -1,0 +1,52 @@
+"""In which order a data set is read: a function of (seed, epoch), with no state to save."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from smalti.data.randomness import generator_for
+
+
+def order(seed: int, epoch: int, length: int) -> Tensor:
+    """All sample numbers of an epoch, shuffled.
+
+    Returns:
+        (length,) int64, a permutation of 0 to length - 1.
+    """
+    return torch.randperm(length, generator=generator_for(seed, epoch))
+
+
+def weighted_order(
+    seed: int, epoch: int, lengths: Sequence[int], weights: Sequence[float]
+) -> Tensor:
+    """Sample numbers of an epoch in which each position's source is drawn by weight.
+
+    Within a source nothing repeats before all of it was used in that epoch, so a light source is
+    thinned out and a heavy one repeated evenly.
+
+    Args:
+        seed: of the run.
+        epoch: number of the epoch.
+        lengths: images in each source; the sources' sample numbers follow each other.
+        weights: relative probability of each source, not negative; a source without images counts
+            as zero, and some other must be positive.
+
+    Returns:
+        (sum of lengths,) int64 in [0, sum of lengths).
+    """
+    generator = generator_for(seed, epoch)
+    total = sum(lengths)
+    sizes = torch.tensor(lengths)
+    chances = torch.tensor(weights, dtype=torch.float64) * (sizes > 0)
+    chosen = torch.multinomial(chances, total, replacement=True, generator=generator)
+    result = torch.empty(total, dtype=torch.int64)
+    start = 0
+    for number, length in enumerate(lengths):
+        positions = (chosen == number).nonzero().squeeze(1)
+        rounds = -(-len(positions) // length) if length else 0
+        shuffled = [torch.randperm(length, generator=generator) for _ in range(rounds)]
+        if shuffled:
+            result[positions] = start + torch.cat(shuffled)[: len(positions)]
+        start += length
+    return result

@@ -1,0 +1,53 @@
+"""Where images come from: one file per kind of data set.
+
+A new kind is one file with one registered class, and its import here.
+"""
+
+import os
+
+from smalti.data.sources.base import SOURCES, ImageSource, RawImage, is_image_name, printable
+from smalti.data.sources.folder import FolderSource
+from smalti.data.sources.hub import HubSource
+from smalti.data.sources.list_file import ListSource
+from smalti.data.sources.parquet import ParquetSource
+from smalti.data.sources.webdataset import WebDatasetSource
+from smalti.types import InputError
+
+__all__ = [
+    "SOURCES",
+    "FolderSource",
+    "HubSource",
+    "ImageSource",
+    "ListSource",
+    "ParquetSource",
+    "RawImage",
+    "WebDatasetSource",
+    "open_source",
+]
+
+ALLOWED = (
+    "a folder of images, a text list (.txt, .lst, .tsv), Parquet files (.parquet), WebDataset "
+    "shards (.tar) or a hub data set (owner/name)"
+)
+
+
+def open_source(spec: str, classes: bool) -> ImageSource:
+    """The data set that a user names.
+
+    Args:
+        spec: a folder, a list, Parquet files, tar shards (both may be a folder of them, a glob or a
+            brace range) or a hub data set `owner/name[:split]`.
+        classes: whether labels are wanted.
+
+    Raises:
+        InputError: it does not exist, has no images, or is of no known kind; or classes are wanted
+            and it has none.
+    """
+    spec = os.path.expanduser(spec)
+    for kind in SOURCES:
+        if SOURCES[kind].accepts(spec):
+            return SOURCES[kind](spec, classes)
+    if not os.path.exists(spec):
+        raise InputError(f"{printable(spec)!r} does not exist; allowed are {ALLOWED}")
+    hint = "; give the folder it lies in" if is_image_name(spec) else ""
+    raise InputError(f"{printable(spec)} is no data set{hint}; allowed are {ALLOWED}")

@@ -1,0 +1,140 @@
+"""What every kind of data set offers: encoded images by number, with names and classes."""
+
+import abc
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from smalti.data.decode import BrokenImageError
+from smalti.registry import Registry
+from smalti.types import InputError
+
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+"""File names that are taken for images; what is really inside is found when decoding."""
+
+LIST_SUFFIXES = (".txt", ".lst", ".tsv")
+SHARD_SUFFIXES = (".parquet", ".tar")
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """One image as it is stored."""
+
+    key: str
+    """Where it came from, printable, for messages and reports."""
+    content: bytes
+    """The image file, still encoded."""
+    label: int | None
+    """Class number, an index into the source's `class_names`, or None without classes."""
+
+
+class ImageSource(abc.ABC):
+    """A data set of encoded images with random access.
+
+    A source is read by several processes: it is picklable, and reading leaves no shared state (such
+    as a file position) behind.
+
+    Args of every kind: `spec` is what the user wrote after `--data`, `classes` whether labels are
+    wanted; without them no label is read and `class_names` is None.
+    """
+
+    location: str = ""
+    """Folder the names are relative to; the first part of each key."""
+    class_names: tuple[str, ...] | None = None
+    """Name of each class by its number, all different, or None without classes."""
+
+    @abc.abstractmethod
+    def __init__(self, spec: str, classes: bool) -> None: ...
+
+    @classmethod
+    @abc.abstractmethod
+    def accepts(cls, spec: str) -> bool:
+        """Whether `spec` looks like this kind; whether it is sound is found by opening it."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int: ...
+
+    @abc.abstractmethod
+    def name(self, index: int) -> str:
+        """Name of an image inside the source: the same wherever the data set lies."""
+
+    @abc.abstractmethod
+    def label(self, index: int) -> int | None:
+        """Class number of an image, without reading the image."""
+
+    @abc.abstractmethod
+    def content(self, index: int) -> bytes:
+        """The encoded image.
+
+        Raises:
+            OSError or BrokenImageError: it cannot be read.
+        """
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """A hash that changes when an image is added, removed or replaced."""
+
+    def key(self, index: int) -> str:
+        """Where an image came from, printable."""
+        return printable(os.path.join(self.location, self.name(index)))
+
+    def read(self, index: int) -> RawImage:
+        """One image with its key and label.
+
+        Raises:
+            BrokenImageError: it cannot be read; its key is named.
+        """
+        key = self.key(index)
+        try:
+            return RawImage(key, self.content(index), self.label(index))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BrokenImageError(key, f"it cannot be read ({reason})") from error
+
+
+SOURCES: Registry[ImageSource] = Registry("data set kind")
+"""Kinds of data sets. No spec is accepted by two of them."""
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name ends like an image's."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def printable(text: str) -> str:
+    """`text` on one line and encodable: odd characters (newlines, undecodable bytes) escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def read_regular_file(path: str) -> bytes:
+    """Content of a file; anything else (a pipe would block, a device never end) is an OSError."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(f"{printable(path)} is not a regular file")
+    return Path(path).read_bytes()
+
+
+def files_fingerprint(location: str, names: Iterable[str]) -> str:
+    """Hash of the names, sizes and modification times of files below `location`."""
+    digest = hashlib.sha256()
+    for name in names:
+        try:
+            status = os.stat(os.path.join(location, name))
+            state = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            state = "unreadable"
+        digest.update(f"{name}\0{state}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def require_images(count: int, spec: str, what: str) -> None:
+    """Raise an InputError if a source has no images; `what` says what would have counted."""
+    if count == 0:
+        raise InputError(f"no images in {printable(spec)}; {what}")

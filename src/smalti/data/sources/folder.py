@@ -1,0 +1,111 @@
+"""Folder: every image file below it; the sub-folders are the classes."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+from smalti.data.sources.base import (
+    IMAGE_SUFFIXES,
+    SOURCES,
+    ImageSource,
+    files_fingerprint,
+    is_image_name,
+    printable,
+    read_regular_file,
+    require_images,
+)
+from smalti.data.sources.classes import classes_from_names
+from smalti.data.sources.shards import holds_shards
+from smalti.types import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@SOURCES.register("folder")
+class FolderSource(ImageSource):
+    """The image files in a folder and all folders below it, sorted by path.
+
+    Hidden files are left out. With classes, each image's class is the first folder of its path.
+    Links to folders are followed, each real folder being read once.
+
+    Raises:
+        InputError: no images, or classes are asked for and an image lies in no sub-folder.
+    """
+
+    def __init__(self, spec: str, classes: bool) -> None:
+        self.location = spec
+        self._names = sorted(_image_files(spec))
+        allowed = ", ".join(IMAGE_SUFFIXES)
+        require_images(len(self._names), spec, f"files with one of these endings count: {allowed}")
+        self._labels: tuple[int, ...] | None = None
+        if classes:
+            table = classes_from_names([self._class_of(name) for name in self._names])
+            self.class_names, self._labels = table.names, table.labels
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        """Any folder but one of shards."""
+        return os.path.isdir(spec) and not holds_shards(spec)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """Path below the folder."""
+        return self._names[index]
+
+    def label(self, index: int) -> int | None:
+        """Number of the image's sub-folder."""
+        return None if self._labels is None else self._labels[index]
+
+    def content(self, index: int) -> bytes:
+        """The file."""
+        return read_regular_file(os.path.join(self.location, self._names[index]))
+
+    def fingerprint(self) -> str:
+        """Of names, sizes and times of the files."""
+        return files_fingerprint(self.location, self._names)
+
+    def _class_of(self, name: str) -> str:
+        folder, separator, _ = name.partition("/")
+        if not separator:
+            raise InputError(
+                f"classes are asked for, but {printable(os.path.join(self.location, name))} lies "
+                "in no sub-folder; every image must lie in the folder of its class"
+            )
+        return folder
+
+
+def _image_files(root: str) -> Iterator[str]:
+    """Paths of image files below `root`, relative to it, with `/` between folders."""
+    waiting = [""]
+    seen: set[tuple[int, int]] = set()
+    while waiting:
+        folder = waiting.pop()
+        status = os.stat(os.path.join(root, folder))
+        # A link may lead back to a folder above it.
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        linked: list[str] = []
+        real: list[str] = []
+        for entry in _visible_entries(root, folder):
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir():
+                (linked if entry.is_symlink() else real).append(path)
+            elif is_image_name(entry.name):
+                if entry.is_file():
+                    yield path
+                else:
+                    logger.warning("left out %s: it is a link to nothing", printable(entry.path))
+        # The last is read first: a folder goes by its own name rather than by that of a link.
+        waiting = sorted(linked) + waiting + sorted(real)
+
+
+def _visible_entries(root: str, folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(os.path.join(root, folder)) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except PermissionError as error:
+        path = printable(os.path.join(root, folder))
+        raise InputError(f"no permission to read the folder {path}") from error

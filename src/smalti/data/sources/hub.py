@@ -1,0 +1,124 @@
+"""Hub: an image data set of the Hugging Face hub, through the `datasets` library."""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from smalti.data.decode import BrokenImageError
+from smalti.data.sources.base import (
+    LIST_SUFFIXES,
+    SHARD_SUFFIXES,
+    SOURCES,
+    ImageSource,
+    is_image_name,
+    read_regular_file,
+    require_images,
+)
+from smalti.data.sources.classes import classes_from_numbers
+from smalti.types import InputError
+
+_SPEC = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.\[\]%:+-]+))?")
+LABEL_COLUMN = "label"
+
+
+@SOURCES.register("hub")
+class HubSource(ImageSource):
+    """A split of a hub data set, downloaded on first use and cached by the `datasets` library.
+
+    The spec is `owner/name` or `owner/name:split`; the split is `train` by default. The first
+    column of images counts, and `label` for the classes.
+
+    Raises:
+        InputError: the library is missing, the hub cannot be reached or has no such data set or
+            split, or it has no column of images.
+    """
+
+    def __init__(self, spec: str, classes: bool) -> None:
+        match = _SPEC.fullmatch(spec)
+        assert match is not None, "accepts() lets nothing else through"
+        table = _load(match["name"], match["split"] or "train")
+        self._spec = spec
+        # Taken before the column is cast, which the library counts as a change.
+        self._fingerprint: str = table._fingerprint
+        column = _image_column(table, spec)
+        self._images = _encoded(table.select_columns([column]), column)
+        self._column = column
+        require_images(len(self._images), spec, "the split has no rows")
+        self._labels: tuple[int, ...] | None = None
+        if classes:
+            classes_found = classes_from_numbers(*_labels_and_names(table, spec), spec)
+            self.class_names, self._labels = classes_found.names, classes_found.labels
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        """`owner/name` or `owner/name:split`, if that is no path here."""
+        # "photos/train" beside an existing folder photos is a missing path, not a hub data set.
+        looks_like_one = _SPEC.fullmatch(spec) is not None
+        is_file = spec.lower().endswith(LIST_SUFFIXES + SHARD_SUFFIXES) or is_image_name(spec)
+        return looks_like_one and not is_file and not os.path.isdir(os.path.dirname(spec))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def name(self, index: int) -> str:
+        """`owner/name:split:row`."""
+        return f"{self._spec}:{index}"
+
+    def label(self, index: int) -> int | None:
+        """Value of the label column."""
+        return None if self._labels is None else self._labels[index]
+
+    def content(self, index: int) -> bytes:
+        """The cell, as stored."""
+        value = self._images[index][self._column]
+        if value is None:
+            raise BrokenImageError(self.key(index), "the row has no image")
+        content: bytes | None = value["bytes"]
+        return content if content is not None else read_regular_file(value["path"])
+
+    def fingerprint(self) -> str:
+        """The one that the library keeps."""
+        return self._fingerprint
+
+
+def _load(name: str, split: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(
+            f"{name} is not a path here; to get data sets from the hub: pip install 'smalti[data]'"
+        ) from error
+    try:
+        return datasets.load_dataset(name, split=split)
+    except Exception as error:  # the library passes on those of every layer below it
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{name} (split {split}) is neither a path here nor a data set the hub gives: {reason}"
+        ) from error
+
+
+def _image_column(table: Any, spec: str) -> str:
+    import datasets
+
+    for name, feature in table.features.items():
+        if isinstance(feature, datasets.Image):
+            return str(name)
+    raise InputError(f"{spec} has no column of images; it has {', '.join(table.features)}")
+
+
+def _encoded(table: Any, column: str) -> Any:
+    """The table with its images as stored, so that decoding happens in one place of ours."""
+    import datasets
+
+    return table.cast_column(column, datasets.Image(decode=False))
+
+
+def _labels_and_names(table: Any, spec: str) -> tuple[Sequence[int], Sequence[str] | None]:
+    if LABEL_COLUMN not in table.features:
+        raise InputError(
+            f"classes are asked for, but {spec} has no column {LABEL_COLUMN!r}; it has "
+            f"{', '.join(table.features)}"
+        )
+    names = getattr(table.features[LABEL_COLUMN], "names", None)
+    return table[LABEL_COLUMN], names

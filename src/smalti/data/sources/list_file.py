@@ -1,0 +1,99 @@
+"""List: a text file with one image path a line, and perhaps its class."""
+
+import os
+from dataclasses import dataclass
+
+from smalti.data.sources.base import (
+    LIST_SUFFIXES,
+    SOURCES,
+    ImageSource,
+    files_fingerprint,
+    is_image_name,
+    printable,
+    read_regular_file,
+    require_images,
+)
+from smalti.data.sources.classes import classes_from_words
+from smalti.types import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    path: str
+    class_name: str | None
+
+
+@SOURCES.register("list")
+class ListSource(ImageSource):
+    """Images named by a text file (UTF-8), in its order.
+
+    A line is a path, relative to the list's own folder or absolute. A class may follow after a tab,
+    or, where the path ends like an image's name, after a space. If all classes are numbers they are
+    taken as they are, else the names are numbered in alphabetical order. A file that is missing
+    counts as broken when it is read.
+
+    Raises:
+        InputError: the list is missing or empty, or classes are asked for and a line has none.
+    """
+
+    def __init__(self, spec: str, classes: bool) -> None:
+        lines = _read_lines(spec)
+        require_images(len(lines), spec, "one path a line is expected")
+        self.location = os.path.dirname(spec)
+        self._paths = [line.path for line in lines]
+        self._labels: tuple[int, ...] | None = None
+        if classes:
+            table = classes_from_words([_class_of(line, spec) for line in lines], printable(spec))
+            self.class_names, self._labels = table.names, table.labels
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        """Names of text files."""
+        return spec.lower().endswith(LIST_SUFFIXES) and not os.path.isdir(spec)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def name(self, index: int) -> str:
+        """The path as the list gives it."""
+        return self._paths[index]
+
+    def label(self, index: int) -> int | None:
+        """Number of the class that the line names."""
+        return None if self._labels is None else self._labels[index]
+
+    def content(self, index: int) -> bytes:
+        """The file."""
+        return read_regular_file(os.path.join(self.location, self._paths[index]))
+
+    def fingerprint(self) -> str:
+        """Of the paths and the files' sizes and times."""
+        return files_fingerprint(self.location, self._paths)
+
+
+def _read_lines(spec: str) -> list[_Line]:
+    try:
+        # File names need not be valid UTF-8; a byte order mark is no part of the first.
+        with open(spec, encoding="utf-8-sig", errors="surrogateescape") as file:
+            return [_parse(line.strip()) for line in file if line.strip()]
+    except OSError as error:
+        raise InputError(f"cannot read {printable(spec)}: {error.strerror}") from error
+
+
+def _parse(line: str) -> _Line:
+    path, tab, word = line.partition("\t")
+    if tab:
+        return _Line(path.strip(), word.strip() or None)
+    before, _, last = line.rpartition(" ")
+    if is_image_name(before.rstrip()) and not is_image_name(line):
+        return _Line(before.rstrip(), last)
+    return _Line(line, None)
+
+
+def _class_of(line: _Line, spec: str) -> str:
+    if line.class_name is None:
+        raise InputError(
+            f"classes are asked for, but {printable(spec)} gives none for {printable(line.path)}; "
+            "write the class after the path and a tab"
+        )
+    return line.class_name

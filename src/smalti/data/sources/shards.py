@@ -1,0 +1,62 @@
+"""Specs that name several files: a folder of shards, a glob, or a brace range."""
+
+import glob
+import os
+
+from braceexpand import braceexpand
+
+from smalti.data.sources.base import SHARD_SUFFIXES, is_image_name, printable
+from smalti.types import InputError
+
+
+def names_shards(spec: str, suffix: str) -> bool:
+    """Whether `spec` ends in `suffix` or is a folder of such files.
+
+    A folder with pictures or folders beside the shards is taken for a folder of images.
+    """
+    if not os.path.isdir(spec):
+        return spec.lower().endswith(suffix)
+    with os.scandir(spec) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    if any(entry.is_dir() or is_image_name(entry.name) for entry in visible):
+        return False
+    return any(entry.name.lower().endswith(suffix) for entry in visible)
+
+
+def holds_shards(folder: str) -> bool:
+    """Whether `folder` is one of shards, of whatever kind, rather than one of images."""
+    return os.path.isdir(folder) and any(names_shards(folder, kind) for kind in SHARD_SUFFIXES)
+
+
+def find_shards(spec: str, suffix: str) -> list[str]:
+    """The files that `spec` names, in order.
+
+    Args:
+        spec: a file, a folder, or a pattern with `*`, `?`, `[...]`, `{000..007}` or `{a,b}`.
+        suffix: of the files to take from a folder, with the dot.
+
+    Raises:
+        InputError: a file is missing or nothing matches.
+    """
+    if os.path.isdir(spec):
+        names = sorted(os.listdir(spec))
+        return [os.path.join(spec, name) for name in names if name.lower().endswith(suffix)]
+    if os.path.isfile(spec):
+        return [spec]
+    try:
+        patterns = list(braceexpand(spec))
+    except ValueError as error:
+        raise InputError(f"{printable(spec)} has a brace without its partner") from error
+    found: list[str] = []
+    for pattern in patterns:
+        # A file whose name holds a wildcard character is meant literally.
+        matches = [pattern] if os.path.isfile(pattern) else sorted(glob.glob(pattern))
+        if not matches:
+            raise InputError(f"{printable(pattern)} does not exist, or nothing matches it")
+        found.extend(matches)
+    return found
+
+
+def common_folder(paths: list[str]) -> str:
+    """The folder that shard names are relative to."""
+    return os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""

@@ -1,0 +1,226 @@
+"""WebDataset: plain tars in which files that share a name up to the first dot are one example.
+
+`0001.jpg`, `0001.cls` and `0001.json` belong together. The shards are never extracted: an index of
+offsets is made once, and each image is read from its place.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from smalti.data.sources.base import (
+    IMAGE_SUFFIXES,
+    SOURCES,
+    ImageSource,
+    files_fingerprint,
+    printable,
+    require_images,
+)
+from smalti.data.sources.classes import ClassTable, classes_from_words, distinct_names
+from smalti.data.sources.shards import common_folder, find_shards, names_shards
+from smalti.types import InputError
+
+logger = logging.getLogger(__name__)
+
+LABEL_SUFFIX = ".cls"
+INFO_SUFFIX = ".json"
+NAME_FIELDS = ("name", "synset")
+"""Fields of the `.json` that may name the class; the first one present counts."""
+
+
+class _Member(NamedTuple):
+    """Where a file lies inside its shard."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class _Image(NamedTuple):
+    """An image of the source."""
+
+    shard: int
+    member: _Member
+
+
+@dataclass(slots=True)
+class _Example:
+    """The members of one example that matter here."""
+
+    image: _Member | None = None
+    label: _Member | None = None
+    info: _Member | None = None
+
+
+@dataclass(slots=True)
+class _Words:
+    """What the examples say of their classes, in the order of the images."""
+
+    labels: list[str] = field(default_factory=list)
+    names: list[str | None] = field(default_factory=list)
+
+
+@SOURCES.register("webdataset")
+class WebDatasetSource(ImageSource):
+    """Images in tar shards, in the order of the shards and their members.
+
+    Only regular files count, so links, devices and folders in a tar mean nothing, and a member's
+    path is text. The first image of an example counts. With classes, `.cls` is the class and
+    `.json` may name it; examples without a `.cls` are left out. A shard that is cut short is read
+    up to the damage. All that is left out is logged.
+
+    Raises:
+        InputError: a shard is missing or not an uncompressed tar, or nothing is left.
+    """
+
+    def __init__(self, spec: str, classes: bool) -> None:
+        self._paths = find_shards(spec, ".tar")
+        self.location = common_folder(self._paths)
+        self._names = [os.path.relpath(path, self.location or ".") for path in self._paths]
+        self._images: list[_Image] = []
+        words = _Words()
+        for shard in range(len(self._paths)):
+            self._add(shard, words if classes else None)
+        needed = f"examples with an image{' and a .cls' if classes else ''} count"
+        require_images(len(self._images), spec, needed)
+        self._labels: tuple[int, ...] | None = None
+        if classes:
+            table = _class_table(words, printable(spec))
+            self.class_names, self._labels = table.names, table.labels
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        """Names of tars, or a folder of them."""
+        return names_shards(spec, ".tar")
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def name(self, index: int) -> str:
+        """`shard.tar/member`."""
+        image = self._images[index]
+        return f"{self._names[image.shard]}/{image.member.name}"
+
+    def label(self, index: int) -> int | None:
+        """What the `.cls` says."""
+        return None if self._labels is None else self._labels[index]
+
+    def content(self, index: int) -> bytes:
+        """The member's bytes."""
+        image = self._images[index]
+        return self._read(image.shard, image.member)
+
+    def fingerprint(self) -> str:
+        """Of names, sizes and times of the shards."""
+        return files_fingerprint(self.location, self._names)
+
+    def _read(self, shard: int, member: _Member) -> bytes:
+        # Opened each time: the position of an open file would be shared between forked workers.
+        with open(self._paths[shard], "rb") as file:
+            file.seek(member.offset)
+            return file.read(member.size)
+
+    def _add(self, shard: int, words: _Words | None) -> None:
+        """Index a shard; with `words`, keep the examples with a class and note what it is."""
+        left_out = 0
+        for example in _examples(self._paths[shard]):
+            if example.image is None or (words is not None and example.label is None):
+                left_out += 1
+                continue
+            self._images.append(_Image(shard, example.image))
+            if words is not None and example.label is not None:
+                label = self._read(shard, example.label).decode("utf-8", "replace").strip()
+                words.labels.append(label)
+                words.names.append(self._class_name(shard, example.info))
+        if left_out:
+            needed = "an image" if words is None else "an image and a .cls"
+            path = printable(self._paths[shard])
+            logger.warning("left out %d examples of %s without %s", left_out, path, needed)
+
+    def _class_name(self, shard: int, info: _Member | None) -> str | None:
+        if info is None:
+            return None
+        try:
+            fields = json.loads(self._read(shard, info))
+        except ValueError:  # not JSON; the class keeps its number for a name
+            return None
+        if not isinstance(fields, dict):
+            return None
+        return next((str(fields[name]) for name in NAME_FIELDS if name in fields), None)
+
+
+def _class_table(words: _Words, where: str) -> ClassTable:
+    table = classes_from_words(words.labels, where)
+    names = list(table.names)
+    for label, name in zip(table.labels, words.names, strict=True):
+        # A class that the `.cls` names keeps that name.
+        if name is not None and names[label] == str(label):
+            names[label] = name
+    return ClassTable(distinct_names(names), table.labels)
+
+
+def _examples(path: str) -> list[_Example]:
+    """The examples of a shard, in order of their first members."""
+    examples: dict[str, _Example] = {}
+    repeated: Counter[str] = Counter()
+    for member in _members(path):
+        folder, base = os.path.split(member.name)
+        stem, dot, rest = base.partition(".")
+        key, suffix = os.path.join(folder, stem), (dot + rest).lower()
+        example = examples.setdefault(key, _Example())
+        if suffix == LABEL_SUFFIX:
+            example.label = example.label or member
+        elif suffix == INFO_SUFFIX:
+            example.info = example.info or member
+        elif suffix in IMAGE_SUFFIXES and example.image is None:
+            example.image = member
+        elif suffix in IMAGE_SUFFIXES:
+            repeated[key] += 1
+    if repeated:
+        key, shard = printable(next(iter(repeated))), printable(path)
+        logger.warning(
+            "%s has further images under %d keys, e.g. %s: the first of each counts",
+            shard,
+            len(repeated),
+            key,
+        )
+    return list(examples.values())
+
+
+def _members(path: str) -> Iterator[_Member]:
+    """The regular files of a tar, up to its end or its damage."""
+    try:
+        with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            yield from _members_until_damage(tar, os.fstat(file.fileno()).st_size)
+            if not _at_end(file.fileno(), tar.offset):
+                logger.warning("%s is damaged or cut short: read up to there", printable(path))
+    except tarfile.ReadError as error:
+        raise InputError(f"{printable(path)} is not an uncompressed tar") from error
+    except OSError as error:
+        raise InputError(f"cannot read {printable(path)}: {error.strerror}") from error
+
+
+def _members_until_damage(tar: tarfile.TarFile, length: int) -> Iterator[_Member]:
+    # Not getmembers(), which gives nothing at all of a tar that is damaged at its end.
+    with contextlib.suppress(tarfile.ReadError):
+        while (member := tar.next()) is not None:
+            if (
+                member.isreg()
+                and not member.issparse()
+                and member.offset_data + member.size <= length
+            ):
+                yield _Member(member.name, member.offset_data, member.size)
+
+
+def _at_end(descriptor: int, offset: int) -> bool:
+    """Whether a tar ends where the reader stopped: a block of zeros, or the end of the file."""
+    length = os.fstat(descriptor).st_size
+    return offset == length or os.pread(descriptor, tarfile.BLOCKSIZE, offset) == bytes(
+        tarfile.BLOCKSIZE
+    )

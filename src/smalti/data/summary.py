@@ -1,0 +1,79 @@
+"""What is in a data set, at a glance: for `smalti inspect`."""
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smalti.data.dataset import ImageDataset
+from smalti.data.decode import BrokenImageError, ImageHeader, read_header
+
+MAX_HEADERS = 1000
+"""Images whose headers are read; of a larger data set, as many at even distances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Smallest, middle and largest of some lengths in pixels."""
+
+    min_px: int
+    median_px: int
+    max_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """Counts over the whole data set, sizes over the headers that were read."""
+
+    images: int
+    """Images in the data set, broken ones included."""
+    headers_read: int
+    """Images that `width`, `height`, `modes` and `broken` tell of."""
+    width: Spread | None
+    """None where no header could be read."""
+    height: Spread | None
+    shorter_side: Spread | None
+    """What the crop's size is to be compared with."""
+    modes: Mapping[str, int]
+    """Images by Pillow's name of the colour layout, the most common first."""
+    class_counts: Mapping[str, int] | None
+    """Images by class name, in order of the class numbers; None without classes."""
+    broken: Mapping[str, str]
+    """Reason by key. Damage behind the header is not seen here."""
+
+
+def summarize(dataset: ImageDataset) -> DataSummary:
+    """Count the images and classes of a data set, and read the headers of up to `MAX_HEADERS`."""
+    step = max(1, -(-len(dataset) // MAX_HEADERS))
+    read = range(0, len(dataset), step)
+    headers: list[ImageHeader] = []
+    broken: dict[str, str] = {}
+    for index in read:
+        try:
+            raw = dataset.raw(index)
+            headers.append(read_header(raw.content, raw.key))
+        except BrokenImageError as error:
+            broken[error.key] = error.reason
+    return DataSummary(
+        images=len(dataset),
+        headers_read=len(read),
+        width=_spread([header.width_px for header in headers]),
+        height=_spread([header.height_px for header in headers]),
+        shorter_side=_spread([min(header.width_px, header.height_px) for header in headers]),
+        modes=dict(Counter(header.mode for header in headers).most_common()),
+        class_counts=_class_counts(dataset),
+        broken=broken,
+    )
+
+
+def _spread(lengths: Sequence[int]) -> Spread | None:
+    if not lengths:
+        return None
+    return Spread(min(lengths), statistics.median_low(lengths), max(lengths))
+
+
+def _class_counts(dataset: ImageDataset) -> Mapping[str, int] | None:
+    if dataset.class_names is None:
+        return None
+    counts = Counter(dataset.label(index) for index in range(len(dataset)))
+    return {name: counts[number] for number, name in enumerate(dataset.class_names)}
