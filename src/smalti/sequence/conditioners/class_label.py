@@ -1,0 +1,100 @@
+"""Condition on the class of the image: one token, the class number.
+
+Reference: arXiv:2012.09841, Sec. 4.2 (v), "Class-conditional image synthesis".
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from smalti.registry import unknown_name
+from smalti.sequence.conditioners.base import CONDITIONERS
+from smalti.types import Config, InputError
+
+
+class ClassLabelConfig(Config):
+    """Config of `ClassLabel`."""
+
+    kind: Literal["class"] = "class"
+    class_names: tuple[str, ...] = Field(min_length=1)
+    """Name of each class, by number; no name twice."""
+
+    @field_validator("class_names")
+    @classmethod
+    def _unique(cls, class_names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(class_names)) < len(class_names):
+            twice = next(name for name in class_names if class_names.count(name) > 1)
+            raise ValueError(f"two classes are called {twice!r}")
+        return class_names
+
+
+@CONDITIONERS.register("class")
+class ClassLabel:
+    """One token per image: its class, or a last value that stands for "any class".
+
+    Follows the `Conditioner` protocol.
+    """
+
+    length = 1
+
+    def __init__(self, config: ClassLabelConfig) -> None:
+        self.config = config
+        self.null = len(config.class_names)
+        self.vocab_size = len(config.class_names) + 1
+
+    def class_number(self, name_or_number: str | int) -> int:
+        """Number of a class given by its name, or by its number as an int or in digits.
+
+        Raises:
+            InputError: there is no such class.
+        """
+        names = self.config.class_names
+        if name_or_number in names:
+            return names.index(name_or_number)
+        if isinstance(name_or_number, str) and not name_or_number.isdecimal():
+            raise unknown_name("class", name_or_number, names)
+        number = int(name_or_number)
+        if not 0 <= number < len(names):
+            raise InputError(
+                f"class {number} does not exist: this prior has classes 0 to {len(names) - 1}"
+            )
+        return number
+
+    def labels(self, condition: str | int | Sequence[str | int] | None, count: int) -> Tensor:
+        """Class numbers (count,) int64 of `count` images.
+
+        Args:
+            condition: a class, by name or number; or several, taken in turn; or None, which takes
+                all classes in turn.
+            count: number of images.
+
+        Raises:
+            InputError: there is no such class, or the list is empty.
+        """
+        if condition is None:
+            numbers = list(range(self.null))
+        elif isinstance(condition, str | int):
+            numbers = [self.class_number(condition)]
+        else:
+            numbers = [self.class_number(item) for item in condition]
+        if not numbers:
+            raise InputError("the list of classes is empty; name at least one, or leave it out")
+        return torch.tensor(numbers)[torch.arange(count) % len(numbers)]
+
+    def tokens(self, labels: Tensor | None, batch_size: int) -> Tensor:
+        """Class tokens (batch_size, 1) int64 in [0, classes) of labels (batch_size,) int64.
+
+        Raises:
+            InputError: there are no labels.
+        """
+        if labels is None:
+            raise InputError("a class-conditional prior needs images with classes; these have none")
+        assert len(labels) == batch_size
+        return labels.unsqueeze(1)
+
+    def null_tokens(self, batch_size: int) -> Tensor:
+        """The dropped condition (batch_size, 1) int64: the last value of the vocabulary."""
+        return torch.full((batch_size, 1), self.null)
