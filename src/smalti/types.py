@@ -6,8 +6,10 @@ V vocabulary size.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
@@ -72,6 +74,12 @@ class Tokenizer(Protocol):
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, 3, H, W) float32 in [-1, 1] of codes (B, h, w) int64 in [0, K)."""
 
+    def to(self, device: torch.device) -> Any:
+        """Move to a device, in place."""
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model folder that loads it again."""
+
 
 class Conditioner(Protocol):
     """What stands before the image in the sequence: a start token, a class, another picture."""
@@ -80,6 +88,11 @@ class Conditioner(Protocol):
     """Number of conditioning tokens."""
     vocab_size: int
     """Conditioning tokens are in [0, vocab_size), before the layout shifts them."""
+
+    def labels(
+        self, condition: str | int | Sequence[str | int] | None, count: int
+    ) -> Tensor | None:
+        """Labels (count,) int64 of images to make, for what the user asked for."""
 
     def tokens(self, labels: Tensor | None, batch_size: int) -> Tensor:
         """Conditioning tokens (B, length) int64 of labels (B,) int64."""
@@ -96,3 +109,6 @@ class Prior(Protocol):
 
         With a cache, `tokens` are the ones that follow the cached ones, and are added to it.
         """
+
+    def new_cache(self, batch_size: int) -> Any:
+        """An empty cache of what the prior keeps of the tokens it has read."""

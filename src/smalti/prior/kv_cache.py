@@ -1,0 +1,57 @@
+"""KV cache: keys and values of the tokens read so far, so that each is computed once.
+
+Axes: B batch, H heads, L sequence length, C channels of one head.
+"""
+
+import torch
+from torch import Tensor
+
+
+class KVCache:
+    """Room for the keys and values of a whole sequence, filled from the left.
+
+    Args:
+        layers: number of attention layers.
+        shape: (B, H, L, C), L being the longest sequence that fits.
+        dtype: of keys and values.
+        device: where they lie.
+    """
+
+    def __init__(
+        self,
+        layers: int,
+        shape: tuple[int, int, int, int],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.keys = torch.empty(layers, *shape, dtype=dtype, device=device)
+        self.values = torch.empty_like(self.keys)
+        self.length = 0
+        self.max_length = shape[2]
+        # One view per layer, made once: indexing again for each token would take longer than
+        # some of the arithmetic.
+        self._layers = list(zip(self.keys.unbind(), self.values.unbind(), strict=True))
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the newest keys and values of one layer behind the older ones.
+
+        `length` does not change: it counts a token once all layers have seen it (`advance`).
+
+        Args:
+            layer: number of the layer.
+            keys: (B, H, l, C), those of the l newest tokens.
+            values: likewise.
+
+        Returns:
+            Keys and values (B, H, length + l, C) of all tokens so far, views of the cache.
+        """
+        all_keys, all_values = self._layers[layer]
+        new = keys.shape[2]
+        all_keys.narrow(2, self.length, new).copy_(keys)
+        all_values.narrow(2, self.length, new).copy_(values)
+        end = self.length + new
+        return all_keys.narrow(2, 0, end), all_values.narrow(2, 0, end)
+
+    def advance(self, tokens: int) -> None:
+        """Count `tokens` more tokens as read."""
+        self.length += tokens
