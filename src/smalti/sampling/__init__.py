@@ -1,0 +1,1 @@
+"""logits -> tokens -> codes -> images."""

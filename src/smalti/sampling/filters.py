@@ -1,0 +1,88 @@
+"""Filters: from the prior's scores to the probabilities a token is drawn from.
+
+Axes: B batch, K codebook size.
+Reference: arXiv:2012.09841, App. A: temperature 1.0 and top-k 100 by default; Holtzman et al. 2020,
+    "The Curious Case of Neural Text Degeneration", arXiv:1904.09751, Sec. 3.1 (top-p).
+"""
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from smalti.types import Config
+
+GREEDY_BELOW = 1e-6  # dividing by less would leave the range of float32
+
+
+class SamplingConfig(Config):
+    """How boldly tokens are drawn."""
+
+    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Divides the logits: below 1 more of the likely, above 1 more of the rest; 0 always takes the
+    likeliest code."""
+    top_k: int = Field(default=100, ge=0)
+    """Draw among the k likeliest codes only; 0, or more than there are codes, draws among all."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Draw among the fewest likeliest codes that together have this probability; 1 is all."""
+    guidance: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Scale of classifier-free guidance: 1 is off, more follows the condition more closely, 0
+    ignores it. Needs a prior trained with a dropped condition."""
+
+
+def probabilities(logits: Tensor, config: SamplingConfig) -> Tensor:
+    """Probabilities of the next token after temperature, top-k and top-p, in this order.
+
+    Args:
+        logits: (B, K) floating point.
+        config: temperature, top-k and top-p.
+
+    Returns:
+        (B, K) float32, each row sums to 1; codes that were filtered out have exactly 0.
+    """
+    logits = logits.float()
+    if config.temperature < GREEDY_BELOW:
+        return F.one_hot(logits.argmax(-1), logits.shape[-1]).float()
+    kept = keep_top_k(logits / config.temperature, config.top_k)
+    return keep_top_p(kept.softmax(-1), config.top_p)
+
+
+def keep_top_k(logits: Tensor, top_k: int) -> Tensor:
+    """Set all but the k highest logits of each row to -inf; 0 keeps all.
+
+    Args:
+        logits: (B, K).
+        top_k: how many to keep; more than K keeps all.
+
+    Returns:
+        (B, K).
+
+    Deviation: the released code keeps every logit that equals the k-th, so more than k on ties;
+        here it is always k.
+    """
+    if top_k == 0 or top_k >= logits.shape[-1]:
+        return logits
+    highest = logits.topk(top_k, dim=-1)
+    nothing = torch.full_like(logits, float("-inf"))
+    return nothing.scatter(-1, highest.indices, highest.values)
+
+
+def keep_top_p(probabilities: Tensor, top_p: float) -> Tensor:
+    """Set all but the nucleus of each row to 0, and scale the rest to sum to 1; 1 keeps all.
+
+    The nucleus is the smallest set of likeliest codes whose probabilities reach `top_p`.
+
+    Args:
+        probabilities: (B, K), each row sums to 1.
+        top_p: in (0, 1].
+
+    Returns:
+        (B, K).
+    """
+    if top_p == 1:
+        return probabilities
+    ranked, codes = probabilities.sort(-1, descending=True)
+    before = ranked.cumsum(-1) - ranked  # what the likelier codes have together
+    ranked = ranked.masked_fill(before >= top_p, 0)
+    nucleus = torch.zeros_like(probabilities).scatter(-1, codes, ranked)
+    return nucleus / nucleus.sum(-1, keepdim=True)
