@@ -1,0 +1,1 @@
+"""Measures of what was learned; none of them is trained on."""

@@ -1,0 +1,45 @@
+"""How much of the codebook a tokenizer uses.
+
+Axes: B batch, h/w latent grid, K codebook size.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class CodebookUse:
+    """Counts each code over any number of batches.
+
+    Args:
+        codebook_size: K.
+    """
+
+    def __init__(self, codebook_size: int) -> None:
+        self.counts = torch.zeros(codebook_size, dtype=torch.int64)  # (K,)
+
+    def add(self, codes: Tensor) -> None:
+        """Count codes (B, h, w) int64 in [0, K), on any device; the counts follow them there."""
+        flat = codes.flatten()
+        self.counts = self.counts.to(flat.device).index_add(0, flat, torch.ones_like(flat))
+
+    @property
+    def usage(self) -> float:
+        """Share of the codes that occurred, in [0, 1]."""
+        return (self.counts > 0).double().mean().item()
+
+    @property
+    def dead(self) -> int:
+        """Number of codes that never occurred."""
+        return int((self.counts == 0).sum())
+
+    @property
+    def perplexity(self) -> float:
+        """Number of equally likely codes with the same entropy, in [1, K].
+
+        It weighs how often each code occurs, which `usage` does not.
+        """
+        assert self.counts.any(), "no codes were added"
+        shares = self.counts.double() / self.counts.sum()
+        return math.exp(torch.special.entr(shares).sum().item())

@@ -1,0 +1,44 @@
+"""Negative log-likelihood of tokens under a prior, in the two usual units.
+
+Axes: B batch, L sequence length, V vocabulary size, K codebook size.
+Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 4.1, Table 1 (nats per token).
+"""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def nats_per_token(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Negative log-likelihood of each image's tokens, averaged over its tokens.
+
+    Args:
+        logits: (B, L, V) floating point; position i predicts `tokens[:, i]`.
+        tokens: (B, L) int64 in [0, V).
+
+    Returns:
+        (B,) float32 >= 0.
+    """
+    # Half precision would lose the third digit of a sum over V.
+    return F.cross_entropy(logits.float().mT, tokens, reduction="none").mean(1)
+
+
+def bits_per_dimension(nats: float, tokens: int, height_px: int, width_px: int) -> float:
+    """Bits a colour value of the image costs, from nats per token.
+
+    It is the cost of the codes alone, not of the image: what the tokenizer loses is free. Compare
+    it between priors over the same tokenizer only.
+
+    Args:
+        nats: nats per token.
+        tokens: tokens an image, h * w.
+        height_px: H of the image.
+        width_px: W of the image.
+    """
+    return nats * tokens / (3 * height_px * width_px * math.log(2))
+
+
+def uniform_nats_per_token(codebook_size: int) -> float:
+    """Nats per token of a prior that has learned nothing: ln K."""
+    return math.log(codebook_size)
