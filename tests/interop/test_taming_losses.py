@@ -1,0 +1,122 @@
+"""Our losses give the numbers of the released code, recorded in the oracle."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from smalti.interop.taming_losses import (
+    import_discriminator,
+    import_lpips_heads,
+    name_discriminator,
+)
+from smalti.losses.adversarial import (
+    adaptive_weight,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    log_discriminator_loss,
+)
+from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.lpips import ImageScaling
+from smalti.types import InputError
+
+
+def assert_like_the_oracle(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors under a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+@pytest.fixture
+def oracle(shared_dir) -> dict[str, torch.Tensor]:
+    return load_file(shared_dir / "oracle" / "discriminator_loss_tiny.safetensors")
+
+
+@pytest.fixture
+def discriminator(oracle) -> PatchDiscriminator:
+    return import_discriminator(below(oracle, "sd.")).eval()
+
+
+@pytest.fixture
+def lpips_oracle(shared_dir) -> dict[str, torch.Tensor]:
+    return load_file(shared_dir / "oracle" / "lpips_head.safetensors")
+
+
+def test_shape_of_the_discriminator_follows_from_its_tensors(discriminator):
+    assert discriminator.config == PatchDiscriminatorConfig(filters=16, layers=2)
+
+
+@pytest.mark.parametrize("layers", [1, 3, 4])
+def test_every_name_of_a_discriminator_is_mapped(layers):
+    """A released state dict of any depth fills ours, each name once."""
+    ours = PatchDiscriminator(PatchDiscriminatorConfig(filters=2, layers=layers)).state_dict()
+    kinds = ["conv", "activation", *(["conv", "norm", "activation"] * layers), "conv"]
+    released = []
+    for number, kind in enumerate(kinds):
+        ends = {"conv": ["weight"], "norm": ["weight", "bias"], "activation": []}[kind]
+        if kind == "norm":
+            ends = [*ends, "running_mean", "running_var", "num_batches_tracked"]
+        if number in (0, len(kinds) - 1):
+            ends = [*ends, "bias"]
+        released += [f"main.{number}.{end}" for end in ends]
+    renamed = name_discriminator(dict.fromkeys(released, torch.zeros(())), layers)
+    assert set(renamed) == set(ours)
+    assert len(released) == len(ours)
+
+
+def test_the_variant_with_actnorm_is_refused(oracle):
+    with pytest.raises(InputError, match="batch normalization"):
+        import_discriminator(below(oracle, "actnorm.sd_before."))
+
+
+@pytest.mark.parametrize("which", ["real", "fake"])
+def test_logits_equal_the_oracles(discriminator, oracle, which):
+    assert_like_the_oracle(discriminator(oracle[f"in.{which}"]), oracle[f"eval.logits_{which}"])
+
+
+def test_discriminator_and_generator_losses_equal_the_oracles(oracle):
+    real, fake = oracle["eval.logits_real"], oracle["eval.logits_fake"]
+    assert_like_the_oracle(hinge_discriminator_loss(real, fake), oracle["eval.hinge_d_loss"])
+    assert_like_the_oracle(log_discriminator_loss(real, fake), oracle["eval.vanilla_d_loss"])
+    assert_like_the_oracle(hinge_generator_loss(fake), oracle["eval.g_loss"])
+
+
+def test_gradients_of_the_hinge_loss_equal_the_oracles(discriminator, oracle):
+    loss = hinge_discriminator_loss(
+        discriminator(oracle["in.real"]), discriminator(oracle["in.fake"])
+    )
+    first, last = torch.autograd.grad(loss, [discriminator.stem.weight, discriminator.head.weight])
+    assert_like_the_oracle(first, oracle["grad_hinge.main.0.weight"])
+    assert_like_the_oracle(last, oracle["grad_hinge.main.8.weight"])
+
+
+def test_training_logits_and_running_statistics_equal_the_oracles(discriminator, oracle):
+    discriminator.train()
+    assert_like_the_oracle(discriminator(oracle["in.real"]), oracle["train.logits_real_first"])
+    assert_like_the_oracle(discriminator(oracle["in.fake"]), oracle["train.logits_fake_second"])
+    expected = name_discriminator(below(oracle, "train.sd_after."), layers=2)
+    assert expected
+    for name, tensor in expected.items():
+        assert_like_the_oracle(discriminator.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize("weighting", ["legacy_true", "legacy_false"])
+def test_adaptive_weight_equals_the_oracles(oracle, weighting):
+    full = below(oracle, f"full_{weighting}.")
+    weight = adaptive_weight(
+        full["grad_nll_last_layer"], full["grad_g_last_layer"], delta=1e-4, max_weight=1e4
+    )
+    assert_like_the_oracle(0.8 * weight, full["d_weight"])
+
+
+def test_lpips_distance_of_features_equals_the_oracles(lpips_oracle):
+    heads = import_lpips_heads(below(lpips_oracle, "sd."))
+    real = [lpips_oracle[f"in.feat0_{stage}"] for stage in range(5)]
+    fake = [lpips_oracle[f"in.feat1_{stage}"] for stage in range(5)]
+    assert_like_the_oracle(heads(real, fake), lpips_oracle["out.distance"].flatten())
+
+
+def test_lpips_scaling_of_images_equals_the_oracles(lpips_oracle):
+    assert_like_the_oracle(ImageScaling()(lpips_oracle["in.img"]), lpips_oracle["out.scaled_img"])
