@@ -1,0 +1,86 @@
+"""The released code's transformer, under our names.
+
+In a released checkpoint it lies under `transformer.`; both functions take tensors without that
+prefix.
+"""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from smalti.prior.gpt import GPT, GPTConfig
+from smalti.types import InputError
+
+NAMES = {
+    r"tok_emb\.weight": "token_embedding.weight",
+    r"pos_emb": "position_embedding",
+    r"blocks\.(\d+)\.ln1\.(weight|bias)": r"blocks.\1.attention_norm.\2",
+    r"blocks\.(\d+)\.attn\.query\.(weight|bias)": r"blocks.\1.attention.qkv.\2",
+    r"blocks\.(\d+)\.attn\.proj\.(weight|bias)": r"blocks.\1.attention.projection.\2",
+    r"blocks\.(\d+)\.ln2\.(weight|bias)": r"blocks.\1.mlp_norm.\2",
+    r"blocks\.(\d+)\.(mlp\.[02])\.(weight|bias)": r"blocks.\1.\2.\3",
+    r"ln_f\.(weight|bias)": r"norm.\1",
+    r"head\.weight": "head.weight",
+}
+# Keys and values join the queries in one projection; the mask is a constant, not a weight.
+WITHOUT_OWN_NAME = r"blocks\.\d+\.attn\.(key\.weight|key\.bias|value\.weight|value\.bias|mask)"
+
+
+def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
+    """Build the GPT of a released state dict; all but the number of heads follows from it.
+
+    Args:
+        tensors: `tok_emb.weight`, `blocks.0.attn.key.weight` and so on.
+        heads: attention heads, which the shapes do not tell (16 in the released models).
+
+    Raises:
+        InputError: it is not a GPT, or a weight is missing.
+    """
+    named = name_gpt(tensors)
+    try:
+        vocab_size, width = named["token_embedding.weight"].shape
+        max_length = named["position_embedding"].shape[0]
+        layers = sum(name.endswith(".attention.qkv.weight") for name in named)
+        gpt = GPT(
+            GPTConfig(
+                vocab_size=vocab_size,
+                max_length=max_length,
+                layers=layers,
+                heads=heads,
+                width=width,
+            )
+        )
+        gpt.load_state_dict(named)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"these tensors are not a whole GPT of {heads} heads: {reason}") from error
+    return gpt.eval()
+
+
+def name_gpt(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of a `GPT` from the released names.
+
+    Raises:
+        InputError: a name is not one of a GPT.
+    """
+    named = {}
+    for name, tensor in tensors.items():
+        if re.fullmatch(WITHOUT_OWN_NAME, name):
+            continue
+        ours = _our_name(name)
+        if ".attn.query." in name:
+            tensor = torch.cat(
+                [tensors[name.replace("query", q)] for q in ("query", "key", "value")]
+            )
+        named[ours] = tensor.squeeze(0) if name == "pos_emb" else tensor
+    return named
+
+
+def _our_name(name: str) -> str:
+    for pattern, ours in NAMES.items():
+        found = re.fullmatch(pattern, name)
+        if found:
+            return found.expand(ours)
+    raise InputError(f"{name!r} is no weight of the released GPT")
