@@ -71,7 +71,7 @@ class ImageDataset:
         """Reason by key of each broken image that was met."""
         self.class_names = _joined_classes(sources)
         """Name of each class by its number, or None where the data set has no classes."""
-        self._seed = seed
+        self.seed = seed
         self._sources = tuple(sources)
         self._starts = np.cumsum([0, *map(len, sources)])  # of each source, and the total
         self._members: NDArray[np.int64] = np.arange(self._starts[-1])
@@ -107,7 +107,7 @@ class ImageDataset:
 
     def load(self, index: int, epoch: int) -> Loaded:
         """As `sample`, but leaves the account of broken images to the caller."""
-        generator = generator_for(self._seed, epoch, int(self._members[index]))
+        generator = generator_for(self.seed, epoch, int(self._members[index]))
         broken: dict[str, str] = {}
         for step in range(len(self)):
             try:
@@ -172,6 +172,7 @@ class ImageDataset:
         """Some of the images, in the same order; the account of broken images stays in common."""
         chosen = copy.copy(self)
         chosen._members = self._members[np.array(sorted(indices), dtype=np.int64)]
+        assert len(chosen), "a data set has at least one image"
         return chosen
 
     def _place(self, index: int) -> "_Place":

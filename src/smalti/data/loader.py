@@ -5,7 +5,7 @@ saved, and neither the number of workers nor where a run was resumed changes a b
 """
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
@@ -51,7 +51,7 @@ class BatchLoader:
         """Training batches until the data set is shuffled anew, at least 1."""
         return max(1, len(self.dataset) // self.batch_size)
 
-    def batches(self, start_step: int) -> Iterator[Batch]:
+    def batches(self, start_step: int) -> Generator[Batch, None, None]:
         """Training batches number `start_step`, `start_step` + 1, and so on without end.
 
         Close the iterator (or drop it) to stop its workers.
@@ -59,16 +59,16 @@ class BatchLoader:
         Raises:
             InputError: an image is smaller than the crop, or all images are broken.
         """
-        return self._fetch(self._draws(step) for step in count(start_step))
+        return self._fetch(self.draws(step) for step in count(start_step))
 
-    def augmented_batches(self, epoch: int) -> Iterator[Batch]:
+    def augmented_batches(self, epoch: int) -> Generator[Batch, None, None]:
         """The training images of an epoch (random crops, flips) in the data set's own order.
 
         Image `i` of the result is sample `i`; the last batch may be smaller.
         """
         return self._fetch(self._in_order(epoch))
 
-    def evaluation_batches(self) -> Iterator[Batch]:
+    def evaluation_batches(self) -> Generator[Batch, None, None]:
         """Each good image once, center crop, in order; the last batch may be smaller.
 
         Raises:
@@ -76,24 +76,25 @@ class BatchLoader:
         """
         return self._fetch(self._in_order(None))
 
-    def _draws(self, step: int) -> list["_Draw"]:
+    def draws(self, step: int) -> list["Draw"]:
+        """Which images training batch number `step` holds, and of which epoch."""
         length = len(self.dataset)
         # Images used of an epoch: whole batches, or all of a data set smaller than a batch.
         used = length - length % self.batch_size or length
         first = step * self.batch_size
-        draws: list[_Draw] = []
+        draws: list[Draw] = []
         for position in range(first, first + self.batch_size):
             epoch, place = divmod(position, used)
-            draws.append(_Draw(int(self._order(epoch)[place]), epoch))
+            draws.append(Draw(int(self._order(epoch)[place]), epoch))
         return draws
 
-    def _in_order(self, epoch: int | None) -> Iterator[list["_Draw"]]:
+    def _in_order(self, epoch: int | None) -> Iterator[list["Draw"]]:
         length = len(self.dataset)
         for start in range(0, length, self.batch_size):
             end = min(start + self.batch_size, length)
-            yield [_Draw(index, epoch) for index in range(start, end)]
+            yield [Draw(index, epoch) for index in range(start, end)]
 
-    def _fetch(self, jobs: Iterable[list["_Draw"]]) -> Iterator[Batch]:
+    def _fetch(self, jobs: Iterable[list["Draw"]]) -> Generator[Batch, None, None]:
         fetched_batches: DataLoader[_Fetched] = DataLoader(
             _Reader(self.dataset),
             sampler=jobs,
@@ -111,7 +112,7 @@ class BatchLoader:
                 yield fetched.batch
 
 
-class _Draw(NamedTuple):
+class Draw(NamedTuple):
     """One image of a batch: sample number, and epoch (None: the evaluation crop)."""
 
     number: int
@@ -135,7 +136,7 @@ class _Reader(Dataset[_Fetched]):
     def __init__(self, dataset: ImageDataset) -> None:
         self._dataset = dataset
 
-    def __getitem__(self, job: list[_Draw]) -> _Fetched:
+    def __getitem__(self, job: list[Draw]) -> _Fetched:
         samples: list[Sample] = []
         broken: dict[str, str] = {}
         try:
@@ -148,7 +149,7 @@ class _Reader(Dataset[_Fetched]):
             return _Fetched(None, broken, str(error))
         return _Fetched(_stack(samples) if samples else None, broken)
 
-    def _load(self, draw: _Draw) -> Loaded:
+    def _load(self, draw: Draw) -> Loaded:
         if draw.epoch is None:
             return self._dataset.load_center(draw.number)
         return self._dataset.load(draw.number, draw.epoch)

@@ -57,18 +57,24 @@ class AdversaryConfig(Config):
 
     def learns(self, step: int) -> bool:
         """Whether the discriminator learns in step `step`."""
-        assert self.start_step is not None, "resolve the config first"
-        return step >= self.start_step
+        return step >= _resolved(self.start_step)
 
     def ramp(self, step: int) -> float:
         """Share of the full weight in step `step`, in [0, 1]."""
-        assert self.start_step is not None, "resolve the config first"
-        assert self.warmup_steps is not None
-        assert self.ramp_steps is not None
-        since = step - self.start_step - self.warmup_steps
-        if since < 0:
-            return 0.0
-        return min(1.0, (since + 1) / (self.ramp_steps + 1))
+        ramp_steps = _resolved(self.ramp_steps)
+        since = step - (self.full_step - ramp_steps)
+        return min(1.0, (since + 1) / (ramp_steps + 1)) if since >= 0 else 0.0
+
+    @property
+    def full_step(self) -> int:
+        """First step at full weight."""
+        steps = (self.start_step, self.warmup_steps, self.ramp_steps)
+        return sum(_resolved(count) for count in steps)
+
+
+def _resolved(steps: int | None) -> int:
+    assert steps is not None, "AdversaryConfig.resolve was not called"
+    return steps
 
 
 class VQGANLossConfig(Config):

@@ -1,0 +1,247 @@
+"""The run folder, and the roots that compose all configs.
+
+RUN/config.yaml     the resolved config
+RUN/metrics.jsonl   numbers, a line each
+RUN/samples/        pictures
+RUN/checkpoints/    step_XXXXXXXX/ and best/
+RUN/tokenizer/      of a prior's run: the tokenizer that it was trained with
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, PositiveFloat
+
+from smalti.data.transforms import TransformConfig
+from smalti.files import atomic_file, disk_errors
+from smalti.losses.discriminator import PatchDiscriminatorConfig
+from smalti.tokenizer.vqgan import VQGANConfig
+from smalti.training.checkpoint import remove_leftovers
+from smalti.training.code_cache import CodeCacheConfig
+from smalti.training.loop import TrainingConfig
+from smalti.training.optim import OptimizerConfig
+from smalti.training.vqgan_step import VQGANLossConfig
+from smalti.types import Config, InputError
+
+CONFIG_FILE = "config.yaml"
+LOCK_FILE = "run.lock"
+
+# What may differ when a run is resumed: it changes no number that was trained so far.
+CHANGEABLE = {
+    "out",
+    "training.total_steps",
+    "training.log_steps",
+    "training.eval_steps",
+    "training.eval_images",
+    "training.save_steps",
+    "training.picture_steps",
+    "training.device",
+    "training.workers",
+}
+
+
+class RunConfig(Config):
+    """What both stages need to know."""
+
+    data: tuple[str, ...] = Field(min_length=1)
+    """Images to learn from, one or several: a folder, a text file with one path a line, Parquet,
+    WebDataset tars (globs and brace ranges), or a data set of the hub (owner/name)."""
+    data_weights: tuple[PositiveFloat, ...] | None = None
+    """How often each of `data` is drawn, relative to the others; null draws each image once an
+    epoch."""
+    held_out: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the images kept for evaluation only. Below 20 images none is: the training images'
+    centres are evaluated."""
+    out: str
+    """Folder of the run. The same command resumes it."""
+    seed: int = 0
+    """Decides everything random in the run."""
+    image: TransformConfig = TransformConfig(size=64)
+    """How a picture becomes a training image."""
+
+
+class VQGANRunConfig(RunConfig):
+    """Root of stage 1: `smalti train vqgan`."""
+
+    stage: Literal["vqgan"] = "vqgan"
+    out: str = "runs/vqgan"
+    """Folder of the run. The same command resumes it."""
+    vqgan: VQGANConfig = VQGANConfig()
+    """The tokenizer."""
+    discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig(filters=32, layers=2)
+    """The adversary's network."""
+    loss: VQGANLossConfig = VQGANLossConfig()
+    """Terms of the loss."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Of encoder, decoder and codebook."""
+    discriminator_optimizer: OptimizerConfig = OptimizerConfig()
+    """Of the discriminator."""
+    training: TrainingConfig = TrainingConfig()
+    """Length, batch and intervals."""
+
+
+class PriorShapeConfig(Config):
+    """Size of the transformer; vocabulary and length follow from tokenizer and condition."""
+
+    layers: int = Field(default=6, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads of each block."""
+    width: int = Field(default=256, ge=1)
+    """Channels of the residual stream, a multiple of `heads`."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of activations dropped in training."""
+
+
+class PriorRunConfig(RunConfig):
+    """Root of stage 2: `smalti train prior`."""
+
+    stage: Literal["prior"] = "prior"
+    out: str = "runs/prior"
+    """Folder of the run. The same command resumes it."""
+    vqgan: str
+    """The tokenizer: a run of stage 1, a model folder or a hub id."""
+    condition: Literal["none", "class"] = "none"
+    """none, or class: sub-folders or labels of the data are classes to choose from."""
+    condition_drop: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the examples trained without their class, for guidance in sampling."""
+    codes: CodeCacheConfig = CodeCacheConfig()
+    """The codes of the data, encoded once."""
+    prior: PriorShapeConfig = PriorShapeConfig()
+    """The transformer."""
+    optimizer: OptimizerConfig = OptimizerConfig(
+        learning_rate=1e-3, beta1=0.9, beta2=0.95, weight_decay=0.01
+    )
+    """Of the transformer."""
+    training: TrainingConfig = TrainingConfig(batch_size=32)
+    """Length, batch and intervals."""
+
+
+def read_run_config(folder: Path) -> dict[str, Any] | None:
+    """The stored config of a run as plain data, or None where the folder is not a run.
+
+    Raises:
+        InputError: the file is not a mapping in YAML.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return None
+    try:
+        stored = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(stored, dict):
+        raise InputError(f"{path} is not a run's config")
+    return stored
+
+
+def check_run_folder(folder: Path, config: RunConfig) -> None:
+    """Refuse a folder that `config` cannot begin or resume; changes nothing.
+
+    Raises:
+        InputError: it holds another kind of run, a run with another config, or other files, or it
+            cannot be written.
+    """
+    _check_writable(folder)
+    stored = read_run_config(folder)
+    if stored is None:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty and not a run; choose another --out")
+        return
+    new = config.model_dump(mode="json")
+    if stored.get("stage") != new["stage"]:
+        raise InputError(
+            f"{folder} is a run of stage {stored.get('stage')!r}, not {new['stage']!r}; "
+            "choose another --out"
+        )
+    changed = [
+        f"{path} (was {was!r}, now {now!r})"
+        for path, was, now in _differences(stored, new)
+        if path not in CHANGEABLE
+    ]
+    if changed:
+        raise InputError(
+            f"{folder} was begun with another config: {', '.join(changed)}; "
+            "use the same command to resume, or another --out"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, or whose disk is full."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise InputError(f"cannot write {folder}: {existing} is a file, not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {folder}: no permission to write there")
+    if shutil.disk_usage(existing).free < 2**24:
+        raise InputError(f"cannot write {folder}: the disk is full")
+
+
+def _differences(
+    stored: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    for key in sorted(stored.keys() | new.keys()):
+        was, now = stored.get(key), new.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _differences(was, now, f"{prefix}{key}.")
+        elif was != now:
+            yield f"{prefix}{key}", was, now
+
+
+@contextlib.contextmanager
+def open_run(folder: Path, config: RunConfig) -> Iterator[None]:
+    """Make the run folder ready and hold it, so that no second process trains in it.
+
+    Raises:
+        InputError: another process trains there, or the folder cannot be written.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / LOCK_FILE
+    _take_lock(lock)
+    try:
+        remove_leftovers(folder)
+        with atomic_file(folder / CONFIG_FILE) as temporary:
+            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+            temporary.write_text(text)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _take_lock(lock: Path) -> None:
+    """Write our host and process number; a dead process's lock on this host is taken over."""
+    mine = f"{socket.gethostname()} {os.getpid()}"
+    with disk_errors(lock):
+        for _ in range(2):
+            try:
+                with lock.open("x") as file:
+                    file.write(mine)
+                return
+            except FileExistsError:
+                owner = lock.read_text()
+                if _is_alive(owner):
+                    break
+                lock.unlink(missing_ok=True)
+    raise InputError(f"{lock.parent} is in use by process {owner}; if that is gone, delete {lock}")
+
+
+def _is_alive(owner: str) -> bool:
+    host, _, number = owner.partition(" ")
+    if host != socket.gethostname() or not number.isdigit():
+        return bool(host)
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,217 @@
+"""The codes of a data set, encoded once, for training the prior.
+
+    FOLDER/view_000.safetensors   codes (N, h, w) of each image's first random crop and flip
+    FOLDER/view_001.safetensors   ... of its second
+    FOLDER/labels.safetensors     (N,) where the data set has classes
+    FOLDER/manifest.json          what they were made from, and a hash of each file
+
+View v is what the data set gives in epoch v, so with as many views as epochs, training from the
+cache is training on the fly; with fewer, epochs take turns.
+
+Axes: N images, B batch, h/w latent grid.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from smalti.data.loader import BatchLoader, Draw
+from smalti.files import atomic_folder, sha256
+from smalti.model_folder import read_tensors
+from smalti.tokenizer.vqgan import VQGAN
+from smalti.types import Config, InputError
+
+MANIFEST_FILE = "manifest.json"
+LABELS_FILE = "labels.safetensors"
+FORMAT = 1  # raised when the meaning of the files changes
+
+log = logging.getLogger(__name__)
+
+
+class CodeCacheConfig(Config):
+    """How the data is encoded for the prior."""
+
+    views: int = Field(default=8, ge=1)
+    """Random crops and flips of each image that are encoded; epochs take turns with them."""
+    folder: str | None = None
+    """Where the codes are kept; null is inside the run. Runs with the same data and tokenizer may
+    share a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBatch:
+    """Codes of several images."""
+
+    keys: Sequence[str]
+    """Where each image came from."""
+    codes: Tensor
+    """(B, h, w) int64 in [0, K)."""
+    labels: Tensor | None
+    """(B,) int64, or None where the data set has no classes."""
+
+
+class CodeCache:
+    """Codes of all views, read from disk as they are needed.
+
+    Args:
+        views: (N, h, w) uint16 or int32 each, in the data set's order.
+        labels: (N,) int64 or None.
+        loader: the loader whose order training follows.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[NDArray[np.unsignedinteger | np.signedinteger]],
+        labels: Tensor | None,
+        loader: BatchLoader,
+    ) -> None:
+        self.views, self.labels, self.loader = views, labels, loader
+
+    def batches(self, start_step: int) -> Iterator[CodeBatch]:
+        """Batches number `start_step` and on, of the same images and crops as the loader's."""
+        for step in count(start_step):
+            yield self._batch(self.loader.draws(step))
+
+    def _batch(self, draws: Sequence[Draw]) -> CodeBatch:
+        codes = [self.views[(epoch or 0) % len(self.views)][index] for index, epoch in draws]
+        indices = [index for index, _ in draws]
+        return CodeBatch(
+            keys=[self.loader.dataset.name(index) for index in indices],
+            codes=torch.from_numpy(np.stack(codes).astype(np.int64)),
+            labels=None if self.labels is None else self.labels[indices],
+        )
+
+
+def load_or_encode(
+    folder: Path, loader: BatchLoader, tokenizer: VQGAN, views: int, device: torch.device
+) -> CodeCache:
+    """The codes of a data set: from the folder if they were made from the same, else made anew.
+
+    Args:
+        folder: of the cache.
+        loader: of the training images.
+        tokenizer: on `device`.
+        views: random crops and flips of each image.
+        device: where to encode.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
+    made_from = _made_from(loader, tokenizer, views)
+    stored = _read_manifest(folder)
+    if stored is None or stored["made_from"] != made_from:
+        if stored is not None:
+            log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
+        _encode(folder, loader, tokenizer, made_from, device)
+    return _load(folder, loader, tokenizer.codebook_size)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """A hash over names and values of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _made_from(loader: BatchLoader, tokenizer: VQGAN, views: int) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "data": loader.dataset.fingerprint(),
+        "transform": loader.dataset.transform.model_dump(mode="json"),
+        "crop_seed": loader.dataset.seed,
+        "tokenizer": weights_hash(tokenizer),
+        "views": views,
+    }
+
+
+def _read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
+    """The manifest, or None where there is no cache.
+
+    Raises:
+        InputError: the folder holds other files, which must not be replaced.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty and not a cache of codes")
+        return None
+    try:
+        manifest = json.loads(path.read_text())
+        return {"made_from": dict(manifest["made_from"]), "sha256": dict(manifest["sha256"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}; delete {folder}") from error
+
+
+def _encode(
+    folder: Path,
+    loader: BatchLoader,
+    tokenizer: VQGAN,
+    made_from: dict[str, object],
+    device: torch.device,
+) -> None:
+    """Encode every view and write the cache, whole or not at all."""
+    dtype = torch.uint16 if tokenizer.codebook_size <= 2**16 else torch.int32
+    views = int(str(made_from["views"]))
+    total = views * len(loader.dataset)
+    with (
+        atomic_folder(folder) as temporary,
+        tqdm(total=total, unit="image", desc="encoding", dynamic_ncols=True, disable=None) as bar,
+    ):
+        for view in range(views):
+            codes: list[Tensor] = []
+            labels: list[Tensor] = []
+            for batch in loader.augmented_batches(view):
+                codes.append(tokenizer.encode(batch.images.to(device)).cpu().to(dtype))
+                if batch.labels is not None:
+                    labels.append(batch.labels)
+                bar.update(len(batch.keys))
+            safetensors.torch.save_file(
+                {"codes": torch.cat(codes)}, temporary / f"view_{view:03d}.safetensors"
+            )
+        if labels:
+            safetensors.torch.save_file({"labels": torch.cat(labels)}, temporary / LABELS_FILE)
+        hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+        manifest = {"made_from": made_from, "sha256": hashes}
+        (temporary / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
+    """Read a cache whose manifest fits.
+
+    Raises:
+        InputError: a file is damaged, or a code is not in the codebook.
+    """
+    manifest = _read_manifest(folder)
+    assert manifest is not None
+    for name, expected in manifest["sha256"].items():
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
+            raise InputError(
+                f"{folder / name} is damaged or missing; delete {folder} to encode anew"
+            )
+    views = []
+    for name in sorted(manifest["sha256"]):
+        if name == LABELS_FILE:
+            continue
+        view = read_tensors(folder / name)["codes"].numpy()
+        if view.size and int(view.max()) >= codebook_size:
+            raise InputError(
+                f"{folder / name} has code {int(view.max())}, but the codebook has {codebook_size}"
+            )
+        views.append(view)
+    has_labels = LABELS_FILE in manifest["sha256"]
+    labels = read_tensors(folder / LABELS_FILE)["labels"] if has_labels else None
+    return CodeCache(views, labels, loader)

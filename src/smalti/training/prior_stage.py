@@ -1,0 +1,92 @@
+"""Stage 2 as the loop sees it: the prior, its batches' meaning, its evaluation."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti.metrics.nll import bits_per_dimension, uniform_nats_per_token
+from smalti.prior.likelihood import nll
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.sheet import contact_sheet
+from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.code_cache import CodeBatch
+from smalti.training.prior_step import PriorState, PriorStepConfig, prior_step
+
+PICTURES = 16  # samples in the picture
+
+
+class PriorStage:
+    """A `Stage` of the loop.
+
+    Args:
+        training: model and optimizer.
+        config: of the step.
+        pipeline: of the averaged prior and the tokenizer, for samples.
+        evaluation: codes of the held-out images, once.
+        seed: of the samples: each picture has the same ones, so they can be compared.
+    """
+
+    unit = "images"
+    shown = ("nll",)
+
+    def __init__(
+        self,
+        training: PriorState,
+        config: PriorStepConfig,
+        pipeline: Pipeline,
+        evaluation: Sequence[CodeBatch],
+        seed: int,
+    ) -> None:
+        self.training, self.config = training, config
+        self._pipeline, self._evaluation, self._seed = pipeline, evaluation, seed
+
+    def state(self) -> TrainingState:
+        """Everything that a step changes."""
+        return TrainingState(
+            modules={"prior": self.training.prior, "average": self.training.average.model},
+            optimizers={"optimizer": self.training.optimizer},
+        )
+
+    def model(self) -> InferenceModel:
+        """The averaged prior."""
+        return InferenceModel("prior", self._pipeline.config, self.training.average.model)
+
+    def set_step(self, step: int) -> None:
+        """Go on from a resumed step."""
+        self.training.step = step
+
+    def step(self, batch: CodeBatch) -> Mapping[str, Tensor]:
+        """One update."""
+        return prior_step(self.training, batch, self.config)
+
+    def comparable_from(self) -> int:
+        """All scores compete for the best."""
+        return 0
+
+    @torch.no_grad()
+    def evaluate(self) -> Mapping[str, float]:
+        """NLL of held-out images under the averaged prior, beside that of knowing nothing."""
+        layout, device = self._pipeline.layout, self.training.compute.device
+        total, images = 0.0, 0
+        for batch in self._evaluation:
+            sequence = self.config.sequence(batch.codes, batch.labels)
+            with self.training.compute.autocast():
+                logits = self.training.average.model(sequence.tokens.to(device))
+            value = nll(layout.image_logits(logits), sequence.targets.to(device))
+            total, images = total + float(value) * len(batch.codes), images + len(batch.codes)
+        nats, uniform = total / images, uniform_nats_per_token(layout.codebook_size)
+        size = self._pipeline.size
+        return {
+            "nll": nats,
+            "nll_uniform": uniform,
+            "bits_per_dimension": bits_per_dimension(nats, layout.image_length, *size),
+            "bits_per_dimension_uniform": bits_per_dimension(uniform, layout.image_length, *size),
+            "score": nats,
+        }
+
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """New images, from the same seeds each time."""
+        samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
+        return {"samples": contact_sheet(samples)}

@@ -1,0 +1,98 @@
+"""Stage 2, one step: the prior learns which codes follow which.
+
+Axes: B batch, h/w latent grid, L sequence length.
+Reference: arXiv:2012.09841, Sec. 3.2, Eq. 9.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smalti.prior.gpt import GPT
+from smalti.prior.likelihood import nll
+from smalti.sequence.conditioners import drop
+from smalti.sequence.layout import Layout, TrainingSequence
+from smalti.sequence.ordering import Ordering
+from smalti.training.code_cache import CodeBatch
+from smalti.training.ema import EMA
+from smalti.training.optim import OptimizerConfig, learning_rate_at, update
+from smalti.training.precision import Compute
+from smalti.types import Conditioner
+
+
+@dataclass(slots=True)
+class PriorState:
+    """What a step reads and changes."""
+
+    prior: GPT
+    average: EMA[GPT]
+    optimizer: torch.optim.Optimizer
+    compute: Compute
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PriorStepConfig:
+    """What a step needs to know of the run."""
+
+    layout: Layout
+    ordering: Ordering
+    conditioner: Conditioner
+    condition_drop: float
+    """Share of the examples whose condition says nothing."""
+    optimizer: OptimizerConfig
+    total_steps: int
+    accumulation_steps: int
+
+    def sequence(
+        self, codes: Tensor, labels: Tensor | None, dropping: torch.Generator | None = None
+    ) -> TrainingSequence:
+        """Join conditioning and image.
+
+        Args:
+            codes: (B, h, w) int64 in [0, K).
+            labels: (B,) int64, or None where the data set has no classes.
+            dropping: decides which conditions are dropped; None keeps them all.
+        """
+        cond_tokens = self.conditioner.tokens(labels, len(codes))
+        if dropping is not None:
+            null_tokens = self.conditioner.null_tokens(len(codes))
+            cond_tokens = drop(cond_tokens, null_tokens, self.condition_drop, dropping)
+        return self.layout.join(cond_tokens, self.ordering.to_tokens(codes))
+
+
+def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> dict[str, Tensor]:
+    """One update of the prior.
+
+    Args:
+        state: model, optimizer and step count; updated in place.
+        batch: codes, on the CPU.
+        config: sequence and schedules.
+
+    Returns:
+        Detached scalars by name, for the log; nll is in nats per token.
+
+    Reference: Eq. 9.
+    """
+    # The loop seeds each step; this stream is the same on every device.
+    dropping = torch.Generator().manual_seed(torch.initial_seed())
+    sequence = config.sequence(batch.codes, batch.labels, dropping)
+    tokens = sequence.tokens.to(state.compute.device, non_blocking=True)
+    targets = sequence.targets.to(state.compute.device, non_blocking=True)
+
+    total = torch.zeros((), device=tokens.device)
+    parts = config.accumulation_steps
+    for part, part_targets in zip(tokens.chunk(parts), targets.chunk(parts), strict=True):
+        with state.compute.autocast():
+            logits = state.prior(part)
+        mean = nll(config.layout.image_logits(logits), part_targets)
+        loss = mean * (len(part) / len(tokens))
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+
+    rate = learning_rate_at(state.step, config.total_steps, config.optimizer)
+    norm = update(state.optimizer, state.prior, rate, config.optimizer.clip_norm)
+    state.average.update(state.prior, state.step)
+    state.step += 1
+    return {"nll": total, "gradient_norm": norm}

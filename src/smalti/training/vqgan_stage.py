@@ -1,0 +1,125 @@
+"""Stage 1 as the loop sees it: the tokenizer's models, its batches' meaning, its evaluation."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti.losses.reconstruction import PIXEL_LOSSES
+from smalti.metrics.codebook import CodebookUse
+from smalti.metrics.reconstruction import psnr, ssim
+from smalti.ranges import to_pil
+from smalti.sampling.sheet import contact_sheet
+from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.vqgan_step import VQGANState, VQGANStepConfig, vqgan_step
+from smalti.types import Batch
+
+PICTURES = 8  # images in the picture of reconstructions
+
+
+class VQGANStage:
+    """A `Stage` of the loop.
+
+    Args:
+        training: models and optimizers.
+        config: of the step.
+        evaluation_batches: the held-out batches, anew at each call.
+        eval_images: how many of them to look at, at most.
+    """
+
+    unit = "images"
+    shown = ("reconstruction_loss", "pixel_loss", "perceptual_loss", "adaptive_weight")
+
+    def __init__(
+        self,
+        training: VQGANState,
+        config: VQGANStepConfig,
+        evaluation_batches: Callable[[], Iterable[Batch]],
+        eval_images: int,
+    ) -> None:
+        self.training, self.config = training, config
+        self._evaluation_batches, self._eval_images = evaluation_batches, eval_images
+
+    def state(self) -> TrainingState:
+        """Everything that a step changes."""
+        training = self.training
+        return TrainingState(
+            modules={
+                "vqgan": training.vqgan,
+                "average": training.average.model,
+                "discriminator": training.discriminator,
+            },
+            optimizers={
+                "generator_optimizer": training.generator_optimizer,
+                "discriminator_optimizer": training.discriminator_optimizer,
+            },
+        )
+
+    def model(self) -> InferenceModel:
+        """The averaged tokenizer."""
+        average = self.training.average.model
+        return InferenceModel("vqgan", average.config, average)
+
+    def set_step(self, step: int) -> None:
+        """Go on from a resumed step."""
+        self.training.step = step
+
+    def step(self, batch: Batch) -> Mapping[str, Tensor]:
+        """One update of both sides."""
+        return vqgan_step(self.training, self._on_device(batch), self.config)
+
+    def comparable_from(self) -> int:
+        """Before the adversary has its full weight, scores are lower for no better pictures."""
+        full = self.config.loss.adversary.full_step
+        return full if full < self.config.total_steps else 0
+
+    @torch.no_grad()
+    def evaluate(self) -> Mapping[str, float]:
+        """Quality of the averaged tokenizer's reconstructions of held-out images."""
+        training, loss = self.training, self.config.loss
+        use = CodebookUse(training.vqgan.codebook_size)
+        rows: list[dict[str, Tensor]] = []
+        for images in self._held_out():
+            codes = training.average.model.encode(images)
+            reconstructions = training.average.model.decode(codes)
+            use.add(codes)
+            rows.append(
+                {
+                    "pixel_loss": PIXEL_LOSSES[loss.pixel](images, reconstructions),
+                    "perceptual_loss": training.perceptual(images, reconstructions),
+                    "psnr_db": psnr(images, reconstructions),
+                    "ssim": ssim(images, reconstructions),
+                }
+            )
+        means = {name: float(torch.cat([row[name] for row in rows]).mean()) for name in rows[0]}
+        score = (
+            loss.pixel_weight * means["pixel_loss"]
+            + loss.perceptual_weight * means["perceptual_loss"]
+        )
+        return means | {
+            "code_use": use.usage,
+            "code_perplexity": use.perplexity,
+            "score": score,
+        }
+
+    @torch.no_grad()
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """Held-out images above their reconstructions."""
+        images = next(iter(self._held_out()))[:PICTURES]
+        reconstructions = self.training.average.model.reconstruct(images)
+        both = [to_pil(image) for image in torch.cat([images, reconstructions])]
+        return {"reconstructions": contact_sheet(both, columns=len(images))}
+
+    def _held_out(self) -> Iterable[Tensor]:
+        """Batches of held-out images, `eval_images` together at most."""
+        left = self._eval_images
+        for batch in self._evaluation_batches():
+            images = self._on_device(batch)[:left]
+            left -= len(images)
+            yield images
+            if left <= 0:
+                return
+
+    def _on_device(self, batch: Batch) -> Tensor:
+        return batch.images.to(self.training.compute.device, non_blocking=True)
