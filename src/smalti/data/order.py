@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from smalti.data.randomness import generator_for
+from smalti.types import InputError
 
 
 def order(seed: int, epoch: int, length: int) -> Tensor:
@@ -30,15 +31,20 @@ def weighted_order(
         epoch: number of the epoch.
         lengths: images in each source; the sources' sample numbers follow each other.
         weights: relative probability of each source, not negative; a source without images counts
-            as zero, and some other must be positive.
+            as zero.
 
     Returns:
         (sum of lengths,) int64 in [0, sum of lengths).
+
+    Raises:
+        InputError: no source has both images and weight.
     """
     generator = generator_for(seed, epoch)
     total = sum(lengths)
     sizes = torch.tensor(lengths)
     chances = torch.tensor(weights, dtype=torch.float64) * (sizes > 0)
+    if chances.sum() == 0:
+        raise InputError("no image is left in any data set of positive weight")
     chosen = torch.multinomial(chances, total, replacement=True, generator=generator)
     result = torch.empty(total, dtype=torch.int64)
     start = 0

@@ -1,5 +1,6 @@
 """Folder: every image file below it; the sub-folders are the classes."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterator
@@ -91,13 +92,10 @@ def _image_files(root: str) -> Iterator[str]:
         real: list[str] = []
         for entry in _visible_entries(root, folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir():
+            if _is_folder(entry):
                 (linked if entry.is_symlink() else real).append(path)
-            elif is_image_name(entry.name):
-                if entry.is_file():
-                    yield path
-                else:
-                    logger.warning("left out %s: it is a link to nothing", printable(entry.path))
+            elif is_image_name(entry.name) and _is_file(entry):
+                yield path
         # The last is read first: a folder goes by its own name rather than by that of a link.
         waiting = sorted(linked) + waiting + sorted(real)
 
@@ -109,3 +107,17 @@ def _visible_entries(root: str, folder: str) -> list[os.DirEntry[str]]:
     except PermissionError as error:
         path = printable(os.path.join(root, folder))
         raise InputError(f"no permission to read the folder {path}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):  # a link to itself
+        return entry.is_dir()
+    return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):
+        if entry.is_file():
+            return True
+    logger.warning("left out %s: it is no file, or a link to none", printable(entry.path))
+    return False

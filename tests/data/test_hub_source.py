@@ -1,0 +1,86 @@
+"""Hub data sets, with the library's download replaced: nothing here opens a connection."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smalti.data.sources import HubSource, open_source
+from smalti.types import InputError
+
+datasets = pytest.importorskip("datasets")
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch, encode: Any) -> list[tuple[str, str]]:
+    """Replace the download by a table of three images; returns what was asked for."""
+    asked: list[tuple[str, str]] = []
+    features = datasets.Features(
+        {"picture": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
+
+    def load_dataset(name: str, split: str) -> Any:
+        asked.append((name, split))
+        cells = [{"bytes": encode(number), "path": None} for number in range(3)]
+        return datasets.Dataset.from_dict({"picture": cells, "label": [1, 0, 1]}, features)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [("owner/name", ("owner/name", "train")), ("owner/name:test", ("owner/name", "test"))],
+)
+def test_spec_gives_name_and_split(
+    loaded: list[tuple[str, str]], spec: str, expected: tuple[str, str]
+) -> None:
+    assert isinstance(open_source(spec, classes=False), HubSource)
+    assert loaded == [expected]
+
+
+def test_images_and_classes_are_read(loaded: Any, encode: Any) -> None:
+    source = open_source("owner/name", classes=True)
+    assert source.class_names == ("cat", "dog")
+    images = [source.read(index) for index in range(len(source))]
+    assert [image.content for image in images] == [encode(0), encode(1), encode(2)]
+    assert [image.label for image in images] == [1, 0, 1]
+    assert images[2].key == "owner/name:2"
+
+
+def test_fingerprint_is_that_of_the_loaded_table(loaded: Any) -> None:
+    first, second = (open_source("owner/name", classes=False) for _ in range(2))
+    assert first.fingerprint() == second.fingerprint()
+
+
+def test_unreachable_hub_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(name: str, split: str) -> Any:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(InputError, match=r"owner/name \(split train\) is neither .* no route to"):
+        open_source("owner/name", classes=False)
+
+
+def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match=r"pip install 'smalti\[data\]'"):
+        open_source("owner/name", classes=False)
+
+
+def test_table_without_images_lists_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = datasets.Dataset.from_dict({"text": ["a"]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: table)
+    with pytest.raises(InputError, match="no column of images; it has text"):
+        open_source("owner/name", classes=False)
+
+
+def test_path_below_an_existing_folder_is_not_looked_up(
+    loaded: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InputError, match="'photos/train' does not exist"):
+        open_source("photos/train", classes=False)
+    assert loaded == []

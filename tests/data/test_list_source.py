@@ -1,0 +1,91 @@
+"""Text lists of image paths."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smalti.data.decode import BrokenImageError
+from smalti.data.sources import ListSource
+from smalti.types import InputError
+
+
+@pytest.fixture
+def write_list(tmp_path: Path) -> Any:
+    def write(text: str) -> str:
+        path = tmp_path / "list.txt"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_paths_are_relative_to_the_list_or_absolute(photos: Path, encode: Any) -> None:
+    outside = photos.parent / "outside.png"
+    outside.write_bytes(encode(9))
+    (photos / "list.txt").write_text(f"cat/1.png\n\n{outside}\n")
+    source = ListSource(str(photos / "list.txt"), classes=False)
+    assert [source.read(i).content for i in range(2)] == [encode(1), encode(9)]
+
+
+def test_order_and_repetitions_are_those_of_the_list(write_list: Any) -> None:
+    source = ListSource(write_list("b.png\na.png\nb.png\n"), classes=False)
+    assert [source.name(i) for i in range(3)] == ["b.png", "a.png", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "label"),
+    [
+        ("a.png\tred cat", "a.png", "red cat"),
+        ("a.png red", "a.png", "red"),
+        ("my photo.png red", "my photo.png", "red"),
+        ("my photo.png\tred", "my photo.png", "red"),
+        ("no_suffix\tred", "no_suffix", "red"),
+    ],
+)
+def test_class_follows_the_path(write_list: Any, line: str, path: str, label: str) -> None:
+    source = ListSource(write_list(line + "\n"), classes=True)
+    assert (source.name(0), source.class_names) == (path, (label,))
+    without = ListSource(write_list(line + "\n"), classes=False)
+    assert (without.name(0), without.class_names) == (path, None)
+
+
+@pytest.mark.parametrize("line", ["my photo.png", "a.png b.png", "plain name"])
+def test_spaces_in_a_path_are_no_class(write_list: Any, line: str) -> None:
+    source = ListSource(write_list(line), classes=False)
+    assert source.name(0) == line
+    with pytest.raises(InputError, match="gives none for"):
+        ListSource(write_list(line), classes=True)
+
+
+def test_numbers_are_class_numbers(write_list: Any) -> None:
+    source = ListSource(write_list("a.png 3\nb.png 1\n"), classes=True)
+    assert source.class_names == ("0", "1", "2", "3")
+    assert [source.label(0), source.label(1)] == [3, 1]
+
+
+def test_absurd_class_number_is_an_error(write_list: Any) -> None:
+    with pytest.raises(InputError, match="has class 99999999999; allowed are 0 to"):
+        ListSource(write_list("a.png 99999999999\n"), classes=True)
+
+
+def test_byte_order_mark_and_windows_line_ends_are_dropped(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa.png\r\nb.png\r\n")
+    source = ListSource(str(tmp_path / "list.txt"), classes=False)
+    assert [source.name(i) for i in range(2)] == ["a.png", "b.png"]
+
+
+def test_missing_file_is_broken_when_read(write_list: Any) -> None:
+    source = ListSource(write_list("gone.png\n"), classes=False)
+    with pytest.raises(BrokenImageError, match=r"gone\.png: it cannot be read \(No such file"):
+        source.read(0)
+
+
+def test_empty_list_is_an_error(write_list: Any) -> None:
+    with pytest.raises(InputError, match="one path a line"):
+        ListSource(write_list("\n\n"), classes=False)
+
+
+def test_missing_list_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read .*gone\.txt: No such file"):
+        ListSource(str(tmp_path / "gone.txt"), classes=False)

@@ -1,0 +1,185 @@
+"""Batches: the same whatever the workers and wherever a run starts."""
+
+import itertools
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smalti.data.dataset import ImageDataset
+from smalti.data.loader import BatchLoader
+from smalti.data.sources import FolderSource
+from smalti.data.transforms import TransformConfig
+from smalti.types import Batch, InputError
+
+CROP = TransformConfig(size=8, resize_px="keep")
+
+
+def make_loader(root: Path, batch_size: int = 4, workers: int = 0, seed: int = 0) -> BatchLoader:
+    dataset = ImageDataset([FolderSource(str(root), classes=False)], CROP, seed)
+    return BatchLoader(dataset, batch_size, seed, workers)
+
+
+def take(batches: Generator[Batch, None, None], count: int) -> list[Batch]:
+    taken = list(itertools.islice(batches, count))
+    batches.close()
+    return taken
+
+
+def keys(batches: list[Batch]) -> list[str]:
+    return [key for batch in batches for key in batch.keys]
+
+
+def assert_same(first: list[Batch], second: list[Batch]) -> None:
+    assert keys(first) == keys(second)
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one.images, other.images)
+
+
+def test_workers_change_no_batch(many_photos: Path) -> None:
+    expected = take(make_loader(many_photos, workers=0).batches(0), 12)
+    assert_same(take(make_loader(many_photos, workers=2).batches(0), 12), expected)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(start=st.integers(0, 30), batch_size=st.integers(1, 17))
+def test_batch_of_a_step_is_the_same_wherever_reading_starts(
+    photos: Path, start: int, batch_size: int
+) -> None:
+    loader = make_loader(photos, batch_size)
+    straight = take(loader.batches(0), start + 2)
+    assert_same(take(make_loader(photos, batch_size).batches(start), 2), straight[start:])
+
+
+def test_start_in_the_middle_with_workers(many_photos: Path) -> None:
+    expected = take(make_loader(many_photos).batches(0), 16)[13:]
+    assert_same(take(make_loader(many_photos, workers=2).batches(13), 3), expected)
+
+
+def test_epoch_holds_each_image_at_most_once_and_drops_the_rest(many_photos: Path) -> None:
+    loader = make_loader(many_photos, batch_size=12)
+    assert loader.steps_per_epoch == 3
+    batches = take(loader.batches(0), 6)
+    first, second = keys(batches[:3]), keys(batches[3:])
+    assert len(set(first)) == len(set(second)) == 36
+    assert first != second
+
+
+def test_data_set_smaller_than_a_batch_goes_round(photos: Path) -> None:
+    loader = make_loader(photos, batch_size=8)
+    assert loader.steps_per_epoch == 1
+    read = keys(take(loader.batches(0), 3))
+    assert len(read) == 24
+    for start in range(0, 24, 6):
+        assert len(set(read[start : start + 6])) == 6
+
+
+def test_seed_changes_the_batches(many_photos: Path) -> None:
+    first, second = (take(make_loader(many_photos, seed=n).batches(0), 1) for n in (0, 1))
+    assert keys(first) != keys(second)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_reads_each_image_once_in_order(many_photos: Path, workers: int) -> None:
+    loader = make_loader(many_photos, batch_size=16, workers=workers)
+    batches = list(loader.evaluation_batches())
+    assert [len(batch.keys) for batch in batches] == [16, 16, 8]
+    assert keys(batches) == [str(many_photos / f"{number:02}.png") for number in range(40)]
+    expected = loader.dataset.load_center(17).sample
+    assert expected is not None
+    assert torch.equal(batches[1].images[1], expected.image)
+
+
+def test_augmented_batches_are_the_samples_of_an_epoch_in_order(photos: Path) -> None:
+    loader = make_loader(photos)
+    images = torch.cat([batch.images for batch in loader.augmented_batches(epoch=3)])
+    expected = torch.stack([loader.dataset.sample(index, 3).image for index in range(6)])
+    assert torch.equal(images, expected)
+
+
+def test_labels_are_stacked_and_absent_without_classes(photos: Path) -> None:
+    source = FolderSource(str(photos), classes=True)
+    loader = BatchLoader(ImageDataset([source], CROP, 0), 6, 0, 0)
+    (batch,) = loader.evaluation_batches()
+    assert batch.labels is not None
+    assert batch.labels.dtype == torch.int64
+    assert batch.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    (without,) = make_loader(photos, batch_size=6).evaluation_batches()
+    assert without.labels is None
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_images_are_reported_to_the_main_process(
+    many_photos: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    (many_photos / "07.png").write_bytes(b"text")
+    loader = make_loader(many_photos, batch_size=40, workers=workers)
+    with caplog.at_level(logging.WARNING):
+        (batch,) = take(loader.batches(0), 1)
+    assert len(batch.keys) == 40
+    assert str(many_photos / "07.png") not in batch.keys
+    assert list(loader.dataset.broken) == [str(many_photos / "07.png")]
+    assert caplog.text.count("07.png") == 1
+
+
+def test_evaluation_leaves_broken_images_out(photos: Path) -> None:
+    for number in (1, 3):  # the whole first batch of two
+        (photos / f"cat/{number}.png").write_bytes(b"")
+    loader = make_loader(photos, batch_size=2)
+    assert [len(batch.keys) for batch in loader.evaluation_batches()] == [2, 2]
+    assert len(loader.dataset.broken) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_too_small_image_stops_with_one_line(many_photos: Path, workers: int) -> None:
+    source = FolderSource(str(many_photos), classes=False)
+    dataset = ImageDataset([source], TransformConfig(size=99), 0)
+    batches = BatchLoader(dataset, 2, 0, workers).batches(0)
+    with pytest.raises(InputError, match=r"^\S+\.png is 20x16 pixels, smaller than [^\n]*$"):
+        next(batches)
+
+
+def test_all_broken_stops_with_one_line_from_a_worker(photos: Path) -> None:
+    for path in photos.rglob("*.png"):
+        path.write_bytes(b"text")
+    with pytest.raises(InputError, match=r"^all 6 images are broken; [^\n]*$"):
+        next(make_loader(photos, workers=1).batches(0))
+
+
+def test_closing_the_iterator_ends_its_workers(many_photos: Path) -> None:
+    batches = make_loader(many_photos, workers=2).batches(0)
+    next(batches)
+    assert len(multiprocessing.active_children()) == 2
+    batches.close()
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_workers_leave_stop_signals_to_the_main_process(many_photos: Path, stop: int) -> None:
+    batches = make_loader(many_photos, workers=2).batches(0)
+    read = [next(batches), next(batches)]  # one from each worker: both are up
+    for worker in multiprocessing.active_children():
+        assert worker.pid is not None
+        os.kill(worker.pid, stop)
+    read += take(batches, 10)
+    assert_same(read, take(make_loader(many_photos).batches(0), 12))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_global_random_state_is_left_alone(photos: Path, workers: int) -> None:
+    state = torch.get_rng_state()
+    take(make_loader(photos, workers=workers).batches(0), 1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(0, 0), (-1, 0), (1, -1)])
+def test_numbers_out_of_range_are_an_error(photos: Path, batch_size: int, workers: int) -> None:
+    with pytest.raises(InputError, match="allowed are"):
+        make_loader(photos, batch_size, workers)

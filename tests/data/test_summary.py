@@ -1,0 +1,53 @@
+"""What `smalti inspect` says of a data set."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smalti.data import summary
+from smalti.data.dataset import ImageDataset
+from smalti.data.sources import FolderSource
+from smalti.data.summary import Spread, summarize
+from smalti.data.transforms import TransformConfig
+
+
+def folder_dataset(root: Path, classes: bool = False) -> ImageDataset:
+    return ImageDataset([FolderSource(str(root), classes)], TransformConfig(size=8), 0)
+
+
+def test_sizes_modes_and_broken_files_are_listed(tmp_path: Path, encode: Any) -> None:
+    for number, (width, height) in enumerate([(10, 30), (50, 20), (40, 40)]):
+        (tmp_path / f"{number}.png").write_bytes(encode(number, width, height))
+    (tmp_path / "bad.png").write_bytes(b"text")
+    result = summarize(folder_dataset(tmp_path))
+    assert (result.images, result.headers_read) == (4, 4)
+    assert result.width == Spread(10, 40, 50)
+    assert result.height == Spread(20, 30, 40)
+    assert result.shorter_side == Spread(10, 20, 40)
+    assert result.modes == {"RGB": 3}
+    assert list(result.broken) == [str(tmp_path / "bad.png")]
+    assert result.class_counts is None
+
+
+def test_classes_are_counted(photos: Path) -> None:
+    (photos / "dog/4.png").unlink()
+    assert summarize(folder_dataset(photos, classes=True)).class_counts == {"cat": 3, "dog": 2}
+
+
+def test_large_data_set_is_sampled_over_its_length(
+    many_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "MAX_HEADERS", 15)
+    for name in ("00.png", "39.png", "01.png"):
+        (many_photos / name).write_bytes(b"")
+    result = summarize(folder_dataset(many_photos))
+    assert (result.images, result.headers_read) == (40, 14)
+    assert set(result.broken) == {str(many_photos / "00.png"), str(many_photos / "39.png")}
+
+
+def test_without_a_good_header_there_are_no_sizes(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"")
+    result = summarize(folder_dataset(tmp_path))
+    assert result.shorter_side is None
+    assert result.modes == {}

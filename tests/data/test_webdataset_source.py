@@ -1,0 +1,156 @@
+"""WebDataset shards, sound and damaged."""
+
+import io
+import json
+import logging
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smalti.data.sources import WebDatasetSource
+from smalti.types import InputError
+
+
+def names(source: WebDatasetSource) -> list[str]:
+    return [source.name(index) for index in range(len(source))]
+
+
+def test_json_names_the_classes(tmp_path: Path, encode: Any, write_tar: Any) -> None:
+    members = {}
+    for number, info in enumerate([{"name": "crane"}, {"synset": "n01"}, {"name": "crane"}]):
+        members |= {
+            f"{number}.png": encode(number),
+            f"{number}.cls": str(number).encode(),
+            f"{number}.json": json.dumps(info).encode(),
+        }
+    members |= {"3.png": encode(3), "3.cls": b"4\n", "3.json": b"no json"}
+    write_tar(tmp_path / "a.tar", members)
+    source = WebDatasetSource(str(tmp_path / "a.tar"), classes=True)
+    assert source.class_names == ("crane (0)", "n01", "crane (2)", "3", "4")
+    assert [source.label(i) for i in range(4)] == [0, 1, 2, 4]
+
+
+def test_folders_in_names_tell_examples_apart(tmp_path: Path, encode: Any, write_tar: Any) -> None:
+    write_tar(tmp_path / "a.tar", {"x/1.png": encode(1), "y/1.png": encode(2)})
+    assert len(WebDatasetSource(str(tmp_path / "a.tar"), classes=False)) == 2
+
+
+def test_paired_map_is_not_taken_for_an_image(tmp_path: Path, encode: Any, write_tar: Any) -> None:
+    write_tar(tmp_path / "a.tar", {"1.jpg": encode(1), "1.seg.png": encode(2)})
+    source = WebDatasetSource(str(tmp_path / "a.tar"), classes=False)
+    assert [source.read(i).content for i in range(len(source))] == [encode(1)]
+
+
+def test_first_image_of_a_repeated_key_counts_and_is_reported(
+    tmp_path: Path, encode: Any, write_tar: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_tar(tmp_path / "a.tar", {"1.png": encode(1), "1.jpg": encode(2)})
+    with caplog.at_level(logging.WARNING):
+        source = WebDatasetSource(str(tmp_path / "a.tar"), classes=False)
+    assert names(source) == ["a.tar/1.png"]
+    assert "further images under 1 keys, e.g. 1" in caplog.text
+
+
+def test_examples_without_class_or_image_are_left_out_and_counted(
+    tmp_path: Path, encode: Any, write_tar: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_tar(
+        tmp_path / "a.tar",
+        {"1.png": encode(1), "1.cls": b"0", "2.png": encode(2), "3.cls": b"0"},
+    )
+    with caplog.at_level(logging.WARNING):
+        source = WebDatasetSource(str(tmp_path / "a.tar"), classes=True)
+    assert names(source) == ["a.tar/1.png"]
+    assert "left out 2 examples" in caplog.text
+
+
+def test_only_regular_files_count(tmp_path: Path, encode: Any) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, kind in [
+            ("folder.png", tarfile.DIRTYPE),
+            ("link.png", tarfile.SYMTYPE),
+            ("hard.png", tarfile.LNKTYPE),
+            ("device.png", tarfile.CHRTYPE),
+            ("pipe.png", tarfile.FIFOTYPE),
+        ]:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+        member = tarfile.TarInfo("file.png")
+        member.size = len(encode())
+        tar.addfile(member, io.BytesIO(encode()))
+    assert names(WebDatasetSource(str(tmp_path / "a.tar"), classes=False)) == ["a.tar/file.png"]
+
+
+def test_member_paths_outside_the_tar_are_only_text(
+    tmp_path: Path, encode: Any, write_tar: Any
+) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    write_tar(inner / "a.tar", {"../up.png": encode(1), "/absolute.png": encode(2)})
+    source = WebDatasetSource(str(inner / "a.tar"), classes=False)
+    assert [source.read(i).content for i in range(2)] == [encode(1), encode(2)]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar", "inner"]
+
+
+# Inside the third image; inside its header; after the second, with no end mark.
+@pytest.mark.parametrize("cut", ["image", "header", "end"])
+def test_truncated_shard_is_read_up_to_the_damage(
+    tmp_path: Path, encode: Any, write_tar: Any, caplog: pytest.LogCaptureFixture, cut: str
+) -> None:
+    path = tmp_path / "a.tar"
+    write_tar(path, {f"{number}.png": encode(number) for number in range(3)})
+    with tarfile.open(path) as tar:
+        third = tar.getmember("2.png")
+    place = {"image": third.offset_data + 10, "header": third.offset + 100, "end": third.offset}
+    path.write_bytes(path.read_bytes()[: place[cut]])
+    with caplog.at_level(logging.WARNING):
+        source = WebDatasetSource(str(path), classes=False)
+    assert [source.read(i).content for i in range(len(source))] == [encode(0), encode(1)]
+    assert ("a.tar is damaged" in caplog.text) == (cut != "end")
+
+
+def test_overwritten_header_is_reported(
+    tmp_path: Path, encode: Any, write_tar: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.tar"
+    write_tar(path, {f"{number}.png": encode(number) for number in range(3)})
+    with tarfile.open(path) as tar:
+        second = tar.getmember("1.png").offset
+    content = path.read_bytes()
+    path.write_bytes(content[:second] + b"x" * 512 + content[second + 512 :])
+    with caplog.at_level(logging.WARNING):
+        assert len(WebDatasetSource(str(path), classes=False)) == 1
+    assert "a.tar is damaged" in caplog.text
+
+
+def test_sound_shard_reports_nothing(
+    tmp_path: Path, encode: Any, write_tar: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_tar(tmp_path / "a.tar", {"0.png": encode(0), "0.cls": b"0"})
+    with caplog.at_level(logging.WARNING):
+        WebDatasetSource(str(tmp_path / "a.tar"), classes=True)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("content", [b"a text" * 200, b""])
+def test_file_that_is_no_tar_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.tar"):
+        WebDatasetSource(str(tmp_path / "a.tar"), classes=False)
+
+
+def test_compressed_tar_is_an_error(tmp_path: Path, encode: Any) -> None:
+    (tmp_path / "0.png").write_bytes(encode())
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as tar:
+        tar.add(tmp_path / "0.png", "0.png")
+    with pytest.raises(InputError, match="not an uncompressed tar"):
+        WebDatasetSource(str(tmp_path / "a.tar"), classes=False)
+
+
+def test_tar_without_images_is_an_error(tmp_path: Path, write_tar: Any) -> None:
+    write_tar(tmp_path / "a.tar", {"0.txt": b"text"})
+    with pytest.raises(InputError, match=r"no images in .*a\.tar"):
+        WebDatasetSource(str(tmp_path / "a.tar"), classes=False)
