@@ -1,0 +1,59 @@
+"""The choice of device and number format."""
+
+import pytest
+import torch
+
+from smalti.training import precision
+from smalti.training.precision import choose_compute
+from smalti.types import InputError
+
+
+@pytest.mark.parametrize(("fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_takes_bfloat16_only_where_the_hardware_has_it(monkeypatch, fast, dtype):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: fast)
+    assert choose_compute("cpu", "auto").dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("instructions", "expected"),
+    [((True, False), True), ((False, True), True), ((False,) * 2, False)],
+)
+def test_a_processor_has_bfloat16_with_either_instruction_set(monkeypatch, instructions, expected):
+    avx512, amx = instructions
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert precision.has_bfloat16(torch.device("cpu")) is expected
+
+
+def test_what_is_asked_for_is_taken_whatever_the_hardware(monkeypatch):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    assert choose_compute("cpu", "float32").dtype == torch.float32
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
+    assert choose_compute("cpu", "bfloat16").dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("choice", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_autocast_multiplies_in_the_chosen_format(choice, dtype):
+    with choose_compute("cpu", choice).autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["tpu9000", "cuda:99", ""])
+def test_missing_device_is_one_clear_line(name):
+    with pytest.raises(InputError, match="is not there; best here") as caught:
+        choose_compute(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_device_is_the_processor_without_an_accelerator(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_compute().device == torch.device("cpu")
+
+
+def test_name_says_device_and_format():
+    assert str(choose_compute("cpu", "float32")).startswith("cpu (")
+    assert str(choose_compute("cpu", "float32")).endswith("float32")
