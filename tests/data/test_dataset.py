@@ -42,6 +42,17 @@ def test_sample_is_a_function_of_seed_epoch_and_number(photos: Path) -> None:
         assert not torch.equal(other.image, first.image)
 
 
+def test_crop_of_one_picture_differs_between_numbers_and_not_between_selections(
+    tmp_path: Path, encode: Any
+) -> None:
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(encode(0))
+    dataset = folder_dataset(tmp_path)
+    images = [dataset.sample(index, 0).image for index in range(4)]
+    assert not all(torch.equal(image, images[0]) for image in images)
+    assert torch.equal(dataset.subset([1, 3]).sample(1, 0).image, images[3])
+
+
 def test_sources_follow_each_other(photos: Path) -> None:
     halves = [FolderSource(str(photos / name), classes=False) for name in ("dog", "cat")]
     dataset = ImageDataset(halves, CROP, seed=0)

@@ -48,7 +48,9 @@ def test_workers_change_no_batch(many_photos: Path) -> None:
     assert_same(take(make_loader(many_photos, workers=2).batches(0), 12), expected)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
 @given(start=st.integers(0, 30), batch_size=st.integers(1, 17))
 def test_batch_of_a_step_is_the_same_wherever_reading_starts(
     photos: Path, start: int, batch_size: int

@@ -74,6 +74,7 @@ def test_only_regular_files_count(tmp_path: Path, encode: Any) -> None:
             ("hard.png", tarfile.LNKTYPE),
             ("device.png", tarfile.CHRTYPE),
             ("pipe.png", tarfile.FIFOTYPE),
+            ("sparse.png", tarfile.GNUTYPE_SPARSE),
         ]:
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, "/etc/passwd"
