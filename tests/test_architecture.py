@@ -1,0 +1,179 @@
+"""The house rules that a reader cannot see in one file: who may import whom, and what nobody may.
+
+layer 0  types, registry, ranges, files, model_folder      what all may import
+layer 1  data, tokenizer, losses, sequence, prior, metrics layer 0, and not each other
+layer 2  sampling                                          layers 0 and 1
+layer 3  training, interop                                 layers 0 to 2, and not each other
+layer 4  everything else                                   all; nothing imports cli
+"""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "smalti"
+LAYERS = (
+    {"types", "registry", "ranges", "files", "model_folder"},
+    {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},
+    {"sampling"},
+    {"training", "interop"},
+)
+TOP = len(LAYERS)
+MAY_PRINT = ("cli/", "training/log.py")
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+ALL_PYTHON = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+ALL_PYTHON += sorted((ROOT / "benchmarks").rglob("*.py"))
+
+
+def layer_of(part: str) -> int:
+    return next((number for number, parts in enumerate(LAYERS) if part in parts), TOP)
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of all imports, also inside functions; `from a import b` gives `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = "." * node.level + (node.module or "")
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def forbidden_imports(part: str, source: str) -> list[str]:
+    """Imports that a file of `part` (a folder or top file of the package) may not have."""
+    return [name for name in imported_modules(ast.parse(source)) if not may_import(part, name)]
+
+
+def may_import(part: str, name: str) -> bool:
+    if name.startswith("."):
+        return False  # absolute imports only, so that this test sees them all
+    package, _, rest = name.partition(".")
+    if package != "smalti":
+        return package != "torchvision"
+    target = rest.partition(".")[0]
+    if target == part:
+        return True
+    if target == "cli":
+        return False
+    return layer_of(target) == 0 or layer_of(target) < layer_of(part) or layer_of(part) == TOP
+
+
+def forbidden_calls(source: str) -> list[str]:
+    """Calls of print() and of a method cuda()."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id == "print":
+                found.append("print")
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "cuda":
+                found.append("cuda")
+    return found
+
+
+def within(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=within)
+def test_imports_go_downward_only(path):
+    part = within(path).partition("/")[0].removesuffix(".py")
+    if part == "__init__":
+        return  # the package's door names its two classes, from any layer
+    assert forbidden_imports(part, path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=within)
+def test_nobody_prints_or_names_a_device(path):
+    calls = forbidden_calls(path.read_text())
+    if within(path).startswith(MAY_PRINT):
+        calls = [call for call in calls if call != "print"]
+    assert calls == []
+
+
+def test_nobody_imports_torchvision():
+    guilty = [
+        path.name
+        for path in ALL_PYTHON
+        for name in imported_modules(ast.parse(path.read_text()))
+        if name.partition(".")[0] == "torchvision"
+    ]
+    assert guilty == []
+
+
+@pytest.mark.parametrize(
+    ("part", "line", "allowed"),
+    [
+        ("data", "from smalti.types import Config", True),
+        ("data", "from smalti.data.order import order", True),
+        ("data", "from smalti.prior import GPT", False),
+        ("data", "import smalti.training.loop", False),
+        ("data", "from smalti import prior", False),
+        ("data", "from .order import order", False),
+        ("types", "from smalti.files import atomic_file", True),
+        ("types", "from smalti.data import loader", False),
+        ("sampling", "from smalti.prior import GPT", True),
+        ("sampling", "from smalti.training.loop import Trainer", False),
+        ("training", "from smalti.sampling.pipeline import Pipeline", True),
+        ("training", "from smalti.interop.taming_gpt import import_gpt", False),
+        ("training", "def late():\n    from smalti.runs import RunConfig", False),
+        ("runs", "from smalti.training.loop import Trainer", True),
+        ("runs", "from smalti.cli.main import main", False),
+        ("cli", "from smalti.cli.train import train", True),
+        ("losses", "from torchvision.models import vgg16", False),
+    ],
+)
+def test_the_rule_itself(part, line, allowed):
+    assert (forbidden_imports(part, line) == []) is allowed
+
+
+def test_the_call_rule_itself():
+    assert forbidden_calls("print(1)\nmodel.cuda()\ntorch.cuda.is_available()") == ["print", "cuda"]
+
+
+def run_python(code: str, *, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import smalti
+names = [module.name for module in pkgutil.walk_packages(smalti.__path__, "smalti.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+assert len(names) > 40, names
+assert "torchvision" not in sys.modules
+"""
+
+
+def test_a_broken_torchvision_breaks_nothing(tmp_path):
+    """Some machines have one that does not fit their torch: importing it must not happen."""
+    poison = tmp_path / "torchvision"
+    poison.mkdir()
+    (poison / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms')\n")
+    assert run_python("import torchvision", path=tmp_path).returncode == 1
+    result = run_python(IMPORT_ALL, path=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("module", ["smalti", "smalti.cli.main"])
+def test_help_does_not_wait_for_torch(module):
+    result = run_python(f"import sys, {module}\nassert 'torch' not in sys.modules")
+    assert result.returncode == 0, result.stderr
+
+
+def test_constraints_hold_no_torchvision_and_no_cuda():
+    lines = (ROOT / "constraints.txt").read_text().lower().splitlines()
+    names = [line.partition("==")[0] for line in lines if not line.startswith("#")]
+    assert "torch" in names
+    assert not [n for n in names if n == "torchvision" or n.startswith(("nvidia-", "cuda-"))]
