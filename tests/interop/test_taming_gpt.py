@@ -65,7 +65,7 @@ def test_gradients(gpt, oracle):
     ours = {
         "blocks.0.attn.key.weight": gpt.blocks[0].attention.qkv.weight.grad[key_rows],
         "blocks.1.ln2.weight": gpt.blocks[1].mlp_norm.weight.grad,
-        "blocks.1.mlp.0.weight": gpt.blocks[1].mlp[0].weight.grad,
+        "blocks.1.mlp.0.weight": gpt.blocks[1].mlp.expand.weight.grad,
         "head.weight": gpt.head.weight.grad,
         "pos_emb": gpt.position_embedding.grad.unsqueeze(0),
         "tok_emb.weight": gpt.token_embedding.weight.grad,

@@ -20,7 +20,8 @@ NAMES = {
     r"blocks\.(\d+)\.attn\.query\.(weight|bias)": r"blocks.\1.attention.qkv.\2",
     r"blocks\.(\d+)\.attn\.proj\.(weight|bias)": r"blocks.\1.attention.projection.\2",
     r"blocks\.(\d+)\.ln2\.(weight|bias)": r"blocks.\1.mlp_norm.\2",
-    r"blocks\.(\d+)\.(mlp\.[02])\.(weight|bias)": r"blocks.\1.\2.\3",
+    r"blocks\.(\d+)\.mlp\.0\.(weight|bias)": r"blocks.\1.mlp.expand.\2",
+    r"blocks\.(\d+)\.mlp\.2\.(weight|bias)": r"blocks.\1.mlp.contract.\2",
     r"ln_f\.(weight|bias)": r"norm.\1",
     r"head\.weight": "head.weight",
 }

@@ -19,7 +19,7 @@ class CausalSelfAttention(nn.Module):
         layer: number of this layer in a cache.
         width: W.
         heads: H, divides the width.
-        dropout: probability of dropping an attention weight or an output, in training only.
+        dropout: probability of dropping an attention weight, in training only.
     """
 
     def __init__(self, layer: int, width: int, heads: int, dropout: float) -> None:
@@ -29,16 +29,17 @@ class CausalSelfAttention(nn.Module):
         self.dropout = dropout
         self.qkv = Linear(width, 3 * width)
         self.projection = Linear(width, width)
-        self.output_dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """(B, L, W) -> (B, L, W); with a cache, x are the positions that follow the cached ones."""
-        heads = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (B, L, 3, H, C)
+        batch, length, width = x.shape
+        heads = self.qkv(x).view(batch, length, 3, self.heads, -1)
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, H, L, C) each
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
         attended = causal_attention(q, k, v, self.dropout if self.training else 0.0)
-        return self.output_dropout(self.projection(attended.transpose(1, 2).flatten(2)))  # type: ignore[no-any-return]
+        joined = attended.transpose(1, 2).reshape(batch, length, width)
+        return self.projection(joined)  # type: ignore[no-any-return]
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:

@@ -8,6 +8,7 @@ Reference: arXiv:2012.09841, Sec. 3.2, App. A "Transformer Architecture"; Radfor
 from typing import Literal, Self
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -42,6 +43,19 @@ class GPTConfig(Config):
         return self
 
 
+class MLP(nn.Module):
+    """Two linear layers with an exact GELU between them, at each position by itself."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.expand = Linear(width, 4 * width)
+        self.contract = Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, W) -> (B, L, W)."""
+        return self.contract(F.gelu(self.expand(x)))  # type: ignore[no-any-return]
+
+
 class Block(nn.Module):
     """Pre-LN transformer block: attention, then a two-layer network, each added to its input."""
 
@@ -51,17 +65,16 @@ class Block(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = CausalSelfAttention(layer, width, config.heads, config.dropout)
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            Linear(width, 4 * width),
-            nn.GELU(),
-            Linear(4 * width, width),
-            nn.Dropout(config.dropout),
-        )
+        self.mlp = MLP(width)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """(B, L, W) -> (B, L, W)."""
-        x = x + self.attention(self.attention_norm(x), cache)
-        return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
+        x = x + self._drop(self.attention(self.attention_norm(x), cache))
+        return x + self._drop(self.mlp(self.mlp_norm(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
 @PRIORS.register("gpt")
