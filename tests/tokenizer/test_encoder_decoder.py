@@ -1,0 +1,123 @@
+"""The two networks of Table 2: sizes, parameter counts and names."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from smalti.tokenizer.blocks import Downsample, NonLocalAttention
+from smalti.tokenizer.decoder import Decoder
+from smalti.tokenizer.encoder import Encoder
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+
+F16 = VQGANConfig(
+    channels=128,
+    channel_multipliers=(1, 1, 2, 2, 4),
+    residual_blocks=2,
+    code_dim=256,
+    codebook_size=1024,
+)
+KEYS_FILE = Path(__file__).parent / "vqgan_keys.json"
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.fixture(scope="module")
+def f16() -> VQGAN:
+    """The paper's f = 16 model, without memory for its weights."""
+    with torch.device("meta"):
+        return VQGAN(F16)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3)])
+def test_encoder_divides_by_f_and_decoder_multiplies(steps, height, width):
+    shape = (32, (1,) * (steps + 1), 1, 6)
+    factor = 2**steps
+    with torch.device("meta"):
+        z = Encoder(*shape)(torch.empty(2, 3, height * factor, width * factor))
+        images = Decoder(*shape)(z)
+    assert z.shape == (2, 6, height, width)
+    assert images.shape == (2, 3, height * factor, width * factor)
+
+
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(2, 9),
+    multipliers=st.lists(st.integers(1, 3), min_size=2, max_size=4),
+    blocks=st.integers(1, 3),
+)
+@settings(max_examples=15, deadline=None)
+def test_any_grid_survives_both_networks(height, width, multipliers, blocks):
+    factor = 2 ** (len(multipliers) - 1)
+    shape = (32, tuple(multipliers), blocks, 5)
+    images = torch.empty(1, 3, height * factor, width * factor, device="meta")
+    with torch.device("meta"):
+        assert Decoder(*shape)(Encoder(*shape)(images)).shape == images.shape
+
+
+def test_parameter_counts_of_the_f16_model(f16):
+    assert count_parameters(f16.encoder) == 29_298_176
+    assert count_parameters(f16.decoder) == 42_449_795
+
+
+def test_names_and_shapes_of_the_weights_are_a_contract(f16):
+    """Models on people's disks have these names: a change here needs a migration."""
+    found = {name: list(tensor.shape) for name, tensor in f16.state_dict().items()}
+    assert found == json.loads(KEYS_FILE.read_text())
+
+
+def test_non_local_blocks_stand_at_the_lowest_resolution_and_in_the_middle(f16):
+    found = {
+        name
+        for part in ("encoder", "decoder")
+        for name, module in f16.get_submodule(part).named_modules(prefix=part)
+        if isinstance(module, NonLocalAttention)
+    }
+    assert found == {
+        "encoder.levels.4.attentions.0",
+        "encoder.levels.4.attentions.1",
+        "encoder.middle.attention",
+        "decoder.levels.0.attentions.0",
+        "decoder.levels.0.attentions.1",
+        "decoder.levels.0.attentions.2",
+        "decoder.middle.attention",
+    }
+
+
+def test_downsampling_pads_right_and_bottom_only():
+    """The first output sees pixels 0 to 2; the last, the two last pixels and the padding."""
+    down = Downsample(1)
+    nn.init.ones_(down.conv.weight)
+    nn.init.zeros_(down.conv.bias)
+    image = torch.zeros(1, 1, 4, 4)
+    image[0, 0, 0, 0] = 1.0
+    image[0, 0, 3, 3] = 10.0
+    assert down(image).flatten().tolist() == [1.0, 0.0, 0.0, 10.0]
+
+
+def test_attention_mixes_all_positions(generator):
+    attention = NonLocalAttention(32)
+    features = torch.randn(1, 32, 3, 4, generator=generator, requires_grad=True)
+    attention(features)[0, :, 0, 0].sum().backward()
+    assert (features.grad.abs().sum(1) > 0).all()
+
+
+def test_attention_equals_its_definition(generator):
+    attention = NonLocalAttention(32)
+    features = torch.randn(2, 32, 3, 4, generator=generator)
+    normed = attention.norm(features)
+    query, key, value = (
+        part(normed).flatten(2) for part in (attention.query, attention.key, attention.value)
+    )
+    weights = torch.einsum("bci,bcj->bij", query, key).div(32**0.5).softmax(-1)
+    mixed = torch.einsum("bij,bcj->bci", weights, value).view_as(features)
+    torch.testing.assert_close(
+        attention(features), features + attention.project(mixed), rtol=1e-4, atol=1e-5
+    )
