@@ -146,12 +146,12 @@ def step_folders(checkpoints: Path) -> list[Path]:
 
 def _download(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         folder = snapshot_download(repository, allow_patterns=["*.json", "*.safetensors"])
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, HFValidationError) as error:  # all that the hub raises are OSErrors
+        reason = str(error).partition("\n")[0]
         raise InputError(
             f"{repository} is neither a folder here nor a model the hub gives: {reason}"
         ) from error

@@ -1,0 +1,171 @@
+"""A crash, a full disk or a missing permission leaves the old files whole."""
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from smalti.files import atomic_file, atomic_folder, disk_errors, sha256
+from smalti.types import InputError
+
+
+def entries(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# Files
+
+
+def test_written_file_takes_its_place(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with atomic_file(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "new"
+    assert entries(tmp_path) == {"new", "new/a.txt"}
+
+
+def test_crash_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def crash() -> None:
+        with atomic_file(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError("crash")
+
+    with pytest.raises(KeyError):
+        crash()
+    assert path.read_text() == "old"
+    assert entries(tmp_path) == {"a.txt"}
+
+
+def test_full_disk_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", full_disk)
+
+    def write() -> None:
+        with atomic_file(path) as temporary:
+            temporary.write_text("new")
+
+    with pytest.raises(InputError, match=r"cannot write .*a\.txt: the disk is full"):
+        write()
+    assert path.read_text() == "old"
+    assert entries(tmp_path) == {"a.txt"}
+
+
+def test_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "a").write_text("")
+
+    def write() -> None:
+        with atomic_file(tmp_path / "a" / "b" / "c.txt"):
+            pass
+
+    with pytest.raises(InputError, match="a part of the path is a file"):
+        write()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.ENAMETOOLONG, "too long"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_line(number, reason):
+    with pytest.raises(InputError, match=f"cannot write x: .*{reason}"), disk_errors(Path("x")):
+        raise OSError(number, "refused")
+
+
+def test_other_errors_stay_as_they_are():
+    with pytest.raises(OSError, match="broken pipe") as error, disk_errors(Path("x")):
+        raise OSError(errno.EPIPE, "broken pipe")
+    assert not isinstance(error.value, InputError)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_permission_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+
+    def write() -> None:
+        with atomic_folder(tmp_path / "model"):
+            pass
+
+    with pytest.raises(InputError, match=r"cannot write .*model: no permission"):
+        write()
+
+
+# Folders
+
+
+def write_folder(path: Path, text: str) -> None:
+    with atomic_folder(path) as temporary:
+        (temporary / "a.txt").write_text(text)
+
+
+def test_written_folder_replaces_an_older_one_whole(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "left_over.txt").write_text("old")
+    write_folder(folder, "new")
+    assert entries(tmp_path) == {"model", "model/a.txt"}
+    assert (folder / "a.txt").read_text() == "new"
+
+
+def test_crash_leaves_the_old_folder_whole(tmp_path):
+    folder = tmp_path / "model"
+    write_folder(folder, "old")
+
+    def crash() -> None:
+        with atomic_folder(folder) as temporary:
+            (temporary / "a.txt").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crash()
+    assert (folder / "a.txt").read_text() == "old"
+    assert entries(tmp_path) == {"model", "model/a.txt"}
+
+
+def test_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    write_folder(folder, "old")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(InputError, match=r"cannot write .*model: the disk is full"):
+        write_folder(folder, "new")
+    assert (folder / "a.txt").read_text() == "old"
+    assert entries(tmp_path) == {"model", "model/a.txt"}
+
+
+def test_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    write_folder(folder, "old")
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if target == folder and "-old-" not in path.name:
+            full_disk()
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(InputError, match="the disk is full"):
+        write_folder(folder, "new")
+    assert (folder / "a.txt").read_text() == "old"
+    assert entries(tmp_path) == {"model", "model/a.txt"}
+
+
+def test_hash_of_a_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert sha256(path) == hashlib.sha256(b"abc").hexdigest()

@@ -1,0 +1,144 @@
+"""Finding, reading and writing the model of a folder, a run or a hub repository."""
+
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from torch import nn
+
+from smalti.model_folder import find_model, load_model, read_tensors, save_model, step_folders
+from smalti.types import Config, InputError
+
+
+class TinyConfig(Config):
+    width: int = 2
+
+
+def save(folder: Path, value: float = 1.0) -> Path:
+    save_model(folder, "tiny", TinyConfig(width=3), {"weight": torch.full((2, 2), value)})
+    return folder
+
+
+def test_saved_model_is_read_back(tmp_path):
+    files = load_model(save(tmp_path / "model"), "tiny")
+    assert files.folder == tmp_path / "model"
+    assert files.parse_config(TinyConfig) == TinyConfig(width=3)
+    assert torch.equal(files.tensors["weight"], torch.ones(2, 2))
+
+
+def test_saving_replaces_an_older_model(tmp_path):
+    save(tmp_path / "model", 1.0)
+    save(tmp_path / "model", 2.0)
+    assert load_model(tmp_path / "model", "tiny").tensors["weight"].unique().tolist() == [2.0]
+
+
+def test_views_are_written_too(tmp_path):
+    """A transposed weight is not contiguous."""
+    weight = torch.arange(6.0).view(2, 3).T
+    save_model(tmp_path / "model", "tiny", TinyConfig(), {"weight": weight})
+    assert torch.equal(load_model(tmp_path / "model", "tiny").tensors["weight"], weight)
+
+
+def test_weights_must_fit_the_model(tmp_path):
+    files = load_model(save(tmp_path / "model"), "tiny")
+    with pytest.raises(InputError, match="do not fit its config") as error:
+        files.load_into(nn.Linear(3, 2, bias=False))
+    assert "\n" not in str(error.value)
+    linear = nn.Linear(2, 2, bias=False)
+    files.load_into(linear)
+    assert torch.equal(linear.weight.detach(), torch.ones(2, 2))
+
+
+def test_unknown_key_of_a_config_is_named(tmp_path):
+    path = save(tmp_path / "model") / "config.json"
+    path.write_text(path.read_text().replace('"width"', '"widht"'))
+    with pytest.raises(InputError, match=r"config\.json: widht: Extra inputs"):
+        load_model(tmp_path / "model", "tiny").parse_config(TinyConfig)
+
+
+def test_damaged_tensors_are_named(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"not tensors")
+    with pytest.raises(InputError, match=r"a\.safetensors is damaged or cut short"):
+        read_tensors(path)
+
+
+# Runs
+
+
+def test_best_model_of_a_run_comes_first(tmp_path):
+    save(tmp_path / "checkpoints" / "step_00000020")
+    best = save(tmp_path / "checkpoints" / "best")
+    assert find_model(tmp_path) == best
+
+
+def test_newest_checkpoint_of_a_run_without_a_best_one(tmp_path):
+    save(tmp_path / "checkpoints" / "step_00000020")
+    newest = save(tmp_path / "checkpoints" / "step_00000100")
+    (tmp_path / "checkpoints" / "step_00000200").mkdir()
+    assert find_model(tmp_path) == newest
+
+
+def test_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(InputError, match="not a model or run"):
+        find_model(tmp_path)
+
+
+def test_only_whole_names_are_step_folders(tmp_path):
+    for name in ("step_00000100", "step_00000020", ".tmp-7-step_00000030", "step_4", "best"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in step_folders(tmp_path)] == ["step_00000020", "step_00000100"]
+    assert step_folders(tmp_path / "nothing") == []
+
+
+# The hub
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    """A working folder in which no path looks like a hub id."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+def test_hub_id_is_downloaded(elsewhere, monkeypatch):
+    snapshot = save(elsewhere / "snapshot")
+    asked = []
+
+    def download(repository: str, allow_patterns: list[str]) -> str:
+        asked.append((repository, allow_patterns))
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert load_model("owner/name", "tiny").folder == snapshot
+    assert asked == [("owner/name", ["*.json", "*.safetensors"])]
+
+
+def test_hub_out_of_reach_is_one_line(elsewhere, monkeypatch):
+    def download(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("cannot reach the hub\nmore")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(InputError, match="owner/name is neither a folder here nor") as error:
+        find_model("owner/name")
+    assert "\n" not in str(error.value)
+
+
+def test_name_that_the_hub_does_not_allow_is_one_line(elsewhere):
+    with pytest.raises(InputError, match=r"owner/na\.\.me is neither a folder here nor"):
+        find_model("owner/na..me")
+
+
+def test_folder_here_is_not_asked_of_the_hub(elsewhere, monkeypatch):
+    """A mistyped name in a folder that exists is a missing folder, not a hub id."""
+
+    def download(*_: object, **__: object) -> str:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    Path("runs").mkdir()
+    with pytest.raises(InputError, match="runs/vqgn does not exist"):
+        find_model("runs/vqgn")

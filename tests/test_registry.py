@@ -1,0 +1,46 @@
+"""Names to classes."""
+
+import pytest
+
+from smalti.registry import Registry, unknown_name
+from smalti.types import InputError
+
+
+@pytest.fixture
+def shapes() -> Registry[object]:
+    registry: Registry[object] = Registry("shape")
+    registry.register("square")(int)
+    registry.register("circle")(float)
+    return registry
+
+
+def test_a_registered_class_is_found_by_its_name(shapes):
+    assert shapes["square"] is int
+    assert list(shapes) == ["square", "circle"]
+
+
+def test_decorator_gives_the_class_back(shapes):
+    @shapes.register("triangle")
+    class Triangle:
+        pass
+
+    assert shapes["triangle"] is Triangle
+    assert Triangle.__name__ == "Triangle"
+
+
+def test_a_name_is_taken_once_only(shapes):
+    with pytest.raises(AssertionError, match="two shapes are called 'square'"):
+        shapes.register("square")(str)
+
+
+def test_unknown_name_tells_the_nearest_and_all(shapes):
+    with pytest.raises(InputError) as error:
+        shapes["sqare"]
+    text = str(error.value)
+    assert text == "unknown shape 'sqare'; did you mean 'square'? Known: circle, square"
+
+
+def test_a_name_like_none_of_them_gets_no_suggestion():
+    text = str(unknown_name("preset", "zzz", ["faces"]))
+    assert "did you mean" not in text
+    assert "Known: faces" in text
