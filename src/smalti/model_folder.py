@@ -150,7 +150,7 @@ def _download(repository: str) -> Path:
 
     try:
         folder = snapshot_download(repository, allow_patterns=["*.json", "*.safetensors"])
-    except (OSError, HFValidationError) as error:  # all that the hub raises are OSErrors
+    except (OSError, HFValidationError) as error:  # the hub's own are OSErrors
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{repository} is neither a folder here nor a model the hub gives: {reason}"
