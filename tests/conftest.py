@@ -8,6 +8,12 @@ import torch
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where there is none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder with real images and recorded tensors that lies beside a checkout."""

@@ -10,6 +10,8 @@ from torch import Tensor
 class KVCache:
     """Room for the keys and values of a whole sequence, filled from the left.
 
+    It serves generation: no gradient passes through it.
+
     Args:
         layers: number of attention layers.
         shape: (B, H, L, C), L being the longest sequence that fits.
@@ -47,8 +49,8 @@ class KVCache:
         """
         all_keys, all_values = self._layers[layer]
         new = keys.shape[2]
-        all_keys.narrow(2, self.length, new).copy_(keys)
-        all_values.narrow(2, self.length, new).copy_(values)
+        all_keys.narrow(2, self.length, new).copy_(keys.detach())
+        all_values.narrow(2, self.length, new).copy_(values.detach())
         end = self.length + new
         return all_keys.narrow(2, 0, end), all_values.narrow(2, 0, end)
 

@@ -1,0 +1,84 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from smalti.sampling.filters import SamplingConfig, keep_top_k, keep_top_p, probabilities
+
+
+@pytest.fixture
+def logits(generator) -> torch.Tensor:
+    return torch.randn(64, 20, generator=generator)
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 5, 20])
+def test_top_k_keeps_exactly_k_on_ties(top_k):
+    kept = keep_top_k(torch.zeros(3, 20), top_k).isfinite()
+    assert kept.sum(1).tolist() == [top_k] * 3
+
+
+def test_top_k_keeps_the_highest_unchanged(logits):
+    kept = keep_top_k(logits, 3)
+    for row, before in zip(kept, logits, strict=True):
+        highest = before.sort(descending=True).values[:3]
+        assert torch.equal(row[row.isfinite()].sort(descending=True).values, highest)
+
+
+@pytest.mark.parametrize("top_k", [0, 20, 21, 10**9])
+def test_top_k_of_0_or_of_all_codes_is_off(logits, top_k):
+    assert torch.equal(keep_top_k(logits, top_k), logits)
+
+
+@pytest.mark.parametrize(
+    ("top_p", "expected"),
+    [
+        (1.0, [0.1, 0.4, 0.2, 0.3]),
+        (0.95, [0.1, 0.4, 0.2, 0.3]),
+        (0.85, [0, 4 / 9, 2 / 9, 3 / 9]),
+        (0.6, [0, 4 / 7, 0, 3 / 7]),
+        (0.4, [0, 1, 0, 0]),
+        (0.01, [0, 1, 0, 0]),
+    ],
+)
+def test_top_p_keeps_the_fewest_codes_that_reach_p(top_p, expected):
+    kept = keep_top_p(torch.tensor([[0.1, 0.4, 0.2, 0.3]]), top_p)
+    torch.testing.assert_close(kept, torch.tensor([expected], dtype=torch.float32))
+
+
+def test_probabilities_are_the_softmax_when_all_is_off(logits):
+    config = SamplingConfig(temperature=1, top_k=0, top_p=1)
+    torch.testing.assert_close(probabilities(logits, config), logits.softmax(1))
+
+
+def test_temperature_divides_the_logits(logits):
+    config = SamplingConfig(temperature=0.5, top_k=0)
+    torch.testing.assert_close(probabilities(logits, config), (2 * logits).softmax(1))
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-30, 1e-7, 1e-5])
+def test_lowest_temperatures_are_certain_of_the_likeliest_code(logits, temperature):
+    config = SamplingConfig(temperature=temperature)
+    certain = torch.nn.functional.one_hot(logits.argmax(1), 20).float()
+    torch.testing.assert_close(probabilities(logits, config), certain)
+
+
+def test_half_precision_logits_give_float32_probabilities(logits):
+    rows = probabilities(logits.bfloat16(), SamplingConfig(top_k=5, top_p=0.9))
+    assert rows.dtype == torch.float32
+    torch.testing.assert_close(rows.sum(1), torch.ones(64))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", -0.1),
+        ("temperature", float("nan")),
+        ("top_k", -1),
+        ("top_k", 2.5),
+        ("top_p", 0),
+        ("top_p", 1.1),
+        ("guidance", -1),
+    ],
+)
+def test_values_without_a_meaning_are_refused(field, value):
+    with pytest.raises(ValidationError, match=field):
+        SamplingConfig(**{field: value})

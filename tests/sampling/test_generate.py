@@ -1,0 +1,130 @@
+import pytest
+import torch
+from torch import Tensor
+
+from smalti.prior import GPT, GPTConfig
+from smalti.sampling.draw import seeded_draw
+from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.generate import Prompt, generate, guide
+from smalti.types import InputError
+
+CODES, LENGTH = 8, 6
+ALL = SamplingConfig(top_k=0)
+GREEDY = SamplingConfig(temperature=0)
+
+
+@pytest.fixture
+def gpt(generator) -> GPT:
+    gpt = GPT(GPTConfig(vocab_size=CODES + 3, max_length=LENGTH + 2, layers=2, heads=2, width=16))
+    with torch.no_grad():
+        for weight in gpt.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
+    return gpt.eval()
+
+
+@pytest.fixture
+def prompt() -> Prompt:
+    """Two conditioning tokens of three images, one of each class, and the null class."""
+    cond_tokens = torch.tensor([[8, 9], [9, 8], [8, 8]])
+    return Prompt(cond_tokens, torch.full((3, 2), 10))
+
+
+class Recorder:
+    """A draw that takes the likeliest code and keeps the probabilities it saw."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def __call__(self, rows: Tensor, step: int) -> Tensor:
+        assert step == len(self.seen)
+        self.seen.append(rows)
+        return rows.argmax(1)
+
+
+def uncached_logits(gpt: GPT, cond_tokens: Tensor, tokens: Tensor) -> Tensor:
+    """Logits (B, L, K) of each image token, from the whole sequence at once."""
+    sequence = torch.cat([cond_tokens, tokens[:, :-1]], dim=1)
+    return gpt.logits(sequence)[:, cond_tokens.shape[1] - 1 :, :CODES].detach()
+
+
+def test_each_token_is_drawn_from_the_priors_probabilities(gpt, prompt):
+    draw = Recorder()
+    tokens = generate(gpt, prompt, LENGTH, CODES, ALL, draw)
+    expected = uncached_logits(gpt, prompt.cond_tokens, tokens).softmax(-1)
+    torch.testing.assert_close(torch.stack(draw.seen, dim=1), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_guidance_draws_from_the_guided_probabilities(gpt, prompt):
+    draw = Recorder()
+    config = ALL.model_copy(update={"guidance": 2.5})
+    tokens = generate(gpt, prompt, LENGTH, CODES, config, draw)
+    cond = uncached_logits(gpt, prompt.cond_tokens, tokens)
+    null = uncached_logits(gpt, prompt.null_tokens, tokens)
+    expected = (null + 2.5 * (cond - null)).softmax(-1)
+    torch.testing.assert_close(torch.stack(draw.seen, dim=1), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_guidance_of_1_leaves_the_condition_and_0_ignores_it():
+    logits = torch.tensor([[1.0, 2.0], [5.0, 3.0]])
+    assert guide(logits[:1], 1).tolist() == [[1, 2]]
+    assert guide(logits, 0).tolist() == [[5, 3]]
+
+
+def test_conditioning_tokens_are_never_drawn(gpt, prompt):
+    with torch.no_grad():
+        gpt.head.weight[CODES:] *= 100  # they would win or lose every comparison
+    uniform = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    tokens = generate(gpt, prompt, LENGTH, CODES, ALL, uniform)
+    assert tokens.shape == (3, LENGTH)
+    assert 0 <= tokens.min() <= tokens.max() < CODES
+
+
+def test_greedy_takes_the_likeliest_code_each_time(gpt, prompt):
+    draw = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    tokens = generate(gpt, prompt, LENGTH, CODES, GREEDY, draw)
+    assert torch.equal(tokens, uncached_logits(gpt, prompt.cond_tokens, tokens).argmax(-1))
+
+
+def test_progress_is_reported_once_a_token(gpt, prompt):
+    steps = []
+    generate(gpt, prompt, LENGTH, CODES, ALL, Recorder(), lambda: steps.append(1))
+    assert len(steps) == LENGTH
+
+
+def test_tokens_can_be_trained_on(gpt, prompt):
+    tokens = generate(gpt, prompt, LENGTH, CODES, ALL, Recorder())
+    gpt.logits(tokens).sum().backward()
+    assert gpt.head.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("config", [ALL, GREEDY, SamplingConfig(top_k=3, top_p=0.5, guidance=2)])
+def test_broken_weights_give_one_clear_error(gpt, prompt, config):
+    with torch.no_grad():
+        gpt.blocks[1].mlp.expand.bias[3] = float("nan")
+    draw = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    with pytest.raises(InputError, match="logits are not finite numbers"):
+        generate(gpt, prompt, LENGTH, CODES, config, draw)
+
+
+def test_bfloat16_autocast_gives_valid_codes(gpt, prompt):
+    draw = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        tokens = generate(gpt, prompt, LENGTH, CODES, SamplingConfig(guidance=2), draw)
+    assert 0 <= tokens.min() <= tokens.max() < CODES
+
+
+@pytest.mark.gpu
+def test_tokens_on_a_gpu_equal_those_on_a_processor(gpt, prompt):
+    def tokens(device: str) -> Tensor:
+        moved = Prompt(prompt.cond_tokens.to(device), prompt.null_tokens.to(device))
+        draw = seeded_draw(0, range(3), LENGTH, torch.device(device))
+        config = SamplingConfig(guidance=2)
+        return generate(gpt.to(device), moved, LENGTH, CODES, config, draw).cpu()
+
+    assert torch.equal(tokens("cuda"), tokens("cpu"))
+
+
+def test_rows_of_a_prompt(prompt):
+    part = prompt.rows(range(1, 3))
+    assert part.cond_tokens.tolist() == [[9, 8], [8, 8]]
+    assert part.null_tokens.tolist() == [[10, 10], [10, 10]]
