@@ -64,6 +64,8 @@ class RunConfig(Config):
     """Decides everything random in the run."""
     image: TransformConfig = TransformConfig(size=64)
     """How a picture becomes a training image."""
+    training: TrainingConfig = TrainingConfig()
+    """Length, batch and intervals."""
 
 
 class VQGANRunConfig(RunConfig):
@@ -82,8 +84,6 @@ class VQGANRunConfig(RunConfig):
     """Of encoder, decoder and codebook."""
     discriminator_optimizer: OptimizerConfig = OptimizerConfig()
     """Of the discriminator."""
-    training: TrainingConfig = TrainingConfig()
-    """Length, batch and intervals."""
 
 
 class PriorShapeConfig(Config):
@@ -148,7 +148,7 @@ def check_run_folder(folder: Path, config: RunConfig) -> None:
         InputError: it holds another kind of run, a run with another config, or other files, or it
             cannot be written.
     """
-    _check_writable(folder)
+    check_writable(folder)
     stored = read_run_config(folder)
     if stored is None:
         if folder.is_dir() and any(folder.iterdir()):
@@ -172,8 +172,12 @@ def check_run_folder(folder: Path, config: RunConfig) -> None:
         )
 
 
-def _check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written, or whose disk is full."""
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, or whose disk is full.
+
+    Raises:
+        InputError: with the reason; nothing was changed.
+    """
     existing = folder
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent

@@ -8,7 +8,6 @@ Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, which takes it from Zh
 arXiv:1801.03924.
 """
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +19,6 @@ from torch import Tensor, nn
 from smalti.losses.vgg import find_vgg_weights
 from smalti.registry import Registry
 from smalti.types import Config, InputError
-
-log = logging.getLogger(__name__)
 
 # The root's gradient is infinite at 0; inside it, this keeps the gradient of a black patch finite.
 NORM_EPSILON = 1e-10
@@ -94,7 +91,7 @@ class NoPerceptualLoss(PerceptualLoss):
 
 
 def choose_perceptual(config: PerceptualConfig) -> PerceptualLoss:
-    """Build the perceptual loss of a config, with trained weights, and log which it is.
+    """Build the perceptual loss of a config, with trained weights; its `name` says which it is.
 
     Raises:
         InputError: lpips is asked for and VGG16's weights are not at hand, or a file is damaged.
@@ -102,9 +99,7 @@ def choose_perceptual(config: PerceptualConfig) -> PerceptualLoss:
     kind: str = config.kind
     if kind == "auto":
         kind = "lpips" if find_vgg_weights(config.vgg_weights) else "efficientnet"
-    loss = PERCEPTUAL_LOSSES[kind](config)
-    log.info("perceptual loss: %s", loss.name)
-    return loss
+    return PERCEPTUAL_LOSSES[kind](config)
 
 
 def squared_differences(real: Sequence[Tensor], fake: Sequence[Tensor]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from smalti.model_folder import load_model, save_model
-from smalti.tokenizer.blocks import NORM_GROUPS
+from smalti.tokenizer.blocks import NORM_GROUPS, initialize
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
 from smalti.tokenizer.quantizers import (
@@ -104,6 +104,7 @@ class VQGAN(nn.Module):
         )
         self.from_code = nn.Conv2d(config.code_dim, config.code_dim, 1)
         self.decoder = Decoder(*shape)
+        self.apply(initialize)  # children before parents: a block's zeros come last
 
     def forward(self, images: Tensor) -> Reconstruction:
         """Encode, quantize, decode.

@@ -32,16 +32,13 @@ class RunLog:
         total_steps: steps of the whole run.
         start_step: steps done before; lines of `metrics.jsonl` from later steps are dropped, since
             those steps are now done again.
-        unit: what a step handles, for the speed ("images").
-        units_per_step: how many of them.
+        batch_size: images in a step, for the speed.
     """
 
-    def __init__(
-        self, folder: Path, total_steps: int, start_step: int, unit: str, units_per_step: int
-    ) -> None:
+    def __init__(self, folder: Path, total_steps: int, start_step: int, batch_size: int) -> None:
         self._folder = folder
         self._total_steps = total_steps
-        self._unit, self._units_per_step = unit, units_per_step
+        self._batch_size = batch_size
         _drop_later_lines(folder / METRICS_FILE, start_step)
         self._metrics = (folder / METRICS_FILE).open("a")
         self._board = _tensorboard(folder / "tb", start_step)
@@ -96,7 +93,7 @@ class RunLog:
         left = tqdm.format_interval((self._total_steps - step) / rate) if rate else "?"
         say(
             f"step {step}/{self._total_steps}  {shown}  "
-            f"{rate * self._units_per_step:.1f} {self._unit}/s  {left} left"
+            f"{rate * self._batch_size:.1f} images/s  {left} left"
         )
 
     def picture(self, step: int, name: str, picture: Image.Image) -> None:

@@ -87,10 +87,9 @@ class Keyed(Protocol):
 class Stage(Protocol[B_contra]):
     """What the loop needs to know of a stage of training."""
 
-    unit: str
-    """What a batch holds, for the speed ("images")."""
-    shown: Sequence[str]
-    """Names of the scalars that the progress line shows."""
+    @property
+    def shown(self) -> Sequence[str]:
+        """Names of the scalars that the progress line shows."""
 
     def state(self) -> TrainingState:
         """Everything that a step changes."""
@@ -178,7 +177,6 @@ class Trainer(Generic[B]):
                 self.folder,
                 self.config.total_steps,
                 start,
-                self.stage.unit,
                 self.config.batch_size,
             ) as run_log,
         ):
@@ -194,7 +192,8 @@ class Trainer(Generic[B]):
     def _one_step(self, batch: B, run_log: RunLog) -> None:
         started = time.monotonic()
         # Dropout and label dropout draw from here: resume needs the step, not a generator's state.
-        with torch.random.fork_rng(device_type=self._fork_device()):
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices):
             torch.manual_seed(generator_for(self.seed, self.counters.step).initial_seed())
             scalars = self.stage.step(batch)
         self.counters.step += 1
@@ -212,9 +211,6 @@ class Trainer(Generic[B]):
         if last or step % self.config.save_steps == 0:
             self._check_finite()
             self._save(must=last)
-
-    def _fork_device(self) -> str:
-        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _log(self, run_log: RunLog, scalars: Mapping[str, Tensor]) -> None:
         self._check_finite()

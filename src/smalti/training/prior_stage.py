@@ -28,7 +28,6 @@ class PriorStage:
         seed: of the samples: each picture has the same ones, so they can be compared.
     """
 
-    unit = "images"
     shown = ("nll",)
 
     def __init__(

@@ -28,7 +28,6 @@ class VQGANStage:
         eval_images: how many of them to look at, at most.
     """
 
-    unit = "images"
     shown = ("reconstruction_loss", "pixel_loss", "perceptual_loss", "adaptive_weight")
 
     def __init__(

@@ -181,7 +181,8 @@ def _accumulate_gradients(
             )
             gradient = gradient + weight * judged.generator_gradient
             scalars["adaptive_weight"] = weight
-        (share * judged.discriminator_loss).backward(inputs=list(state.discriminator.parameters()))
+        loss = share * judged.discriminator_loss
+        loss.backward(inputs=list(state.discriminator.parameters()))  # type: ignore[no-untyped-call]
 
     latent_loss = (
         loss_config.codebook_weight * quantized.codebook_loss

@@ -1,0 +1,1 @@
+"""The command `smalti`: parse, build, call; one file per sub-command."""

@@ -1,0 +1,70 @@
+"""Codes of pictures in one safetensors file: a tensor (h, w) int32 in [0, K) for each picture.
+
+The metadata says what they are: `codebook_size`, `downsampling_factor`, and `tokenizer`, a hash of
+the weights that made them. Other people's models read it with the safetensors library alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from smalti.files import atomic_file
+from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.code_cache import weights_hash
+from smalti.types import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFile:
+    """What a file of codes holds."""
+
+    codes: dict[str, Tensor]
+    """(h, w) int64 in [0, K) by picture name."""
+    tokenizer: str
+    """Hash of the tokenizer's weights, or "" where the file does not say."""
+
+
+def write_codes(path: Path, codes: Mapping[str, Tensor], vqgan: VQGAN) -> None:
+    """Write codes (h, w) int64 by name, whole or not at all.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    metadata = {
+        "format": "smalti-codes",
+        "codebook_size": str(vqgan.codebook_size),
+        "downsampling_factor": str(vqgan.downsampling_factor),
+        "tokenizer": weights_hash(vqgan),
+    }
+    tensors = {name: grid.to(torch.int32).contiguous() for name, grid in codes.items()}
+    with atomic_file(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata)
+
+
+def read_codes(path: Path) -> CodeFile:
+    """Read a file of codes.
+
+    Raises:
+        InputError: it does not exist, is damaged, or holds something else than grids of integers.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a whole safetensors file: {error}") from error
+    for name, grid in tensors.items():
+        if grid.ndim != 2 or grid.is_floating_point():
+            raise InputError(
+                f"{path}: {name!r} must be an integer grid (h, w), got {grid.dtype} of shape "
+                f"{tuple(grid.shape)}"
+            )
+    codes = {name: grid.to(torch.int64) for name, grid in tensors.items()}
+    return CodeFile(codes, metadata.get("tokenizer", ""))

@@ -1,0 +1,50 @@
+"""`smalti decode`: codes on disk -> pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from smalti.cli.arguments import Parser, device_argument
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Decode each grid of a file into a PNG."""
+    options = _parser().parse_args(arguments)
+
+    from smalti.cli.code_file import read_codes
+    from smalti.cli.output import check_folder, save_pictures
+    from smalti.ranges import to_pil
+    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.training.code_cache import weights_hash
+    from smalti.training.precision import choose_compute
+    from smalti.types import InputError
+
+    out = Path(options.out)
+    check_folder(out)
+    file = read_codes(Path(options.codes))
+    vqgan = VQGAN.from_pretrained(options.model)
+    if file.tokenizer and file.tokenizer != weights_hash(vqgan) and not options.force:
+        raise InputError(
+            f"{options.codes} was made by another tokenizer than {options.model}; its codes mean "
+            "something else there (--force decodes all the same)"
+        )
+    compute = choose_compute(options.device, "float32")
+    print(f"device: {compute}")
+    vqgan.to(compute.device)
+    pictures = {
+        f"{Path(name).stem}.png": to_pil(vqgan.decode(grid[None].to(compute.device))[0])
+        for name, grid in file.codes.items()
+    }
+    save_pictures(out, pictures)
+    print(f"done: {len(pictures)} pictures in {out}")
+
+
+def _parser() -> Parser:
+    parser = Parser("decode", "Codes -> pictures: a PNG for each grid of a safetensors file.")
+    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument("codes", help="file of `smalti encode`, or your own int grids (h, w)")
+    parser.add_argument(
+        "--out", default="decoded", help="folder; pictures of the same names are replaced"
+    )
+    parser.add_argument("--force", action="store_true", help="codes of another tokenizer, too")
+    device_argument(parser)
+    return parser

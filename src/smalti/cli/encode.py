@@ -1,0 +1,56 @@
+"""`smalti encode`: pictures -> codes on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from smalti.cli.arguments import Parser, device_argument
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Encode pictures into one file."""
+    options = _parser().parse_args(arguments)
+
+    from tqdm import tqdm
+
+    from smalti.cli.code_file import write_codes
+    from smalti.cli.output import check_file
+    from smalti.cli.pictures import find_pictures, load_image
+    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.training.precision import choose_compute
+    from smalti.types import InputError
+
+    out = Path(options.out)
+    check_file(out, (".safetensors",))
+    paths = find_pictures(options.pictures)
+    vqgan = VQGAN.from_pretrained(options.model)
+    compute = choose_compute(options.device, "float32")
+    print(f"device: {compute}")
+    vqgan.to(compute.device)
+    codes = {}
+    for path in tqdm(paths, unit="picture", disable=None):
+        sample = load_image(path, options.size)
+        try:
+            grid = vqgan.encode(sample.image[None].to(compute.device))[0].cpu()
+        except InputError as error:
+            raise InputError(f"{path}: {error}; or give --size") from error
+        if path.name in codes:
+            raise InputError(f"two pictures are called {path.name}; encode their folders apart")
+        codes[path.name] = grid
+    write_codes(out, codes, vqgan)
+    print(f"done: codes of {len(codes)} pictures, each in [0, {vqgan.codebook_size}), in {out}")
+    print(f"next: smalti decode {options.model} {out} --out decoded")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "encode",
+        "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture's name.",
+    )
+    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
+    parser.add_argument("--out", default="codes.safetensors", help="file; replaced if it exists")
+    parser.add_argument(
+        "--size", type=int, help="resize and crop each to a square of this many pixels first"
+    )
+    device_argument(parser)
+    return parser

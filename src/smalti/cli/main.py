@@ -1,0 +1,94 @@
+"""Entry point: finds the sub-command, turns errors into one line and an exit code.
+
+Nothing here imports torch, so that `smalti --help` answers at once.
+
+Exit codes: 0 done, 2 the user's input, 1 ours, 130 or 143 stopped by a signal, all saved.
+"""
+
+import difflib
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "demo": "train both stages on photographs that come with scikit-image, and make a page",
+    "train": "train vqgan: learn a codebook (stage 1); train prior: learn compositions (stage 2)",
+    "sample": "make new images with a trained prior",
+    "reconstruct": "send pictures through a tokenizer and back, side by side",
+    "encode": "pictures -> codes, in a file",
+    "decode": "codes of a file -> pictures",
+    "inspect": "what is in a data set, a model or a run",
+}
+
+EPILOG = "`smalti COMMAND --help` explains each. Python: `from smalti import VQGAN, Pipeline`."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from smalti import __version__
+
+        print(f"smalti {__version__}")
+        return 0
+    return _run(arguments[0], arguments[1:])
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        ["usage: smalti COMMAND [options]", "", "commands:", *rows, "", EPILOG],
+    )
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return _fail(f"unknown command {command!r}{hint} Known: {', '.join(COMMANDS)}", 2)
+    try:
+        module = importlib.import_module(f"smalti.cli.{command}")
+        _show_log()
+        module.run(arguments)
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except BrokenPipeError:  # `smalti inspect ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        return _explain(error)
+    return 0
+
+
+def _explain(error: Exception) -> int:
+    """Exit code of an error that people should see as one line; others are raised again."""
+    from smalti.training.loop import Stopped
+    from smalti.types import InputError
+
+    if isinstance(error, Stopped):
+        code = 128 + error.signal_number
+        return _fail(f"{error}; all is saved, the same command goes on from here", code)
+    if isinstance(error, InputError):
+        return _fail(str(error), 2)
+    raise error
+
+
+def _fail(line: str, code: int) -> int:
+    print(f"smalti: {' '.join(line.split())}", file=sys.stderr)
+    return code
+
+
+def _show_log() -> None:
+    """Messages of the library on standard error, without decoration."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("smalti").setLevel(logging.INFO)
+
+
+def console() -> None:
+    """The installed command."""
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Where commands write pictures."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from smalti.files import atomic_file
+from smalti.runs import check_writable
+from smalti.types import InputError
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before the work begins.
+
+    Raises:
+        InputError: it is a file, or there is no permission or no space.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file, not a folder")
+    check_writable(folder)
+
+
+def check_file(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written, before the work begins.
+
+    Raises:
+        InputError: its suffix is not one of `suffixes`, or it is a folder, or cannot be written.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"--out {path} must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise InputError(f"--out {path} is a folder, not a file")
+    check_writable(path.parent)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"cannot write {path}: no permission to write there")
+
+
+def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
+    """Write pictures by file name, each whole or not at all."""
+    for name, picture in pictures.items():
+        with atomic_file(folder / name) as path:
+            picture.save(path)

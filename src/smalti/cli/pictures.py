@@ -1,0 +1,60 @@
+"""Pictures that a user names on the command line, as images for a tokenizer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from smalti.data.decode import BrokenImageError, decode_image
+from smalti.data.sources.base import is_image_name
+from smalti.data.transforms import TransformConfig, center_transform
+from smalti.ranges import from_pil
+from smalti.types import InputError, Sample
+
+
+def find_pictures(names: Sequence[str]) -> list[Path]:
+    """Files for names of files and of folders, whose images (not those of sub-folders) are taken.
+
+    Raises:
+        InputError: a name does not exist, or a folder has no images.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.is_file() and is_image_name(p.name))
+            if not inside:
+                raise InputError(f"{path} has no images")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise InputError(f"{path} does not exist")
+    return found
+
+
+def read_picture(path: Path) -> Image.Image:
+    """An RGB picture.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return decode_image(path.read_bytes(), str(path))
+    except BrokenImageError as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def load_image(path: Path, size_px: int | None) -> Sample:
+    """A picture as an image, as it is or resized and cropped to a square of `size_px`.
+
+    Raises:
+        InputError: it cannot be read, or is smaller than `size_px`.
+    """
+    picture = read_picture(path)
+    if size_px is None:
+        return Sample(str(path), from_pil(picture), None)
+    image = center_transform(picture, TransformConfig(size=size_px), str(path))
+    return Sample(str(path), image, None)

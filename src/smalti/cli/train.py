@@ -1,0 +1,37 @@
+"""`smalti train vqgan` and `smalti train prior`."""
+
+import sys
+from collections.abc import Sequence
+
+USAGE = """usage: smalti train STAGE --data PHOTOS [options]
+
+stages:
+  vqgan  stage 1: learns the codebook          smalti train vqgan --data photos/
+  prior  stage 2: learns the compositions      smalti train prior --data photos/ --vqgan runs/vqgan
+
+`smalti train STAGE --help` lists all options of a stage."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Train a stage."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        sys.exit(0 if arguments else 2)
+    stage, options = arguments[0], arguments[1:]
+
+    from smalti.cli.train_config import read_config
+    from smalti.registry import unknown_name
+    from smalti.runs import PriorRunConfig, VQGANRunConfig
+    from smalti.stages import train_prior, train_vqgan
+
+    if stage == "vqgan":
+        folder = train_vqgan(read_config(VQGANRunConfig, options))
+        print(f"done: {folder}")
+        print(f"next: smalti reconstruct {folder} PHOTO --out reconstruction.png")
+        print(f"      smalti train prior --data PHOTOS --vqgan {folder}")
+    elif stage == "prior":
+        folder = train_prior(read_config(PriorRunConfig, options))
+        print(f"done: {folder}")
+        print(f"next: smalti sample {folder} -n 16 --out samples")
+    else:
+        raise unknown_name("stage", stage, ("vqgan", "prior"))

@@ -1,0 +1,275 @@
+"""From a config to a finished run: what `smalti train`, the demo and scripts call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from smalti.data.dataset import ImageDataset, Split, split_held_out
+from smalti.data.loader import BatchLoader
+from smalti.data.sources import open_source
+from smalti.losses.discriminator import PatchDiscriminator
+from smalti.losses.perceptual import choose_perceptual
+from smalti.prior.gpt import GPT, GPTConfig
+from smalti.runs import PriorRunConfig, RunConfig, VQGANRunConfig, check_run_folder, open_run
+from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, UnconditionalConfig
+from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.code_cache import CodeBatch, load_or_encode
+from smalti.training.curves import draw_curves
+from smalti.training.ema import EMA
+from smalti.training.log import say
+from smalti.training.loop import Trainer
+from smalti.training.optim import build_optimizer
+from smalti.training.precision import Compute, choose_compute
+from smalti.training.prior_stage import PriorStage
+from smalti.training.prior_step import PriorState, PriorStepConfig
+from smalti.training.vqgan_stage import VQGANStage
+from smalti.training.vqgan_step import VQGANState, VQGANStepConfig
+from smalti.types import InputError
+
+CODES_FOLDER = "codes"
+
+R = TypeVar("R", bound=RunConfig)
+
+
+def train_vqgan(config: VQGANRunConfig) -> Path:
+    """Run stage 1 to its end, from where its folder stands.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: the config, the data or the folder do not allow it; nothing was written.
+    """
+    config = resolve_vqgan(config)
+    folder = Path(config.out)
+    check_run_folder(folder, config)
+    compute = choose_compute(config.training.device, config.training.precision)
+    split = open_data(config, classes=False)
+    loader = _training_loader(config, split)
+    _check_size(config)
+    state = _vqgan_state(config, compute)
+    _announce(config, compute, split)
+    say(
+        f"tokenizer: {_millions(state.vqgan)} M parameters, f = {state.vqgan.downsampling_factor}, "
+        f"K = {state.vqgan.codebook_size}; discriminator: {_millions(state.discriminator)} M; "
+        f"perceptual loss: {state.perceptual.name}"
+    )
+    step_config = VQGANStepConfig(
+        loss=config.loss,
+        optimizer=config.optimizer,
+        discriminator_optimizer=config.discriminator_optimizer,
+        total_steps=config.training.total_steps,
+        accumulation_steps=config.training.accumulation_steps,
+    )
+    stage = VQGANStage(
+        state,
+        step_config,
+        _evaluation_loader(config, split).evaluation_batches,
+        config.training.eval_images,
+    )
+    with open_run(folder, config):
+        Trainer(stage, loader.batches, config.training, folder, config.seed).run()
+        draw_curves(folder)
+    return folder
+
+
+def train_prior(config: PriorRunConfig) -> Path:
+    """Run stage 2 to its end, from where its folder stands.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: the config, the data, the tokenizer or the folder do not allow it; nothing was
+            written.
+    """
+    folder = Path(config.out)
+    check_run_folder(folder, config)
+    compute = choose_compute(config.training.device, config.training.precision)
+    tokenizer = VQGAN.from_pretrained(config.vqgan).to(compute.device)
+    split = open_data(config, classes=config.condition == "class")
+    loader = _training_loader(config, split)
+    model_config = prior_model_config(config, tokenizer, split.train.class_names)
+    state = _prior_state(config, model_config, compute)
+    _announce(config, compute, split)
+    say(
+        f"prior: {_millions(state.prior)} M parameters, sequences of "
+        f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
+    )
+    with open_run(folder, config):
+        tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+        codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
+        cache = load_or_encode(codes_folder, loader, tokenizer, config.codes.views, compute.device)
+        pipeline = Pipeline(tokenizer, state.average.model, model_config)
+        step_config = PriorStepConfig(
+            layout=model_config.layout,
+            ordering=pipeline.ordering,
+            conditioner=pipeline.conditioner,
+            condition_drop=config.condition_drop if config.condition != "none" else 0.0,
+            optimizer=config.optimizer,
+            total_steps=config.training.total_steps,
+            accumulation_steps=config.training.accumulation_steps,
+        )
+        evaluation = _held_out_codes(config, split, tokenizer, compute)
+        stage = PriorStage(state, step_config, pipeline, evaluation, config.seed)
+        Trainer(stage, cache.batches, config.training, folder, config.seed).run()
+        draw_curves(folder)
+    return folder
+
+
+def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
+    """The same with the adversary's schedule filled in."""
+    adversary = config.loss.adversary.resolve(config.training.total_steps)
+    loss = config.loss.model_copy(update={"adversary": adversary})
+    return config.model_copy(update={"loss": loss})
+
+
+def open_data(config: RunConfig, classes: bool) -> Split:
+    """The images of a run, divided into training and held-out.
+
+    Raises:
+        InputError: a source does not exist or is empty, or classes are wanted and it has none.
+    """
+    sources = [open_source(spec, classes) for spec in config.data]
+    dataset = ImageDataset(sources, config.image, config.seed, config.data_weights)
+    return split_held_out(dataset, config.held_out)
+
+
+def prior_model_config(
+    config: PriorRunConfig, tokenizer: VQGAN, class_names: Sequence[str] | None
+) -> PriorModelConfig:
+    """What the prior of a run must know of itself.
+
+    Raises:
+        InputError: the image size does not divide by the tokenizer's factor, or the data has no
+            classes and they are wanted.
+    """
+    conditioner: ConditionerConfig = UnconditionalConfig()
+    if config.condition == "class":
+        if not class_names:
+            raise InputError("condition is class, but the data has no classes")
+        conditioner = ClassLabelConfig(class_names=tuple(class_names))
+    _check_divides(config, tokenizer.downsampling_factor)
+    height = config.image.height_px // tokenizer.downsampling_factor
+    width = config.image.width_px // tokenizer.downsampling_factor
+    cond_vocab_size = len(class_names or ()) + 1
+    shape = config.prior
+    if shape.width % shape.heads:
+        raise InputError(
+            f"prior.width {shape.width} is not a multiple of prior.heads {shape.heads}"
+        )
+    return PriorModelConfig(
+        gpt=GPTConfig(
+            vocab_size=tokenizer.codebook_size + cond_vocab_size,
+            max_length=height * width,
+            layers=shape.layers,
+            heads=shape.heads,
+            width=shape.width,
+            dropout=shape.dropout,
+        ),
+        conditioner=conditioner,
+        grid_height=height,
+        grid_width=width,
+    )
+
+
+def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        vqgan = VQGAN(config.vqgan).to(compute.device)
+        discriminator = PatchDiscriminator(config.discriminator).to(compute.device)
+    return VQGANState(
+        vqgan=vqgan,
+        discriminator=discriminator,
+        perceptual=choose_perceptual(config.loss.perceptual).to(compute.device),
+        average=EMA(vqgan, config.training.ema_decay),
+        generator_optimizer=build_optimizer(vqgan, config.optimizer),
+        discriminator_optimizer=build_optimizer(discriminator, config.discriminator_optimizer),
+        compute=compute,
+    )
+
+
+def _prior_state(
+    config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
+) -> PriorState:
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        prior = GPT(model_config.gpt).to(compute.device)
+    return PriorState(
+        prior=prior,
+        average=EMA(prior, config.training.ema_decay),
+        optimizer=build_optimizer(prior, config.optimizer),
+        compute=compute,
+    )
+
+
+def _training_loader(config: RunConfig, split: Split) -> BatchLoader:
+    """The loader, after trying its first batch: bad images must show before anything is written."""
+    training = config.training
+    loader = BatchLoader(split.train, training.batch_size, config.seed, training.workers)
+    trial = BatchLoader(split.train, training.batch_size, config.seed, workers=0)
+    next(trial.batches(0))
+    return loader
+
+
+def _evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
+    dataset = split.held_out if split.held_out is not None else split.train
+    return BatchLoader(dataset, config.training.batch_size, config.seed, workers=0)
+
+
+def _held_out_codes(
+    config: PriorRunConfig, split: Split, tokenizer: VQGAN, compute: Compute
+) -> list[CodeBatch]:
+    batches: list[CodeBatch] = []
+    images = 0
+    for batch in _evaluation_loader(config, split).evaluation_batches():
+        codes = tokenizer.encode(batch.images.to(compute.device)).cpu()
+        batches.append(CodeBatch(batch.keys, codes, batch.labels))
+        images += len(batch.keys)
+        if images >= config.training.eval_images:
+            break
+    return batches
+
+
+def _check_size(config: VQGANRunConfig) -> None:
+    """Refuse image sizes that a network of the run cannot take, before anything is written."""
+    _check_divides(config, config.vqgan.downsampling_factor)
+    smallest = min(config.image.height_px, config.image.width_px)
+    needed = PatchDiscriminator(config.discriminator).smallest_px
+    start = config.loss.adversary.start_step
+    if start is not None and start < config.training.total_steps and smallest < needed:
+        raise InputError(
+            f"image.size {smallest} is too small for a discriminator of "
+            f"{config.discriminator.layers} layers, which needs {needed} pixels; "
+            "lower discriminator.layers"
+        )
+
+
+def _check_divides(config: RunConfig, factor: int) -> None:
+    height, width = config.image.height_px, config.image.width_px
+    if height % factor or width % factor:
+        raise InputError(
+            f"image.size {height}x{width} does not divide into codes: both sides must be multiples "
+            f"of {factor}"
+        )
+
+
+def _announce(config: RunConfig, compute: Compute, split: Split) -> None:
+    held_out = (
+        f"{len(split.held_out)} held out"
+        if split.held_out is not None
+        else "too few to hold any out: evaluating on the centres of the training images"
+    )
+    say(f"run: {config.out}   device: {compute}")
+    say(
+        f"data: {len(split.train)} images, {held_out}; crops of "
+        f"{config.image.height_px}x{config.image.width_px}"
+    )
+
+
+def _millions(module: torch.nn.Module) -> str:
+    return f"{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.2f}"
