@@ -77,8 +77,10 @@ def _describe_vqgan(vqgan: VQGAN, batch_size: int, size: tuple[int, int]) -> Non
     for name in ("encoder", "quantizer", "decoder"):
         print(f"{name + ':':14}{_count(getattr(vqgan, name)):,} parameters")
     print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")
-    images = torch.empty(batch_size, 3, height, width, device="meta")
-    _describe_memory(vqgan, saved_bytes(vqgan.to("meta"), images), batch_size)
+    activations = saved_bytes(
+        lambda: VQGAN(vqgan.config), lambda: torch.zeros(batch_size, 3, height, width)
+    )
+    _describe_memory(vqgan, activations, batch_size)
 
 
 def _describe_prior(pipeline: Pipeline, batch_size: int) -> None:
@@ -94,9 +96,11 @@ def _describe_prior(pipeline: Pipeline, batch_size: int) -> None:
     conditioner = pipeline.config.conditioner
     if conditioner.kind == "class":
         print(f"{'classes:':14}{', '.join(conditioner.class_names[:20])}")
-    tokens = torch.zeros(batch_size, layout.input_length, dtype=torch.int64, device="meta")
-    meta = GPT(gpt.config).to("meta")
-    _describe_memory(meta, saved_bytes(meta, tokens), batch_size)
+    activations = saved_bytes(
+        lambda: GPT(gpt.config),
+        lambda: torch.zeros(batch_size, layout.input_length, dtype=torch.int64),
+    )
+    _describe_memory(gpt, activations, batch_size)
 
 
 def _count_tokenizer(pipeline: Pipeline) -> int:
