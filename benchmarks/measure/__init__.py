@@ -1,0 +1,56 @@
+"""How the benchmarks measure: contenders take turns, so that a busy moment hits all of them."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of each contender's rounds, in the order they ran."""
+
+    seconds: Mapping[str, list[float]]
+
+    def median(self, name: str) -> float:
+        """Median seconds of one contender."""
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, name: str, other: str) -> float:
+        """Median over the rounds of `name`'s time divided by `other`'s in the same round."""
+        pairs = zip(self.seconds[name], self.seconds[other], strict=True)
+        return statistics.median(mine / theirs for mine, theirs in pairs)
+
+
+def take_turns(
+    contenders: Mapping[str, Callable[[], object]], rounds: int, warmup_rounds: int = 1
+) -> Timings:
+    """Time the contenders one after the other, round by round."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(warmup_rounds + rounds):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run()
+            if number >= warmup_rounds:
+                seconds[name].append(time.perf_counter() - start)
+    return Timings(seconds)
+
+
+def peak_rss_mb() -> float:
+    """Largest resident memory of this process so far, in MB (10^6 bytes).
+
+    Linux only. `ru_maxrss` would not do: a new process inherits its parent's.
+    """
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def peak_mb_of(script: str, *arguments: str) -> float:
+    """Run a script in a process of its own; it prints its peak as its last line."""
+    command = [sys.executable, script, *arguments]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return float(result.stdout.splitlines()[-1])
