@@ -82,7 +82,9 @@ class VQGANRunConfig(RunConfig):
     """Terms of the loss."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Of encoder, decoder and codebook."""
-    discriminator_optimizer: OptimizerConfig = OptimizerConfig()
+    discriminator_optimizer: OptimizerConfig = OptimizerConfig(
+        learning_rate=5e-4, beta1=0.5, beta2=0.9
+    )
     """Of the discriminator."""
 
 
@@ -115,9 +117,7 @@ class PriorRunConfig(RunConfig):
     """The codes of the data, encoded once."""
     prior: PriorShapeConfig = PriorShapeConfig()
     """The transformer."""
-    optimizer: OptimizerConfig = OptimizerConfig(
-        learning_rate=1e-3, beta1=0.9, beta2=0.95, weight_decay=0.01
-    )
+    optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Of the transformer."""
     training: TrainingConfig = TrainingConfig(batch_size=32)
     """Length, batch and intervals."""

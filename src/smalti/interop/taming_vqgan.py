@@ -16,6 +16,7 @@ from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError, describe
 
 LOSSES = "loss."
+NORM_GROUPS = 32  # of every released model; the tensors do not tell
 
 # A name is a place in the network and, in a block, what stands inside it.
 PLACES = {
@@ -83,8 +84,10 @@ def read_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
     codebook_size, code_dim = tensors["quantize.embedding.weight"].shape
     return VQGANConfig(
         channels=channels,
-        channel_multipliers=tuple(width // channels for width in widths),
         residual_blocks=blocks,
+        norm_groups=32,  # of every released model; the shapes do not tell
+        residual_blocks=blocks,
+        norm_groups=NORM_GROUPS,
         code_dim=code_dim,
         codebook_size=codebook_size,
         quantizer=VectorQuantizerConfig(),

@@ -36,5 +36,5 @@ class Linear(nn.Linear):
             products = torch.bmm(weights, columns)
         else:
             products = torch.baddbmm(self.bias.view(parts, -1, 1), weights, columns)
-        # (parts, O / parts, R) is (O, R) in memory.
-        return products.view(outputs, -1).t().view(*input.shape[:-1], outputs)
+        # (parts, O / parts, R) is (O, R) in memory. The fused attention wants whole rows.
+        return products.view(outputs, -1).t().contiguous().view(*input.shape[:-1], outputs)

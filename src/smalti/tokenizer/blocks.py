@@ -7,12 +7,10 @@ Reference: arXiv:2012.09841, Table 2 (App. A), after Ho et al. 2020, arXiv:2006.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORM_GROUPS = 32
 
-
-def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm with 32 groups and eps 1e-6, the normalisation of the whole network."""
-    return nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
+def group_norm(groups: int, channels: int) -> nn.GroupNorm:
+    """GroupNorm with eps 1e-6, the normalisation of the whole network."""
+    return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
 class ResidualBlock(nn.Module):
@@ -21,13 +19,14 @@ class ResidualBlock(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output; a 1x1 convolution fits the skip where they differ.
+        norm_groups: groups of each GroupNorm.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm_groups: int) -> None:
         super().__init__()
-        self.norm1 = group_norm(in_channels)
+        self.norm1 = group_norm(norm_groups, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = group_norm(out_channels)
+        self.norm2 = group_norm(norm_groups, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.skip = (
             nn.Identity()
@@ -45,9 +44,9 @@ class ResidualBlock(nn.Module):
 class NonLocalAttention(nn.Module):
     """One-head self-attention over all positions ("non-local block"), added to the input."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm_groups: int) -> None:
         super().__init__()
-        self.norm = group_norm(channels)
+        self.norm = group_norm(norm_groups, channels)
         self.query = nn.Conv2d(channels, channels, 1)
         self.key = nn.Conv2d(channels, channels, 1)
         self.value = nn.Conv2d(channels, channels, 1)
@@ -95,6 +94,7 @@ class Level(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
+        norm_groups: groups of each GroupNorm.
         blocks: number of residual blocks.
         attention: whether a non-local block follows each; the paper has it at the lowest
             resolution only.
@@ -105,17 +105,19 @@ class Level(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
+        norm_groups: int,
         blocks: int,
         attention: bool,
         resample: nn.Module | None,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            ResidualBlock(in_channels if block == 0 else out_channels, out_channels)
+            ResidualBlock(in_channels if block == 0 else out_channels, out_channels, norm_groups)
             for block in range(blocks)
         )
         self.attentions = nn.ModuleList(
-            NonLocalAttention(out_channels) if attention else nn.Identity() for _ in range(blocks)
+            NonLocalAttention(out_channels, norm_groups) if attention else nn.Identity()
+            for _ in range(blocks)
         )
         self.resample = resample or nn.Identity()
 
@@ -129,11 +131,11 @@ class Level(nn.Module):
 class Middle(nn.Module):
     """Residual block, non-local block, residual block at the lowest resolution."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm_groups: int) -> None:
         super().__init__()
-        self.block1 = ResidualBlock(channels, channels)
-        self.attention = NonLocalAttention(channels)
-        self.block2 = ResidualBlock(channels, channels)
+        self.block1 = ResidualBlock(channels, channels, norm_groups)
+        self.attention = NonLocalAttention(channels, norm_groups)
+        self.block2 = ResidualBlock(channels, channels, norm_groups)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

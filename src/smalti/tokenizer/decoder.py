@@ -20,24 +20,26 @@ class Decoder(nn.Module):
         channels: int,
         channel_multipliers: tuple[int, ...],
         residual_blocks: int,
+        norm_groups: int,
         code_dim: int,
     ) -> None:
         super().__init__()
         widths = [channels * multiplier for multiplier in reversed(channel_multipliers)]
         last = len(widths) - 1
         self.conv_in = nn.Conv2d(code_dim, widths[0], 3, padding=1)
-        self.middle = Middle(widths[0])
+        self.middle = Middle(widths[0], norm_groups)
         self.levels = nn.ModuleList(
             Level(
                 widths[max(level - 1, 0)],
                 width,
+                norm_groups,
                 residual_blocks + 1,
                 attention=level == 0,
                 resample=None if level == last else Upsample(width),
             )
             for level, width in enumerate(widths)
         )
-        self.norm_out = group_norm(widths[-1])
+        self.norm_out = group_norm(norm_groups, widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def features(self, z_q: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ class Encoder(nn.Module):
     """Convolutional encoder with m = len(channel_multipliers) - 1 down-sampling steps.
 
     Args:
-        channels: channels at full resolution, a multiple of 32.
+        channels: channels at full resolution, a multiple of `norm_groups`.
         channel_multipliers: channels of each level, relative to `channels`.
         residual_blocks: residual blocks of each level.
+        norm_groups: groups of each GroupNorm.
         code_dim: D, channels of the output.
     """
 
@@ -26,6 +27,7 @@ class Encoder(nn.Module):
         channels: int,
         channel_multipliers: tuple[int, ...],
         residual_blocks: int,
+        norm_groups: int,
         code_dim: int,
     ) -> None:
         super().__init__()
@@ -36,14 +38,15 @@ class Encoder(nn.Module):
             Level(
                 channels if level == 0 else widths[level - 1],
                 width,
+                norm_groups,
                 residual_blocks,
                 attention=level == lowest,
                 resample=None if level == lowest else Downsample(width),
             )
             for level, width in enumerate(widths)
         )
-        self.middle = Middle(widths[-1])
-        self.norm_out = group_norm(widths[-1])
+        self.middle = Middle(widths[-1], norm_groups)
+        self.norm_out = group_norm(norm_groups, widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], code_dim, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from smalti.model_folder import load_model, save_model
-from smalti.tokenizer.blocks import NORM_GROUPS, initialize
+from smalti.tokenizer.blocks import initialize
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
 from smalti.tokenizer.quantizers import (
@@ -30,13 +30,16 @@ class VQGANConfig(Config):
     """Shape of a VQGAN; the defaults are a small model for one processor or graphics card."""
 
     kind: Literal["vqgan"] = "vqgan"
-    channels: int = Field(default=32, ge=NORM_GROUPS)
-    """Channels at full resolution, a multiple of 32; the paper's models have 128."""
+    channels: int = Field(default=32, ge=1)
+    """Channels at full resolution, a multiple of `norm_groups`; the paper's models have 128."""
     channel_multipliers: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2, max_length=6)
     """Channels of each level relative to `channels`. One number more than down-sampling steps:
     four levels halve the image three times, so f = 8."""
     residual_blocks: int = Field(default=1, ge=1)
     """Residual blocks of each level (2 in the paper); the decoder has one more."""
+    norm_groups: int = Field(default=8, ge=1)
+    """Groups of each GroupNorm; 32 in the paper. A group should have at least four channels: with
+    one channel a group, the image's own colours and contrast are normalised away."""
     code_dim: int = Field(default=64, ge=1)
     """D, channels of the encoder output."""
     codebook_size: int = Field(default=512, ge=2)
@@ -44,19 +47,20 @@ class VQGANConfig(Config):
     quantizer: QuantizerConfig = VectorQuantizerConfig(lookup_dim=8, l2_normalised=True)
     """How vectors become codes."""
 
-    @field_validator("channels")
-    @classmethod
-    def _divisible(cls, channels: int) -> int:
-        if channels % NORM_GROUPS:
-            raise ValueError(f"must be a multiple of {NORM_GROUPS} (GroupNorm has 32 groups)")
-        return channels
-
     @field_validator("channel_multipliers")
     @classmethod
     def _positive(cls, multipliers: tuple[int, ...]) -> tuple[int, ...]:
         if min(multipliers) < 1:
             raise ValueError("every multiplier must be at least 1")
         return multipliers
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> Self:
+        if self.channels % self.norm_groups:
+            raise ValueError(
+                f"channels {self.channels} is not a multiple of norm_groups {self.norm_groups}"
+            )
+        return self
 
     @property
     def downsampling_factor(self) -> int:
@@ -95,6 +99,7 @@ class VQGAN(nn.Module):
             config.channels,
             config.channel_multipliers,
             config.residual_blocks,
+            config.norm_groups,
             config.code_dim,
         )
         self.encoder = Encoder(*shape)

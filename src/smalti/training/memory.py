@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 def saved_bytes(build: Callable[[], nn.Module], make_inputs: Callable[[], Tensor]) -> int:
     """Bytes that a forward pass in float32 keeps for the backward pass.
 
-    Both are made of fake tensors, which have shapes but no values: nothing is computed or allocated.
+    Both are made of fake tensors, which have shapes but no values: nothing is computed.
 
     Args:
         build: makes the model.

@@ -15,15 +15,15 @@ class OptimizerConfig(Config):
     The learning rate is used as written: it is not multiplied by batch size or devices.
     """
 
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     """Highest learning rate, reached after the warm-up."""
     final_factor: float = Field(default=0.1, ge=0, le=1)
     """Learning rate of the last step as a share of the highest; 1 keeps it constant."""
     warmup_steps: int = Field(default=50, ge=0)
     """Steps over which the learning rate rises from 0."""
-    beta1: float = Field(default=0.5, ge=0, lt=1)
-    """Decay of the gradient's running mean; 0.5 is usual beside an adversary."""
-    beta2: float = Field(default=0.9, ge=0, lt=1)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the gradient's running mean."""
+    beta2: float = Field(default=0.99, ge=0, lt=1)
     """Decay of the squared gradient's running mean."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay, on matrices and convolutions only."""

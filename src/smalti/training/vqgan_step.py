@@ -85,7 +85,7 @@ class VQGANLossConfig(Config):
     pixel_weight: float = Field(default=1.0, ge=0)
     perceptual: PerceptualConfig = PerceptualConfig()
     """Which network compares images."""
-    perceptual_weight: float = Field(default=1.0, ge=0)
+    perceptual_weight: float = Field(default=0.5, ge=0)
     codebook_weight: float = Field(default=1.0, ge=0)
     """Weight of the codebook term of Eq. 4; the released code has 0.25."""
     commitment_weight: float = Field(default=0.25, ge=0)
