@@ -1,0 +1,278 @@
+"""Stage 1's training step: the autoencoder against diffusers, the whole against two forwards.
+
+    python benchmarks/train_step.py [--batch B] [--size PX] [--channels C] [--rounds R]
+
+autoencoder: forward, L1 and latent losses, backward and AdamW; the other is diffusers' VQModel of
+the same shape.
+stage 1: our whole step with perceptual loss and adversary; the other takes the scheme of the
+paper's released code with the same networks, losses, optimizers and average: a forward pass of the
+autoencoder for each of the two updates, the adaptive weight by two backward passes to the last
+layer, three looks of the discriminator. (Its repeated perceptual forward is left out.)
+
+Peak memory is that of a process that takes two such steps, over what it held before.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+
+import torch
+from diffusers import VQModel
+from measure import peak_mb_of, peak_rss_mb, take_turns
+from torch import Tensor, nn
+
+from smalti.losses.adversarial import (
+    adaptive_weight,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+)
+from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.losses.reconstruction import l1_loss
+from smalti.tokenizer.quantizers import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.ema import EMA
+from smalti.training.optim import OptimizerConfig, build_optimizer, update
+from smalti.training.precision import Compute
+from smalti.training.vqgan_step import (
+    AdversaryConfig,
+    VQGANLossConfig,
+    VQGANState,
+    VQGANStepConfig,
+    vqgan_step,
+)
+
+MULTIPLIERS = (1, 2, 2, 4)
+CODE_DIM = 64
+CODEBOOK_SIZE = 512
+NORM_GROUPS = 8
+OPTIMIZER = OptimizerConfig(warmup_steps=0)
+
+Step = Callable[[Tensor], object]
+
+
+# The autoencoder part
+
+
+def our_autoencoder(channels: int) -> VQGAN:
+    """Our VQGAN with the plain quantizer, as diffusers has it."""
+    return VQGAN(
+        VQGANConfig(
+            channels=channels,
+            channel_multipliers=MULTIPLIERS,
+            residual_blocks=1,
+            norm_groups=NORM_GROUPS,
+            code_dim=CODE_DIM,
+            codebook_size=CODEBOOK_SIZE,
+            quantizer=VectorQuantizerConfig(),
+        )
+    )
+
+
+def diffusers_autoencoder(channels: int) -> VQModel:
+    """The same shape as diffusers builds it."""
+    levels = len(MULTIPLIERS)
+    return VQModel(
+        block_out_channels=tuple(channels * multiplier for multiplier in MULTIPLIERS),
+        down_block_types=("DownEncoderBlock2D",) * (levels - 1) + ("AttnDownEncoderBlock2D",),
+        up_block_types=("AttnUpDecoderBlock2D",) + ("UpDecoderBlock2D",) * (levels - 1),
+        layers_per_block=1,
+        norm_num_groups=NORM_GROUPS,
+        latent_channels=CODE_DIM,
+        num_vq_embeddings=CODEBOOK_SIZE,
+        vq_embed_dim=CODE_DIM,
+    )
+
+
+def our_autoencoder_step(channels: int) -> Step:
+    """Forward, backward and AdamW of our autoencoder."""
+    vqgan = our_autoencoder(channels)
+    optimizer = build_optimizer(vqgan, OPTIMIZER)
+
+    def step(images: Tensor) -> None:
+        reconstructions, quantized, _ = vqgan(images)
+        latent_loss = 0.25 * quantized.codebook_loss + quantized.commitment_loss
+        (l1_loss(images, reconstructions).mean() + latent_loss).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def diffusers_autoencoder_step(channels: int) -> Step:
+    """The same with diffusers' autoencoder, whose quantizer has this very latent loss."""
+    model = diffusers_autoencoder(channels)
+    optimizer = build_optimizer(model, OPTIMIZER)
+
+    def step(images: Tensor) -> None:
+        output = model(images)
+        (l1_loss(images, output.sample).mean() + output.commit_loss.mean()).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+# The whole stage
+
+
+def stage1_state(channels: int) -> tuple[VQGANState, VQGANStepConfig]:
+    """Networks and losses of both schemes, the adversary at full weight."""
+    vqgan = our_autoencoder(channels)
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=32, layers=2))
+    adversary = AdversaryConfig(start_step=0, warmup_steps=0, ramp_steps=0)
+    loss = VQGANLossConfig(perceptual=PerceptualConfig(kind="efficientnet"), adversary=adversary)
+    state = VQGANState(
+        vqgan=vqgan,
+        discriminator=discriminator,
+        perceptual=choose_perceptual(loss.perceptual),
+        average=EMA(vqgan, decay=0.995),
+        generator_optimizer=build_optimizer(vqgan, OPTIMIZER),
+        discriminator_optimizer=build_optimizer(discriminator, OPTIMIZER),
+        compute=Compute(torch.device("cpu"), torch.float32),
+    )
+    return state, VQGANStepConfig(loss, OPTIMIZER, OPTIMIZER, 10**6, accumulation_steps=1)
+
+
+def our_stage1_step(channels: int) -> Step:
+    """The step that trains."""
+    state, config = stage1_state(channels)
+    return lambda images: vqgan_step(state, images, config)
+
+
+def two_forward_step(channels: int) -> Step:
+    """The released code's scheme."""
+    state, config = stage1_state(channels)
+    rate, clip_norm = OPTIMIZER.learning_rate, OPTIMIZER.clip_norm
+
+    def step(images: Tensor) -> None:
+        generator_loss_of_all_terms(state, images, config.loss).backward()
+        update(state.generator_optimizer, state.vqgan, rate, clip_norm)
+        state.average.update(state.vqgan, state.step)
+
+        reconstructions = state.vqgan(images).reconstructions
+        real, fake = state.discriminator(images), state.discriminator(reconstructions.detach())
+        state.discriminator_optimizer.zero_grad(set_to_none=True)
+        hinge_discriminator_loss(real, fake).backward()
+        update(state.discriminator_optimizer, state.discriminator, rate, clip_norm)
+        state.step += 1
+
+    return step
+
+
+def generator_loss_of_all_terms(
+    state: VQGANState, images: Tensor, config: VQGANLossConfig
+) -> Tensor:
+    """One sum, weighted by two extra backward passes to the last layer."""
+    reconstructions, quantized, _ = state.vqgan(images)
+    reconstruction_loss = (
+        l1_loss(images, reconstructions).mean() + state.perceptual(images, reconstructions).mean()
+    )
+    generator_loss = hinge_generator_loss(state.discriminator(reconstructions))
+    weight = last_layer_weight(
+        reconstruction_loss, generator_loss, state.vqgan.decoder.conv_out.weight, config
+    )
+    return (
+        reconstruction_loss
+        + weight * generator_loss
+        + config.codebook_weight * quantized.codebook_loss
+        + config.commitment_weight * quantized.commitment_loss
+    )
+
+
+def last_layer_weight(
+    reconstruction_loss: Tensor,
+    generator_loss: Tensor,
+    last_layer: nn.Parameter,
+    config: VQGANLossConfig,
+) -> Tensor:
+    """The adaptive weight, each gradient from its loss down to the layer."""
+    pulls = [
+        torch.autograd.grad(loss, last_layer, retain_graph=True)[0]
+        for loss in (reconstruction_loss, generator_loss)
+    ]
+    adaptive = config.adversary.adaptive
+    ratio = adaptive_weight(*pulls, adaptive.delta, adaptive.max_weight)
+    return config.adversary.weight * adaptive.factor * ratio
+
+
+CONTENDERS: dict[str, Callable[[int], Step]] = {
+    "autoencoder, ours": our_autoencoder_step,
+    "autoencoder, diffusers": diffusers_autoencoder_step,
+    "stage 1, ours": our_stage1_step,
+    "stage 1, two forwards": two_forward_step,
+}
+
+
+# Measuring
+
+
+def check_same_shape(channels: int) -> None:
+    """Both autoencoders must have as many weights."""
+    counts = [
+        sum(parameter.numel() for parameter in model.parameters())
+        for model in (our_autoencoder(channels), diffusers_autoencoder(channels))
+    ]
+    assert counts[0] == counts[1], f"ours has {counts[0]} parameters, diffusers' has {counts[1]}"
+
+
+def draw_images(arguments: argparse.Namespace) -> Tensor:
+    """The data of all contenders."""
+    generator = torch.Generator().manual_seed(0)
+    size = (arguments.batch, 3, arguments.size, arguments.size)
+    return torch.rand(size, generator=generator) * 2 - 1
+
+
+def growth_mb(arguments: argparse.Namespace) -> float:
+    """Peak memory of two steps of one contender over what was there before, in this process."""
+    images = draw_images(arguments)
+    step = CONTENDERS[arguments.peak](arguments.channels)
+    before = peak_rss_mb()
+    step(images)
+    step(images)
+    return peak_rss_mb() - before
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
+    parser.add_argument("--channels", type=int, default=32, help="multiple of 8")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--peak", help=argparse.SUPPRESS)  # measure this one's memory, and end
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = parse_arguments()
+    if arguments.peak:
+        print(growth_mb(arguments))
+        return
+    check_same_shape(arguments.channels)
+    flags = [f"--{name}={getattr(arguments, name)}" for name in ("batch", "size", "channels")]
+    peaks = {name: peak_mb_of(__file__, *flags, f"--peak={name}") for name in CONTENDERS}
+    images = draw_images(arguments)
+    steps = {name: build(arguments.channels) for name, build in CONTENDERS.items()}
+    timings = take_turns(
+        {name: lambda step=step: step(images) for name, step in steps.items()}, arguments.rounds
+    )
+
+    print(
+        f"batch {arguments.batch} of {arguments.size}x{arguments.size}, {arguments.channels} "
+        f"channels, float32, {torch.get_num_threads()} threads, median of {arguments.rounds}"
+    )
+    print(f"{'':24}{'ms a step':>12}{'peak MB':>10}")
+    for name in CONTENDERS:
+        print(f"{name:24}{1000 * timings.median(name):12.0f}{peaks[name]:10.0f}")
+    autoencoder = timings.ratio("autoencoder, diffusers", "autoencoder, ours")
+    stage1 = timings.ratio("stage 1, two forwards", "stage 1, ours")
+    print(f"autoencoder, time of diffusers / ours: {autoencoder:.2f} (above 1: ours is faster)")
+    print(f"stage 1, time of two forwards / ours: {stage1:.2f} (above 1: ours is faster)")
+    ratios = {"autoencoder_vs_diffusers": autoencoder, "stage1_vs_two_forward": stage1}
+    print(json.dumps({name: round(ratio, 3) for name, ratio in ratios.items()}))
+
+
+if __name__ == "__main__":
+    main()
