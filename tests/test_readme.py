@@ -1,0 +1,42 @@
+"""The README's Python lines run as they stand, beside what `smalti demo` leaves behind."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from smalti.prior.gpt import GPT, GPTConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+@pytest.fixture
+def demo_folder(tmp_path: Path) -> Path:
+    """Folders as of `smalti demo`, with tiny models that learned nothing."""
+    torch.manual_seed(0)
+    vqgan = VQGAN(VQGANConfig(channel_multipliers=(1, 1, 1, 1), codebook_size=16, code_dim=8))
+    config = PriorModelConfig(
+        gpt=GPTConfig(vocab_size=17, max_length=16, layers=1, heads=1, width=8),
+        grid_height=4,
+        grid_width=4,
+    )
+    photographs = tmp_path / "demo" / "photographs"
+    photographs.mkdir(parents=True)
+    Image.new("RGB", (451, 300), "orange").save(photographs / "chelsea.png")
+    vqgan.save_pretrained(tmp_path / "demo" / "vqgan")
+    Pipeline(vqgan, GPT(config.gpt), config).save_pretrained(tmp_path / "demo" / "prior")
+    return tmp_path
+
+
+def test_the_python_lines_run(demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    monkeypatch.chdir(demo_folder)
+    exec(compile(code, str(README), "exec"), {})
+    with Image.open("chelsea.png") as reconstruction:
+        assert reconstruction.size == (256, 256)
+    assert len(list(demo_folder.glob("new_*.png"))) == 4
