@@ -75,7 +75,7 @@ def test_size_that_does_not_divide_is_refused(vqgan, size):
         vqgan.encode(torch.zeros(1, 3, *size))
 
 
-@given(height=st.integers(1, 21), width=st.integers(5, 21))
+@given(height=st.integers(1, 21), width=st.integers(1, 21))
 @settings(max_examples=15, deadline=None)
 def test_any_size_is_reconstructed(vqgan, height, width):
     images = torch.zeros(1, 3, height, width)
@@ -105,7 +105,7 @@ def test_code_outside_the_codebook_is_refused(vqgan, code):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"channels": 40}, "multiple of 32"),
+        ({"channels": 36}, "channels 36 is not a multiple of norm_groups 8"),
         ({"channel_multipliers": (1,)}, "at least 2"),
         ({"channel_multipliers": (1, 0)}, "every multiplier must be at least 1"),
         ({"codebook_size": 1}, "greater than or equal to 2"),
