@@ -84,8 +84,7 @@ def read_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
     codebook_size, code_dim = tensors["quantize.embedding.weight"].shape
     return VQGANConfig(
         channels=channels,
-        residual_blocks=blocks,
-        norm_groups=32,  # of every released model; the shapes do not tell
+        channel_multipliers=tuple(width // channels for width in widths),
         residual_blocks=blocks,
         norm_groups=NORM_GROUPS,
         code_dim=code_dim,
