@@ -1,6 +1,7 @@
 """Stage 1's training step: the autoencoder against diffusers, the whole against two forwards.
 
     python benchmarks/train_step.py [--batch B] [--size PX] [--channels C] [--rounds R]
+        [--threads T]
 
 autoencoder: forward, L1 and latent losses, backward and AdamW; the other is diffusers' VQModel of
 the same shape.
@@ -240,6 +241,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
     parser.add_argument("--channels", type=int, default=32, help="multiple of 8")
     parser.add_argument("--rounds", type=int, default=9)
+    # On a busy machine two threads mostly wait for each other, and the wait is what is measured.
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peak", help=argparse.SUPPRESS)  # measure this one's memory, and end
     return parser.parse_args()
 
@@ -247,11 +250,14 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
     if arguments.peak:
         print(growth_mb(arguments))
         return
     check_same_shape(arguments.channels)
-    flags = [f"--{name}={getattr(arguments, name)}" for name in ("batch", "size", "channels")]
+    flags = [
+        f"--{name}={getattr(arguments, name)}" for name in ("batch", "size", "channels", "threads")
+    ]
     peaks = {name: peak_mb_of(__file__, *flags, f"--peak={name}") for name in CONTENDERS}
     images = draw_images(arguments)
     steps = {name: build(arguments.channels) for name, build in CONTENDERS.items()}
@@ -261,7 +267,7 @@ def main() -> None:
 
     print(
         f"batch {arguments.batch} of {arguments.size}x{arguments.size}, {arguments.channels} "
-        f"channels, float32, {torch.get_num_threads()} threads, median of {arguments.rounds}"
+        f"channels, float32, {torch.get_num_threads()} thread(s), median of {arguments.rounds}"
     )
     print(f"{'':24}{'ms a step':>12}{'peak MB':>10}")
     for name in CONTENDERS:
