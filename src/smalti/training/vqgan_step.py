@@ -40,8 +40,8 @@ class AdversaryConfig(Config):
     """Steps for which it only learns, on reconstructions that do not hear of it; null is 2 %."""
     ramp_steps: int | None = Field(default=None, ge=0)
     """Steps over which its weight then rises from 0 to full; null is 10 % of the run."""
-    weight: float = Field(default=0.5, ge=0)
-    """Multiplies the adaptive weight."""
+    weight: float = Field(default=0.25, ge=0)
+    """Multiplies the adaptive weight; 1 in the released code. More is sharper and less faithful."""
     adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
     """The adaptive weight (Eq. 7)."""
 
@@ -176,10 +176,11 @@ def _accumulate_gradients(
         scalars |= judged.scalars
         ramp = adversary.ramp(state.step)
         if ramp > 0:
+            (pull,) = torch.autograd.grad(judged.generator_loss, surface, retain_graph=True)
             weight = (
-                ramp * adversary.weight * _weigh(state, last_features, gradient, judged, adversary)
+                ramp * adversary.weight * _weigh(state, last_features, gradient, pull, adversary)
             )
-            gradient = gradient + weight * judged.generator_gradient
+            gradient = gradient + weight * pull
             scalars["adaptive_weight"] = weight
         loss = share * judged.discriminator_loss
         loss.backward(inputs=list(state.discriminator.parameters()))  # type: ignore[no-untyped-call]
@@ -217,7 +218,7 @@ class _Judged(NamedTuple):
     """What one look of the discriminator at images and reconstructions gives."""
 
     discriminator_loss: Tensor  # scalar with a graph to the discriminator
-    generator_gradient: Tensor  # (B, 3, H, W), of the generator loss at the reconstructions
+    generator_loss: Tensor  # scalar with a graph to the reconstructions
     scalars: dict[str, Tensor]
 
 
@@ -228,7 +229,6 @@ def _judge(state: VQGANState, images: Tensor, surface: Tensor, config: Adversary
         real_logits = state.discriminator(images).float()
         fake_logits = state.discriminator(surface).float()
     generator_loss = game.generator_loss(fake_logits)
-    (generator_gradient,) = torch.autograd.grad(generator_loss, surface, retain_graph=True)
     discriminator_loss = game.discriminator_loss(real_logits, fake_logits)
     scalars = {
         "generator_loss": generator_loss,
@@ -236,20 +236,20 @@ def _judge(state: VQGANState, images: Tensor, surface: Tensor, config: Adversary
         "real_logits": real_logits.mean(),
         "fake_logits": fake_logits.mean(),
     }
-    return _Judged(discriminator_loss, generator_gradient, scalars)
+    return _Judged(discriminator_loss, generator_loss, scalars)
 
 
 def _weigh(
     state: VQGANState,
     last_features: Tensor,
     reconstruction_gradient: Tensor,
-    judged: _Judged,
+    generator_gradient: Tensor,
     config: AdversaryConfig,
 ) -> Tensor:
-    """The adaptive weight (Eq. 7) times its factor, from the two gradients at the last layer."""
+    """The adaptive weight (Eq. 7) times its factor, from two gradients at the reconstructions."""
     weight = state.vqgan.decoder.conv_out.weight
     reconstruction_pull = last_layer_gradient(last_features, reconstruction_gradient, weight)
-    generator_pull = last_layer_gradient(last_features, judged.generator_gradient, weight)
+    generator_pull = last_layer_gradient(last_features, generator_gradient, weight)
     adaptive = config.adaptive
     return adaptive.factor * adaptive_weight(
         reconstruction_pull, generator_pull, adaptive.delta, adaptive.max_weight

@@ -74,7 +74,7 @@ class VectorQuantizer(Quantizer):
         codebook_loss = F.mse_loss(entries, vectors.detach())
         commitment_loss = F.mse_loss(vectors, entries.detach())
         straight_through = vectors + (entries - vectors).detach()
-        z_q = self.project_out(straight_through.to(z.dtype))
+        z_q = self.project_out(straight_through).to(z.dtype)
         return Quantized(z_q, codes, codebook_loss, commitment_loss)
 
     @torch.no_grad()
