@@ -4,6 +4,7 @@ The same reader finds the model of a plain folder, of a training run and of a hu
 """
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,25 @@ def write_model_files(folder: Path, kind: str, config: Config, tensors: dict[str
     description = {"kind": kind, "config": config.model_dump(mode="json")}
     (folder / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(contiguous, folder / WEIGHTS_FILE)
+    write_tensors(folder / WEIGHTS_FILE, contiguous)
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file of contiguous tensors that share no memory.
+
+    Raises:
+        OSError: the disk refused; the library itself only tells the number in its text.
+    """
+    try:
+        safetensors.torch.save_file(tensors, path, metadata)
+    except safetensors.SafetensorError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def load_model(name: str | Path, kind: str) -> ModelFiles:
@@ -134,7 +153,9 @@ def find_model(name: str | Path) -> Path:
         raise InputError(f"{folder} has neither {CONFIG_FILE} nor a checkpoint: not a model or run")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not folder.parent.is_dir():
         return _download(str(name))
-    raise InputError(f"{folder} does not exist")
+    if folder.exists():
+        raise InputError(f"{folder} is a file; a model or a run is a folder")
+    raise InputError(f"{folder} does not exist; give a model folder, a run or a hub id")
 
 
 def step_folders(checkpoints: Path) -> list[Path]:

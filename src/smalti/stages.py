@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from pydantic import ValidationError
 
 from smalti.data.dataset import ImageDataset, Split, split_held_out
 from smalti.data.loader import BatchLoader
@@ -12,12 +13,19 @@ from smalti.data.sources import open_source
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import choose_perceptual
 from smalti.prior.gpt import GPT, GPTConfig
-from smalti.runs import PriorRunConfig, RunConfig, VQGANRunConfig, check_run_folder, open_run
+from smalti.runs import (
+    PriorRunConfig,
+    RunConfig,
+    VQGANRunConfig,
+    check_run_folder,
+    open_run,
+    read_run_config,
+)
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, UnconditionalConfig
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.code_cache import CodeBatch, load_or_encode
+from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
 from smalti.training.curves import draw_curves
 from smalti.training.ema import EMA
 from smalti.training.log import say
@@ -27,7 +35,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.vqgan_stage import VQGANStage
-from smalti.training.vqgan_step import VQGANState, VQGANStepConfig
+from smalti.training.vqgan_step import AdversaryConfig, VQGANState, VQGANStepConfig
 from smalti.types import InputError
 
 CODES_FOLDER = "codes"
@@ -90,19 +98,24 @@ def train_prior(config: PriorRunConfig) -> Path:
     folder = Path(config.out)
     check_run_folder(folder, config)
     compute = choose_compute(config.training.device, config.training.precision)
-    tokenizer = VQGAN.from_pretrained(config.vqgan).to(compute.device)
+    own_tokenizer = folder / TOKENIZER_FOLDER
+    # A run keeps its tokenizer, even if the one that it came from was trained further or deleted.
+    tokenizer = VQGAN.from_pretrained(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
+    tokenizer.to(compute.device)
     split = open_data(config, classes=config.condition == "class")
     loader = _training_loader(config, split)
     model_config = prior_model_config(config, tokenizer, split.train.class_names)
     state = _prior_state(config, model_config, compute)
+    codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
+    read_manifest(codes_folder)  # refuses a folder of other files before anything is written
     _announce(config, compute, split)
     say(
         f"prior: {_millions(state.prior)} M parameters, sequences of "
         f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
     )
     with open_run(folder, config):
-        tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
-        codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
+        if not own_tokenizer.is_dir():
+            tokenizer.save_pretrained(own_tokenizer)
         cache = load_or_encode(codes_folder, loader, tokenizer, config.codes.views, compute.device)
         pipeline = Pipeline(tokenizer, state.average.model, model_config)
         step_config = PriorStepConfig(
@@ -122,10 +135,21 @@ def train_prior(config: PriorRunConfig) -> Path:
 
 
 def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
-    """The same with the adversary's schedule filled in."""
-    adversary = config.loss.adversary.resolve(config.training.total_steps)
+    """The same with the adversary's schedule filled in: a run keeps the one that it began with."""
+    adversary, begun = config.loss.adversary, _begun_adversary(Path(config.out))
+    for name in ("start_step", "warmup_steps", "ramp_steps"):
+        if begun is not None and getattr(adversary, name) is None:
+            adversary = adversary.model_copy(update={name: getattr(begun, name)})
+    adversary = adversary.resolve(config.training.total_steps)
     loss = config.loss.model_copy(update={"adversary": adversary})
     return config.model_copy(update={"loss": loss})
+
+
+def _begun_adversary(folder: Path) -> AdversaryConfig | None:
+    try:
+        return VQGANRunConfig.model_validate(read_run_config(folder)).loss.adversary
+    except ValidationError:  # no run of this stage: `check_run_folder` says what is there
+        return None
 
 
 def open_data(config: RunConfig, classes: bool) -> Split:

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from smalti.files import TEMPORARY, atomic_folder, sha256
-from smalti.model_folder import read_tensors, step_folders, write_model_files
+from smalti.model_folder import read_tensors, step_folders, write_model_files, write_tensors
 from smalti.types import Config, InputError
 
 STATE_FILE = "training.safetensors"
@@ -69,7 +68,7 @@ def save_checkpoint(
     folder = checkpoints / f"step_{counters.step:08d}"
     with atomic_folder(folder) as temporary:
         write_model_files(temporary, model.kind, model.config, model.module.state_dict())
-        safetensors.torch.save_file(_flatten(state), temporary / STATE_FILE)
+        write_tensors(temporary / STATE_FILE, _flatten(state))
         hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         description = {
             "counters": asdict(counters),
@@ -101,8 +100,34 @@ def resume(checkpoints: Path, state: TrainingState) -> Counters | None:
         _restore(state, read_tensors(folder / STATE_FILE))
         return counters
     if folders:
-        raise InputError(f"no checkpoint in {checkpoints} is whole; move it away to start anew")
+        raise _none_whole(checkpoints)
     return None
+
+
+def check_checkpoints(checkpoints: Path) -> None:
+    """Refuse checkpoints that `resume` cannot go on from, before anything is written.
+
+    Raises:
+        InputError: there are checkpoints, but none is whole.
+    """
+    folders = step_folders(checkpoints)
+    if folders and not any(_is_whole(folder) for folder in reversed(folders)):
+        raise _none_whole(checkpoints)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        read_counters(folder)
+    except InputError:
+        return False
+    return True
+
+
+def _none_whole(checkpoints: Path) -> InputError:
+    return InputError(
+        f"no checkpoint in {checkpoints} is whole: all are damaged or cut short; "
+        "move them away to start anew"
+    )
 
 
 def read_counters(folder: Path) -> Counters:

@@ -20,7 +20,6 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
@@ -29,7 +28,7 @@ from tqdm import tqdm
 
 from smalti.data.loader import BatchLoader, Draw
 from smalti.files import atomic_folder, sha256
-from smalti.model_folder import read_tensors
+from smalti.model_folder import read_tensors, write_tensors
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.types import Config, InputError
 
@@ -110,7 +109,7 @@ def load_or_encode(
         InputError: the folder holds something else, or cannot be written.
     """
     made_from = _made_from(loader, tokenizer, views)
-    stored = _read_manifest(folder)
+    stored = read_manifest(folder)
     if stored is None or stored["made_from"] != made_from:
         if stored is not None:
             log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
@@ -131,6 +130,7 @@ def _made_from(loader: BatchLoader, tokenizer: VQGAN, views: int) -> dict[str, o
     return {
         "format": FORMAT,
         "data": loader.dataset.fingerprint(),
+        "classes": list(loader.dataset.class_names or ()),
         "transform": loader.dataset.transform.model_dump(mode="json"),
         "crop_seed": loader.dataset.seed,
         "tokenizer": weights_hash(tokenizer),
@@ -138,7 +138,7 @@ def _made_from(loader: BatchLoader, tokenizer: VQGAN, views: int) -> dict[str, o
     }
 
 
-def _read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
+def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
     """The manifest, or None where there is no cache.
 
     Raises:
@@ -179,11 +179,9 @@ def _encode(
                 if batch.labels is not None:
                     labels.append(batch.labels)
                 bar.update(len(batch.keys))
-            safetensors.torch.save_file(
-                {"codes": torch.cat(codes)}, temporary / f"view_{view:03d}.safetensors"
-            )
+            write_tensors(temporary / f"view_{view:03d}.safetensors", {"codes": torch.cat(codes)})
         if labels:
-            safetensors.torch.save_file({"labels": torch.cat(labels)}, temporary / LABELS_FILE)
+            write_tensors(temporary / LABELS_FILE, {"labels": torch.cat(labels)})
         hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"made_from": made_from, "sha256": hashes}
         (temporary / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
@@ -195,7 +193,7 @@ def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
     Raises:
         InputError: a file is damaged, or a code is not in the codebook.
     """
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     assert manifest is not None
     for name, expected in manifest["sha256"].items():
         if not (folder / name).is_file() or sha256(folder / name) != expected:

@@ -1,10 +1,11 @@
 """What a run tells: a progress line, `metrics.jsonl`, TensorBoard where installed, pictures."""
 
+import contextlib
 import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +13,8 @@ from typing import Any, Self
 from PIL import Image
 from tqdm import tqdm
 
-from smalti.files import atomic_file
+from smalti.files import atomic_file, disk_errors
+from smalti.types import InputError
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,7 @@ class RunLog:
         self._total_steps = total_steps
         self._batch_size = batch_size
         _drop_later_lines(folder / METRICS_FILE, start_step)
-        self._metrics = (folder / METRICS_FILE).open("a")
-        self._board = _tensorboard(folder / "tb", start_step)
+        self._board = _Board(folder / "tb", start_step)
         self._bar = tqdm(
             total=total_steps,
             initial=start_step,
@@ -61,16 +62,14 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        self._metrics.close()
-        if self._board is not None:
-            self._board.close()
+        self._board.close()
 
     def advance(self) -> None:
         """One step is done."""
         self._bar.update()
 
     def scalars(self, step: int, group: str, values: Mapping[str, float]) -> None:
-        """Write one line of numbers.
+        """Write one line of numbers; a full disk costs the line, not the run.
 
         Args:
             step: steps done.
@@ -78,9 +77,10 @@ class RunLog:
             values: numbers by name.
         """
         line = {"step": step, "group": group, **values}
-        self._metrics.write(json.dumps(line) + "\n")
-        self._metrics.flush()
-        self._to_board(step, {f"{group}/{name}": value for name, value in values.items()})
+        path = self._folder / METRICS_FILE
+        with _missed_on_full_disk(path), path.open("a") as metrics:
+            metrics.write(json.dumps(line) + "\n")
+        self._board.scalars(step, {f"{group}/{name}": value for name, value in values.items()})
 
     def progress(self, step: int, values: Mapping[str, float]) -> None:
         """Show the most telling numbers, the speed and the time left."""
@@ -97,20 +97,49 @@ class RunLog:
         )
 
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
-        """Keep a picture as `samples/NAME_STEP.png`."""
-        with atomic_file(self._folder / "samples" / f"{name}_{step:08d}.png") as path:
-            picture.save(path)
+        """Keep a picture as `samples/NAME_STEP.png`; a full disk costs the picture, not the run."""
+        path = self._folder / "samples" / f"{name}_{step:08d}.png"
+        with _missed_on_full_disk(path), atomic_file(path) as temporary:
+            picture.save(temporary)
 
-    def _to_board(self, step: int, values: Mapping[str, float]) -> None:
-        """A tracker that fails must not end the training: one warning, then without it."""
-        if self._board is None:
-            return
+
+class _Board:
+    """TensorBoard where it is installed. One that fails gives one warning and is left out."""
+
+    def __init__(self, folder: Path, start_step: int) -> None:
+        self._writer: Any = None
+        with self._left_out_on_failure():
+            self._writer = _tensorboard(folder, start_step)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add numbers by name."""
+        with self._left_out_on_failure():
+            for name, value in values.items() if self._writer else ():
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._left_out_on_failure():
+            if self._writer:
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _left_out_on_failure(self) -> Iterator[None]:
         try:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            yield
         except Exception as error:
             log.warning("TensorBoard failed (%s); going on without it", error)
-            self._board = None
+            self._writer = None
+
+
+@contextlib.contextmanager
+def _missed_on_full_disk(path: Path) -> Iterator[None]:
+    """What tells of a run may be missed; whether it ends is decided where checkpoints are saved."""
+    try:
+        with disk_errors(path):
+            yield
+    except InputError as error:
+        log.warning("%s; training goes on without it", error)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

@@ -184,7 +184,6 @@ class Trainer(Generic[B]):
             while self.counters.step < self.config.total_steps:
                 self._one_step(next(batches), run_log)
                 if stop.number is not None:
-                    self._check_finite()
                     self._save(must=True)
                     raise Stopped(stop.number)
         return self.counters
@@ -209,7 +208,6 @@ class Trainer(Generic[B]):
                 run_log.picture(step, name, picture)
         self.counters.seconds += time.monotonic() - started
         if last or step % self.config.save_steps == 0:
-            self._check_finite()
             self._save(must=last)
 
     def _log(self, run_log: RunLog, scalars: Mapping[str, Tensor]) -> None:
@@ -230,14 +228,16 @@ class Trainer(Generic[B]):
         say(f"held-out at step {step}: " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
         is_first = self.counters.best_step < comparable_from <= step
         if is_first or score < self.counters.best_score:
-            self.counters.best_step, self.counters.best_score = step, score
-            self._guarded(self._save_best, must=False)
+            self._guarded(lambda: self._save_best(score), must=False)
 
-    def _save_best(self) -> None:
+    def _save_best(self, score: float) -> None:
         model = self.stage.model()
         save_model(self.checkpoints / BEST, model.kind, model.config, model.module.state_dict())
+        self.counters.best_step, self.counters.best_score = self.counters.step, score
 
     def _save(self, must: bool) -> None:
+        self._check_finite()
+        self._check_weights()
         self._guarded(
             lambda: save_checkpoint(
                 self.checkpoints, self.stage.state(), self.stage.model(), self.counters
@@ -267,11 +267,23 @@ class Trainer(Generic[B]):
         for (step, keys, scalars), row in zip(unchecked, rows, strict=True):
             for name, value in zip(scalars, row.tolist(), strict=True):
                 if not math.isfinite(value):
-                    raise NotFiniteError(
-                        f"{name} became {value} at step {step}; batch: {', '.join(keys)}. "
-                        f"The last checkpoint is kept in {self.checkpoints}; "
-                        "try a lower learning rate or precision float32"
+                    raise self._not_finite(
+                        f"{name} became {value} at step {step}; batch: {', '.join(keys)}"
                     )
+
+    def _check_weights(self) -> None:
+        """A finite loss may still have moved the weights to infinity, and these would be kept."""
+        for name, module in self.stage.state().modules.items():
+            if not all(bool(tensor.isfinite().all()) for tensor in module.state_dict().values()):
+                raise self._not_finite(
+                    f"weights of {name} became infinite or NaN by step {self.counters.step}"
+                )
+
+    def _not_finite(self, what: str) -> NotFiniteError:
+        return NotFiniteError(
+            f"{what}. The last checkpoint is kept in {self.checkpoints}; "
+            "try a lower learning rate or precision float32"
+        )
 
 
 class _StopSignals:

@@ -16,15 +16,15 @@ def saved_bytes(build: Callable[[], nn.Module], make_inputs: Callable[[], Tensor
         build: makes the model.
         make_inputs: makes the inputs of one step.
     """
-    kept: dict[int, Tensor] = {}
+    kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[id(tensor)] = tensor  # held, so that no other tensor gets its number
+        storage = tensor.untyped_storage()  # views of a tensor, and of a weight, share it
+        kept[storage._cdata] = storage  # held, so that no other gets its number
         return tensor
 
     with FakeTensorMode(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         module = build()
         module(make_inputs())
-    weights = {id(parameter) for parameter in module.parameters()}
-    activations = (tensor for number, tensor in kept.items() if number not in weights)
-    return sum(tensor.numel() * tensor.element_size() for tensor in activations)
+    weights = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
+    return sum(storage.nbytes() for number, storage in kept.items() if number not in weights)
