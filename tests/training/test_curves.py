@@ -1,0 +1,39 @@
+"""The plots of a run."""
+
+import json
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from smalti.training.curves import draw_curves
+from smalti.training.log import METRICS_FILE
+
+LINES = [
+    {"step": 1, "group": "train", "nll": 3.0, "norm": 1.0, "seconds": 0.1},
+    {"step": 2, "group": "train", "nll": 2.0, "norm": 0.5, "seconds": 0.2},
+    {"step": 2, "group": "eval", "nll": 2.5},
+]
+
+
+def test_each_number_is_a_plot_with_training_and_held_out_apart(tmp_path, monkeypatch):
+    (tmp_path / METRICS_FILE).write_text("\n".join(map(json.dumps, LINES)))
+    drawn = {}
+
+    def keep(figure, path, **_options):
+        for axes in figure.axes:
+            lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+            drawn[axes.get_title()] = lines
+        path.write_bytes(b"picture")
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    path = draw_curves(tmp_path)
+    assert path.read_bytes() == b"picture"
+    assert drawn == {
+        "nll": {"training": [[1, 3.0], [2, 2.0]], "held out": [[2, 2.5]]},
+        "norm": {"training": [[1, 1.0], [2, 0.5]]},
+    }
+
+
+def test_run_without_numbers_gives_an_empty_picture(tmp_path):
+    with Image.open(draw_curves(tmp_path)) as picture:
+        assert picture.convert("L").getextrema() == (255, 255)

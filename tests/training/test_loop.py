@@ -1,0 +1,329 @@
+"""The loop: when it looks, evaluates and saves, and what can stop it. Its stage is one weight."""
+
+import errno
+import json
+import logging
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from smalti.model_folder import read_tensors
+from smalti.training import loop
+from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.log import read_metrics
+from smalti.training.loop import NotFiniteError, Stopped, Trainer, TrainingConfig
+from smalti.types import Config, InputError
+
+SEED = 3
+
+
+@dataclass
+class Numbers:
+    """A batch."""
+
+    keys: list[str]
+    value: float
+
+
+def numbers(start_step: int) -> Iterator[Numbers]:
+    for step in count(start_step):
+        yield Numbers([f"{step}a.png", f"{step}b.png"], float(step))
+
+
+class Sum(nn.Module):
+    """Its weight is the sum of all batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = nn.Parameter(torch.zeros(()))
+
+
+class SumStage:
+    """Adds up the batches; the score of step n is `scores[n]`, else 0."""
+
+    shown = ("loss",)
+
+    def __init__(self, scores: Mapping[int, float] | None = None, comparable: int = 0) -> None:
+        self.module, self.scores, self.comparable = Sum(), scores or {}, comparable
+        self.current, self.draws, self.before_step = 0, [], {}
+
+    @property
+    def total(self) -> float:
+        """The weight."""
+        return float(self.module.total.detach())
+
+    def state(self) -> TrainingState:
+        return TrainingState({"sum": self.module}, {})
+
+    def model(self) -> InferenceModel:
+        return InferenceModel("sum", Config(), self.module)
+
+    def set_step(self, step: int) -> None:
+        self.current = step
+
+    def step(self, batch: Numbers) -> dict[str, Tensor]:
+        """One addition; `before_step[n]` is called first in step n (from 1)."""
+        self.current += 1
+        result = self.before_step.get(self.current, lambda: None)()
+        self.draws.append(float(torch.rand(())))
+        with torch.no_grad():
+            self.module.total += batch.value
+        return {"loss": torch.tensor(1.0), "norm": torch.tensor(result or 1.0)}
+
+    def evaluate(self) -> dict[str, float]:
+        return {"quality": 1.0, "score": self.scores.get(self.current, 0.0)}
+
+    def comparable_from(self) -> int:
+        return self.comparable
+
+    def pictures(self) -> dict[str, Image.Image]:
+        return {"grid": Image.new("RGB", (2, 2))}
+
+
+def train(folder: Path, stage: SumStage, **config: int) -> SumStage:
+    settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
+    folder.mkdir(exist_ok=True)
+    Trainer(stage, numbers, TrainingConfig(picture_steps=100, **settings), folder, SEED).run()
+    return stage
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def fail_saves(monkeypatch, fail) -> None:
+    """Let `save_checkpoint` run out of disk in the steps for which `fail` holds."""
+    real = loop.save_checkpoint
+
+    def save(folder, state, model, counters):
+        if fail(counters.step):
+            raise InputError("cannot write: the disk is full")
+        return real(folder, state, model, counters)
+
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+
+
+# When it does what
+
+
+def test_intervals_decide_when_it_looks_and_saves(tmp_path):
+    train(tmp_path, SumStage(), log_steps=4, eval_steps=3)
+    lines = [(line["group"], line["step"]) for line in read_metrics(tmp_path)]
+    assert lines == [("eval", 3), ("train", 4), ("train", 6), ("eval", 6)]
+    assert checkpoints(tmp_path) == ["best", "step_00000004", "step_00000006"]
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["grid_00000006.png"]
+
+
+def test_finished_run_does_nothing_when_run_again(tmp_path):
+    train(tmp_path, SumStage())
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    again = train(tmp_path, SumStage())
+    assert again.draws == []
+    assert again.total == 0 + 1 + 2 + 3 + 4 + 5
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_more_steps_go_on_from_the_end(tmp_path):
+    train(tmp_path, SumStage())
+    stage = train(tmp_path, SumStage(), total_steps=8)
+    assert len(stage.draws) == 2
+    assert stage.total == sum(range(8))
+
+
+def test_randomness_of_a_step_depends_on_the_step_alone(tmp_path):
+    whole = train(tmp_path / "whole", SumStage()).draws
+    train(tmp_path / "halves", SumStage(), total_steps=4)
+    torch.rand(5)
+    assert train(tmp_path / "halves", SumStage()).draws == whole[4:]
+    assert len(set(whole)) == 6
+
+
+def test_the_global_generator_is_left_as_it_was(tmp_path):
+    before = torch.get_rng_state()
+    train(tmp_path, SumStage())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_more_parts_than_images_in_a_batch_are_refused():
+    with pytest.raises(ValidationError, match="accumulation_steps 3 is more than the batch_size 2"):
+        TrainingConfig(batch_size=2, accumulation_steps=3)
+
+
+# The best model
+
+
+def best_total(folder: Path) -> float:
+    return float(read_tensors(folder / "checkpoints" / "best" / "model.safetensors")["total"])
+
+
+def test_best_is_the_model_of_the_lowest_score(tmp_path):
+    train(tmp_path, SumStage({1: 3.0, 2: 1.0, 3: 2.0, 4: 5.0, 5: 1.0, 6: 4.0}), eval_steps=1)
+    assert best_total(tmp_path) == 0 + 1
+
+
+def test_scores_before_they_are_comparable_do_not_count_after(tmp_path):
+    scores = {1: 1.0, 2: 1.0, 3: 1.0, 4: 9.0, 5: 8.0, 6: 9.0}
+    train(tmp_path, SumStage(scores, comparable=4), eval_steps=1)
+    assert best_total(tmp_path) == sum(range(5))
+
+
+def test_resumed_run_remembers_the_best_score(tmp_path):
+    train(tmp_path, SumStage({2: 1.0}), eval_steps=2, total_steps=2)
+    train(tmp_path, SumStage({4: 3.0, 6: 2.0}), eval_steps=2)
+    assert best_total(tmp_path) == 0 + 1
+
+
+def test_best_that_could_not_be_saved_is_not_the_best(tmp_path, monkeypatch):
+    """Or no later model with a higher score would ever be kept."""
+    stage = SumStage({2: 1.0, 4: 2.0, 6: 3.0})
+    real = loop.save_model
+
+    def save(*args):
+        if stage.current == 2:
+            raise InputError("cannot write: the disk is full")
+        real(*args)
+
+    monkeypatch.setattr(loop, "save_model", save)
+    train(tmp_path, stage, eval_steps=2)
+    assert best_total(tmp_path) == sum(range(4))
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
+    stage = SumStage()
+    stage.before_step[3] = lambda: signal.raise_signal(number)
+    with pytest.raises(Stopped) as stopped:
+        train(tmp_path, stage, save_steps=100)
+    assert stopped.value.signal_number == number
+    assert checkpoints(tmp_path) == ["step_00000003"]
+    resumed = train(tmp_path, SumStage())
+    assert len(resumed.draws) == 3
+    assert resumed.total == sum(range(6))
+
+
+def test_handlers_of_before_are_put_back(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    train(tmp_path, SumStage())
+    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert after == before
+
+
+def test_second_signal_ends_the_process_at_once():
+    """In the middle of a step that would never end."""
+    program = textwrap.dedent("""
+        import signal
+        from smalti.training.loop import _StopSignals
+        with _StopSignals():
+            signal.raise_signal(signal.SIGTERM)
+            print("first", flush=True)
+            signal.raise_signal(signal.SIGTERM)
+            print("second", flush=True)
+    """)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGTERM
+    assert ended.stdout == "first\n"
+
+
+# Numbers that are none
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_step_term_and_batch_that_is_not_finite_are_named(tmp_path, value):
+    stage = SumStage()
+    stage.before_step[4] = lambda: value
+    with pytest.raises(NotFiniteError) as error:
+        train(tmp_path, stage, log_steps=100)
+    assert f"norm became {value} at step 4; batch: 3a.png, 3b.png" in str(error.value)
+    assert checkpoints(tmp_path) == ["step_00000002"]
+
+
+def test_poisoned_step_is_not_saved_when_a_signal_comes_with_it(tmp_path):
+    stage = SumStage()
+
+    def poison() -> float:
+        signal.raise_signal(signal.SIGTERM)
+        return float("nan")
+
+    stage.before_step[3] = poison
+    with pytest.raises(NotFiniteError, match="at step 3"):
+        train(tmp_path, stage, log_steps=100)
+    assert checkpoints(tmp_path) == ["step_00000002"]
+
+
+def test_infinite_weights_behind_finite_losses_are_not_saved(tmp_path):
+    stage = SumStage()
+    stage.before_step[4] = lambda: stage.module.total.data.fill_(float("inf")) and None
+    with pytest.raises(NotFiniteError, match="weights of sum became infinite or NaN by step 4"):
+        train(tmp_path, stage)
+    assert checkpoints(tmp_path) == ["step_00000002"]
+
+
+# Disks
+
+
+def test_full_disk_at_a_periodic_save_only_warns(tmp_path, monkeypatch, caplog):
+    fail_saves(monkeypatch, lambda step: step == 4)
+    with caplog.at_level(logging.WARNING):
+        stage = train(tmp_path, SumStage())
+    assert stage.total == sum(range(6))
+    assert checkpoints(tmp_path) == ["best", "step_00000002", "step_00000006"]
+    assert ["the disk is full; training goes on" in r.getMessage() for r in caplog.records] == [
+        True
+    ]
+
+
+def test_third_failed_save_in_a_row_ends_the_run(tmp_path, monkeypatch):
+    fail_saves(monkeypatch, lambda step: step in (4, 6, 8))
+    stage = SumStage()
+    with pytest.raises(InputError, match="the disk is full"):
+        train(tmp_path, stage, total_steps=20)
+    assert stage.current == 8
+    assert checkpoints(tmp_path) == ["step_00000002"]
+
+
+def test_failed_saves_that_are_not_in_a_row_end_nothing(tmp_path, monkeypatch):
+    fail_saves(monkeypatch, lambda step: step in (4, 6, 10, 12))
+    assert train(tmp_path, SumStage(), total_steps=14).current == 14
+
+
+def test_last_save_must_succeed(tmp_path, monkeypatch):
+    fail_saves(monkeypatch, lambda step: step == 6)
+    with pytest.raises(InputError, match="the disk is full"):
+        train(tmp_path, SumStage())
+    assert checkpoints(tmp_path) == ["best", "step_00000002", "step_00000004"]
+
+
+def test_full_disk_costs_numbers_and_pictures_but_not_the_run(tmp_path, monkeypatch, caplog):
+    """Whether to end is decided by the checkpoints alone."""
+    real_dumps, real_save = json.dumps, Image.Image.save
+
+    def refuse(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def dumps(line, **options):
+        return refuse() if line.get("step") == 2 else real_dumps(line, **options)
+
+    monkeypatch.setattr("smalti.training.log.json.dumps", dumps)
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    with caplog.at_level(logging.WARNING):
+        train(tmp_path, SumStage(), total_steps=4)
+    monkeypatch.setattr(Image.Image, "save", real_save)
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 3, 4, 4]
+    assert [r.getMessage().partition(":")[0].rpartition("/")[2] for r in caplog.records] == [
+        "metrics.jsonl",
+        "grid_00000004.png",
+    ]

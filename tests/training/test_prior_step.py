@@ -1,0 +1,165 @@
+"""One step of stage 2: what the prior learns from, and that it learns."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from smalti.prior.gpt import GPT, GPTConfig
+from smalti.sequence.conditioners import ClassLabel, ClassLabelConfig
+from smalti.sequence.layout import Layout
+from smalti.sequence.ordering import ORDERINGS
+from smalti.training.code_cache import CodeBatch
+from smalti.training.ema import EMA
+from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.training.precision import Compute
+from smalti.training.prior_step import PriorState, PriorStepConfig, prior_step
+
+K, CLASSES, HEIGHT, WIDTH = 16, 3, 3, 2
+LENGTH = HEIGHT * WIDTH
+NULL = K + CLASSES  # "any class", in the joint vocabulary
+
+
+def step_config(condition_drop: float = 0.0, parts: int = 1, steps: int = 100) -> PriorStepConfig:
+    return PriorStepConfig(
+        layout=Layout(K, 1, CLASSES + 1, LENGTH),
+        ordering=ORDERINGS["row_major"](HEIGHT, WIDTH),
+        conditioner=ClassLabel(ClassLabelConfig(class_names=("cat", "dog", "pig"))),
+        condition_drop=condition_drop,
+        optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=0, weight_decay=0.0),
+        total_steps=steps,
+        accumulation_steps=parts,
+    )
+
+
+def new_state(config: PriorStepConfig, dropout: float = 0.0) -> PriorState:
+    """The same weights at every call."""
+    shape = {"layers": 2, "heads": 2, "width": 32, "dropout": dropout}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        vocab_size = config.layout.vocab_size
+        prior = GPT(GPTConfig(vocab_size=vocab_size, max_length=LENGTH, **shape))
+    optimizer = build_optimizer(prior, config.optimizer)
+    compute = Compute(torch.device("cpu"), torch.float32)
+    return PriorState(prior, EMA(prior, 0.5), optimizer, compute)
+
+
+def keep_tokens(state: PriorState) -> list[Tensor]:
+    """Filled with what the prior reads."""
+    read: list[Tensor] = []
+    state.prior.register_forward_pre_hook(lambda _module, inputs: read.append(inputs[0]))
+    return read
+
+
+def gradients_of(state: PriorState) -> dict[str, Tensor]:
+    """Filled with the gradients that the optimizer gets at its next step."""
+    kept: dict[str, Tensor] = {}
+
+    def keep(*_: object) -> None:
+        kept.update({name: p.grad.clone() for name, p in state.prior.named_parameters()})
+
+    state.optimizer.register_step_pre_hook(keep)
+    return kept
+
+
+@pytest.fixture
+def batch(generator) -> CodeBatch:
+    codes = torch.randint(K, (8, HEIGHT, WIDTH), generator=generator)
+    labels = torch.randint(CLASSES, (8,), generator=generator)
+    return CodeBatch([f"{i}.png" for i in range(8)], codes, labels)
+
+
+def test_first_loss_is_near_that_of_knowing_nothing(batch):
+    config = step_config()
+    loss = prior_step(new_state(config), batch, config)["nll"]
+    assert float(loss) == pytest.approx(math.log(config.layout.vocab_size), abs=0.1)
+
+
+def test_overfits_eight_images(batch):
+    """Down to what no prior can know: which of the images of a class it is."""
+    config = step_config(steps=80)
+    state = new_state(config)
+    losses = [float(prior_step(state, batch, config)["nll"]) for _ in range(80)]
+    images_of_class = batch.labels.bincount()[batch.labels]
+    floor = float(images_of_class.log().mean()) / LENGTH
+    assert floor < losses[-1] < floor + 0.05 < 2.5 < losses[0]
+
+
+def test_loss_is_on_the_image_part_only(batch):
+    """By hand: the mean over the codes of minus the log-probability each had."""
+    config = step_config()
+    state = new_state(config)
+    with torch.no_grad():
+        tokens = torch.cat([K + batch.labels[:, None], batch.codes.flatten(1)], dim=1)
+        chances = state.prior(tokens[:, :-1]).log_softmax(-1)
+    expected = -chances.gather(2, batch.codes.flatten(1)[..., None]).mean()
+    torch.testing.assert_close(prior_step(state, batch, config)["nll"], expected)
+
+
+@pytest.mark.parametrize("count", [8, 7])
+def test_parts_of_a_batch_equal_the_whole(batch, count):
+    batch = CodeBatch(batch.keys[:count], batch.codes[:count], batch.labels[:count])
+    results = []
+    for parts in (1, 3):
+        config = step_config(parts=parts)
+        state = new_state(config)
+        gradients = gradients_of(state)
+        scalars = prior_step(state, batch, config)
+        results.append((scalars, gradients))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)
+
+
+def test_condition_is_read_where_none_is_dropped(batch):
+    config = step_config(condition_drop=0.0)
+    state = new_state(config)
+    read = keep_tokens(state)
+    prior_step(state, batch, config)
+    assert torch.equal(read[0][:, 0], K + batch.labels)
+
+
+def test_no_condition_is_read_where_all_are_dropped(batch):
+    config = step_config(condition_drop=1.0)
+    state = new_state(config)
+    read = keep_tokens(state)
+    prior_step(state, batch, config)
+    assert read[0][:, 0].tolist() == [NULL] * 8
+    assert torch.equal(read[0][:, 1:], batch.codes.flatten(1)[:, :-1])
+
+
+def test_what_is_dropped_follows_the_seed_of_the_step(batch):
+    config = step_config(condition_drop=0.5)
+    dropped = []
+    for seed in (1, 1, 2):
+        state = new_state(config)
+        read = keep_tokens(state)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            prior_step(state, batch, config)
+        dropped.append((read[0][:, 0] == NULL).tolist())
+    assert dropped[0] == dropped[1] != dropped[2]
+    assert 0 < sum(dropped[0]) < 8
+
+
+def test_evaluation_drops_nothing(batch):
+    sequence = step_config(condition_drop=1.0).sequence(batch.codes, batch.labels)
+    assert torch.equal(sequence.tokens[:, 0], K + batch.labels)
+
+
+def test_scalars_carry_no_graph_no_gradient_is_left_and_the_step_counts(batch):
+    config = step_config()
+    state = new_state(config)
+    scalars = prior_step(state, batch, config)
+    assert not any(value.requires_grad for value in scalars.values())
+    assert all(parameter.grad is None for parameter in state.prior.parameters())
+    assert state.step == 1
+
+
+def test_average_follows_the_weights(batch):
+    config = step_config()
+    state = new_state(config)
+    start = next(state.prior.parameters()).detach().clone()
+    prior_step(state, batch, config)
+    now = next(state.prior.parameters()).detach()
+    # The decay of step 0 is (1 + 0) / (10 + 0).
+    torch.testing.assert_close(next(state.average.model.parameters()), 0.1 * start + 0.9 * now)
