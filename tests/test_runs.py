@@ -1,0 +1,230 @@
+"""The run folder: what may begin or resume in it, and that a refusal changes nothing."""
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import yaml
+
+from smalti.files import TEMPORARY
+from smalti.runs import (
+    CHANGEABLE,
+    CONFIG_FILE,
+    LOCK_FILE,
+    PriorRunConfig,
+    VQGANRunConfig,
+    check_run_folder,
+    open_run,
+    read_run_config,
+)
+from smalti.training.loop import TrainingConfig
+from smalti.types import InputError
+
+
+def vqgan_config(**changes: object) -> VQGANRunConfig:
+    return VQGANRunConfig.model_validate({"data": ("photos",)} | changes)
+
+
+def listing(root: Path) -> dict[str, str]:
+    """Every path below the root, with the hash of the files."""
+    return {
+        str(path.relative_to(root)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        )
+        for path in root.rglob("*")
+    }
+
+
+def refuse(folder: Path, config: VQGANRunConfig | PriorRunConfig, match: str) -> None:
+    """The folder is refused with this reason, and stays as it is."""
+    before = listing(folder.parent)
+    with pytest.raises(InputError, match=match):
+        check_run_folder(folder, config)
+    assert listing(folder.parent) == before
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """A run of stage 1 that was begun."""
+    folder = tmp_path / "run"
+    with open_run(folder, vqgan_config()):
+        (folder / "metrics.jsonl").write_text("{}\n")
+    return folder
+
+
+# Which folder is allowed
+
+
+def test_new_empty_and_own_folders_are_allowed_and_left_as_they_are(tmp_path, run):
+    (tmp_path / "empty").mkdir()
+    before = listing(tmp_path)
+    for folder in (tmp_path / "a" / "new", tmp_path / "empty", run):
+        check_run_folder(folder, vqgan_config())
+    assert listing(tmp_path) == before
+
+
+def test_run_of_another_stage_is_refused(run):
+    config = PriorRunConfig(data=("photos",), vqgan="runs/vqgan")
+    refuse(run, config, "is a run of stage 'vqgan', not 'prior'; choose another --out")
+
+
+def test_folder_with_other_files_is_refused(tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    refuse(folder, vqgan_config(), "thesis is not empty and not a run")
+
+
+def test_changed_config_is_refused_with_the_keys_and_both_values(run):
+    changed = vqgan_config(seed=7, vqgan={"codebook_size": 64})
+    refuse(
+        run,
+        changed,
+        r"another config: seed \(was 0, now 7\), vqgan\.codebook_size \(was 512, now 64\);",
+    )
+
+
+@pytest.mark.parametrize("stored", ["- a\n- b\n", "a: [1\n", "text"])
+def test_config_that_is_none_is_refused(run, stored):
+    (run / CONFIG_FILE).write_text(stored)
+    refuse(run, vqgan_config(), r"config\.yaml is not")
+
+
+def test_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    refuse(tmp_path / "file" / "run", vqgan_config(), "file is a file, not a folder")
+
+
+def test_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    refuse(tmp_path / "run", vqgan_config(), "no permission to write there")
+
+
+def test_full_disk_is_refused(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**40, 2**40, 0))
+    refuse(tmp_path / "run", vqgan_config(), "the disk is full")
+
+
+CHANGES = {
+    "out": "elsewhere",
+    "training.total_steps": 9,
+    "training.log_steps": 9,
+    "training.eval_steps": 9,
+    "training.eval_images": 9,
+    "training.save_steps": 9,
+    "training.picture_steps": 9,
+    "training.device": "cpu",
+    "training.workers": 9,
+}
+
+
+def test_every_changeable_key_is_tried():
+    assert set(CHANGES) == CHANGEABLE
+
+
+@pytest.mark.parametrize(("key", "value"), CHANGES.items())
+def test_what_changes_no_trained_number_may_differ(run, key, value):
+    section, _, name = key.rpartition(".")
+    check_run_folder(run, vqgan_config(**({section: {name: value}} if section else {name: value})))
+
+
+FIXED = [key for key in TrainingConfig.model_fields if f"training.{key}" not in CHANGES]
+OTHER_VALUES = {"precision": "bfloat16", "ema_decay": 0.5}
+
+
+@pytest.mark.parametrize("key", FIXED)
+def test_other_keys_of_training_may_not_differ(run, key):
+    value = OTHER_VALUES.get(key, 3)
+    changed = vqgan_config(training={key: value})
+    refuse(run, changed, rf"another config: training\.{key} \(was .*, now {value!r}\);")
+
+
+# Opening it
+
+
+def test_stored_config_is_the_resolved_one(tmp_path):
+    config = vqgan_config(image={"size": [32, 64]}, data_weights=[0.5])
+    with open_run(tmp_path / "run", config):
+        stored = read_run_config(tmp_path / "run")
+    assert VQGANRunConfig.model_validate(stored) == config
+    check_run_folder(tmp_path / "run", config)
+
+
+def test_resumed_run_stores_what_was_changed(run):
+    with open_run(run, vqgan_config(training={"total_steps": 9})):
+        assert yaml.safe_load((run / CONFIG_FILE).read_text())["training"]["total_steps"] == 9
+    assert (run / "metrics.jsonl").exists()
+
+
+def test_folder_that_is_no_run_has_no_config(tmp_path):
+    assert read_run_config(tmp_path) is None
+
+
+def test_leftovers_of_a_killed_process_are_removed(run):
+    (run / f"{TEMPORARY}12-codes").mkdir()
+    (run / f"{TEMPORARY}12-config.yaml").write_text("half")
+    with open_run(run, vqgan_config()):
+        assert sorted(path.name for path in run.iterdir()) == [
+            CONFIG_FILE,
+            "metrics.jsonl",
+            LOCK_FILE,
+        ]
+
+
+# The lock
+
+
+def enter(folder: Path) -> None:
+    with open_run(folder, vqgan_config()):
+        pass
+
+
+def test_second_process_in_a_run_is_refused_and_changes_nothing(run):
+    waiting = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE) as other:
+        (run / LOCK_FILE).write_text(f"{socket.gethostname()} {other.pid}")
+        before = listing(run)
+        with pytest.raises(InputError, match=rf"run is in use by process \S+ {other.pid}; .*lock"):
+            enter(run)
+        assert listing(run) == before
+        other.communicate(b"\n")
+
+
+def test_lock_of_a_dead_process_is_taken_over(run):
+    with subprocess.Popen([sys.executable, "-c", ""]) as other:
+        other.wait()
+    (run / LOCK_FILE).write_text(f"{socket.gethostname()} {other.pid}")
+    with open_run(run, vqgan_config()):
+        owner = (run / LOCK_FILE).read_text()
+    assert owner == f"{socket.gethostname()} {os.getpid()}"
+
+
+def test_lock_of_another_machine_is_never_taken_over(run):
+    """Its processes cannot be seen from here."""
+    (run / LOCK_FILE).write_text("elsewhere.example 1")
+    with pytest.raises(InputError, match=r"in use by process elsewhere\.example 1"):
+        enter(run)
+
+
+def test_lock_that_was_cut_short_is_taken_over(run):
+    (run / LOCK_FILE).write_text("")
+    enter(run)
+    assert not (run / LOCK_FILE).exists()
+
+
+def test_lock_is_released_after_an_error(run):
+    def fail() -> None:
+        with open_run(run, vqgan_config()):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not (run / LOCK_FILE).exists()
+    enter(run)
