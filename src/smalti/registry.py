@@ -13,7 +13,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that does not exist: the nearest known one, and all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return InputError(f"unknown {what} {name!r}{hint} Known: {', '.join(names)}")
 
 

@@ -22,7 +22,7 @@ from smalti.data.transforms import TransformConfig
 from smalti.files import atomic_file, disk_errors
 from smalti.losses.discriminator import PatchDiscriminatorConfig
 from smalti.tokenizer.vqgan import VQGANConfig
-from smalti.training.checkpoint import remove_leftovers
+from smalti.training.checkpoint import check_checkpoints, remove_leftovers
 from smalti.training.code_cache import CodeCacheConfig
 from smalti.training.loop import TrainingConfig
 from smalti.training.optim import OptimizerConfig
@@ -60,7 +60,7 @@ class RunConfig(Config):
     centres are evaluated."""
     out: str
     """Folder of the run. The same command resumes it."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Decides everything random in the run."""
     image: TransformConfig = TransformConfig(size=64)
     """How a picture becomes a training image."""
@@ -170,6 +170,7 @@ def check_run_folder(folder: Path, config: RunConfig) -> None:
             f"{folder} was begun with another config: {', '.join(changed)}; "
             "use the same command to resume, or another --out"
         )
+    check_checkpoints(folder / "checkpoints")
 
 
 def check_writable(folder: Path) -> None:
@@ -178,15 +179,20 @@ def check_writable(folder: Path) -> None:
     Raises:
         InputError: with the reason; nothing was changed.
     """
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    existing = existing_part(folder)
     if not existing.is_dir():
         raise InputError(f"cannot write {folder}: {existing} is a file, not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"cannot write {folder}: no permission to write there")
     if shutil.disk_usage(existing).free < 2**24:
         raise InputError(f"cannot write {folder}: the disk is full")
+
+
+def existing_part(path: Path) -> Path:
+    """The path itself if it exists, else the nearest of its parents that does."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 def _differences(

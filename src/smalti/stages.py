@@ -58,7 +58,7 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
     compute = choose_compute(config.training.device, config.training.precision)
     split = open_data(config, classes=False)
     loader = _training_loader(config, split)
-    _check_size(config)
+    check_size(config)
     state = _vqgan_state(config, compute)
     _announce(config, compute, split)
     say(
@@ -259,8 +259,12 @@ def _held_out_codes(
     return batches
 
 
-def _check_size(config: VQGANRunConfig) -> None:
-    """Refuse image sizes that a network of the run cannot take, before anything is written."""
+def check_size(config: VQGANRunConfig) -> None:
+    """Refuse image sizes that a network of the run cannot take, before anything is written.
+
+    Raises:
+        InputError: a side does not divide by f, or is too small for the discriminator.
+    """
     _check_divides(config, config.vqgan.downsampling_factor)
     smallest = min(config.image.height_px, config.image.width_px)
     needed = PatchDiscriminator(config.discriminator).smallest_px

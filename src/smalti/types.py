@@ -26,8 +26,11 @@ def describe(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"])
-        given = "" if item["type"] == "missing" else f", got {item['input']!r}"
-        lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')}{given}")
+        # What is wrong with a whole config is in the message; the config itself is too long.
+        is_value = item["type"] != "missing" and not isinstance(item["input"], dict)
+        given = f", got {item['input']!r}" if is_value else ""
+        place = f"{path}: " if path else ""
+        lines.append(f"{place}{item['msg'].removeprefix('Value error, ')}{given}")
     return "; ".join(lines)
 
 

@@ -1,8 +1,7 @@
 """Command-line arguments that several sub-commands share. Imports nothing heavy."""
 
 import argparse
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,13 +26,17 @@ def device_argument(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 
-def take_list(arguments: Sequence[str], name: str) -> tuple[list[str], list[str]]:
-    """Split `--name a b c` off a command line.
+def positive(text: str) -> int:
+    """Type of an argument that is a whole number above 0."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
-    Returns:
-        The values (empty if the option is not there), and the other arguments.
-    """
-    parser: Any = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(f"--{name}", nargs="+", action="extend", default=[])
-    found, rest = parser.parse_known_args(arguments)
-    return getattr(found, name), rest
+
+def not_negative(text: str) -> int:
+    """Type of an argument that is a whole number, 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {number}")
+    return number

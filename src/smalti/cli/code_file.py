@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from smalti.files import atomic_file
+from smalti.model_folder import write_tensors
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.code_cache import weights_hash
 from smalti.types import InputError
@@ -43,7 +43,7 @@ def write_codes(path: Path, codes: Mapping[str, Tensor], vqgan: VQGAN) -> None:
     }
     tensors = {name: grid.to(torch.int32).contiguous() for name, grid in codes.items()}
     with atomic_file(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata)
+        write_tensors(temporary, tensors, metadata)
 
 
 def read_codes(path: Path) -> CodeFile:
@@ -53,15 +53,17 @@ def read_codes(path: Path) -> CodeFile:
         InputError: it does not exist, is damaged, or holds something else than grids of integers.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist")
+        raise InputError(f"{path} is no file; give what `smalti encode` wrote")
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a whole safetensors file: {error}") from error
+    if not tensors:
+        raise InputError(f"{path} holds no codes")
     for name, grid in tensors.items():
-        if grid.ndim != 2 or grid.is_floating_point():
+        if grid.ndim != 2 or not grid.numel() or grid.is_floating_point():
             raise InputError(
                 f"{path}: {name!r} must be an integer grid (h, w), got {grid.dtype} of shape "
                 f"{tuple(grid.shape)}"

@@ -1,6 +1,7 @@
 """`smalti decode`: codes on disk -> pictures."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from smalti.cli.arguments import Parser, device_argument
@@ -30,12 +31,25 @@ def run(arguments: Sequence[str]) -> None:
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     vqgan.to(compute.device)
-    pictures = {
-        f"{Path(name).stem}.png": to_pil(vqgan.decode(grid[None].to(compute.device))[0])
-        for name, grid in file.codes.items()
-    }
+    names = _file_names(file.codes)
+    pictures = {}
+    for name, grid in file.codes.items():
+        try:
+            image = vqgan.decode(grid[None].to(compute.device))[0]
+        except InputError as error:
+            raise InputError(f"{options.codes}: {name!r}: {error}") from error
+        pictures[names[name]] = to_pil(image)
     save_pictures(out, pictures)
     print(f"done: {len(pictures)} pictures in {out}")
+
+
+def _file_names(names: Iterable[str]) -> dict[str, str]:
+    """A PNG's name for each grid's: its stem, or all of it where two grids share a stem."""
+    counts = Counter(Path(name).stem for name in names)
+    return {
+        name: f"{Path(name).stem if counts[Path(name).stem] == 1 else name.replace('/', '_')}.png"
+        for name in names
+    }
 
 
 def _parser() -> Parser:

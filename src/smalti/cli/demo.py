@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, device_argument
+from smalti.cli.arguments import Parser, device_argument, not_negative
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -17,10 +17,12 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.demo.photographs import write_photographs
     from smalti.runs import PriorRunConfig, VQGANRunConfig
     from smalti.stages import train_prior, train_vqgan
+    from smalti.training.precision import choose_compute
 
     started = time.monotonic()
     out = Path(options.out)
     check_folder(out)
+    choose_compute(options.device)  # a wrong one must show before anything is written
     photographs = write_photographs(out / "photographs")
     common = ["--data", str(out / "photographs"), "--seed", str(options.seed)]
     common += ["--training.device", options.device]
@@ -43,6 +45,6 @@ def _parser() -> Parser:
         "where it was stopped.",
     )
     parser.add_argument("--out", default="demo", help="folder for photographs, runs and page")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--seed", type=not_negative, default=0, help="of everything random")
     device_argument(parser)
     return parser

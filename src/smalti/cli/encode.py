@@ -1,9 +1,10 @@
 """`smalti encode`: pictures -> codes on disk."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, device_argument
+from smalti.cli.arguments import Parser, device_argument, positive
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -14,7 +15,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.code_file import write_codes
     from smalti.cli.output import check_file
-    from smalti.cli.pictures import find_pictures, load_image
+    from smalti.cli.pictures import check_names, find_pictures, load_image
     from smalti.tokenizer.vqgan import VQGAN
     from smalti.training.precision import choose_compute
     from smalti.types import InputError
@@ -22,19 +23,21 @@ def run(arguments: Sequence[str]) -> None:
     out = Path(options.out)
     check_file(out, (".safetensors",))
     paths = find_pictures(options.pictures)
+    check_names(paths)
+    size = getattr(options, "size", None)
     vqgan = VQGAN.from_pretrained(options.model)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     vqgan.to(compute.device)
+    if size is not None and size % vqgan.downsampling_factor:
+        raise InputError(f"--size {size} is not a multiple of {vqgan.downsampling_factor}")
     codes = {}
     for path in tqdm(paths, unit="picture", disable=None):
-        sample = load_image(path, options.size)
+        sample = load_image(path, size)
         try:
             grid = vqgan.encode(sample.image[None].to(compute.device))[0].cpu()
         except InputError as error:
             raise InputError(f"{path}: {error}; or give --size") from error
-        if path.name in codes:
-            raise InputError(f"two pictures are called {path.name}; encode their folders apart")
         codes[path.name] = grid
     write_codes(out, codes, vqgan)
     print(f"done: codes of {len(codes)} pictures, each in [0, {vqgan.codebook_size}), in {out}")
@@ -50,7 +53,10 @@ def _parser() -> Parser:
     parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
     parser.add_argument("--out", default="codes.safetensors", help="file; replaced if it exists")
     parser.add_argument(
-        "--size", type=int, help="resize and crop each to a square of this many pixels first"
+        "--size",
+        type=positive,
+        default=argparse.SUPPRESS,
+        help="resize and crop each to a square of this many pixels first (default: as they are)",
     )
     device_argument(parser)
     return parser

@@ -22,8 +22,9 @@ def describe_data(spec: str, classes: bool) -> None:
     ):
         if spread is not None:
             print(f"{name + ':':14}{_spread(spread)}")
-    modes = ", ".join(f"{mode} {count}" for mode, count in summary.modes.items())
-    print(f"{'colours:':14}{modes}")
+    if summary.modes:
+        modes = ", ".join(f"{mode} {count}" for mode, count in summary.modes.items())
+        print(f"{'colours:':14}{modes}")
     if summary.class_counts is not None:
         print(f"{'classes:':14}{len(summary.class_counts)}")
         for name, count in list(summary.class_counts.items())[:MAX_LISTED]:

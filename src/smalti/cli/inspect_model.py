@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from smalti.model_folder import CONFIG_FILE, find_model, step_folders
 from smalti.prior.gpt import GPT
+from smalti.runs import CONFIG_FILE as RUN_CONFIG_FILE
 from smalti.runs import PriorRunConfig, VQGANRunConfig, read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.checkpoint import read_counters
 from smalti.training.log import read_metrics
 from smalti.training.memory import saved_bytes
-from smalti.types import InputError
+from smalti.types import InputError, describe
 
 MIB = 2**20
 
@@ -33,7 +35,7 @@ def describe_model(path: Path) -> None:
     folder = find_model(path)
     print(f"model: {folder}")
     kind = json.loads((folder / CONFIG_FILE).read_text()).get("kind")
-    batch_size, size = _training_shape(stored)
+    batch_size, size = _training_shape(path, stored)
     if kind == "vqgan":
         _describe_vqgan(VQGAN.from_pretrained(folder), batch_size, size)
     elif kind == "prior":
@@ -61,12 +63,15 @@ def _describe_run(path: Path) -> None:
         print(f"{'held-out:':14}{shown}")
 
 
-def _training_shape(stored: dict[str, Any] | None) -> tuple[int, tuple[int, int]]:
+def _training_shape(path: Path, stored: dict[str, Any] | None) -> tuple[int, tuple[int, int]]:
     """Batch size and image size (height, width) of a run, or one image of 256x256."""
     if stored is None:
         return 1, (256, 256)
     root = VQGANRunConfig if stored.get("stage") == "vqgan" else PriorRunConfig
-    config = root.model_validate(stored)
+    try:
+        config = root.model_validate(stored)
+    except ValidationError as error:
+        raise InputError(f"{path / RUN_CONFIG_FILE}: {describe(error)}") from error
     return config.training.batch_size, (config.image.height_px, config.image.width_px)
 
 

@@ -5,12 +5,13 @@ Nothing here imports torch, so that `smalti --help` answers at once.
 Exit codes: 0 done, 2 the user's input, 1 ours, 130 or 143 stopped by a signal, all saved.
 """
 
+import contextlib
 import difflib
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 COMMANDS = {
     "demo": "train both stages on photographs that come with scikit-image, and make a page",
@@ -50,12 +51,12 @@ def _help() -> str:
 def _run(command: str, arguments: Sequence[str]) -> int:
     if command not in COMMANDS:
         near = difflib.get_close_matches(command, COMMANDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         return _fail(f"unknown command {command!r}{hint} Known: {', '.join(COMMANDS)}", 2)
     try:
         module = importlib.import_module(f"smalti.cli.{command}")
-        _show_log()
-        module.run(arguments)
+        with _shown_log():
+            module.run(arguments)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:  # `smalti inspect ... | head`
@@ -83,10 +84,16 @@ def _fail(line: str, code: int) -> int:
     return code
 
 
-def _show_log() -> None:
+@contextlib.contextmanager
+def _shown_log() -> Iterator[None]:
     """Messages of the library on standard error, without decoration."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("smalti").setLevel(logging.INFO)
+    logger, handler = logging.getLogger("smalti"), logging.StreamHandler(sys.stderr)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def console() -> None:

@@ -1,13 +1,14 @@
 """Where commands write pictures."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
 
-from smalti.files import atomic_file
-from smalti.runs import check_writable
+from smalti.files import TEMPORARY, disk_errors
+from smalti.runs import check_writable, existing_part
 from smalti.types import InputError
 
 
@@ -38,7 +39,15 @@ def check_file(path: Path, suffixes: tuple[str, ...]) -> None:
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
-    """Write pictures by file name, each whole or not at all."""
-    for name, picture in pictures.items():
-        with atomic_file(folder / name) as path:
-            picture.save(path)
+    """Write pictures by file name, all of them or none.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    beside = existing_part(folder)  # on the same disk, so that the files can be renamed
+    with disk_errors(folder), tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=beside) as made:
+        for name, picture in pictures.items():
+            picture.save(Path(made) / name)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in pictures:
+            (Path(made) / name).replace(folder / name)

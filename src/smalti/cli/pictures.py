@@ -24,13 +24,26 @@ def find_pictures(names: Sequence[str]) -> list[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.is_file() and is_image_name(p.name))
             if not inside:
-                raise InputError(f"{path} has no images")
+                raise InputError(f"{path} has no images (those of sub-folders do not count)")
             found += inside
         elif path.is_file():
             found.append(path)
         else:
             raise InputError(f"{path} does not exist")
     return found
+
+
+def check_names(paths: Sequence[Path]) -> None:
+    """Refuse pictures of the same name, which one file of codes cannot tell apart.
+
+    Raises:
+        InputError: naming the two.
+    """
+    seen: dict[str, Path] = {}
+    for path in paths:
+        other = seen.setdefault(path.name, path)
+        if other is not path:
+            raise InputError(f"{other} and {path} have the same name; encode them apart")
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -56,5 +69,9 @@ def load_image(path: Path, size_px: int | None) -> Sample:
     picture = read_picture(path)
     if size_px is None:
         return Sample(str(path), from_pil(picture), None)
+    if min(picture.size) < size_px:
+        raise InputError(
+            f"{path} is {picture.width}x{picture.height} pixels, smaller than --size {size_px}"
+        )
     image = center_transform(picture, TransformConfig(size=size_px), str(path))
     return Sample(str(path), image, None)

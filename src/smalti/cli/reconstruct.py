@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, device_argument
+from smalti.cli.arguments import Parser, device_argument, positive
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.training.precision import choose_compute
 
     out = Path(options.out)
-    check_file(out, (".png", ".jpg", ".webp"))
+    check_file(out, (".png", ".jpg", ".jpeg", ".webp"))
     paths = find_pictures(options.pictures)
     vqgan = VQGAN.from_pretrained(options.model)
     compute = choose_compute(options.device, "float32")
@@ -70,7 +70,7 @@ def _parser() -> Parser:
     parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
     parser.add_argument("--out", default="reconstruction.png", help="file; replaced if it exists")
     parser.add_argument(
-        "--longest-px", type=int, default=1024, help="larger pictures are shrunk to this side"
+        "--longest-px", type=positive, default=1024, help="larger pictures are shrunk to this side"
     )
     device_argument(parser)
     return parser

@@ -1,11 +1,10 @@
 """Preset, files and options of `smalti train` -> a valid config, or one line of what is wrong."""
 
 import argparse
+import difflib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ import jsonargparse
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from smalti.cli.arguments import take_list
+from smalti.cli.wording import one_line, plain_types
 from smalti.registry import unknown_name
 from smalti.runs import PriorRunConfig, RunConfig, read_run_config
 from smalti.types import InputError, describe
@@ -29,11 +28,11 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
     Raises:
         InputError: an option, a key or a value is not allowed.
     """
-    data, rest = take_list(arguments, "data")
-    presets, rest = take_list(rest, "preset")
+    data, rest = _take_list(arguments, "data")
+    chosen, rest = _take_list(rest, "preset")
     _check_options(root, rest)
     ordered = [*_tokenizer_defaults(root, rest)]
-    for name in presets:
+    for name in chosen:
         ordered += ["--config", str(preset_path(name, _stage(root)))]
     ordered += rest
     if data:
@@ -43,7 +42,7 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
     try:
         parsed = parser.parse_args(ordered).as_dict()
     except argparse.ArgumentError as error:
-        raise InputError(_tidy(str(error))) from error
+        raise InputError(one_line(str(error))) from error
     parsed.pop("config")
     try:
         return root.model_validate(parsed)
@@ -59,13 +58,13 @@ def preset_path(name: str, stage: str) -> Path:
     """
     known = {path.stem: path for path in presets() if _stage_of(path) == stage}
     if name not in known:
-        raise unknown_name(f"preset for stage {stage!r}", name, known)
+        raise unknown_name("preset", name, known)
     return known[name]
 
 
 def presets() -> list[Path]:
     """The files of all presets."""
-    folder = Path(str(files("smalti") / "presets"))
+    folder = Path(str(resources.files("smalti") / "presets"))
     return sorted(folder.glob("*.yaml"))
 
 
@@ -78,25 +77,50 @@ def _stage(root: type[RunConfig]) -> str:
 
 
 def _parser(root: type[RunConfig]) -> jsonargparse.ArgumentParser:
+    stage = _stage(root)
     parser = jsonargparse.ArgumentParser(
-        prog=f"smalti train {_stage(root)}",
+        prog=f"smalti train {stage}",
+        usage=f"smalti train {stage} --data PHOTOS [options]",
         description="Values come from the defaults, then --preset, --config and options in order.",
-        epilog="presets: " + ", ".join(p.stem for p in presets() if _stage_of(p) == _stage(root)),
+        formatter_class=_HelpFormatter,
         exit_on_error=False,
     )
+    names = ", ".join(path.stem for path in presets() if _stage_of(path) == stage)
+    parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"one of {names}")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_class_arguments(root)
     return parser
+
+
+class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Help that shows types as people write them."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        return plain_types(super()._expand_help(action))
+
+
+def _take_list(arguments: Sequence[str], name: str) -> tuple[list[str], list[str]]:
+    """Split `--name a b c` off a command line.
+
+    Returns:
+        The values (empty if the option is not there), and the other arguments.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(f"--{name}", nargs="+", action="extend", default=[])
+    try:
+        found, rest = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(str(error)) from error
+    return getattr(found, name), rest
 
 
 def _tokenizer_defaults(root: type[RunConfig], arguments: Sequence[str]) -> Iterator[str]:
     """A prior sees images as its tokenizer's run did, unless told otherwise."""
     if root is not PriorRunConfig:
         return
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        path = value if option == "--vqgan" else option.removeprefix("--vqgan=")
-        if path in (option, ""):
-            continue
+    files = [_read_yaml(Path(file)) for file in _values(arguments, "config")]
+    named = [str(content["vqgan"]) for content in files if "vqgan" in content]
+    for path in [*named, *_values(arguments, "vqgan")]:
         stored = read_run_config(Path(path))
         if stored and isinstance(stored.get("image"), dict):
             yield from ("--image", json.dumps(stored["image"]))
@@ -108,7 +132,7 @@ def _check_options(root: type[RunConfig], arguments: Sequence[str]) -> None:
         if argument.startswith("--"):
             name = argument[2:].split("=", 1)[0]
             if name not in known:
-                raise unknown_name("option", name, known)
+                raise InputError(f"unknown option --{name}{_hint(root, name, known)}")
 
 
 def _check_files(root: type[RunConfig], arguments: Sequence[str]) -> None:
@@ -118,12 +142,26 @@ def _check_files(root: type[RunConfig], arguments: Sequence[str]) -> None:
         InputError: a file is missing, too large or not a mapping, or a key is unknown.
     """
     known = set(_paths(root))
-    for option, value in pairwise(arguments):
-        if option == "--config":
-            for key in _keys(_read_yaml(Path(value)), known):
-                if key not in known:
-                    error = unknown_name("key", key, known)
-                    raise InputError(f"{value}: {error}")
+    for file in _values(arguments, "config"):
+        for key in _keys(_read_yaml(Path(file)), known):
+            if key not in known:
+                raise InputError(f"{file}: unknown key {key!r}{_hint(root, key, known)}")
+
+
+def _values(arguments: Sequence[str], name: str) -> Iterator[str]:
+    """Values of an option, written `--name value` or `--name=value`."""
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        if argument == f"--{name}" and not following.startswith("--"):
+            yield following
+        elif argument.startswith(f"--{name}="):
+            yield argument.partition("=")[2]
+
+
+def _hint(root: type[RunConfig], name: str, known: Iterable[str]) -> str:
+    """The nearest name, and where all are explained: they are too many for one line."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    found = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{found} `smalti train {_stage(root)} --help` explains all"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -132,8 +170,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise InputError(f"config {path} is larger than {MAX_CONFIG_BYTES} bytes")
     try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text()
+        # A page of aliases of aliases stands for more values than memory holds.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise InputError(f"config {path} has an alias (*name); write its value out")
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"config {path} is not plain YAML: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"config {path} must be a mapping of options to values")
@@ -154,12 +196,3 @@ def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{name}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _paths(field.annotation, f"{prefix}{name}.")
-
-
-def _tidy(message: str) -> str:
-    """One line of several: the option, what is wrong, the value."""
-    message = re.sub(r"For further information visit \S+?\. ", "", message)
-    message = re.sub(r"\d+ validation errors? for \S+( int\S*)?\s*", "", message)
-    message = re.sub(r"\[type=.*?input_type=\w+\]", "", message, flags=re.DOTALL)
-    message = re.sub(r'Parser key "([^"]*)":', r"\1:", message)
-    return " ".join(message.split())
