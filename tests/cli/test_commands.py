@@ -1,0 +1,320 @@
+"""Every command from end to end, on tiny runs of real photographs."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from PIL import Image
+
+import smalti
+from smalti.cli.main import COMMANDS
+from smalti.sampling.sheet import MARGIN_PX
+
+HELPS = [[command] for command in COMMANDS] + [["train", "vqgan"], ["train", "prior"]]
+
+
+def pixels(path: Path | str) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+# Help
+
+
+def test_help_names_every_command(succeed):
+    text = succeed("--help").out
+    assert all(re.search(rf"^  {command} ", text, re.MULTILINE) for command in COMMANDS)
+
+
+def test_no_command_is_help_and_an_error(call):
+    result = call()
+    assert (result.code, result.out) == (2, call("--help").out)
+
+
+@pytest.mark.parametrize("command", HELPS, ids=" ".join)
+def test_every_command_has_help(succeed, command):
+    text = succeed(*command, "--help").out
+    assert f"smalti {' '.join(command)}" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["sample"], ["top-k", "0 is off", "default: 100", "name or number"]),
+        (["encode"], ["pixels", "int32", "default: codes.safetensors"]),
+        (["reconstruct"], ["default: 1024"]),
+        (["train", "vqgan"], ["vqgan-demo", "Crop in pixels", "int >= 1", "default: 2000"]),
+        (["train", "prior"], ["prior-demo", "one of ['none', 'class']", "float >= 0, < 1"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_help_gives_units_defaults_and_allowed_values(succeed, command, words):
+    text = " ".join(succeed(*command, "--help").out.split())
+    for word in words:
+        assert word in text
+
+
+def test_help_shows_no_python_types(succeed):
+    for stage in ("vqgan", "prior"):
+        text = succeed("train", stage, "--help").out
+        assert not re.search(r"Annotated|Optional|Literal|Union|typing|class '", text)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["sample", "--help"], ["demo", "--help"]])
+def test_help_answers_without_torch(arguments):
+    program = (
+        "import sys\nfrom smalti.cli.main import main\n"
+        f"try:\n    main({arguments})\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_version(succeed):
+    assert succeed("--version").out == f"smalti {smalti.__version__}\n"
+
+
+# train
+
+
+def test_training_writes_the_run_folder_and_says_what_is_next(succeed, here, world):
+    result = succeed("train", "vqgan", "--data", world.photos, "--out", "run", *world.tiny)
+    names = {path.name for path in (here / "run").iterdir()}
+    assert names >= {"config.yaml", "metrics.jsonl", "samples", "checkpoints", "curves.png"}
+    assert "run.lock" not in names
+    assert "smalti reconstruct run" in result.out
+    assert "perceptual loss: none" in result.err
+
+
+def test_same_command_goes_on_from_where_it_stopped(succeed, here, world):
+    command = ["train", "vqgan", "--data", world.photos, "--out", "run", *world.tiny]
+    shutil.copytree(world.vqgan, "run")
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert "resuming from step 3" in succeed(*command).err
+    assert "resuming from step 3" in succeed(*command, "--training.total_steps", "4").err
+    assert Path("run/checkpoints/step_00000004").is_dir()
+    assert config["training"]["total_steps"] == 3
+
+
+def test_printed_config_is_a_config_file_that_says_the_same(succeed, here, world):
+    command = ["train", "vqgan", "--data", world.photos, *world.tiny, "--out", "run"]
+    printed = succeed(*command, "--print_config").out
+    Path("config.yaml").write_text(printed)
+    again = succeed("train", "vqgan", "--config", "config.yaml", "--print_config").out
+    assert again == printed
+    assert yaml.safe_load(printed)["image"]["size"] == 16
+    assert not Path("run").exists()
+
+
+def test_later_values_win_over_earlier_ones(succeed, here):
+    Path("config.yaml").write_text("training: {total_steps: 7, batch_size: 5}")
+    line = "train vqgan --data a --preset vqgan-demo --config config.yaml --training.batch_size 3"
+    config = yaml.safe_load(succeed(*line.split(), "--print_config").out)
+    preset = yaml.safe_load(succeed(*line.split()[:6], "--print_config").out)
+    assert config["training"]["batch_size"] == 3
+    assert config["training"]["total_steps"] == 7
+    assert config["training"]["ema_decay"] == preset["training"]["ema_decay"] == 0.99
+
+
+def test_config_file_wins_wherever_the_preset_stands(succeed, here):
+    Path("config.yaml").write_text("training: {total_steps: 7}")
+    line = "train vqgan --config config.yaml --data a --preset vqgan-demo --print_config"
+    assert yaml.safe_load(succeed(*line.split()).out)["training"]["total_steps"] == 7
+
+
+def test_several_data_sets_are_joined(succeed, here, world):
+    folders = world.photos / "cat", world.photos / "person"
+    options = ["--out", "run", *world.tiny, "--data_weights", "[3,1]"]
+    assert "data: 12 images" in succeed("train", "vqgan", "--data", *folders, *options).err
+    stored = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert stored["data"] == [str(folder) for folder in folders]
+
+
+def test_prior_sees_images_as_its_tokenizer_did(succeed, here, world):
+    command = ["train", "prior", "--data", world.photos, "--vqgan", world.vqgan, "--print_config"]
+    assert yaml.safe_load(succeed(*command).out)["image"]["size"] == 16
+    assert yaml.safe_load(succeed(*command, "--image.size", "20").out)["image"]["size"] == 20
+    equals = ["train", "prior", "--data", "x", f"--vqgan={world.vqgan}", "--print_config"]
+    assert yaml.safe_load(succeed(*equals).out)["image"]["size"] == 16
+    Path("config.yaml").write_text(yaml.safe_dump({"vqgan": str(world.vqgan)}))
+    in_file = "train prior --data x --config config.yaml --print_config"
+    assert yaml.safe_load(succeed(*in_file.split()).out)["image"]["size"] == 16
+
+
+# sample
+
+
+def samples(folder: str) -> list[np.ndarray]:
+    return [pixels(path) for path in sorted(Path(folder).glob("0*.png"))]
+
+
+def test_samples_are_files_and_a_grid(succeed, here, world):
+    succeed("sample", world.prior, "-n", "3", "--out", "new/samples")
+    names = sorted(path.name for path in Path("new/samples").iterdir())
+    assert names == ["0000.png", "0001.png", "0002.png", "grid.png"]
+    assert all(image.shape == (16, 16, 3) for image in samples("new/samples"))
+
+
+def test_seed_decides_the_samples_and_batch_size_does_not(succeed, here, world):
+    command = ["sample", world.prior, "-n", "3", "--seed", "5", "--out"]
+    succeed(*command, "a")
+    succeed(*command, "b", "--batch-size", "2")
+    succeed(*command, "c", "--seed", "6")
+    assert all(np.array_equal(*pair) for pair in zip(samples("a"), samples("b"), strict=True))
+    assert not np.array_equal(samples("a"), samples("c"))
+
+
+def test_greedy_samples_do_not_depend_on_the_seed(succeed, here, world):
+    for seed in "12":
+        options = ["-n", "1", "--temperature", "0", "--seed", seed, "--out", seed]
+        succeed("sample", world.prior, *options)
+    assert np.array_equal(samples("1"), samples("2"))
+
+
+def test_top_k_of_zero_draws_among_all_codes(succeed, here, world):
+    succeed("sample", world.prior, "-n", "2", "--top-k", "0", "--out", "off")
+    succeed("sample", world.prior, "-n", "2", "--top-k", "16", "--out", "all")
+    assert np.array_equal(samples("off"), samples("all"))
+
+
+def test_class_by_name_and_by_number_is_the_same(succeed, here, world):
+    command = ["sample", world.classes, "-n", "2", "--out"]
+    succeed(*command, "name", "--condition", "person")
+    succeed(*command, "number", "--condition", "1")
+    succeed(*command, "guided", "--condition", "1", "--guidance", "3")
+    assert np.array_equal(samples("name"), samples("number"))
+    assert not np.array_equal(samples("name"), samples("guided"))
+
+
+def test_classes_are_taken_in_turn(succeed, here, world):
+    succeed("sample", world.classes, "-n", "2", "--out", "all")
+    succeed("sample", world.classes, "-n", "2", "--condition", "cat", "person", "--out", "named")
+    assert np.array_equal(samples("all"), samples("named"))
+
+
+# reconstruct, encode, decode
+
+
+@pytest.mark.parametrize("size", [(17, 9), (1, 1), (40, 16)])
+def test_picture_of_any_size_is_reconstructed_beside_itself(succeed, here, world, size):
+    Image.new("RGB", size, "orange").save("a.png")
+    result = succeed("reconstruct", world.vqgan, "a.png", "--out", "new/pair.png")
+    pair = pixels("new/pair.png")
+    assert pair.shape == (size[1], 2 * size[0] + MARGIN_PX, 3)
+    assert np.array_equal(pair[:, : size[0]], pixels("a.png"))
+    assert "a.png: PSNR" in result.out
+
+
+def test_pictures_of_a_folder_are_reconstructed_below_each_other(succeed, here, world):
+    Image.new("RGB", (30, 8)).save("wide.png")
+    succeed("reconstruct", world.vqgan, world.photos / "cat", "wide.png", "--out", "all.jpg")
+    assert pixels("all.jpg").shape == (6 * 20 + 8, 2 * 30 + MARGIN_PX, 3)
+
+
+def test_large_picture_is_shrunk_and_it_is_said(succeed, here, world):
+    Image.new("RGB", (64, 32)).save("large.png")
+    result = succeed(
+        "reconstruct", world.vqgan, "large.png", "--longest-px", "32", "--out", "a.png"
+    )
+    assert pixels("a.png").shape == (16, 64 + MARGIN_PX, 3)
+    assert "shrunk to 32x16" in result.out
+
+
+def test_encoding_then_decoding_is_reconstruction(succeed, here, world):
+    succeed("encode", world.vqgan, world.photos / "cat", "--out", "codes.safetensors")
+    succeed("decode", world.vqgan, "codes.safetensors", "--out", "decoded")
+    succeed("reconstruct", world.vqgan, world.picture, "--out", "pair.png")
+    assert len(list(Path("decoded").iterdir())) == 6
+    assert np.array_equal(pixels("decoded/1.png"), pixels("pair.png")[:, 24 + MARGIN_PX :])
+
+
+def test_codes_are_integer_grids_that_say_whose_they_are(succeed, here, world):
+    succeed("encode", world.vqgan, world.picture, "--size", "16")
+    with safetensors.safe_open("codes.safetensors", "pt") as file:
+        grid, metadata = file.get_tensor("1.png"), file.metadata()
+    assert (grid.shape, grid.dtype) == ((8, 8), torch.int32)
+    assert (metadata["codebook_size"], metadata["downsampling_factor"]) == ("16", "2")
+    assert len(metadata["tokenizer"]) == 64
+
+
+def test_codes_of_other_people_are_decoded_each_into_its_own_file(succeed, here, world):
+    grid = torch.zeros(2, 3, dtype=torch.int64)
+    safetensors.torch.save_file(
+        {"a.png": grid, "a.jpg": grid + 1, "../b": grid + 2}, "own.safetensors"
+    )
+    succeed("decode", world.vqgan, "own.safetensors", "--out", "deep/decoded")
+    names = sorted(path.name for path in Path("deep/decoded").iterdir())
+    assert names == ["a.jpg.png", "a.png.png", "b.png"]
+    assert pixels("deep/decoded/b.png").shape == (4, 6, 3)
+
+
+def test_models_are_read_from_a_model_folder_too(succeed, here, world):
+    smalti.VQGAN.from_pretrained(world.vqgan).save_pretrained("vqgan")
+    smalti.Pipeline.from_pretrained(world.prior).save_pretrained("pipeline")
+    succeed("reconstruct", "vqgan", world.picture, "--out", "a.png")
+    succeed("sample", "pipeline", "-n", "2", "--out", "a")
+    succeed("sample", world.prior, "-n", "2", "--out", "b")
+    assert np.array_equal(samples("a"), samples("b"))
+
+
+# inspect
+
+
+def test_data_is_described(succeed, world):
+    text = succeed("inspect", world.photos, "--classes").out
+    for word in ("12 images", "24 px", "20 px", "RGB 12", "cat: 6", "person: 6"):
+        assert word in text
+
+
+def test_broken_images_are_named(succeed, here):
+    Path("photos").mkdir()
+    Path("photos/a.png").write_text("text")
+    text = succeed("inspect", "photos").out
+    assert "photos/a.png: it is not a JPEG" in text
+
+
+def test_run_of_a_tokenizer_is_described(succeed, world):
+    text = succeed("inspect", world.vqgan).out
+    for word in ("step 3 of 3", "f = 2, K = 16", "8x8", "16x16 pixels", "4 images", "psnr_db"):
+        assert word in text
+    count = sum(p.numel() for p in smalti.VQGAN.from_pretrained(world.vqgan).encoder.parameters())
+    assert f"{count:,} parameters" in text
+
+
+def test_run_of_a_prior_is_described(succeed, world):
+    text = succeed("inspect", world.classes).out
+    for word in ("1 layers, 2 heads, 16 wide", "1 + 64 tokens", "cat, person", "16x16 pixels"):
+        assert word in text
+
+
+def test_model_folder_is_described(succeed, here, world):
+    smalti.VQGAN.from_pretrained(world.vqgan).save_pretrained("model")
+    assert "f = 2, K = 16" in succeed("inspect", "model").out
+
+
+# How it ends
+
+
+def test_our_own_error_is_not_hidden(call, world, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(smalti.VQGAN, "from_pretrained", fail)
+    with pytest.raises(ZeroDivisionError):
+        call("reconstruct", world.vqgan, world.picture)
+
+
+def test_interrupted_command_ends_with_130(call, world, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(smalti.VQGAN, "from_pretrained", interrupt)
+    result = call("reconstruct", world.vqgan, world.picture)
+    assert (result.code, result.err) == (130, "smalti: stopped\n")

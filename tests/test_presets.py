@@ -1,0 +1,94 @@
+"""Every preset is data that fits its stage, says what it reproduces, and builds."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from smalti.cli.train_config import presets, read_config
+from smalti.losses.discriminator import PatchDiscriminator
+from smalti.prior.gpt import GPT
+from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.stages import check_size, prior_model_config
+from smalti.tokenizer.vqgan import VQGAN
+
+ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig}
+TOKENIZERS = [path for path in presets() if path.stem.startswith("vqgan-")]
+PRIORS = [path for path in presets() if path.stem.startswith("prior-")]
+
+
+def config_of(path: Path, *options: str) -> VQGANRunConfig | PriorRunConfig:
+    stage = path.stem.partition("-")[0]
+    tokenizer = ["--vqgan", "run"] if stage == "prior" else []
+    arguments = ["--preset", path.stem, "--data", "photos", *tokenizer, *options]
+    return read_config(ROOTS[stage], arguments)
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+def test_there_are_presets_of_both_stages():
+    assert TOKENIZERS
+    assert PRIORS
+    assert len(TOKENIZERS) + len(PRIORS) == len(presets())
+
+
+@pytest.mark.parametrize("path", presets(), ids=by_name)
+def test_header_says_which_row_of_the_paper_it_reproduces(path):
+    header = re.match(r"(#.*\n)+", path.read_text())
+    assert header
+    text = " ".join(header[0].replace("#", " ").split())
+    assert re.search(r"Reproduces (no row|the row .+) of the paper's Table 3", text)
+
+
+@pytest.mark.parametrize("path", presets(), ids=by_name)
+def test_every_value_of_the_file_is_in_the_config(path):
+    def assert_inside(stored, config):
+        for key, value in stored.items():
+            if isinstance(value, dict):
+                assert_inside(value, config[key])
+            else:
+                assert config[key] == value
+
+    stored = yaml.safe_load(path.read_text())
+    assert stored["stage"] == path.stem.partition("-")[0]
+    assert_inside(stored, config_of(path).model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("path", TOKENIZERS, ids=by_name)
+def test_tokenizer_builds(path):
+    config = config_of(path)
+    check_size(config)
+    with torch.device("meta"):
+        vqgan = VQGAN(config.vqgan)
+        discriminator = PatchDiscriminator(config.discriminator)
+        images = torch.zeros(1, 3, config.image.height_px, config.image.width_px)
+        # Without the lookup between them, which needs values.
+        reconstructions = vqgan.decoder(vqgan.from_code(vqgan.latent(images)))
+        assert reconstructions.shape == images.shape
+        assert discriminator(reconstructions).shape[:2] == (1, 1)
+
+
+@pytest.mark.parametrize("path", PRIORS, ids=by_name)
+def test_prior_builds_on_the_tokenizer_of_its_name(path):
+    tokenizer = config_of(path.with_stem(path.stem.replace("prior", "vqgan")))
+    config = config_of(path).model_copy(update={"image": tokenizer.image})
+    with torch.device("meta"):
+        model = prior_model_config(config, VQGAN(tokenizer.vqgan), ("cat", "dog"))
+        tokens = torch.zeros(2, model.layout.input_length, dtype=torch.int64)
+        logits = GPT(model.gpt)(tokens)
+    assert logits.shape == (*tokens.shape, model.layout.vocab_size)
+
+
+@pytest.mark.parametrize("root", ROOTS.values())
+def test_defaults_build_without_a_preset(root):
+    tokenizer = VQGANRunConfig(data=("photos",))
+    check_size(tokenizer)
+    with torch.device("meta"):
+        vqgan = VQGAN(tokenizer.vqgan)
+        if root is PriorRunConfig:
+            config = PriorRunConfig(data=("photos",), vqgan="run")
+            GPT(prior_model_config(config, vqgan, None).gpt)
