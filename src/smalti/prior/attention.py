@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.prior.kv_cache import KVCache
-from smalti.prior.linear import Linear
 
 
 class CausalSelfAttention(nn.Module):
@@ -27,8 +26,8 @@ class CausalSelfAttention(nn.Module):
         self.layer = layer
         self.heads = heads
         self.dropout = dropout
-        self.qkv = Linear(width, 3 * width)
-        self.projection = Linear(width, width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.projection = nn.Linear(width, width)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """(B, L, W) -> (B, L, W); with a cache, x are the positions that follow the cached ones."""

@@ -5,16 +5,14 @@ Reference: arXiv:2012.09841, Sec. 3.2, App. A "Transformer Architecture"; Radfor
     et al. 2019, "Language Models are Unsupervised Multitask Learners", Sec. 2.3.
 """
 
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from smalti.prior.attention import CausalSelfAttention
-from smalti.prior.kv_cache import KVCache
-from smalti.prior.linear import Linear
+from smalti.prior.block import Block
+from smalti.prior.decoding import DecodingCache
 from smalti.prior.registry import PRIORS
 from smalti.types import Config
 
@@ -43,40 +41,6 @@ class GPTConfig(Config):
         return self
 
 
-class MLP(nn.Module):
-    """Two linear layers with an exact GELU between them, at each position by itself."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.expand = Linear(width, 4 * width)
-        self.contract = Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, W) -> (B, L, W)."""
-        return self.contract(F.gelu(self.expand(x)))  # type: ignore[no-any-return]
-
-
-class Block(nn.Module):
-    """Pre-LN transformer block: attention, then a two-layer network, each added to its input."""
-
-    def __init__(self, layer: int, config: GPTConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = CausalSelfAttention(layer, width, config.heads, config.dropout)
-        self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = MLP(width)
-        self.dropout = config.dropout
-
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        """(B, L, W) -> (B, L, W)."""
-        x = x + self._drop(self.attention(self.attention_norm(x), cache))
-        return x + self._drop(self.mlp(self.mlp_norm(x)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
-
-
 @PRIORS.register("gpt")
 class GPT(nn.Module):
     """Autoregressive transformer with learned positions and an untied head without bias.
@@ -90,9 +54,12 @@ class GPT(nn.Module):
         self.token_embedding = nn.Embedding(config.vocab_size, config.width)
         self.position_embedding = nn.Parameter(torch.empty(config.max_length, config.width))
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(layer, config) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(
+            Block(layer, config.width, config.heads, config.dropout)
+            for layer in range(config.layers)
+        )
         self.norm = nn.LayerNorm(config.width)
-        self.head = Linear(config.width, config.vocab_size, bias=False)
+        self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -112,7 +79,7 @@ class GPT(nn.Module):
         """Logits (B, L, V) of tokens (B, L), as `logits`, where wrappers expect a forward pass."""
         return self.logits(tokens)
 
-    def logits(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
+    def logits(self, tokens: Tensor, cache: DecodingCache | None = None) -> Tensor:
         """Scores of the token that follows each position.
 
         Args:
@@ -130,18 +97,24 @@ class GPT(nn.Module):
         if end > self.config.max_length:
             raise ValueError(f"a sequence of {end} tokens exceeds {self.config.max_length}")
         x = self.dropout(self.token_embedding(tokens) + self.position_embedding[start:end])
+        if cache is not None and tokens.shape[1] == 1:
+            return cache.step(x.squeeze(1)).unsqueeze(1)
         for block in self.blocks:
             x = block(x, cache)
         if cache is not None:
             cache.advance(tokens.shape[1])
         return self.head(self.norm(x))  # type: ignore[no-any-return]
 
-    def new_cache(self, batch_size: int) -> KVCache:
-        """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now."""
+    def new_cache(self, batch_size: int) -> DecodingCache:
+        """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
+
+        It serves generation in eval mode, and with the weights as they are now.
+        """
         weight = self.head.weight
         kind = weight.device.type
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else weight.dtype
         heads, width = self.config.heads, self.config.width
         shape = (batch_size, heads, self.config.max_length, width // heads)
-        return KVCache(self.config.layers, shape, dtype, weight.device)
+        blocks = cast(list[Block], list(self.blocks))
+        return DecodingCache(blocks, self.norm, self.head, shape, dtype)
