@@ -44,3 +44,8 @@ def test_a_name_like_none_of_them_gets_no_suggestion():
     text = str(unknown_name("preset", "zzz", ["faces"]))
     assert "did you mean" not in text
     assert "Known: faces" in text
+
+
+def test_only_the_first_of_many_names_are_listed():
+    text = str(unknown_name("class", "c5000", (f"c{number:03}" for number in range(1000))))
+    assert text.endswith("c018, c019, ... (1000 in all)")

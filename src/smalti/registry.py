@@ -9,12 +9,17 @@ from smalti.types import InputError
 T = TypeVar("T")
 
 
+MOST_LISTED = 20  # names in a message; ImageNet's thousand classes would fill the screen
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that does not exist: the nearest known one, and all of them."""
+    """The error for a name that does not exist: the nearest known one, and the first of all."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return InputError(f"unknown {what} {name!r}{hint} Known: {', '.join(names)}")
+    more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
+    listed = ", ".join(names[:MOST_LISTED])
+    return InputError(f"unknown {what} {name!r}{hint} Known: {listed}{more}")
 
 
 class Registry(Generic[T]):
