@@ -226,10 +226,10 @@ def print_table(timings: Timings, memory: Memory, size: argparse.Namespace) -> N
 def main() -> None:
     """Measure and print."""
     size = parse_arguments()
+    transformers.logging.set_verbosity_error()
     if size.peak:
         print(peak_growth_mb(size.peak, size))
         return
-    transformers.logging.set_verbosity_error()
     model = our_model(size)
     memory = Memory(model)
     timings = measure(size, model, memory)
