@@ -56,7 +56,10 @@ def generate(
         (B, L) int64 in [0, K).
 
     Raises:
-        InputError: the prior's logits are not numbers.
+        InputError: the prior's logits are not finite numbers.
+
+    Deviation: the released code draws from the whole vocabulary; a conditioning token that comes
+        up is replaced by a code afterwards, when the later tokens have already followed it.
     """
     with torch.inference_mode():
         tokens = _generate(prior, prompt, length, codebook_size, config, draw, on_token)
