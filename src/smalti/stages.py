@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from smalti.data.dataset import ImageDataset, Split, split_held_out
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
+from smalti.data.summary import check_sizes
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import choose_perceptual
 from smalti.prior.gpt import GPT, GPTConfig
@@ -39,8 +39,6 @@ from smalti.training.vqgan_step import AdversaryConfig, VQGANState, VQGANStepCon
 from smalti.types import InputError
 
 CODES_FOLDER = "codes"
-
-R = TypeVar("R", bound=RunConfig)
 
 
 def train_vqgan(config: VQGANRunConfig) -> Path:
@@ -232,12 +230,14 @@ def _prior_state(
 
 
 def _training_loader(config: RunConfig, split: Split) -> BatchLoader:
-    """The loader, after trying its first batch: bad images must show before anything is written."""
+    """The loader, after looking for bad images: they must show before anything is written."""
     training = config.training
-    loader = BatchLoader(split.train, training.batch_size, config.seed, training.workers)
+    check_sizes(split.train)
     trial = BatchLoader(split.train, training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
-    return loader
+    if next(_evaluation_loader(config, split).evaluation_batches(), None) is None:
+        raise InputError("the first batch of held-out images is broken; change --held_out")
+    return BatchLoader(split.train, training.batch_size, config.seed, training.workers)
 
 
 def _evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from smalti.data import summary
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource
-from smalti.data.summary import Spread, summarize
+from smalti.data.summary import Spread, check_sizes, summarize
 from smalti.data.transforms import TransformConfig
+from smalti.types import InputError
 
 
 def folder_dataset(root: Path, classes: bool = False) -> ImageDataset:
@@ -51,3 +53,20 @@ def test_without_a_good_header_there_are_no_sizes(tmp_path: Path) -> None:
     result = summarize(folder_dataset(tmp_path))
     assert result.shorter_side is None
     assert result.modes == {}
+
+
+def test_too_small_images_are_found_before_training(tmp_path: Path) -> None:
+    for number, size in enumerate([(64, 64), (40, 80)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    source = FolderSource(str(tmp_path), classes=False)
+    check_sizes(ImageDataset([source], TransformConfig(size=48, upscale=True), seed=0))
+    with pytest.raises(InputError, match=r"1\.png is 40x80 pixels, smaller than the crop of 48x48"):
+        check_sizes(ImageDataset([source], TransformConfig(size=48), seed=0))
+
+
+def test_an_image_may_be_stored_turned(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 80)).save(tmp_path / "a.png")
+    source = FolderSource(str(tmp_path), classes=False)
+    check_sizes(ImageDataset([source], TransformConfig(size=(40, 80)), seed=0))
+    with pytest.raises(InputError, match="smaller than the crop of 81x40"):
+        check_sizes(ImageDataset([source], TransformConfig(size=(40, 81)), seed=0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, ImageHeader, read_header
+from smalti.types import InputError
 
 MAX_HEADERS = 1000
 """Images whose headers are read; of a larger data set, as many at even distances."""
@@ -44,14 +45,12 @@ class DataSummary:
 
 def summarize(dataset: ImageDataset) -> DataSummary:
     """Count the images and classes of a data set, and read the headers of up to `MAX_HEADERS`."""
-    step = max(1, -(-len(dataset) // MAX_HEADERS))
-    read = range(0, len(dataset), step)
+    read = _looked_at(dataset)
     headers: list[ImageHeader] = []
     broken: dict[str, str] = {}
     for index in read:
         try:
-            raw = dataset.raw(index)
-            headers.append(read_header(raw.content, raw.key))
+            headers.append(_header(dataset, index))
         except BrokenImageError as error:
             broken[error.key] = error.reason
     return DataSummary(
@@ -64,6 +63,39 @@ def summarize(dataset: ImageDataset) -> DataSummary:
         class_counts=_class_counts(dataset),
         broken=broken,
     )
+
+
+def check_sizes(dataset: ImageDataset) -> None:
+    """Find images that are smaller than the crop, before training meets them.
+
+    Of more than `MAX_HEADERS` images, as many at even distances are looked at.
+
+    Raises:
+        InputError: one is too small and may not be enlarged.
+    """
+    transform = dataset.transform
+    crop = sorted((transform.width_px, transform.height_px))
+    for index in () if transform.upscale else _looked_at(dataset):
+        try:
+            header = _header(dataset, index)
+        except BrokenImageError:
+            continue  # named and skipped when it is read
+        sides = sorted((header.width_px, header.height_px))  # it may be stored turned
+        if sides[0] < crop[0] or sides[1] < crop[1]:
+            raise InputError(
+                f"{dataset.raw(index).key} is {header.width_px}x{header.height_px} pixels, smaller "
+                f"than the crop of {transform.width_px}x{transform.height_px}; choose a smaller "
+                "size, or set upscale"
+            )
+
+
+def _looked_at(dataset: ImageDataset) -> range:
+    return range(0, len(dataset), max(1, -(-len(dataset) // MAX_HEADERS)))
+
+
+def _header(dataset: ImageDataset, index: int) -> ImageHeader:
+    raw = dataset.raw(index)
+    return read_header(raw.content, raw.key)
 
 
 def _spread(lengths: Sequence[int]) -> Spread | None:
