@@ -111,14 +111,24 @@ def load_model(name: str | Path, kind: str) -> ModelFiles:
         InputError: nothing is there, it is of another kind, or a file is damaged.
     """
     folder = find_model(name)
+    description = read_description(folder)
+    if description["kind"] != kind:
+        raise InputError(f"{name} holds a {description['kind']}, but a {kind} is needed here")
+    return ModelFiles(folder, description["config"], read_tensors(folder / WEIGHTS_FILE))
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What the config file of a model folder says: the model's `kind`, and its `config`.
+
+    Raises:
+        InputError: the file is missing, damaged, or not a model's.
+    """
+    path = folder / CONFIG_FILE
     try:
-        description = json.loads((folder / CONFIG_FILE).read_text())
-        found, config = description["kind"], description["config"]
+        description = json.loads(path.read_text())
+        return {"kind": description["kind"], "config": description["config"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / CONFIG_FILE} is not a model's config: {error}") from error
-    if found != kind:
-        raise InputError(f"{name} holds a {found}, but a {kind} is needed here")
-    return ModelFiles(folder, config, read_tensors(folder / WEIGHTS_FILE))
+        raise InputError(f"{path} is not a model's config: {error}") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

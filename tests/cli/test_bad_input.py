@@ -306,6 +306,7 @@ def test_damaged_config_of_a_model(refused, world, here, text, words):
     shutil.copytree(world.vqgan / "checkpoints" / "best", here / "model")
     (here / "model" / "config.json").write_text(text)
     refused(["reconstruct", "model", world.picture], "model", *words)
+    refused(["inspect", "model"], "model", *words)
 
 
 @pytest.mark.parametrize("text", ["stage: [", "- a", "!!python/name:os.system"])

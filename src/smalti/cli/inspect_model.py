@@ -1,6 +1,5 @@
 """`smalti inspect RUN` and `smalti inspect MODEL`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from smalti.model_folder import CONFIG_FILE, find_model, step_folders
+from smalti.model_folder import CONFIG_FILE, find_model, read_description, step_folders
 from smalti.prior.gpt import GPT
 from smalti.runs import CONFIG_FILE as RUN_CONFIG_FILE
 from smalti.runs import PriorRunConfig, VQGANRunConfig, read_run_config
@@ -34,7 +33,7 @@ def describe_model(path: Path) -> None:
         _describe_run(path)
     folder = find_model(path)
     print(f"model: {folder}")
-    kind = json.loads((folder / CONFIG_FILE).read_text()).get("kind")
+    kind = read_description(folder)["kind"]
     batch_size, size = _training_shape(path, stored)
     if kind == "vqgan":
         _describe_vqgan(VQGAN.from_pretrained(folder), batch_size, size)
