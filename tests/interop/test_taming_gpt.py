@@ -142,13 +142,17 @@ def test_unknown_name_is_named(oracle):
         import_gpt(tensors, heads=2)
 
 
-def test_missing_weight_is_named(oracle):
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [("ln_f.bias", r"norm\.bias"), ("blocks.1.attn.key.weight", r"blocks\.1\.attn\.key\.weight")],
+)
+def test_missing_weight_is_named(oracle, missing, reason):
     tensors = below(oracle, "sd.")
-    del tensors["ln_f.bias"]
-    with pytest.raises(InputError, match=r"not a whole GPT.*norm\.bias"):
+    del tensors[missing]
+    with pytest.raises(InputError, match=f"not a whole GPT.*{reason}"):
         import_gpt(tensors, heads=2)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused(oracle):
-    with pytest.raises(InputError, match="3 heads"):
+    with pytest.raises(InputError, match="width 32 is not a multiple of heads 3"):
         import_gpt(below(oracle, "sd."), heads=3)

@@ -71,6 +71,14 @@ def test_the_variant_with_actnorm_is_refused(oracle):
         import_discriminator(below(oracle, "actnorm.sd_before."))
 
 
+@pytest.mark.parametrize("missing", ["main.0.bias", "main.3.weight", "main.8.weight"])
+def test_missing_weight_of_the_discriminator_is_refused(oracle, missing):
+    tensors = below(oracle, "sd.")
+    del tensors[missing]
+    with pytest.raises(InputError, match="not a whole patch discriminator"):
+        import_discriminator(tensors)
+
+
 @pytest.mark.parametrize("which", ["real", "fake"])
 def test_logits_equal_the_oracles(discriminator, oracle, which):
     assert_like_the_oracle(discriminator(oracle[f"in.{which}"]), oracle[f"eval.logits_{which}"])

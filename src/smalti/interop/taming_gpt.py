@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from smalti.prior.gpt import GPT, GPTConfig
-from smalti.types import InputError
+from smalti.types import InputError, describe
 
 NAMES = {
     r"tok_emb\.weight": "token_embedding.weight",
@@ -37,10 +38,10 @@ def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
         heads: attention heads, which the shapes do not tell (16 in the released models).
 
     Raises:
-        InputError: it is not a GPT, or a weight is missing.
+        InputError: it is not a GPT, a weight is missing, or the heads do not divide the width.
     """
-    named = name_gpt(tensors)
     try:
+        named = name_gpt(tensors)
         vocab_size, width = named["token_embedding.weight"].shape
         max_length = named["position_embedding"].shape[0]
         layers = sum(name.endswith(".attention.qkv.weight") for name in named)
@@ -54,7 +55,9 @@ def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
             )
         )
         gpt.load_state_dict(named)
-    except (KeyError, ValueError, RuntimeError) as error:
+    except ValidationError as error:
+        raise InputError(f"no GPT of ours has these tensors: {describe(error)}") from error
+    except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"these tensors are not a whole GPT of {heads} heads: {reason}") from error
     return gpt.eval()
@@ -65,6 +68,7 @@ def name_gpt(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises:
         InputError: a name is not one of a GPT.
+        KeyError: a block has queries, but no keys or values.
     """
     named = {}
     for name, tensor in tensors.items():
@@ -73,7 +77,7 @@ def name_gpt(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ours = _our_name(name)
         if ".attn.query." in name:
             tensor = torch.cat(
-                [tensors[name.replace("query", q)] for q in ("query", "key", "value")]
+                [tensors[name.replace("query", part)] for part in ("query", "key", "value")]
             )
         named[ours] = tensor.squeeze(0) if name == "pos_emb" else tensor
     return named

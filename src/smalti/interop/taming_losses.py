@@ -21,7 +21,8 @@ def import_discriminator(tensors: Mapping[str, Tensor]) -> PatchDiscriminator:
         tensors: `main.N.weight` and so on.
 
     Raises:
-        InputError: it is not a discriminator with batch normalization.
+        InputError: it is not a discriminator with batch normalization, or a weight is missing or
+            left over.
     """
     layers = sum(name.endswith(".running_mean") for name in tensors)
     if "main.0.weight" not in tensors or layers == 0:
@@ -32,7 +33,11 @@ def import_discriminator(tensors: Mapping[str, Tensor]) -> PatchDiscriminator:
     filters = tensors["main.0.weight"].shape[0]
     config = PatchDiscriminatorConfig(filters=filters, layers=layers)
     discriminator = PatchDiscriminator(config)
-    discriminator.load_state_dict(name_discriminator(tensors, layers))
+    try:
+        discriminator.load_state_dict(name_discriminator(tensors, layers))
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"these tensors are not a whole patch discriminator: {reason}") from error
     return discriminator
 
 
