@@ -16,9 +16,9 @@ from skimage import data
 from smalti import stages
 from smalti.cli.main import main
 from smalti.model_folder import read_tensors
-from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.runs import PriorRunConfig, VQGANRunConfig, open_run
 from smalti.sampling.pipeline import Pipeline
-from smalti.stages import train_prior, train_vqgan
+from smalti.stages import resolve_vqgan, train_prior, train_vqgan
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.log import read_metrics
 from smalti.training.vqgan_stage import VQGANStage
@@ -263,6 +263,17 @@ def test_longer_run_keeps_the_adversary_that_it_began_with(photos, tmp_path, no_
     assert learns == [3, 4, 5, 6, 7, 8, 9, 10]
 
 
+def test_resumed_run_keeps_the_perceptual_loss_that_it_began_with(photos, tmp_path):
+    """Weights of VGG16 may come or go meanwhile."""
+    run = tmp_path / "run"
+    config = vqgan_config(photos, run, loss={"perceptual": {"kind": "auto"}})
+    assert resolve_vqgan(config).loss.perceptual.kind in ("lpips", "efficientnet")
+    for kind in ("lpips", "efficientnet"):
+        begun = vqgan_config(photos, run, loss={"perceptual": {"kind": kind}})
+        with open_run(run, begun):
+            assert resolve_vqgan(config).loss.perceptual.kind == kind
+
+
 def test_prior_goes_on_with_its_own_tokenizer(photos, vqgan_run, tmp_path, no_curves):
     """The run that it came from may be trained further meanwhile, or deleted."""
     source = shutil.copytree(vqgan_run, tmp_path / "vqgan")
@@ -303,9 +314,14 @@ def refuse(train, config, root: Path, match: str) -> None:
         ({"image": {"size": 15}}, "image.size 15x15 does not divide .* multiples of 2"),
         ({"image": {"size": 64}}, "40x40 pixels, smaller than the crop of 64x64"),
         ({"discriminator": {"layers": 4}}, "image.size 16 is too small for a discriminator"),
+        (
+            {"image": {"size": 12}, "loss": {"perceptual": {"kind": "efficientnet"}}},
+            "image.size 12 is too small for the perceptual loss efficientnet, which needs 16",
+        ),
+        ({"image": {"size": 10}}, "image.size 10 is too small for SSIM in evaluation"),
         ({"training": {"device": "cuda:99"}}, "device 'cuda:99' is not there"),
     ],
-    ids=["data", "size", "crop", "discriminator", "device"],
+    ids=["data", "size", "crop", "discriminator", "perceptual", "ssim", "device"],
 )
 def test_stage_1_refuses_before_it_writes(photos, tmp_path, changes, match):
     refuse(train_vqgan, vqgan_config(photos, tmp_path / "run", **changes), tmp_path, match)

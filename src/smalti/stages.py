@@ -11,7 +11,8 @@ from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
 from smalti.data.summary import check_sizes
 from smalti.losses.discriminator import PatchDiscriminator
-from smalti.losses.perceptual import choose_perceptual
+from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
+from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.runs import (
     PriorRunConfig,
@@ -35,7 +36,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.vqgan_stage import VQGANStage
-from smalti.training.vqgan_step import AdversaryConfig, VQGANState, VQGANStepConfig
+from smalti.training.vqgan_step import VQGANLossConfig, VQGANState, VQGANStepConfig
 from smalti.types import InputError
 
 CODES_FOLDER = "codes"
@@ -133,19 +134,27 @@ def train_prior(config: PriorRunConfig) -> Path:
 
 
 def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
-    """The same with the adversary's schedule filled in: a run keeps the one that it began with."""
-    adversary, begun = config.loss.adversary, _begun_adversary(Path(config.out))
+    """The same with the adversary's schedule and the perceptual loss filled in.
+
+    A run keeps those that it began with, however its length or the weights at hand may change.
+    """
+    adversary, perceptual = config.loss.adversary, config.loss.perceptual
+    begun = _begun_loss(Path(config.out))
     for name in ("start_step", "warmup_steps", "ramp_steps"):
         if begun is not None and getattr(adversary, name) is None:
-            adversary = adversary.model_copy(update={name: getattr(begun, name)})
+            adversary = adversary.model_copy(update={name: getattr(begun.adversary, name)})
+    if begun is not None and perceptual.kind == "auto":
+        perceptual = perceptual.model_copy(update={"kind": begun.perceptual.kind})
+    elif begun is None:
+        perceptual = perceptual.resolve()
     adversary = adversary.resolve(config.training.total_steps)
-    loss = config.loss.model_copy(update={"adversary": adversary})
+    loss = config.loss.model_copy(update={"adversary": adversary, "perceptual": perceptual})
     return config.model_copy(update={"loss": loss})
 
 
-def _begun_adversary(folder: Path) -> AdversaryConfig | None:
+def _begun_loss(folder: Path) -> VQGANLossConfig | None:
     try:
-        return VQGANRunConfig.model_validate(read_run_config(folder)).loss.adversary
+        return VQGANRunConfig.model_validate(read_run_config(folder)).loss
     except ValidationError:  # no run of this stage: `check_run_folder` says what is there
         return None
 
@@ -236,7 +245,7 @@ def _training_loader(config: RunConfig, split: Split) -> BatchLoader:
     trial = BatchLoader(split.train, training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
     if next(_evaluation_loader(config, split).evaluation_batches(), None) is None:
-        raise InputError("the first batch of held-out images is broken; change --held_out")
+        raise InputError("all held-out images are broken; change --held_out")
     return BatchLoader(split.train, training.batch_size, config.seed, training.workers)
 
 
@@ -263,17 +272,27 @@ def check_size(config: VQGANRunConfig) -> None:
     """Refuse image sizes that a network of the run cannot take, before anything is written.
 
     Raises:
-        InputError: a side does not divide by f, or is too small for the discriminator.
+        InputError: a side does not divide by f, or is too small for the discriminator, the
+            perceptual loss or the evaluation.
     """
     _check_divides(config, config.vqgan.downsampling_factor)
-    smallest = min(config.image.height_px, config.image.width_px)
-    needed = PatchDiscriminator(config.discriminator).smallest_px
     start = config.loss.adversary.start_step
-    if start is not None and start < config.training.total_steps and smallest < needed:
+    if start is not None and start < config.training.total_steps:
+        discriminator = f"a discriminator of {config.discriminator.layers} layers"
+        needed = PatchDiscriminator(config.discriminator).smallest_px
+        _check_smallest(config, needed, discriminator, "lower discriminator.layers")
+    kind = config.loss.perceptual.resolve().kind
+    needed = PERCEPTUAL_LOSSES[kind].smallest_px
+    _check_smallest(config, needed, f"the perceptual loss {kind}", "see loss.perceptual.kind")
+    _check_smallest(config, SMALLEST_SSIM_PX, "SSIM in evaluation", "choose a larger one")
+
+
+def _check_smallest(config: RunConfig, needed_px: int, what: str, advice: str) -> None:
+    smallest_px = min(config.image.height_px, config.image.width_px)
+    if smallest_px < needed_px:
         raise InputError(
-            f"image.size {smallest} is too small for a discriminator of "
-            f"{config.discriminator.layers} layers, which needs {needed} pixels; "
-            "lower discriminator.layers"
+            f"image.size {smallest_px} is too small for {what}, which needs {needed_px} pixels; "
+            f"{advice}"
         )
 
 

@@ -35,6 +35,17 @@ class PerceptualConfig(Config):
     the environment variable SMALTI_VGG_WEIGHTS, then torch's download cache. No effect with the
     other kinds."""
 
+    def resolve(self) -> "PerceptualConfig":
+        """The same with `auto` replaced by what it is on this machine.
+
+        Raises:
+            InputError: the weights' file is named and does not exist.
+        """
+        if self.kind != "auto":
+            return self
+        kind = "lpips" if find_vgg_weights(self.vgg_weights) else "efficientnet"
+        return self.model_copy(update={"kind": kind})
+
 
 class PerceptualLoss(nn.Module, ABC):
     """A distance between images; 0 for equal ones."""
@@ -96,10 +107,7 @@ def choose_perceptual(config: PerceptualConfig) -> PerceptualLoss:
     Raises:
         InputError: lpips is asked for and VGG16's weights are not at hand, or a file is damaged.
     """
-    kind: str = config.kind
-    if kind == "auto":
-        kind = "lpips" if find_vgg_weights(config.vgg_weights) else "efficientnet"
-    return PERCEPTUAL_LOSSES[kind](config)
+    return PERCEPTUAL_LOSSES[config.resolve().kind](config)
 
 
 def squared_differences(real: Sequence[Tensor], fake: Sequence[Tensor]) -> list[Tensor]:
