@@ -24,7 +24,12 @@ from smalti.runs import (
 )
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, UnconditionalConfig
+from smalti.sequence.conditioners import (
+    CONDITIONERS,
+    ClassLabelConfig,
+    ConditionerConfig,
+    UnconditionalConfig,
+)
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
 from smalti.training.curves import draw_curves
@@ -187,7 +192,7 @@ def prior_model_config(
     _check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
-    cond_vocab_size = len(class_names or ()) + 1
+    before_image = CONDITIONERS[conditioner.kind](conditioner)
     shape = config.prior
     if shape.width % shape.heads:
         raise InputError(
@@ -195,8 +200,8 @@ def prior_model_config(
         )
     return PriorModelConfig(
         gpt=GPTConfig(
-            vocab_size=tokenizer.codebook_size + cond_vocab_size,
-            max_length=height * width,
+            vocab_size=tokenizer.codebook_size + before_image.vocab_size,
+            max_length=before_image.length + height * width - 1,  # the last token is not read
             layers=shape.layers,
             heads=shape.heads,
             width=shape.width,
