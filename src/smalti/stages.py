@@ -1,6 +1,7 @@
 """From a config to a finished run: what `smalti train`, the demo and scripts call."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -213,9 +214,17 @@ def prior_model_config(
     )
 
 
+@contextlib.contextmanager
+def _weights_from(seed: int) -> Iterator[None]:
+    """New weights follow from the seed; other randomness goes on as if none had been drawn."""
+    # They are drawn on the CPU: no graphics card is touched, and all devices start alike.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
 def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
+    with _weights_from(config.seed):
         vqgan = VQGAN(config.vqgan).to(compute.device)
         discriminator = PatchDiscriminator(config.discriminator).to(compute.device)
     return VQGANState(
@@ -232,8 +241,7 @@ def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
 def _prior_state(
     config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
 ) -> PriorState:
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
+    with _weights_from(config.seed):
         prior = GPT(model_config.gpt).to(compute.device)
     return PriorState(
         prior=prior,
