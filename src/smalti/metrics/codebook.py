@@ -27,7 +27,7 @@ class CodebookUse:
     @property
     def usage(self) -> float:
         """Share of the codes that occurred, in [0, 1]."""
-        return (self.counts > 0).double().mean().item()
+        return int((self.counts > 0).sum()) / len(self.counts)
 
     @property
     def dead(self) -> int:
@@ -41,5 +41,6 @@ class CodebookUse:
         It weighs how often each code occurs, which `usage` does not.
         """
         assert self.counts.any(), "no codes were added"
-        shares = self.counts.double() / self.counts.sum()
+        counts = self.counts.cpu()  # some devices have no float64
+        shares = counts.double() / counts.sum()
         return math.exp(torch.special.entr(shares).sum().item())
