@@ -18,9 +18,10 @@ from smalti.cli.main import main
 from smalti.model_folder import read_tensors
 from smalti.runs import PriorRunConfig, VQGANRunConfig, open_run
 from smalti.sampling.pipeline import Pipeline
-from smalti.stages import resolve_vqgan, train_prior, train_vqgan
+from smalti.stages import open_data, resolve_vqgan, train_prior, train_vqgan
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.log import read_metrics
+from smalti.training.prior_stage import PriorStage
 from smalti.training.vqgan_stage import VQGANStage
 from smalti.types import InputError
 
@@ -248,6 +249,23 @@ def test_no_more_held_out_images_than_asked_for_are_looked_at(tmp_path, no_curve
     assert seen == [6]
 
 
+def test_prior_is_evaluated_on_no_more_images_than_asked_for(
+    vqgan_run, tmp_path, no_curves, monkeypatch
+):
+    seen = []
+    evaluate = PriorStage.evaluate
+
+    def spy(stage):
+        seen.append(sum(len(batch.codes) for batch in stage._evaluation))
+        return evaluate(stage)
+
+    monkeypatch.setattr(PriorStage, "evaluate", spy)
+    photos = write_photos(tmp_path / "photos", 10)
+    training = TRAINING | {"total_steps": 1, "eval_images": 6}
+    train_prior(prior_config(photos, vqgan_run, tmp_path / "run", training=training))
+    assert seen == [6]
+
+
 # Going on
 
 
@@ -325,6 +343,16 @@ def refuse(train, config, root: Path, match: str) -> None:
 )
 def test_stage_1_refuses_before_it_writes(photos, tmp_path, changes, match):
     refuse(train_vqgan, vqgan_config(photos, tmp_path / "run", **changes), tmp_path, match)
+
+
+def test_small_image_behind_the_first_held_out_batch_is_found_before_writing(tmp_path):
+    config = vqgan_config(write_photos(tmp_path / "photos", 24), tmp_path / "run", held_out=0.5)
+    held_out = open_data(config, classes=False).held_out
+    assert held_out is not None
+    assert len(held_out) > config.training.batch_size
+    name = held_out.name(len(held_out) - 1)
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name)
+    refuse(train_vqgan, config, tmp_path, f"{name} is 8x8 pixels")
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,9 @@ def _prior_state(
 def _training_loader(config: RunConfig, split: Split) -> BatchLoader:
     """The loader, after looking for bad images: they must show before anything is written."""
     training = config.training
-    check_sizes(split.train)
+    for part in (split.train, split.held_out):
+        if part is not None:
+            check_sizes(part)
     trial = BatchLoader(split.train, training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
     if next(_evaluation_loader(config, split).evaluation_batches(), None) is None:
@@ -270,13 +272,15 @@ def _evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
 def _held_out_codes(
     config: PriorRunConfig, split: Split, tokenizer: VQGAN, compute: Compute
 ) -> list[CodeBatch]:
+    """Codes of the held-out images, `eval_images` together at most."""
     batches: list[CodeBatch] = []
-    images = 0
+    left = config.training.eval_images
     for batch in _evaluation_loader(config, split).evaluation_batches():
-        codes = tokenizer.encode(batch.images.to(compute.device)).cpu()
-        batches.append(CodeBatch(batch.keys, codes, batch.labels))
-        images += len(batch.keys)
-        if images >= config.training.eval_images:
+        codes = tokenizer.encode(batch.images[:left].to(compute.device)).cpu()
+        labels = None if batch.labels is None else batch.labels[:left]
+        batches.append(CodeBatch(batch.keys[:left], codes, labels))
+        left -= len(codes)
+        if left <= 0:
             break
     return batches
 
