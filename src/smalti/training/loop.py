@@ -191,7 +191,9 @@ class Trainer(Generic[B]):
     def _one_step(self, batch: B, run_log: RunLog) -> None:
         started = time.monotonic()
         # Dropout and label dropout draw from here: resume needs the step, not a generator's state.
-        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        # A run on the CPU leaves graphics cards alone, which may be full.
+        started_cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        devices = range(torch.cuda.device_count()) if started_cuda else ()
         with torch.random.fork_rng(devices):
             torch.manual_seed(generator_for(self.seed, self.counters.step).initial_seed())
             scalars = self.stage.step(batch)
