@@ -36,9 +36,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        hidden = self.conv1(F.silu(self.norm1(features)))
-        hidden = self.conv2(F.silu(self.norm2(hidden)))
-        return self.skip(features) + hidden  # type: ignore[no-any-return]
+        change = self.conv1(F.silu(self.norm1(features)))
+        change = self.conv2(F.silu(self.norm2(change)))
+        return self.skip(features) + change  # type: ignore[no-any-return]
 
 
 class NonLocalAttention(nn.Module):
