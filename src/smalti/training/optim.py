@@ -26,13 +26,13 @@ class OptimizerConfig(Config):
     beta2: float = Field(default=0.99, ge=0, lt=1)
     """Decay of the squared gradient's running mean."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay, on matrices and convolutions only."""
+    """Decoupled weight decay, on matrices, convolutions and embeddings."""
     clip_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this norm when theirs is larger."""
 
 
 def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW over a module; norms, biases and embeddings of one dimension do not decay."""
+    """AdamW over a module; parameters of one dimension (norms, biases) do not decay."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -58,7 +58,7 @@ def update(
     """One optimizer step with the gradients in place, clipped; they are cleared after.
 
     Returns:
-        The gradients' norm before clipping, a scalar.
+        The gradients' norm before clipping, a scalar >= 0.
     """
     norm = nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
     for group in optimizer.param_groups:

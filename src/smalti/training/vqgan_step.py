@@ -83,14 +83,17 @@ class VQGANLossConfig(Config):
     pixel: PixelKind = "l1"
     """l1 (released code) or l2 (Eq. 4)."""
     pixel_weight: float = Field(default=1.0, ge=0)
+    """Weight of the pixel loss in the reconstruction loss."""
     perceptual: PerceptualConfig = PerceptualConfig()
     """Which network compares images."""
     perceptual_weight: float = Field(default=0.5, ge=0)
+    """Weight of the perceptual loss in the reconstruction loss; 1 in the released code."""
     codebook_weight: float = Field(default=1.0, ge=0)
     """Weight of the codebook term of Eq. 4; the released code has 0.25."""
     commitment_weight: float = Field(default=0.25, ge=0)
     """Beta of Eq. 4; the released code has 1.0."""
     adversary: AdversaryConfig = AdversaryConfig()
+    """The discriminator's part."""
 
 
 @dataclass(slots=True)
