@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smalti.files import atomic_file, atomic_folder, disk_errors, sha256
+from smalti.files import TEMPORARY, atomic_file, atomic_folder, disk_errors, sha256
 from smalti.types import InputError
 
 
@@ -121,6 +121,15 @@ def test_written_folder_replaces_an_older_one_whole(tmp_path):
     write_folder(folder, "new")
     assert entries(tmp_path) == {"model", "model/a.txt"}
     assert (folder / "a.txt").read_text() == "new"
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
+    folder = tmp_path / "model"
+    leftover = tmp_path / f"{TEMPORARY}{os.getpid()}-model"
+    leftover.mkdir()
+    (leftover / "half.txt").write_text("half")
+    write_folder(folder, "new")
+    assert entries(tmp_path) == {"model", "model/a.txt"}
 
 
 def test_crash_leaves_the_old_folder_whole(tmp_path):

@@ -70,6 +70,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     old = path.with_name(f"{TEMPORARY}{os.getpid()}-old-{path.name}")
     with disk_errors(path):
+        # A killed process of our number (in a container they recur) may have left its own.
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
             yield temporary
