@@ -70,7 +70,6 @@ def test_classes_of_the_same_name_are_one_class(photos: Path, tmp_path: Path) ->
         ListSource(str(tmp_path / "more.txt"), classes=True),
     ]
     dataset = ImageDataset(sources, CROP, seed=0)
-    assert dataset.has_labels
     assert dataset.class_names == ("cat", "dog", "ant")
     assert [dataset.label(index) for index in range(8)] == [0, 0, 0, 1, 1, 1, 0, 2]
     assert dataset.sample(7, 0).label == 2

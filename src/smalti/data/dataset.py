@@ -80,11 +80,6 @@ class ImageDataset:
     def __len__(self) -> int:
         return len(self._members)
 
-    @property
-    def has_labels(self) -> bool:
-        """Whether the samples carry class numbers."""
-        return self.class_names is not None
-
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """Sample numbers of an epoch, (len(self),): each once, or by the sources' weights."""
         if self.weights is None:

@@ -46,11 +46,6 @@ class BatchLoader:
         # A batch needs one epoch's order at a time, a few if the data set is smaller.
         self._order = lru_cache(maxsize=2)(partial(dataset.order, seed))
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Training batches until the data set is shuffled anew, at least 1."""
-        return max(1, len(self.dataset) // self.batch_size)
-
     def batches(self, start_step: int) -> Generator[Batch, None, None]:
         """Training batches number `start_step`, `start_step` + 1, and so on without end.
 

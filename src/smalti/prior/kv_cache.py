@@ -29,7 +29,6 @@ class KVCache:
         self.keys = torch.empty(layers, *shape, dtype=dtype, device=device)
         self.values = torch.empty_like(self.keys)
         self.length = 0
-        self.max_length = shape[2]
         # One view per layer, made once: indexing again for each token would take longer than
         # some of the arithmetic.
         self._layers = list(zip(self.keys.unbind(), self.values.unbind(), strict=True))
