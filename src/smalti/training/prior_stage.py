@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from smalti.metrics.nll import bits_per_dimension, uniform_nats_per_token
-from smalti.prior.likelihood import nll
+from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
@@ -73,8 +72,10 @@ class PriorStage:
             sequence = self.config.sequence(batch.codes, batch.labels)
             with self.training.compute.autocast():
                 logits = self.training.average.model(sequence.tokens.to(device))
-            value = nll(layout.image_logits(logits), sequence.targets.to(device))
-            total, images = total + float(value) * len(batch.codes), images + len(batch.codes)
+            nats_of_images = nats_per_token(
+                layout.image_logits(logits), sequence.targets.to(device)
+            )
+            total, images = total + float(nats_of_images.sum()), images + len(nats_of_images)
         nats, uniform = total / images, uniform_nats_per_token(layout.codebook_size)
         size = self._pipeline.size
         return {
