@@ -18,7 +18,7 @@ from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.curves import CURVES_FILE
 
 SAMPLES = 24
-COLUMNS = 8
+COLUMNS = 6
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;

@@ -7,7 +7,7 @@ from PIL import Image
 from smalti.files import atomic_file
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "retina", "motorcycle")
-SHORTER_SIDE_PX = 256
+SHORTER_SIDE_PX = 192
 
 
 def write_photographs(folder: Path) -> list[Path]:

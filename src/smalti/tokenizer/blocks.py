@@ -148,8 +148,8 @@ def initialize(module: nn.Module) -> None:
     Convolutions keep the variance of their input; residual branches begin as zero, so each block
     begins as the identity and the first gradients reach the codes undamped.
 
-    Deviation: the released code keeps PyTorch's defaults, which shrink the signal at each layer:
-        after 80 steps on photographs its codes were still one and the same (docs/deviations.md).
+    Deviation: the released code keeps PyTorch's defaults, which shrink the signal at each layer,
+        so that the codes stay alike for longer.
     """
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
