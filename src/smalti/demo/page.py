@@ -67,7 +67,8 @@ def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
     )
     _save(folder, pictures)
     for stage in ("vqgan", "prior"):
-        shutil.copyfile(folder / stage / CURVES_FILE, folder / f"curves_{stage}.png")
+        with atomic_file(folder / f"curves_{stage}.png") as path:
+            shutil.copyfile(folder / stage / CURVES_FILE, path)
     with atomic_file(folder / "index.html") as path:
         path.write_text(_html(reconstructed, use, pipeline), encoding="utf-8")
     return folder / "index.html"
