@@ -1,6 +1,5 @@
 """The contract of every perceptual loss, and the choice among them."""
 
-
 import pytest
 import torch
 
