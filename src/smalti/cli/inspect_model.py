@@ -119,7 +119,7 @@ def _describe_memory(module: nn.Module, activations: int, batch_size: int) -> No
     training = 5 * weights + activations
     print(
         f"{'':14}about {training / MIB:.0f} MiB to train it in float32 with {batch_size} images "
-        "a step (bfloat16 takes less)"
+        "a step; less in bfloat16, more for a discriminator and a perceptual network"
     )
 
 
