@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from smalti.data.sources.base import (
     IMAGE_SUFFIXES,
     SOURCES,
-    ImageSource,
-    files_fingerprint,
     is_image_name,
     printable,
-    read_regular_file,
     require_images,
 )
 from smalti.data.sources.classes import classes_from_names
+from smalti.data.sources.files import FileSource
 from smalti.data.sources.shards import holds_shards
 from smalti.types import InputError
 
@@ -23,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @SOURCES.register("folder")
-class FolderSource(ImageSource):
+class FolderSource(FileSource):
     """The image files in a folder and all folders below it, sorted by path.
 
     Hidden files are left out. With classes, each image's class is the first folder of its path.
@@ -34,47 +32,26 @@ class FolderSource(ImageSource):
     """
 
     def __init__(self, spec: str, classes: bool) -> None:
-        self.location = spec
-        self._names = sorted(_image_files(spec))
+        names = sorted(_image_files(spec))
         allowed = ", ".join(IMAGE_SUFFIXES)
-        require_images(len(self._names), spec, f"files with one of these endings count: {allowed}")
-        self._labels: tuple[int, ...] | None = None
-        if classes:
-            table = classes_from_names([self._class_of(name) for name in self._names])
-            self.class_names, self._labels = table.names, table.labels
+        require_images(len(names), spec, f"files with one of these endings count: {allowed}")
+        found = classes_from_names([_class_of(spec, name) for name in names]) if classes else None
+        self.hold(spec, names, found)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
         """Any folder but one of shards."""
         return os.path.isdir(spec) and not holds_shards(spec)
 
-    def __len__(self) -> int:
-        return len(self._names)
 
-    def name(self, index: int) -> str:
-        """Path below the folder."""
-        return self._names[index]
-
-    def label(self, index: int) -> int | None:
-        """Number of the image's sub-folder."""
-        return None if self._labels is None else self._labels[index]
-
-    def content(self, index: int) -> bytes:
-        """The file."""
-        return read_regular_file(os.path.join(self.location, self._names[index]))
-
-    def fingerprint(self) -> str:
-        """Of names, sizes and times of the files."""
-        return files_fingerprint(self.location, self._names)
-
-    def _class_of(self, name: str) -> str:
-        folder, separator, _ = name.partition("/")
-        if not separator:
-            raise InputError(
-                f"classes are asked for, but {printable(os.path.join(self.location, name))} lies "
-                "in no sub-folder; every image must lie in the folder of its class"
-            )
-        return folder
+def _class_of(root: str, name: str) -> str:
+    folder, separator, _ = name.partition("/")
+    if not separator:
+        raise InputError(
+            f"classes are asked for, but {printable(os.path.join(root, name))} lies in no "
+            "sub-folder; every image must lie in the folder of its class"
+        )
+    return folder
 
 
 def _image_files(root: str) -> Iterator[str]:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from smalti.data.sources.base import (
     LIST_SUFFIXES,
     SOURCES,
-    ImageSource,
-    files_fingerprint,
     is_image_name,
     printable,
-    read_regular_file,
     require_images,
 )
 from smalti.data.sources.classes import classes_from_words
+from smalti.data.sources.files import FileSource
 from smalti.types import InputError
 
 
@@ -24,7 +22,7 @@ class _Line:
 
 
 @SOURCES.register("list")
-class ListSource(ImageSource):
+class ListSource(FileSource):
     """Images named by a text file (UTF-8), in its order.
 
     A line is a path, relative to the list's own folder or absolute. A class may follow after a tab,
@@ -39,36 +37,15 @@ class ListSource(ImageSource):
     def __init__(self, spec: str, classes: bool) -> None:
         lines = _read_lines(spec)
         require_images(len(lines), spec, "one path a line is expected")
-        self.location = os.path.dirname(spec)
-        self._paths = [line.path for line in lines]
-        self._labels: tuple[int, ...] | None = None
+        found = None
         if classes:
-            table = classes_from_words([_class_of(line, spec) for line in lines], printable(spec))
-            self.class_names, self._labels = table.names, table.labels
+            found = classes_from_words([_class_of(line, spec) for line in lines], printable(spec))
+        self.hold(os.path.dirname(spec), [line.path for line in lines], found)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
         """Names of text files."""
         return spec.lower().endswith(LIST_SUFFIXES) and not os.path.isdir(spec)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def name(self, index: int) -> str:
-        """The path as the list gives it."""
-        return self._paths[index]
-
-    def label(self, index: int) -> int | None:
-        """Number of the class that the line names."""
-        return None if self._labels is None else self._labels[index]
-
-    def content(self, index: int) -> bytes:
-        """The file."""
-        return read_regular_file(os.path.join(self.location, self._paths[index]))
-
-    def fingerprint(self) -> str:
-        """Of the paths and the files' sizes and times."""
-        return files_fingerprint(self.location, self._paths)
 
 
 def _read_lines(spec: str) -> list[_Line]:
