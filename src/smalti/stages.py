@@ -296,7 +296,7 @@ def check_size(config: VQGANRunConfig) -> None:
     start = config.loss.adversary.start_step
     if start is not None and start < config.training.total_steps:
         discriminator = f"a discriminator of {config.discriminator.layers} layers"
-        needed = PatchDiscriminator(config.discriminator).smallest_px
+        needed = config.discriminator.smallest_px
         _check_smallest(config, needed, discriminator, "lower discriminator.layers")
     kind = config.loss.perceptual.resolve().kind
     needed = PERCEPTUAL_LOSSES[kind].smallest_px

@@ -30,7 +30,7 @@ def test_one_logit_sees_exactly_its_patch(layers, field_px):
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_smallest_image_has_one_patch_and_a_smaller_one_is_refused(layers):
     discriminator = small(layers)
-    smallest = discriminator.smallest_px
+    smallest = discriminator.config.smallest_px
     assert discriminator(torch.zeros(1, 3, smallest, smallest)).shape == (1, 1, 1, 1)
     with pytest.raises(
         InputError, match=f"at least {smallest}x{smallest}.*{smallest}x{smallest - 1}"

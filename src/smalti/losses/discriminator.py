@@ -22,6 +22,11 @@ class PatchDiscriminatorConfig(Config):
     layers: int = Field(default=3, ge=1)
     """Down-sampling convolutions; 3 make patches of 70x70 pixels, 2 of 34x34, 1 of 16x16."""
 
+    @property
+    def smallest_px(self) -> int:
+        """Side in pixels of the smallest image that it can judge: one patch is left of it."""
+        return int(3 * 2**self.layers)
+
 
 class PatchDiscriminator(nn.Module):
     """Convolutions that judge each patch of an image on its own.
@@ -32,7 +37,6 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, config: PatchDiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        self.smallest_px: int = 3 * 2**config.layers  # side of the image that leaves one patch
         widths = [config.filters * min(2**i, MAX_WIDENING) for i in range(config.layers + 1)]
         self.stem = nn.Conv2d(3, widths[0], kernel_size=4, stride=2, padding=1)
         self.blocks = nn.ModuleList(
@@ -53,13 +57,14 @@ class PatchDiscriminator(nn.Module):
             Logits (B, 1, h, w), unbounded; positive says real. h = H / 2^layers - 2, rounded down.
 
         Raises:
-            InputError: the image is smaller than `smallest_px`.
+            InputError: the image is smaller than the config's `smallest_px`.
         """
         height, width = images.shape[-2:]
-        if min(height, width) < self.smallest_px:
+        smallest_px = self.config.smallest_px
+        if min(height, width) < smallest_px:
             raise InputError(
                 f"a discriminator of {self.config.layers} layers needs images of at least "
-                f"{self.smallest_px}x{self.smallest_px} pixels, got {height}x{width}"
+                f"{smallest_px}x{smallest_px} pixels, got {height}x{width}"
             )
         features = self.activation(self.stem(images))
         for block in self.blocks:
