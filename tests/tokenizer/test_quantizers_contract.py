@@ -54,7 +54,7 @@ def test_every_registered_quantizer_has_a_case():
 
 
 def test_shapes_and_dtypes(quantizer, z):
-    z_q, codes, codebook_loss, commitment_loss = quantizer(z)
+    z_q, codes, codebook_loss, commitment_loss, _ = quantizer(z)
     assert z_q.shape == z.shape
     assert z_q.dtype == torch.float32
     assert codes.shape == (2, 5, 3)
@@ -68,7 +68,7 @@ def test_codes_are_used(quantizer, z):
 
 
 def test_latent_is_the_embedding_of_the_codes(quantizer, z):
-    z_q, codes, _, _ = quantizer(z)
+    z_q, codes, *_ = quantizer(z)
     torch.testing.assert_close(z_q, quantizer.embed(codes), rtol=1e-5, atol=1e-6)
     assert torch.equal(codes, quantizer.encode(z))
 

@@ -75,7 +75,8 @@ class VectorQuantizer(Quantizer):
         commitment_loss = F.mse_loss(vectors, entries.detach())
         straight_through = vectors + (entries - vectors).detach()
         z_q = self.project_out(straight_through).to(z.dtype)
-        return Quantized(z_q, codes, codebook_loss, commitment_loss)
+        none = codebook_loss.new_zeros(())
+        return Quantized(z_q, codes, codebook_loss, commitment_loss, none)
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
