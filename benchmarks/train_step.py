@@ -32,11 +32,11 @@ from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.reconstruction import l1_loss
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer, update
 from smalti.training.precision import Compute
 from smalti.training.vqgan_step import (
-    AdversaryConfig,
     VQGANLossConfig,
     VQGANState,
     VQGANStepConfig,
@@ -121,15 +121,15 @@ def stage1_state(channels: int) -> tuple[VQGANState, VQGANStepConfig]:
     """Networks and losses of both schemes, the adversary at full weight."""
     vqgan = our_autoencoder(channels)
     discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=32, layers=2))
-    adversary = AdversaryConfig(start_step=0, warmup_steps=0, ramp_steps=0)
+    adversary = AdversaryConfig(start=0, warmup=0, ramp=0)
     loss = VQGANLossConfig(perceptual=PerceptualConfig(kind="efficientnet"), adversary=adversary)
     state = VQGANState(
         vqgan=vqgan,
-        discriminator=discriminator,
+        forward=vqgan,
         perceptual=choose_perceptual(loss.perceptual),
         average=EMA(vqgan, decay=0.995),
-        generator_optimizer=build_optimizer(vqgan, OPTIMIZER),
-        discriminator_optimizer=build_optimizer(discriminator, OPTIMIZER),
+        optimizer=build_optimizer(vqgan, OPTIMIZER),
+        adversary=Adversary.build(adversary, discriminator, OPTIMIZER, total_steps=10**6),
         compute=Compute(torch.device("cpu"), torch.float32),
     )
     return state, VQGANStepConfig(loss, OPTIMIZER, OPTIMIZER, 10**6, accumulation_steps=1)
@@ -144,18 +144,20 @@ def our_stage1_step(channels: int) -> Step:
 def two_forward_step(channels: int) -> Step:
     """The released code's scheme."""
     state, config = stage1_state(channels)
+    assert state.adversary is not None
+    discriminator, optimizer = state.adversary.discriminator, state.adversary.optimizer
     rate, clip_norm = OPTIMIZER.learning_rate, OPTIMIZER.clip_norm
 
     def step(images: Tensor) -> None:
         generator_loss_of_all_terms(state, images, config.loss).backward()
-        update(state.generator_optimizer, state.vqgan, rate, clip_norm)
+        update(state.optimizer, state.vqgan, rate, clip_norm)
         state.average.update(state.vqgan, state.step)
 
         reconstructions = state.vqgan(images).reconstructions
-        real, fake = state.discriminator(images), state.discriminator(reconstructions.detach())
-        state.discriminator_optimizer.zero_grad(set_to_none=True)
+        real, fake = discriminator(images), discriminator(reconstructions.detach())
+        optimizer.zero_grad(set_to_none=True)
         hinge_discriminator_loss(real, fake).backward()
-        update(state.discriminator_optimizer, state.discriminator, rate, clip_norm)
+        update(optimizer, discriminator, rate, clip_norm)
         state.step += 1
 
     return step
@@ -169,7 +171,7 @@ def generator_loss_of_all_terms(
     reconstruction_loss = (
         l1_loss(images, reconstructions).mean() + state.perceptual(images, reconstructions).mean()
     )
-    generator_loss = hinge_generator_loss(state.discriminator(reconstructions))
+    generator_loss = hinge_generator_loss(state.adversary.discriminator(reconstructions))
     weight = last_layer_weight(
         reconstruction_loss, generator_loss, state.vqgan.decoder.conv_out.weight, config
     )

@@ -26,7 +26,7 @@ from smalti.training.vqgan_stage import VQGANStage
 
 STEPS = 8
 EPOCH = 5  # steps, of 23 training images in batches of 4; one of 24 is held out
-ADVERSARY = {"start_step": 3, "warmup_steps": 1, "ramp_steps": 2}
+ADVERSARY = {"start": 3, "warmup": 1, "ramp": 2}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -169,8 +169,9 @@ def test_uninterrupted_runs_train_everything_that_a_resumed_one_must_restore(vqg
     """Or equal runs would prove little."""
     name = f"checkpoints/step_{STEPS:08d}/training.safetensors"
     groups = {key.partition("/")[0] for key in read_tensors(vqgan_run / name)}
+    adversary = {"discriminator", "schedule", "logit_averages"}
     optimizers = {"generator_optimizer", "discriminator_optimizer"}
-    assert groups == {"vqgan", "average", "discriminator"} | optimizers
+    assert groups == {"vqgan", "average", *adversary} | optimizers
     groups = {key.partition("/")[0] for key in read_tensors(prior_run / name)}
     assert groups == {"prior", "average", "optimizer"}
     assert "adaptive_weight" in numbers(vqgan_run)[-2]

@@ -3,9 +3,13 @@
 The processes are torchrun's; the process group is made by `stages`.
 """
 
+import contextlib
+
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
 
 
 def is_distributed() -> bool:
@@ -37,6 +41,12 @@ def mean_over_processes(tensor: Tensor) -> Tensor:
     return sum_over_processes(tensor) / world_size()
 
 
+def mean_with_gradient(tensor: Tensor) -> Tensor:
+    """The mean of a tensor over all processes, through which gradients flow back to all."""
+    total: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
+    return total / world_size()
+
+
 def gather_batch(tensor: Tensor) -> Tensor:
     """The rows of all processes, (sum of B, ...), in order of rank; equal shapes, no gradient."""
     if not is_distributed():
@@ -44,3 +54,15 @@ def gather_batch(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(tensor) for _ in range(world_size())]
     dist.all_gather(parts, tensor.detach().contiguous())
     return torch.cat(parts)
+
+
+def without_sync(module: nn.Module, unless: bool) -> contextlib.AbstractContextManager[object]:
+    """Context for all but the last part of a batch: gradients are not averaged yet.
+
+    Args:
+        module: a network, wrapped for distributed training or not.
+        unless: whether this is the last part.
+    """
+    if unless or not isinstance(module, DistributedDataParallel):
+        return contextlib.nullcontext()
+    return module.no_sync()

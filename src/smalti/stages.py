@@ -32,6 +32,7 @@ from smalti.sequence.conditioners import (
     UnconditionalConfig,
 )
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.adversary import Adversary
 from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
 from smalti.training.curves import draw_curves
 from smalti.training.ema import EMA
@@ -68,7 +69,7 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
     _announce(config, compute, split)
     say(
         f"tokenizer: {_millions(state.vqgan)} M parameters, f = {state.vqgan.downsampling_factor}, "
-        f"K = {state.vqgan.codebook_size}; discriminator: {_millions(state.discriminator)} M; "
+        f"K = {state.vqgan.codebook_size}; {_describe_adversary(state)}; "
         f"perceptual loss: {state.perceptual.name}"
     )
     step_config = VQGANStepConfig(
@@ -140,21 +141,17 @@ def train_prior(config: PriorRunConfig) -> Path:
 
 
 def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
-    """The same with the adversary's schedule and the perceptual loss filled in.
+    """The same with the perceptual loss filled in.
 
-    A run keeps those that it began with, however its length or the weights at hand may change.
+    A run keeps the one that it began with, however the weights at hand may change.
     """
-    adversary, perceptual = config.loss.adversary, config.loss.perceptual
+    perceptual = config.loss.perceptual
     begun = _begun_loss(Path(config.out))
-    for name in ("start_step", "warmup_steps", "ramp_steps"):
-        if begun is not None and getattr(adversary, name) is None:
-            adversary = adversary.model_copy(update={name: getattr(begun.adversary, name)})
-    if begun is not None and perceptual.kind == "auto":
-        perceptual = perceptual.model_copy(update={"kind": begun.perceptual.kind})
-    elif begun is None:
+    if begun is None:
         perceptual = perceptual.resolve()
-    adversary = adversary.resolve(config.training.total_steps)
-    loss = config.loss.model_copy(update={"adversary": adversary, "perceptual": perceptual})
+    elif perceptual.kind == "auto":
+        perceptual = perceptual.model_copy(update={"kind": begun.perceptual.kind})
+    loss = config.loss.model_copy(update={"perceptual": perceptual})
     return config.model_copy(update={"loss": loss})
 
 
@@ -226,15 +223,24 @@ def _weights_from(seed: int) -> Iterator[None]:
 def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
     with _weights_from(config.seed):
         vqgan = VQGAN(config.vqgan).to(compute.device)
-        discriminator = PatchDiscriminator(config.discriminator).to(compute.device)
+        adversary = _adversary(config, compute) if config.loss.adversary.is_played else None
     return VQGANState(
         vqgan=vqgan,
-        discriminator=discriminator,
+        forward=vqgan,
         perceptual=choose_perceptual(config.loss.perceptual).to(compute.device),
         average=EMA(vqgan, config.training.ema_decay),
-        generator_optimizer=build_optimizer(vqgan, config.optimizer),
-        discriminator_optimizer=build_optimizer(discriminator, config.discriminator_optimizer),
+        optimizer=build_optimizer(vqgan, config.optimizer),
+        adversary=adversary,
         compute=compute,
+    )
+
+
+def _adversary(config: VQGANRunConfig, compute: Compute) -> Adversary:
+    return Adversary.build(
+        config.loss.adversary,
+        PatchDiscriminator(config.discriminator).to(compute.device),
+        config.discriminator_optimizer,
+        config.training.total_steps,
     )
 
 
@@ -293,8 +299,8 @@ def check_size(config: VQGANRunConfig) -> None:
             perceptual loss or the evaluation.
     """
     _check_divides(config, config.vqgan.downsampling_factor)
-    start = config.loss.adversary.start_step
-    if start is not None and start < config.training.total_steps:
+    config.loss.adversary.check(config.training.total_steps)
+    if config.loss.adversary.is_played:
         discriminator = f"a discriminator of {config.discriminator.layers} layers"
         needed = config.discriminator.smallest_px
         _check_smallest(config, needed, discriminator, "lower discriminator.layers")
@@ -333,6 +339,12 @@ def _announce(config: RunConfig, compute: Compute, split: Split) -> None:
         f"data: {len(split.train)} images, {held_out}; crops of "
         f"{config.image.height_px}x{config.image.width_px}"
     )
+
+
+def _describe_adversary(state: VQGANState) -> str:
+    if state.adversary is None:
+        return "no adversary"
+    return f"discriminator: {_millions(state.adversary.discriminator)} M"
 
 
 def _millions(module: torch.nn.Module) -> str:

@@ -11,11 +11,11 @@ from smalti.losses.adversarial import AdaptiveWeightConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
 from smalti.training.precision import Compute
 from smalti.training.vqgan_step import (
-    AdversaryConfig,
     VQGANLossConfig,
     VQGANState,
     VQGANStepConfig,
@@ -132,9 +132,9 @@ class OneStep:
         discriminator = import_discriminator(below(loss_oracle, "sd.")).eval()
         optimizer = OptimizerConfig(clip_norm=1e9)
         adversary = AdversaryConfig(
-            start_step=start_step,
-            warmup_steps=0,
-            ramp_steps=0,
+            start=start_step,
+            warmup=0,
+            ramp=0,
             weight=1.0,
             adaptive=AdaptiveWeightConfig(delta=1e-4, factor=0.8),
         )
@@ -143,16 +143,16 @@ class OneStep:
         )
         state = VQGANState(
             vqgan=vqgan,
-            discriminator=discriminator,
+            forward=vqgan,
             perceptual=choose_perceptual(self.loss.perceptual),
             average=EMA(vqgan, 0.0),
-            generator_optimizer=build_optimizer(vqgan, optimizer),
-            discriminator_optimizer=build_optimizer(discriminator, optimizer),
+            optimizer=build_optimizer(vqgan, optimizer),
+            adversary=Adversary.build(adversary, discriminator, optimizer, total_steps=1000),
             compute=Compute(torch.device("cpu"), torch.float32),
         )
         self.gradients: dict[str, Tensor] = {}
-        self._keep_gradients(state.generator_optimizer, vqgan)
-        self._keep_gradients(state.discriminator_optimizer, discriminator)
+        self._keep_gradients(state.optimizer, vqgan)
+        self._keep_gradients(state.adversary.optimizer, discriminator)
         config = VQGANStepConfig(
             loss=self.loss,
             optimizer=optimizer,
@@ -227,8 +227,9 @@ def test_gradients_of_a_step_with_adversary(vqgan, loss_oracle, weighting):
     """At the last layer the step's gradient is that of the nll plus d_weight times g_loss's."""
     step = OneStep(vqgan, loss_oracle, weighting)
     full = below(loss_oracle, f"full_{weighting}.")
-    assert_like_the_oracle(full["grad_nll_last_layer"].norm(), full["norm_grad_nll"])
-    assert_like_the_oracle(full["grad_g_last_layer"].norm(), full["norm_grad_g"])
+    norms = step.scalars["reconstruction_gradient_norm"], step.scalars["generator_gradient_norm"]
+    assert_like_the_oracle(norms[0], full["norm_grad_nll"])
+    assert_like_the_oracle(norms[1], full["norm_grad_g"])
     expected = full["grad_nll_last_layer"] + full["d_weight"] * full["grad_g_last_layer"]
     assert_like_the_oracle(step.gradients["decoder.conv_out.weight"], expected)
 

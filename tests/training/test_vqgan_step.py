@@ -13,11 +13,11 @@ from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
 from smalti.training.precision import Compute
 from smalti.training.vqgan_step import (
-    AdversaryConfig,
     VQGANLossConfig,
     VQGANState,
     VQGANStepConfig,
@@ -33,9 +33,9 @@ SMALLEST = VQGANConfig(
     quantizer=VectorQuantizerConfig(),
 )
 NEVER = 10_000
-FULL_FROM_0 = AdversaryConfig(start_step=0, warmup_steps=0, ramp_steps=0)
-NOT_YET = AdversaryConfig(start_step=NEVER, warmup_steps=0, ramp_steps=0)
-WARMING_UP = AdversaryConfig(start_step=0, warmup_steps=5, ramp_steps=0)
+FULL_FROM_0 = AdversaryConfig(start=0, warmup=0, ramp=0)
+NOT_YET = AdversaryConfig(start=NEVER, warmup=0, ramp=0)
+WARMING_UP = AdversaryConfig(start=0, warmup=5, ramp=0)
 
 
 def step_config(
@@ -55,7 +55,9 @@ def step_config(
     )
 
 
-def new_state(config: VQGANStepConfig, dtype: torch.dtype = torch.float32) -> VQGANState:
+def new_state(
+    config: VQGANStepConfig, dtype: torch.dtype = torch.float32, norm: str = "batch"
+) -> VQGANState:
     """The same weights at every call, moved off their start so that no branch is silent."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -63,14 +65,16 @@ def new_state(config: VQGANStepConfig, dtype: torch.dtype = torch.float32) -> VQ
         with torch.no_grad():
             for parameter in vqgan.parameters():
                 parameter += 0.02 * torch.randn_like(parameter)
-        discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=4, layers=1))
+        discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=4, layers=1, norm=norm))
     return VQGANState(
         vqgan=vqgan,
-        discriminator=discriminator,
+        forward=vqgan,
         perceptual=choose_perceptual(config.loss.perceptual),
         average=EMA(vqgan, 0.5),
-        generator_optimizer=build_optimizer(vqgan, config.optimizer),
-        discriminator_optimizer=build_optimizer(discriminator, config.discriminator_optimizer),
+        optimizer=build_optimizer(vqgan, config.optimizer),
+        adversary=Adversary.build(
+            config.loss.adversary, discriminator, config.discriminator_optimizer, config.total_steps
+        ),
         compute=Compute(torch.device("cpu"), dtype),
     )
 
@@ -112,10 +116,10 @@ def images(generator) -> Tensor:
 def test_discriminator_is_untouched_before_its_start(images):
     config = step_config(NOT_YET)
     state = new_state(config)
-    before = weights(state.discriminator)
-    calls = count_calls(state.discriminator)
+    before = weights(state.adversary.discriminator)
+    calls = count_calls(state.adversary.discriminator)
     scalars = vqgan_step(state, images, config)
-    assert moved(before, state.discriminator) == set()
+    assert moved(before, state.adversary.discriminator) == set()
     assert calls() == 0
     assert "discriminator_loss" not in scalars
 
@@ -124,7 +128,7 @@ def test_every_weight_of_the_generator_learns(images):
     """Only biases may get no gradient: a softmax or a norm behind them takes them out again."""
     config = step_config(NOT_YET)
     state = new_state(config)
-    gradients = keep_gradients(state.generator_optimizer, state.vqgan)
+    gradients = keep_gradients(state.optimizer, state.vqgan)
     vqgan_step(state, images, config)
     silent = {name for name, gradient in gradients.items() if gradient.abs().max() < 1e-8}
     assert all(name.endswith("bias") for name in silent)
@@ -133,11 +137,11 @@ def test_every_weight_of_the_generator_learns(images):
 def test_in_the_warm_up_only_the_discriminator_hears_of_the_game(images):
     with_game, without = step_config(WARMING_UP), step_config(NOT_YET)
     warming, alone = new_state(with_game), new_state(without)
-    before = weights(warming.discriminator)
+    before = weights(warming.adversary.discriminator)
     scalars = vqgan_step(warming, images, with_game)
     vqgan_step(alone, images, without)
-    assert {"stem.weight", "head.weight"} <= moved(before, warming.discriminator)
-    assert "adaptive_weight" not in scalars
+    assert {"stem.weight", "head.weight"} <= moved(before, warming.adversary.discriminator)
+    assert "adversary_weight" not in scalars
     assert moved(weights(alone.vqgan), warming.vqgan) == set()
 
 
@@ -154,14 +158,14 @@ def test_discriminator_learns_from_its_own_loss_only(images, kind):
     """Its gradients are those of the discriminator loss on cut-off reconstructions."""
     config = step_config(FULL_FROM_0.model_copy(update={"kind": kind}))
     state = new_state(config)
-    alone = copy.deepcopy(state.discriminator)
+    alone = copy.deepcopy(state.adversary.discriminator)
     with torch.no_grad():
         reconstructions = state.vqgan(images).reconstructions
     loss = ADVERSARIAL_LOSSES[kind].discriminator_loss(alone(images), alone(reconstructions))
     loss.backward()
     nn.utils.clip_grad_norm_(alone.parameters(), config.discriminator_optimizer.clip_norm)
 
-    gradients = keep_gradients(state.discriminator_optimizer, state.discriminator)
+    gradients = keep_gradients(state.adversary.optimizer, state.adversary.discriminator)
     scalars = vqgan_step(state, images, config)
 
     torch.testing.assert_close(scalars["discriminator_loss"], loss.detach())
@@ -173,7 +177,7 @@ def test_no_gradient_is_left_for_the_next_step(images):
     config = step_config(FULL_FROM_0)
     state = new_state(config)
     vqgan_step(state, images, config)
-    networks = (state.vqgan, state.discriminator)
+    networks = (state.vqgan, state.adversary.discriminator)
     assert all(p.grad is None for network in networks for p in network.parameters())
 
 
@@ -185,7 +189,7 @@ def test_one_autoencoder_pass_serves_both_updates(images, adversary, looks):
     config = step_config(adversary)
     state = new_state(config)
     encoder, decoder = count_calls(state.vqgan.encoder), count_calls(state.vqgan.decoder.conv_out)
-    discriminator = count_calls(state.discriminator)
+    discriminator = count_calls(state.adversary.discriminator)
     vqgan_step(state, images, config)
     assert (encoder(), decoder(), discriminator()) == (1, 1, looks)
 
@@ -197,15 +201,15 @@ def test_generator_gradient_is_that_of_the_weighted_sum(images):
     """Against one plain sum of all terms, differentiated in one go."""
     config = step_config(FULL_FROM_0, pixel_weight=0.7, codebook_weight=0.3, commitment_weight=0.2)
     state = new_state(config)
-    gradients = keep_gradients(state.generator_optimizer, state.vqgan)
-    vqgan, discriminator = copy.deepcopy((state.vqgan, state.discriminator))
+    gradients = keep_gradients(state.optimizer, state.vqgan)
+    vqgan, discriminator = copy.deepcopy((state.vqgan, state.adversary.discriminator))
     scalars = vqgan_step(state, images, config)
 
     reconstructions, quantized, _ = vqgan(images)
     discriminator(images)
     loss = (
         0.7 * PIXEL_LOSSES["l1"](images, reconstructions).mean()
-        + scalars["adaptive_weight"] * -discriminator(reconstructions).mean()
+        + scalars["adversary_weight"] * -discriminator(reconstructions).mean()
         + 0.3 * quantized.codebook_loss
         + 0.2 * quantized.commitment_loss
     )
@@ -217,13 +221,16 @@ def test_generator_gradient_is_that_of_the_weighted_sum(images):
         )
 
 
+@pytest.mark.parametrize("adversary", [NOT_YET, WARMING_UP, FULL_FROM_0])
 @pytest.mark.parametrize("batch", [4, 3])
-def test_two_parts_of_a_batch_equal_the_whole(images, batch):
-    whole, parts = step_config(), step_config(accumulation_steps=2)
+def test_two_parts_of_a_batch_equal_the_whole(images, batch, adversary):
+    """With a norm that does not look at the batch, and the adaptive weight of the whole batch."""
+    adversary = adversary.model_copy(update={"lecam_weight": 0.1})
+    whole, parts = step_config(adversary), step_config(adversary, accumulation_steps=2)
     results = []
     for config in (whole, parts):
-        state = new_state(config)
-        gradients = keep_gradients(state.generator_optimizer, state.vqgan)
+        state = new_state(config, norm="spectral")
+        gradients = keep_gradients(state.optimizer, state.vqgan)
         results.append((vqgan_step(state, images[:batch], config), gradients))
     (scalars, gradients), (scalars_of_parts, gradients_of_parts) = results
     torch.testing.assert_close(scalars_of_parts, scalars, rtol=1e-4, atol=1e-6)
@@ -234,22 +241,22 @@ def test_a_discriminator_that_says_nothing_gives_finite_gradients(images):
     """With a head of zeros the generator loss has no gradient, and Eq. 7 divides by delta alone."""
     config = step_config(FULL_FROM_0)
     state = new_state(config)
-    nn.init.zeros_(state.discriminator.head.weight)
+    nn.init.zeros_(state.adversary.discriminator.head.weight)
     before = weights(state.vqgan)
     scalars = vqgan_step(state, images, config)
     adaptive = config.loss.adversary.adaptive
     limit = adaptive.factor * adaptive.max_weight * config.loss.adversary.weight
-    assert scalars["adaptive_weight"] == pytest.approx(limit)
+    assert scalars["adversary_weight"] == pytest.approx(limit)
     assert all(value.isfinite() for value in scalars.values())
     assert all(tensor.isfinite().all() for tensor in state.vqgan.state_dict().values())
     assert moved(before, state.vqgan)
 
 
 def test_weight_of_the_adversary_follows_the_ramp(images):
-    adversary = AdversaryConfig(start_step=0, warmup_steps=0, ramp_steps=3)
+    adversary = AdversaryConfig(start=0, warmup=0, ramp=3)
     ramped, full = step_config(adversary), step_config(FULL_FROM_0)
-    at_start = vqgan_step(new_state(ramped), images, ramped)["adaptive_weight"]
-    at_full = vqgan_step(new_state(full), images, full)["adaptive_weight"]
+    at_start = vqgan_step(new_state(ramped), images, ramped)["adversary_weight"]
+    at_full = vqgan_step(new_state(full), images, full)["adversary_weight"]
     torch.testing.assert_close(at_start, at_full / 4)
 
 
@@ -291,25 +298,3 @@ def test_overfits_eight_images(generator):
     state = new_state(config)
     losses = [vqgan_step(state, images, config)["pixel_loss"] for _ in range(60)]
     assert losses[-1] < losses[0] / 5
-
-
-# The schedule of the adversary
-
-
-def test_nulls_are_filled_in_for_the_run():
-    resolved = AdversaryConfig().resolve(total_steps=1000)
-    assert (resolved.start_step, resolved.warmup_steps, resolved.ramp_steps) == (400, 20, 100)
-    assert resolved.full_step == 520
-
-
-def test_given_steps_are_kept():
-    given = AdversaryConfig(start_step=0, warmup_steps=3, ramp_steps=0)
-    assert given.resolve(total_steps=1000) == given
-
-
-def test_ramp_by_hand():
-    adversary = AdversaryConfig(start_step=10, warmup_steps=2, ramp_steps=3)
-    assert [adversary.learns(step) for step in (9, 10)] == [False, True]
-    expected = {10: 0, 11: 0, 12: 0.25, 13: 0.5, 14: 0.75, 15: 1, 16: 1}
-    assert {step: adversary.ramp(step) for step in expected} == expected
-    assert adversary.full_step == 15

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
 from smalti.types import Config
@@ -66,6 +66,48 @@ def log_generator_loss(fake_logits: Tensor) -> Tensor:
         generator loss with both.
     """
     return F.softplus(-fake_logits).mean()
+
+
+def lecam_penalty(
+    real_logits: Tensor, fake_logits: Tensor, real_average: Tensor, fake_average: Tensor
+) -> Tensor:
+    """Keep the discriminator's two answers from drifting apart, which few images tempt it to.
+
+    Args:
+        real_logits: (B, 1, h, w) of images.
+        fake_logits: (B, 1, h, w) of reconstructions.
+        real_average: scalar, running mean of the real logits.
+        fake_average: scalar, running mean of the fake ones.
+
+    Returns:
+        Scalar >= 0: squared distance of real logits above the fake average, and of fake logits
+        below the real one.
+
+    Reference: Tseng et al. 2021, arXiv:2104.03310, Eq. 3.
+    Deviation: one-sided, as in the authors' code; the equation has both sides.
+    """
+    above = F.relu(real_logits - fake_average).square().mean()
+    below = F.relu(real_average - fake_logits).square().mean()
+    return above + below
+
+
+class LogitAverages(nn.Module):
+    """Running means of the discriminator's logits, which `lecam_penalty` refers to."""
+
+    DECAY = 0.99
+    real: Tensor
+    fake: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("real", torch.zeros(()))
+        self.register_buffer("fake", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, real: Tensor, fake: Tensor) -> None:
+        """Follow the mean logits (scalars) of one step."""
+        self.real.lerp_(real.float(), 1 - self.DECAY)
+        self.fake.lerp_(fake.float(), 1 - self.DECAY)
 
 
 class AdversarialLoss(NamedTuple):

@@ -5,9 +5,14 @@ Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, which takes it from Is
 arXiv:1611.07004, Sec. 3.2.2 ("PatchGAN").
 """
 
+from typing import Literal, NamedTuple
+
+import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
+from smalti.distributed import is_distributed, mean_with_gradient, world_size
 from smalti.types import Config, InputError
 
 MAX_WIDENING = 8  # channels grow to at most this many times the first layer's
@@ -22,6 +27,11 @@ class PatchDiscriminatorConfig(Config):
     layers: int = Field(default=3, ge=1)
     """Down-sampling convolutions; 3 make patches of 70x70 pixels, 2 of 34x34, 1 of 16x16."""
 
+    norm: Literal["batch", "spectral"] = "batch"
+    """batch: BatchNorm, as in the paper. spectral: each convolution's largest gain is held at one
+    (Miyato et al. 2018, arXiv:1802.05957), which bounds how fast its judgement can change; the
+    result does not depend on how a batch is divided."""
+
     @property
     def smallest_px(self) -> int:
         """Side in pixels of the smallest image that it can judge: one patch is left of it."""
@@ -31,27 +41,36 @@ class PatchDiscriminatorConfig(Config):
 class PatchDiscriminator(nn.Module):
     """Convolutions that judge each patch of an image on its own.
 
-    With 64 filters and 3 layers it has 2,765,633 parameters, as in the released code.
+    With 64 filters, 3 layers and BatchNorm it has 2,765,633 parameters, as in the released code.
+
+    Args:
+        config: shape.
+        channels: of the images.
     """
 
-    def __init__(self, config: PatchDiscriminatorConfig) -> None:
+    def __init__(self, config: PatchDiscriminatorConfig, channels: int = 3) -> None:
         super().__init__()
         self.config = config
+        is_spectral = config.norm == "spectral"
         widths = [config.filters * min(2**i, MAX_WIDENING) for i in range(config.layers + 1)]
-        self.stem = nn.Conv2d(3, widths[0], kernel_size=4, stride=2, padding=1)
+        self.stem = nn.Conv2d(channels, widths[0], kernel_size=4, stride=2, padding=1)
         self.blocks = nn.ModuleList(
-            _Block(widths[i], widths[i + 1], stride=2 if i + 1 < config.layers else 1)
+            _Block(widths[i], widths[i + 1], 2 if i + 1 < config.layers else 1, is_spectral)
             for i in range(config.layers)
         )
         self.head = nn.Conv2d(widths[-1], 1, kernel_size=4, padding=1)
         self.activation = nn.LeakyReLU(LEAK)
         self.apply(_initialize)
+        if is_spectral:
+            for module in list(self.modules()):
+                if isinstance(module, nn.Conv2d):
+                    spectral_norm(module)
 
     def forward(self, images: Tensor) -> Tensor:
         """Judge every patch.
 
         Args:
-            images: (B, 3, H, W) floating point in [-1, 1].
+            images: (B, C, H, W) floating point in [-1, 1].
 
         Returns:
             Logits (B, 1, h, w), unbounded; positive says real. h = H / 2^layers - 2, rounded down.
@@ -73,13 +92,72 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
-class _Block(nn.Module):
-    """Convolution and batch normalization; the norm's shift stands in for the bias."""
+class Judgement(NamedTuple):
+    """Logits of one batch and of its reconstructions."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    real_logits: Tensor
+    """(B, 1, h, w) float32 of the images."""
+    fake_logits: Tensor
+    """(B, 1, h, w) float32 of the reconstructions."""
+
+
+class Judge(nn.Module):
+    """The discriminator before a batch and its reconstructions, as one module.
+
+    One forward pass for distributed training, which may not see two before a backward pass. Each
+    side is normalized by its own statistics, as in the released code.
+    """
+
+    def __init__(self, discriminator: PatchDiscriminator) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, 4, stride, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels_out)
+        self.discriminator = discriminator
+
+    def forward(self, images: Tensor, reconstructions: Tensor) -> Judgement:
+        """Judge images and reconstructions, (B, C, H, W) each; see `PatchDiscriminator`."""
+        real_logits = self.discriminator(images).float()
+        return Judgement(real_logits, self.discriminator(reconstructions).float())
+
+
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """BatchNorm over the batch of all processes; `nn.SyncBatchNorm` refuses processors."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize features (B, C, h, w), in training by the statistics of the global batch."""
+        if not (self.training and is_distributed()):
+            local: Tensor = super().forward(input)
+            return local
+        with torch.autocast(input.device.type, enabled=False):
+            features = input.float()
+            moments = torch.stack([features.mean((0, 2, 3)), features.square().mean((0, 2, 3))])
+            mean, mean_square = mean_with_gradient(moments)
+            variance = mean_square - mean.square()
+            self._follow(mean.detach(), variance.detach(), world_size() * input[:, 0].numel())
+            scale = self.weight * (variance + self.eps).rsqrt()
+            shift = self.bias - mean * scale
+            normalized = features * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+        result: Tensor = normalized.to(input.dtype)
+        return result
+
+    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Update the running statistics, which evaluation uses, as `nn.BatchNorm2d` does."""
+        assert self.momentum is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        for running, value in (
+            (self.running_mean, mean),
+            (self.running_var, variance * count / (count - 1)),
+        ):
+            assert running is not None
+            running.lerp_(value, self.momentum)
+
+
+class _Block(nn.Module):
+    """Convolution and norm; the shift of a batch normalization stands in for the bias."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, is_spectral: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, 4, stride, padding=1, bias=is_spectral)
+        self.norm = nn.Identity() if is_spectral else GlobalBatchNorm(channels_out)
 
     def forward(self, features: Tensor) -> Tensor:
         normalized: Tensor = self.norm(self.conv(features))

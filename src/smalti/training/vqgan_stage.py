@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.metrics.codebook import CodebookUse
@@ -42,18 +42,17 @@ class VQGANStage:
 
     def state(self) -> TrainingState:
         """Everything that a step changes."""
-        training = self.training
-        return TrainingState(
-            modules={
-                "vqgan": training.vqgan,
-                "average": training.average.model,
-                "discriminator": training.discriminator,
-            },
-            optimizers={
-                "generator_optimizer": training.generator_optimizer,
-                "discriminator_optimizer": training.discriminator_optimizer,
-            },
-        )
+        training, adversary = self.training, self.training.adversary
+        modules: dict[str, nn.Module] = {"vqgan": training.vqgan, "average": training.average.model}
+        optimizers = {"generator_optimizer": training.optimizer}
+        if adversary is not None:
+            modules |= {
+                "discriminator": adversary.discriminator,
+                "schedule": adversary.schedule,
+                "logit_averages": adversary.averages,
+            }
+            optimizers["discriminator_optimizer"] = adversary.optimizer
+        return TrainingState(modules, optimizers)
 
     def model(self) -> InferenceModel:
         """The averaged tokenizer."""
@@ -70,8 +69,11 @@ class VQGANStage:
 
     def comparable_from(self) -> int:
         """Before the adversary has its full weight, scores are lower for no better pictures."""
-        full = self.config.loss.adversary.full_step
-        return full if full < self.config.total_steps else 0
+        if self.training.adversary is None:
+            return 0
+        full = self.training.adversary.schedule.full_step
+        total = self.config.total_steps
+        return total if full is None else full if full < total else 0
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:

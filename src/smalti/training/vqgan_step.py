@@ -4,77 +4,27 @@ Axes: B batch, C channels, H/W image size in pixels.
 Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 4 to 7.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from smalti.losses.adversarial import (
-    ADVERSARIAL_LOSSES,
-    AdaptiveWeightConfig,
-    AdversarialKind,
-    adaptive_weight,
-    last_layer_gradient,
-)
-from smalti.losses.discriminator import PatchDiscriminator
+from smalti.distributed import gather_batch, mean_over_processes, without_sync
+from smalti.losses.adversarial import last_layer_gradient
+from smalti.losses.discriminator import Judgement
 from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
 from smalti.losses.reconstruction import PIXEL_LOSSES, PixelKind
-from smalti.tokenizer.vqgan import VQGAN
+from smalti.tokenizer.vqgan import VQGAN, Reconstruction
+from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
+from smalti.training.game import pull_of_generator, teach, weigh
 from smalti.training.optim import OptimizerConfig, learning_rate_at, update
 from smalti.training.precision import Compute
 from smalti.types import Config
-
-
-class AdversaryConfig(Config):
-    """When and how much the discriminator counts."""
-
-    kind: AdversarialKind = "hinge"
-    """hinge (released code) or log (Eq. 5)."""
-    start_step: int | None = Field(default=None, ge=0)
-    """Step at which the discriminator begins to learn; null is after 40 % of the run. At or after
-    the end of the run there is no adversary at all."""
-    warmup_steps: int | None = Field(default=None, ge=0)
-    """Steps for which it only learns, on reconstructions that do not hear of it; null is 2 %."""
-    ramp_steps: int | None = Field(default=None, ge=0)
-    """Steps over which its weight then rises from 0 to full; null is 10 % of the run."""
-    weight: float = Field(default=0.25, ge=0)
-    """Multiplies the adaptive weight; 1 in the released code. More is sharper and less faithful."""
-    adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
-    """The adaptive weight (Eq. 7)."""
-
-    def resolve(self, total_steps: int) -> "AdversaryConfig":
-        """The same with every null filled in for a run of `total_steps`."""
-        defaults = {
-            "start_step": int(0.4 * total_steps),
-            "warmup_steps": int(0.02 * total_steps),
-            "ramp_steps": int(0.1 * total_steps),
-        }
-        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        return self.model_copy(update=missing)
-
-    def learns(self, step: int) -> bool:
-        """Whether the discriminator learns in step `step`."""
-        return step >= _resolved(self.start_step)
-
-    def ramp(self, step: int) -> float:
-        """Share of the full weight in step `step`, in [0, 1]."""
-        ramp_steps = _resolved(self.ramp_steps)
-        since = step - (self.full_step - ramp_steps)
-        return min(1.0, (since + 1) / (ramp_steps + 1)) if since >= 0 else 0.0
-
-    @property
-    def full_step(self) -> int:
-        """First step at full weight."""
-        steps = (self.start_step, self.warmup_steps, self.ramp_steps)
-        return sum(_resolved(count) for count in steps)
-
-
-def _resolved(steps: int | None) -> int:
-    assert steps is not None, "AdversaryConfig.resolve was not called"
-    return steps
 
 
 class VQGANLossConfig(Config):
@@ -101,11 +51,12 @@ class VQGANState:
     """What a step reads and changes."""
 
     vqgan: VQGAN
-    discriminator: PatchDiscriminator
+    forward: nn.Module
+    """The VQGAN, wrapped for distributed training where there is any."""
     perceptual: PerceptualLoss
     average: EMA[VQGAN]
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
+    adversary: Adversary | None
     compute: Compute
     step: int = 0
 
@@ -115,7 +66,6 @@ class VQGANStepConfig:
     """What a step needs to know of the run."""
 
     loss: VQGANLossConfig
-    """With the adversary resolved for the run."""
     optimizer: OptimizerConfig
     discriminator_optimizer: OptimizerConfig
     total_steps: int
@@ -127,80 +77,149 @@ def vqgan_step(state: VQGANState, images: Tensor, config: VQGANStepConfig) -> di
 
     Args:
         state: models, optimizers and step count; updated in place.
-        images: (B, 3, H, W) float32 in [-1, 1], on the device of the models.
+        images: this process's share of the batch, (B, 3, H, W) float32 in [-1, 1], on the device
+            of the models.
         config: losses and schedules.
 
     Returns:
-        Detached scalars by name, for the log.
+        Detached scalars by name, for the log: of this process's share, but the weights and
+        gradient norms, which are of the whole batch.
 
     Reference: Eqs. 4 to 7.
     Deviation: one forward pass of the autoencoder serves both updates; the released code runs a
         second one (docs/deviations.md).
     """
-    scalars: dict[str, Tensor] = {}
     parts = images.chunk(config.accumulation_steps)
-    for part in parts:
-        share = len(part) / len(images)
-        for name, value in _accumulate_gradients(state, part, config, share).items():
-            scalars[name] = scalars.get(name, torch.zeros_like(value)) + share * value
-
+    _start_quantizer(state, parts)
+    # A spectral norm is computed once a step, whatever the number of parts.
+    with parametrize.cached():
+        scalars = _accumulate_gradients(state, parts, config)
     rate = learning_rate_at(state.step, config.total_steps, config.optimizer)
     scalars["gradient_norm"] = update(
-        state.generator_optimizer, state.vqgan, rate, config.optimizer.clip_norm
+        state.optimizer, state.vqgan, rate, config.optimizer.clip_norm
     )
-    if config.loss.adversary.learns(state.step):
-        rate = learning_rate_at(state.step, config.total_steps, config.discriminator_optimizer)
-        scalars["discriminator_gradient_norm"] = update(
-            state.discriminator_optimizer,
-            state.discriminator,
-            rate,
-            config.discriminator_optimizer.clip_norm,
-        )
+    state.vqgan.quantizer.finish_step()
+    if state.adversary is not None:
+        scalars |= _update_adversary(state.adversary, state.step, scalars, config)
     state.average.update(state.vqgan, state.step)
     state.step += 1
     return scalars
 
 
-def _accumulate_gradients(
-    state: VQGANState, images: Tensor, config: VQGANStepConfig, share: float
+def _start_quantizer(state: VQGANState, parts: Sequence[Tensor]) -> None:
+    """Show the first batch to a quantizer that begins where the data is."""
+    if not state.vqgan.quantizer.waits_for_start:
+        return
+    with torch.no_grad(), state.compute.autocast():
+        z = torch.cat([state.vqgan.latent(part) for part in parts])
+    state.vqgan.quantizer.start(gather_batch(z))
+    state.average.model.load_state_dict(state.vqgan.state_dict())
+
+
+def _update_adversary(
+    adversary: Adversary, step: int, scalars: dict[str, Tensor], config: VQGANStepConfig
 ) -> dict[str, Tensor]:
-    """Add `share` times the gradients of one part of the batch to both networks'."""
-    loss_config, adversary = config.loss, config.loss.adversary
-    with state.compute.autocast():
-        reconstructions, quantized, last_features = state.vqgan(images)
-    # The losses see a leaf: each is differentiated down to the reconstruction once, and the sum
-    # is sent through the autoencoder in one backward pass.
-    surface = reconstructions.detach().float().requires_grad_()
-    scalars = _reconstruction_terms(state, images, surface, loss_config)
-    (gradient,) = torch.autograd.grad(scalars["reconstruction_loss"], surface)
+    """Move the discriminator, if it learned in this step; its own warm-up begins at its start."""
+    schedule = adversary.schedule
+    if not schedule.learns(step):
+        schedule.observe(step, scalars["reconstruction_loss"])
+        return {}
+    start = int(schedule.start_step)
+    optimizer = config.discriminator_optimizer
+    rate = learning_rate_at(step - start, config.total_steps - start, optimizer)
+    norm = update(adversary.optimizer, adversary.discriminator, rate, optimizer.clip_norm)
+    logits = torch.stack([scalars["real_logits"], scalars["fake_logits"]])
+    adversary.averages.update(*mean_over_processes(logits))
+    return {"discriminator_gradient_norm": norm}
 
-    if adversary.learns(state.step):
-        judged = _judge(state, images, surface, adversary)
-        scalars |= judged.scalars
-        ramp = adversary.ramp(state.step)
-        if ramp > 0:
-            (pull,) = torch.autograd.grad(judged.generator_loss, surface, retain_graph=True)
-            weight = (
-                ramp * adversary.weight * _weigh(state, last_features, gradient, pull, adversary)
-            )
-            gradient = gradient + weight * pull
-            scalars["adaptive_weight"] = weight
-        loss = share * judged.discriminator_loss
-        loss.backward(inputs=list(state.discriminator.parameters()))  # type: ignore[no-untyped-call]
 
-    latent_loss = (
-        loss_config.codebook_weight * quantized.codebook_loss
-        + loss_config.commitment_weight * quantized.commitment_loss
-    )
-    torch.autograd.backward(
-        [reconstructions, share * latent_loss],
-        [share * gradient.to(reconstructions.dtype), torch.ones_like(latent_loss)],
-    )
-    scalars |= {
-        "codebook_loss": quantized.codebook_loss,
-        "commitment_loss": quantized.commitment_loss,
+class _Look(NamedTuple):
+    """What the losses say of one part of a batch: everything below its reconstructions."""
+
+    gradient: Tensor  # (B, C, H, W) of the reconstruction loss, at the reconstructions
+    pull: Tensor | None  # that of the generator loss, once it counts
+    last_layer: Tensor | None  # (2, ...) share of both, carried to the last layer's weight
+    scalars: dict[str, Tensor]
+
+
+def _accumulate_gradients(
+    state: VQGANState, parts: Sequence[Tensor], config: VQGANStepConfig
+) -> dict[str, Tensor]:
+    """Put the gradients of the whole batch in place, of both networks; returns the scalars.
+
+    The adaptive weight is that of the whole batch. Where the batch comes in parts, all of them are
+    looked at first, without the autoencoder's graph, which only one part at a time can have.
+    """
+    counts = state.adversary is not None and state.adversary.schedule.ramp(state.step) > 0
+    shares = [len(part) / sum(map(len, parts)) for part in parts]
+    ahead = _look_ahead(state, parts, config, shares) if counts and len(parts) > 1 else None
+    weights = _weigh(state, ahead) if ahead else {}
+    rows: list[dict[str, Tensor]] = []
+    for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
+        is_last = number == len(parts) - 1
+        with without_sync(state.forward, unless=is_last):
+            forward = _run(state, part)
+            look = ahead[number] if ahead else _look(state, part, forward, config, share, is_last)
+            if counts and not ahead:
+                weights = _weigh(state, [look])
+            rows.append(look.scalars | _send_back(forward, look, weights, config, share))
+    scalars = {
+        name: torch.stack([s * row[name] for s, row in zip(shares, rows, strict=True)]).sum(0)
+        for name in rows[0]
     }
-    return {name: value.detach() for name, value in scalars.items()}
+    return scalars | weights
+
+
+def _run(state: VQGANState, images: Tensor) -> Reconstruction:
+    with state.compute.autocast():
+        result: Reconstruction = state.forward(images)
+    return result
+
+
+def _look_ahead(
+    state: VQGANState, parts: Sequence[Tensor], config: VQGANStepConfig, shares: Sequence[float]
+) -> list[_Look]:
+    """Look at every part, and leave the random numbers of its forward pass to be drawn again."""
+    devices = [parts[0].device] if parts[0].is_cuda else []
+    looks = []
+    with torch.random.fork_rng(devices):
+        for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
+            with torch.no_grad():
+                forward = _run(state, part)
+            is_last = number == len(parts) - 1
+            looks.append(_look(state, part, forward, config, share, is_last))
+    return looks
+
+
+def _look(
+    state: VQGANState,
+    images: Tensor,
+    forward: Reconstruction,
+    config: VQGANStepConfig,
+    share: float,
+    is_last: bool,
+) -> _Look:
+    """Differentiate the losses as far as the reconstructions, and let the discriminator learn.
+
+    The losses see a leaf: each is differentiated down to it once, and their weighted sum is sent
+    through the autoencoder in one backward pass.
+    """
+    surface = forward.reconstructions.detach().float().requires_grad_()
+    scalars = _reconstruction_terms(state, images, surface, config.loss)
+    (gradient,) = torch.autograd.grad(scalars["reconstruction_loss"], surface)
+    pull = last_layer = None
+    adversary = state.adversary
+    if adversary is not None and adversary.schedule.learns(state.step):
+        with without_sync(adversary.judge, unless=is_last):
+            with state.compute.autocast():
+                judgement: Judgement = adversary.judge(images, surface)
+            if adversary.schedule.ramp(state.step) > 0:
+                pull = pull_of_generator(judgement, surface, adversary.config)
+                sides = _at_last_layer(state.vqgan, forward.last_features, gradient, pull)
+                last_layer = share * sides
+            scalars |= teach(adversary, judgement, share)
+    scalars = {name: value.detach() for name, value in scalars.items()}
+    return _Look(gradient, pull, last_layer, scalars)
 
 
 def _reconstruction_terms(
@@ -217,43 +236,44 @@ def _reconstruction_terms(
     }
 
 
-class _Judged(NamedTuple):
-    """What one look of the discriminator at images and reconstructions gives."""
-
-    discriminator_loss: Tensor  # scalar with a graph to the discriminator
-    generator_loss: Tensor  # scalar with a graph to the reconstructions
-    scalars: dict[str, Tensor]
+def _at_last_layer(vqgan: VQGAN, features: Tensor, gradient: Tensor, pull: Tensor) -> Tensor:
+    """Both gradients at the reconstructions carried to the last layer's weight, (2, ...)."""
+    weight = vqgan.decoder.conv_out.weight
+    return torch.stack([last_layer_gradient(features, side, weight) for side in (gradient, pull)])
 
 
-def _judge(state: VQGANState, images: Tensor, surface: Tensor, config: AdversaryConfig) -> _Judged:
-    """Both sides of the game from one forward pass each over images and reconstructions."""
-    game = ADVERSARIAL_LOSSES[config.kind]
-    with state.compute.autocast():
-        real_logits = state.discriminator(images).float()
-        fake_logits = state.discriminator(surface).float()
-    generator_loss = game.generator_loss(fake_logits)
-    discriminator_loss = game.discriminator_loss(real_logits, fake_logits)
-    scalars = {
-        "generator_loss": generator_loss,
-        "discriminator_loss": discriminator_loss,
-        "real_logits": real_logits.mean(),
-        "fake_logits": fake_logits.mean(),
-    }
-    return _Judged(discriminator_loss, generator_loss, scalars)
+def _weigh(state: VQGANState, looks: Sequence[_Look]) -> dict[str, Tensor]:
+    """The generator loss's weight in this step, from looks at all parts of the batch."""
+    assert state.adversary is not None
+    sides = [look.last_layer for look in looks if look.last_layer is not None]
+    return weigh(state.adversary, torch.stack(sides).sum(0), state.step)
 
 
-def _weigh(
-    state: VQGANState,
-    last_features: Tensor,
-    reconstruction_gradient: Tensor,
-    generator_gradient: Tensor,
-    config: AdversaryConfig,
-) -> Tensor:
-    """The adaptive weight (Eq. 7) times its factor, from two gradients at the reconstructions."""
-    weight = state.vqgan.decoder.conv_out.weight
-    reconstruction_pull = last_layer_gradient(last_features, reconstruction_gradient, weight)
-    generator_pull = last_layer_gradient(last_features, generator_gradient, weight)
-    adaptive = config.adaptive
-    return adaptive.factor * adaptive_weight(
-        reconstruction_pull, generator_pull, adaptive.delta, adaptive.max_weight
+def _send_back(
+    forward: Reconstruction,
+    look: _Look,
+    weights: dict[str, Tensor],
+    config: VQGANStepConfig,
+    share: float,
+) -> dict[str, Tensor]:
+    """One backward pass through the autoencoder for all terms; returns the quantizer's scalars."""
+    quantized, loss = forward.quantized, config.loss
+    gradient = look.gradient
+    if look.pull is not None:
+        gradient = gradient + weights["adversary_weight"] * look.pull
+    latent_loss = (
+        loss.codebook_weight * quantized.codebook_loss
+        + loss.commitment_weight * quantized.commitment_loss
+        + quantized.entropy_loss
     )
+    roots = [forward.reconstructions]
+    gradients = [share * gradient.to(forward.reconstructions.dtype)]
+    if latent_loss.requires_grad:  # some quantizers have no loss of their own
+        roots.append(share * latent_loss)
+        gradients.append(torch.ones_like(latent_loss))
+    torch.autograd.backward(roots, gradients)
+    return {
+        "codebook_loss": quantized.codebook_loss.detach(),
+        "commitment_loss": quantized.commitment_loss.detach(),
+        "entropy_loss": quantized.entropy_loss.detach(),
+    }
