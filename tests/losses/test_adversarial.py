@@ -8,10 +8,12 @@ from torch import nn
 from smalti.losses.adversarial import (
     ADVERSARIAL_LOSSES,
     AdversarialKind,
+    LogitAverages,
     adaptive_weight,
     hinge_discriminator_loss,
     hinge_generator_loss,
     last_layer_gradient,
+    lecam_penalty,
     log_discriminator_loss,
     log_generator_loss,
 )
@@ -106,3 +108,23 @@ def test_last_layer_gradient_of_half_precision_is_float32(generator):
     output_gradient = torch.randn(1, 3, 6, 6, generator=generator).bfloat16()
     gradient = last_layer_gradient(features, output_gradient, torch.empty(3, 4, 3, 3))
     assert gradient.dtype == torch.float32
+
+
+def test_lecam_penalty_by_hand():
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([0.0, 1.0])
+    penalty = lecam_penalty(real, fake, torch.tensor(0.5), torch.tensor(-0.5))
+    # Real above -0.5 by 2.5 and not at all; fake below 0.5 by 0.5 and not at all.
+    assert penalty.item() == pytest.approx(6.25 / 2 + 0.25 / 2)
+
+
+def test_lecam_penalty_draws_both_sides_together():
+    logits = torch.tensor([3.0, -3.0], requires_grad=True)
+    lecam_penalty(logits[:1], logits[1:], torch.tensor(3.0), torch.tensor(-3.0)).backward()
+    assert logits.grad[0] > 0 > logits.grad[1]
+
+
+def test_logit_averages_follow_slowly():
+    averages = LogitAverages()
+    averages.update(torch.tensor(1.0), torch.tensor(-2.0))
+    assert averages.real.item() == pytest.approx(0.01)
+    assert averages.fake.item() == pytest.approx(-0.02)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.discriminator import Judge, PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.types import InputError
 
 
@@ -54,3 +54,39 @@ def test_starts_with_the_spread_of_pix2pix():
     assert convolution.std().item() == pytest.approx(0.02, rel=0.01)
     assert scale.mean().item() == pytest.approx(1.0, abs=0.01)
     assert scale.std().item() == pytest.approx(0.02, rel=0.2)
+
+
+def test_spectral_norm_holds_each_convolution_to_a_gain_of_one():
+    config = PatchDiscriminatorConfig(filters=8, layers=2, norm="spectral")
+    discriminator = PatchDiscriminator(config)
+    for _ in range(30):  # the power iteration runs once a forward pass
+        discriminator(torch.zeros(1, 3, 16, 16))
+    discriminator.eval()
+    convolutions = [m for m in discriminator.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convolutions) == 4
+    for convolution in convolutions:
+        gain = torch.linalg.matrix_norm(convolution.weight.flatten(1), ord=2)
+        assert gain.item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_spectral_norm_judges_each_image_alone(generator):
+    config = PatchDiscriminatorConfig(filters=4, layers=1, norm="spectral")
+    discriminator = PatchDiscriminator(config)
+    images = torch.randn(4, 3, 16, 16, generator=generator)
+    with torch.nn.utils.parametrize.cached():
+        together, alone = discriminator(images), discriminator(images[:1])
+    torch.testing.assert_close(alone, together[:1])
+
+
+def test_images_of_one_channel_are_judged():
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=4, layers=1), channels=1)
+    assert discriminator(torch.zeros(2, 1, 16, 16)).shape == (2, 1, 6, 6)
+
+
+def test_judge_normalizes_each_side_by_its_own_statistics(generator):
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=4, layers=1))
+    images = torch.randn(4, 3, 16, 16, generator=generator)
+    reconstructions = 5 + 3 * torch.randn(4, 3, 16, 16, generator=generator)
+    judgement = Judge(discriminator)(images, reconstructions)
+    torch.testing.assert_close(judgement.real_logits, discriminator(images))
+    torch.testing.assert_close(judgement.fake_logits, discriminator(reconstructions))
