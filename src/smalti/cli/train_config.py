@@ -12,6 +12,13 @@ import jsonargparse
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from smalti.cli.tagged_unions import (
+    nested_config,
+    settle_unions,
+    union_fields,
+    union_paths,
+    with_plain_mappings,
+)
 from smalti.cli.wording import one_line, plain_types
 from smalti.registry import unknown_name
 from smalti.runs import PriorRunConfig, RunConfig, read_run_config
@@ -38,6 +45,7 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
     if data:
         ordered += ["--data", json.dumps(data)]
     _check_files(root, ordered)
+    ordered = settle_unions(list(union_fields(root)), ordered, _read_yaml)
     parser = _parser(root)
     try:
         parsed = parser.parse_args(ordered).as_dict()
@@ -88,7 +96,7 @@ def _parser(root: type[RunConfig]) -> jsonargparse.ArgumentParser:
     names = ", ".join(path.stem for path in presets() if _stage_of(path) == stage)
     parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"one of {names}")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
-    parser.add_class_arguments(root)
+    parser.add_class_arguments(with_plain_mappings(root))
     return parser
 
 
@@ -194,5 +202,7 @@ def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Dotted names of all fields of a config."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _paths(field.annotation, f"{prefix}{name}.")
+        if field.discriminator:
+            yield from union_paths(field, f"{prefix}{name}.")
+        elif nested := nested_config(field):
+            yield from _paths(nested, f"{prefix}{name}.")

@@ -62,6 +62,11 @@ class VQGANConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _quantizer_has_the_codes(self) -> Self:
+        self.quantizer.check_codebook_size(self.codebook_size)
+        return self
+
     @property
     def downsampling_factor(self) -> int:
         """f, pixels of an image's side per code."""

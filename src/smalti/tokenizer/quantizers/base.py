@@ -9,6 +9,21 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from smalti.registry import Registry
+from smalti.types import Config
+
+
+class QuantizerOptions(Config):
+    """Base of every kind's config."""
+
+    kind: str
+    """Name in the registry."""
+
+    def check_codebook_size(self, codebook_size: int) -> None:
+        """Refuse a K that the kind cannot have.
+
+        Raises:
+            ValueError: with the sizes near it that it can.
+        """
 
 
 class Quantized(NamedTuple):
@@ -19,7 +34,8 @@ class Quantized(NamedTuple):
     codes: Tensor
     """(B, h, w) int64 in [0, K)."""
     codebook_loss: Tensor
-    """Scalar; its gradient reaches the codebook only. 0 where nothing is learned by it."""
+    """Scalar; its gradient reaches the codebook only (with `ibq` the encoder too). 0 where nothing
+    is learned by it."""
     commitment_loss: Tensor
     """Scalar, unweighted; its gradient reaches the encoder only. 0 where there is none."""
     entropy_loss: Tensor

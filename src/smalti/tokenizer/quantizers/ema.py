@@ -1,0 +1,196 @@
+"""Vector quantization whose codebook follows the data by moving averages.
+
+Axes: B batch, D code dimension, d lookup dimension, h/w latent grid, K codebook size,
+N = B * h * w vectors.
+Reference: van den Oord et al. 2017, "Neural Discrete Representation Learning", arXiv:1711.00937,
+    App. A.1; Razavi et al. 2019, arXiv:1906.00446, Sec. 2.1. The restart of unused codes is
+    Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, Sec. 3.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from smalti.distributed import rank, sum_over_processes, world_size
+from smalti.tokenizer.kmeans import kmeans
+from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized
+from smalti.tokenizer.quantizers.lookup import (
+    LookupOptions,
+    LookupQuantizer,
+    rows_for_restart,
+    to_rows,
+)
+from smalti.types import InputError
+
+KMEANS_ITERATIONS = 10
+SMALLEST_COUNT = 1e-8  # an entry that nothing comes near keeps its place
+
+
+class EMAQuantizerConfig(LookupOptions):
+    """Config of `EMAQuantizer`."""
+
+    kind: Literal["ema"] = "ema"
+    lookup_dim: int | None = Field(default=8, ge=1)
+    """Dimension in which codes are compared, through learned projections; null compares in all
+    code_dim dimensions. Small (8 to 32) keeps more codes in use."""
+    l2_normalised: bool = True
+    """Compare directions instead of points: vectors and codes are scaled to length one."""
+    decay: float = Field(default=0.99, ge=0, lt=1)
+    """Share of the averages that is kept at each step."""
+    kmeans_start: bool | None = None
+    """Whether the entries begin as the k-means centres of the first batch; null does it where that
+    has enough vectors (batch size times codes an image) for codebook_size entries."""
+    restart_below: float = Field(default=0.1, ge=0, lt=1)
+    """Entries used less than this share of even use, by the moving average, are moved onto vectors
+    of the batch; 0 never moves one."""
+
+
+class _Seen(NamedTuple):
+    """What one forward pass saw."""
+
+    vectors: Tensor  # (N, d)
+    codes: Tensor  # (N,)
+
+
+@QUANTIZERS.register("ema")
+class EMAQuantizer(LookupQuantizer):
+    """Nearest-neighbour lookup; each entry is the moving average of the vectors that took it.
+
+    Args:
+        config: the kind's options.
+        codebook_size: K.
+        code_dim: D, channels of the encoder output.
+
+    Deviation: counts are not smoothed (Laplace) towards even use; entries of little use restart.
+    """
+
+    codebook: Tensor
+    counts: Tensor
+    sums: Tensor
+    steps: Tensor
+    started: Tensor
+
+    def __init__(self, config: EMAQuantizerConfig, codebook_size: int, code_dim: int) -> None:
+        super().__init__(config, code_dim)
+        self.config = config
+        entries = torch.randn(codebook_size, self.lookup_dim)
+        self.register_buffer("codebook", entries)
+        # As if each entry had been used once, so that the first steps do not jump.
+        self.register_buffer("counts", torch.ones(codebook_size))
+        self.register_buffer("sums", entries.clone())
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("started", torch.tensor(config.kmeans_start is False))
+        self._seen: list[_Seen] = []
+
+    def forward(self, z: Tensor) -> Quantized:
+        """Quantize an encoder output; in training, remember it for `finish_step`.
+
+        Args:
+            z: (B, D, h, w) floating point, unbounded.
+
+        Returns:
+            The latent in the dtype of z. The codebook loss is 0: no gradient moves the codebook.
+
+        Raises:
+            ValueError: z is not 4-dimensional or its channels are not D.
+        """
+        match = self.match(z)
+        if self.training and torch.is_grad_enabled():
+            rows = to_rows(match.vectors.detach())
+            self._seen.append(_Seen(rows, match.codes.flatten()))
+        commitment_loss = F.mse_loss(match.vectors, match.entries)
+        none = commitment_loss.new_zeros(())
+        z_q = self.latent(match, z.dtype)
+        return Quantized(z_q, match.codes, none, commitment_loss, none)
+
+    def all_entries(self) -> Tensor:
+        """The codebook (K, d)."""
+        return self.codebook
+
+    @property
+    def waits_for_start(self) -> bool:
+        """Whether the entries must still be placed by `start`."""
+        return not bool(self.started)
+
+    @torch.no_grad()
+    def start(self, z: Tensor) -> None:
+        """Make the entries the k-means centres of the first batch.
+
+        Args:
+            z: encoder output (B, D, h, w) of the whole first batch, of all processes.
+
+        Raises:
+            InputError: k-means start was asked for and K is more than the vectors of z.
+        """
+        vectors = to_rows(self.lookup_vectors(z))
+        size = len(self.codebook)
+        if size <= len(vectors):
+            generator = torch.Generator().manual_seed(0)
+            self._place(slice(None), kmeans(vectors, size, KMEANS_ITERATIONS, generator))
+        elif self.config.kmeans_start:
+            raise InputError(
+                f"codebook_size {size} is more than the {len(vectors)} vectors of the first batch; "
+                "raise training.batch_size, lower vqgan.codebook_size or leave out "
+                "vqgan.quantizer.kmeans_start"
+            )
+        self.started.fill_(True)
+
+    @torch.no_grad()
+    def finish_step(self) -> None:
+        """Move the averages by what all processes saw, and restart entries out of use.
+
+        Reference: arXiv:1711.00937, App. A.1, Eqs. 6 to 8.
+        """
+        if not self._seen:
+            return
+        seen = _Seen(*(torch.cat(column) for column in zip(*self._seen, strict=True)))
+        self._seen.clear()
+        size = len(self.codebook)
+        counts = sum_over_processes(torch.bincount(seen.codes, minlength=size).float())
+        sums = seen.vectors.new_zeros(size, self.lookup_dim)
+        sums = sum_over_processes(sums.index_add_(0, seen.codes, seen.vectors))
+        # Counted in shares of even use, which is 1 whatever the batch and the codebook.
+        even = counts.sum() / size
+        self.counts.lerp_(counts / even, 1 - self.config.decay)
+        self.sums.lerp_((sums / even).to(self.sums.dtype), 1 - self.config.decay)
+        used = self.counts > SMALLEST_COUNT
+        means = self.sums / self.counts.clamp(min=SMALLEST_COUNT)[:, None]
+        self.codebook.copy_(torch.where(used[:, None], means, self.codebook))
+        self._restart_unused(seen.vectors)
+        self.steps += 1
+
+    @torch.no_grad()
+    def restart(self, unused: Tensor, z: Tensor) -> int:
+        """Move unused entries (K,) bool onto vectors of z (B, D, h, w); returns how many."""
+        numbers, rows = rows_for_restart(unused, to_rows(self.lookup_vectors(z)), seed=0)
+        self._place(numbers, rows)
+        return len(numbers)
+
+    def _restart_unused(self, vectors: Tensor) -> None:
+        """Move entries below the threshold onto vectors of the step, the same on every process.
+
+        Args:
+            vectors: (N, d), this process's part of the batch.
+        """
+        unused = self.counts < self.config.restart_below
+        (numbers,) = unused.nonzero(as_tuple=True)
+        sizes = torch.zeros(world_size(), dtype=torch.int64, device=vectors.device)
+        sizes[rank()] = len(vectors)
+        sizes = sum_over_processes(sizes)
+        # Rows are numbered through all processes, so that their number does not change the draw.
+        generator = torch.Generator().manual_seed(int(self.steps))
+        drawn = torch.randperm(int(sizes.sum()), generator=generator)[: len(numbers)]
+        own = drawn.to(vectors.device) - sizes[: rank()].sum()
+        is_own = (own >= 0) & (own < len(vectors))
+        rows = vectors.new_zeros(len(own), self.lookup_dim)
+        rows[is_own] = vectors[own[is_own]]
+        self._place(numbers[: len(own)], sum_over_processes(rows))
+
+    def _place(self, numbers: Tensor | slice, rows: Tensor) -> None:
+        """Put entries at rows (M, d), as if each had been in even use."""
+        self.codebook[numbers] = rows.to(self.codebook.dtype)
+        self.counts[numbers] = 1
+        self.sums[numbers] = rows.to(self.sums.dtype)

@@ -1,0 +1,135 @@
+"""Gumbel-softmax: the encoder gives scores of all codes, and training draws from them.
+
+Axes: B batch, D code dimension, h/w latent grid, K codebook size, N = B * h * w vectors.
+Reference: Jang et al. 2017, "Categorical Reparameterization with Gumbel-Softmax",
+    arXiv:1611.01144, Secs. 2.1 and 2.2 (straight-through); the KL term to even use is Ramesh et al.
+    2021, arXiv:2102.12092, Sec. 2.1, as in the released code of arXiv:2012.09841.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer, QuantizerOptions
+from smalti.tokenizer.quantizers.lookup import check_shape, to_grid, to_rows
+from smalti.tokenizer.quantizers.soft import entropies, over_chunks
+
+
+class GumbelQuantizerConfig(QuantizerOptions):
+    """Config of `GumbelQuantizer`."""
+
+    kind: Literal["gumbel"] = "gumbel"
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the soft choice whose gradient training follows; lower is nearer to the hard choice."""
+    final_temperature: float = Field(default=1.0, gt=0)
+    """Temperature after `anneal_steps`; the same as `temperature` keeps it fixed."""
+    anneal_steps: int = Field(default=1000, ge=1)
+    """Steps over which the temperature goes from the one to the other, geometrically."""
+    kl_weight: float = Field(default=5e-4, ge=0)
+    """Weight of the divergence of each soft choice from even use, in nats."""
+
+
+class _Draw(NamedTuple):
+    """Of some vectors."""
+
+    codes: Tensor  # (n,)
+    expected: Tensor  # (n, D), mean entry under the soft choice; its gradient reaches the scores
+    entropy: Tensor  # scalar, sum of the entropies of the choices without noise
+
+
+@QUANTIZERS.register("gumbel")
+class GumbelQuantizer(Quantizer):
+    """Scores of all codes by a linear layer; one is drawn in training, the best is taken after.
+
+    The noise comes from torch's generator: it follows from the run's seed and step, but not the
+    same for another number of processes.
+
+    Args:
+        config: the kind's options.
+        codebook_size: K.
+        code_dim: D, channels of the encoder output.
+    """
+
+    steps: Tensor
+
+    def __init__(self, config: GumbelQuantizerConfig, codebook_size: int, code_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.code_dim = code_dim
+        self.scores = nn.Linear(code_dim, codebook_size)
+        nn.init.normal_(self.scores.weight, std=code_dim**-0.5)
+        nn.init.zeros_(self.scores.bias)
+        self.codebook = nn.Embedding(codebook_size, code_dim)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, z: Tensor) -> Quantized:
+        """Quantize an encoder output: by chance in training, by the best score in eval mode.
+
+        Args:
+            z: (B, D, h, w) floating point, unbounded.
+
+        Returns:
+            The latent in the dtype of z, which moves scores and codebook; the entropy loss is the
+            weighted KL term.
+
+        Raises:
+            ValueError: z is not 4-dimensional or its channels are not D.
+        """
+        check_shape(z, self.code_dim)
+        vectors = to_rows(z.float())
+        size = self.codebook.num_embeddings
+        parts = over_chunks(self._draw, vectors, size)
+        codes = torch.cat([part.codes for part in parts])
+        expected = torch.cat([part.expected for part in parts])
+        indexed = self._pick(codes) + (expected - expected.detach())
+        entropy = torch.stack([part.entropy for part in parts]).sum() / len(vectors)
+        kl = self.config.kl_weight * (math.log(size) - entropy)
+        none = kl.new_zeros(())
+        grid = codes.view(len(z), *z.shape[2:])
+        return Quantized(to_grid(indexed, grid).to(z.dtype), grid, none, none, kl)
+
+    @torch.no_grad()
+    def encode(self, z: Tensor) -> Tensor:
+        """Codes (B, h, w) int64 with the best score."""
+        check_shape(z, self.code_dim)
+        size = self.codebook.num_embeddings
+        parts = over_chunks(lambda chunk: self._logits(chunk).argmax(1), to_rows(z.float()), size)
+        return torch.cat(parts).view(len(z), *z.shape[2:])
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the codebook."""
+        return to_grid(self._pick(codes.flatten()), codes).to(self.codebook.weight.dtype)
+
+    def finish_step(self) -> None:
+        """Count the step, for the temperature."""
+        self.steps += 1
+
+    def _draw(self, vectors: Tensor) -> _Draw:
+        logits = self._logits(vectors)
+        entropy = entropies(logits).sample_entropy
+        if self.training:
+            logits = logits + _gumbel_noise(logits)
+        soft = (logits / self._temperature()).softmax(1)
+        expected = soft @ self.codebook.weight.float().detach()
+        return _Draw(logits.argmax(1), expected, entropy)
+
+    def _logits(self, vectors: Tensor) -> Tensor:
+        return F.linear(vectors, self.scores.weight.float(), self.scores.bias.float())
+
+    def _temperature(self) -> Tensor:
+        """Scalar > 0."""
+        first, last = self.config.temperature, self.config.final_temperature
+        progress = (self.steps / self.config.anneal_steps).clamp(max=1)
+        return first * (last / first) ** progress
+
+    def _pick(self, codes: Tensor) -> Tensor:
+        return F.embedding(codes, self.codebook.weight.float())
+
+
+def _gumbel_noise(logits: Tensor) -> Tensor:
+    """-log(-log(uniform)), of the shape of the logits: the largest of the sum is a fair draw."""
+    return -torch.empty_like(logits).exponential_().log()

@@ -1,0 +1,226 @@
+"""What quantizers that compare vectors share: projections, the nearest entry, gradients through it.
+
+Axes: B batch, D code dimension, d lookup dimension, h/w latent grid, K codebook size,
+N = B * h * w vectors.
+"""
+
+import abc
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from smalti.tokenizer.quantizers.base import Quantizer, QuantizerOptions
+
+CHUNK_ELEMENTS = 2**24  # distances held at a time: 64 MiB in float32
+
+
+class Projection(nn.Conv2d):
+    """1x1 convolution in float32, whatever autocast or the type of its weights says.
+
+    Codes must not depend on mixed precision: a bfloat16 projection flips near-ties.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """(B, in_channels, h, w) floating point -> (B, out_channels, h, w) float32."""
+        assert self.bias is not None
+        with torch.autocast(grid.device.type, enabled=False):
+            return F.conv2d(grid.float(), self.weight.float(), self.bias.float())
+
+
+def to_rows(grid: Tensor) -> Tensor:
+    """(B, d, h, w) -> (N, d), image by image and row by row."""
+    return grid.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def to_grid(rows: Tensor, codes: Tensor) -> Tensor:
+    """(N, d) -> (B, d, h, w), the inverse of `to_rows` for a grid of codes (B, h, w)."""
+    return rows.view(*codes.shape, -1).permute(0, 3, 1, 2)
+
+
+def check_shape(z: Tensor, code_dim: int) -> None:
+    """Refuse an encoder output that is not (B, D, h, w).
+
+    Raises:
+        ValueError: with its shape.
+    """
+    if z.ndim != 4 or z.shape[1] != code_dim:
+        raise ValueError(f"z must be (B, {code_dim}, h, w), got {tuple(z.shape)}")
+
+
+class LookupOptions(QuantizerOptions):
+    """Options of every kind that takes the nearest entry."""
+
+    lookup_dim: int | None = Field(default=None, ge=1)
+    """Dimension in which codes are compared, through learned projections; null compares in all
+    code_dim dimensions, as the paper does. Small (8 to 32) keeps more codes in use."""
+    l2_normalised: bool = False
+    """Compare directions instead of points: vectors and codes are scaled to length one."""
+    gradient: Literal["straight_through", "rotation"] = "straight_through"
+    """How the decoder's gradient reaches the encoder: unchanged, or turned and scaled as the
+    vector is to become its entry (rotation trick)."""
+
+
+class Match(NamedTuple):
+    """Vectors of the lookup space and their nearest entries."""
+
+    vectors: Tensor
+    """(B, d, h, w) float32, with the encoder's gradient."""
+    codes: Tensor
+    """(B, h, w) int64 in [0, K)."""
+    entries: Tensor
+    """(B, d, h, w) float32, with the codebook's gradient."""
+
+
+class LookupQuantizer(Quantizer, abc.ABC):
+    """Replaces each vector by the nearest of K entries; the kinds differ in how entries learn.
+
+    Args:
+        options: of the lookup.
+        code_dim: D, channels of the encoder output.
+
+    Reference: arXiv:2012.09841, Sec. 3.1, Eq. 2; the low-dimensional, l2-normalised lookup is
+        Yu et al. 2022, arXiv:2110.04627, Sec. 3.2; the rotation trick is Fifty et al. 2024,
+        arXiv:2410.06424, Sec. 4.
+    """
+
+    def __init__(self, options: LookupOptions, code_dim: int) -> None:
+        super().__init__()
+        self.options = options
+        self.code_dim = code_dim
+        self.lookup_dim = options.lookup_dim or code_dim
+        self.project_in: nn.Module = nn.Identity()
+        self.project_out: nn.Module = nn.Identity()
+        if options.lookup_dim is not None:
+            self.project_in = Projection(code_dim, self.lookup_dim)
+            self.project_out = Projection(self.lookup_dim, code_dim)
+
+    @abc.abstractmethod
+    def all_entries(self) -> Tensor:
+        """The codebook (K, d), with its gradient, before any scaling to length one."""
+
+    @torch.no_grad()
+    def encode(self, z: Tensor) -> Tensor:
+        """Codes (B, h, w) int64 of the nearest entries; the lowest code wins a tie."""
+        return self._nearest(self.lookup_vectors(z), self._scaled_entries())
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the codebook."""
+        entries = self._scaled_entries()
+        latent = self.project_out(_pick(entries, codes))
+        return latent.to(self.all_entries().dtype)  # type: ignore[no-any-return]
+
+    def match(self, z: Tensor) -> Match:
+        """The nearest entry of each vector of an encoder output z (B, D, h, w).
+
+        Raises:
+            ValueError: z is not 4-dimensional or its channels are not D.
+        """
+        vectors = self.lookup_vectors(z)
+        entries = self._scaled_entries()
+        codes = self._nearest(vectors, entries)
+        return Match(vectors, codes, _pick(entries, codes))
+
+    def latent(self, match: Match, dtype: torch.dtype) -> Tensor:
+        """Quantized latent (B, D, h, w) with the gradient passed on to the encoder."""
+        passed = GRADIENTS[self.options.gradient](match.vectors, match.entries.detach())
+        return self.project_out(passed).to(dtype)  # type: ignore[no-any-return]
+
+    def lookup_vectors(self, z: Tensor) -> Tensor:
+        """What is compared with the codebook: (B, d, h, w) float32, whatever autocast says.
+
+        Raises:
+            ValueError: z is not 4-dimensional or its channels are not D.
+        """
+        check_shape(z, self.code_dim)
+        return self._scale(self.project_in(z.float()), dim=1)
+
+    def _scaled_entries(self) -> Tensor:
+        with torch.autocast(self.all_entries().device.type, enabled=False):
+            return self._scale(self.all_entries().float(), dim=1)
+
+    @torch.no_grad()
+    def _nearest(self, vectors: Tensor, entries: Tensor) -> Tensor:
+        batch, _, height, width = vectors.shape
+        return nearest_entries(to_rows(vectors), entries).view(batch, height, width)
+
+    def _scale(self, vectors: Tensor, dim: int) -> Tensor:
+        return F.normalize(vectors, dim=dim) if self.options.l2_normalised else vectors
+
+
+def _pick(entries: Tensor, codes: Tensor) -> Tensor:
+    """Entries (B, d, h, w) of codes (B, h, w) from a codebook (K, d)."""
+    return to_grid(F.embedding(codes.flatten(), entries), codes)
+
+
+def nearest_entries(vectors: Tensor, entries: Tensor) -> Tensor:
+    """Index (N,) int64 of the entry nearest to each vector; the lowest index wins a tie.
+
+    Memory does not grow with N * K: the distances are made for some rows at a time.
+
+    Args:
+        vectors: (N, d) float32.
+        entries: (K, d) float32.
+    """
+    # |v - e|^2 less |v|^2, which is the same for every entry.
+    offsets = entries.square().sum(1)
+    rows = max(1, CHUNK_ELEMENTS // len(entries))
+    with torch.autocast(vectors.device.type, enabled=False):
+        chunks = [
+            torch.addmm(offsets, chunk, entries.T, alpha=-2).argmin(1)
+            for chunk in torch.split(vectors, rows)
+        ]
+    return torch.cat(chunks)
+
+
+def straight_through(vectors: Tensor, entries: Tensor) -> Tensor:
+    """The entries (B, d, h, w), with the gradient of the vectors as if nothing had happened."""
+    # In this order the value is exactly the entry, as the decoder sees it from `embed`.
+    return entries + (vectors - vectors.detach())
+
+
+def rotated(vectors: Tensor, entries: Tensor) -> Tensor:
+    """The entries (B, d, h, w), as a fixed rotation and scaling of the vectors.
+
+    The gradient keeps its angle to the entry on the way to the vector.
+
+    Reference: arXiv:2410.06424, Sec. 4.2, Eq. 4: lambda * (I - 2 r r^T + 2 q e^T) applied to the
+        vector, with e and q the directions of vector and entry and r that of their sum.
+    """
+    fixed = vectors.detach()
+    from_direction = F.normalize(fixed, dim=1)
+    to_direction = F.normalize(entries, dim=1)
+    between = F.normalize(from_direction + to_direction, dim=1)
+    length = fixed.norm(dim=1, keepdim=True)
+    stretch = entries.norm(dim=1, keepdim=True) / length.clamp(min=1e-6)
+    turned = (
+        vectors
+        - 2 * between * (between * vectors).sum(1, keepdim=True)
+        + 2 * to_direction * (from_direction * vectors).sum(1, keepdim=True)
+    )
+    return straight_through(stretch * turned, entries)
+
+
+GRADIENTS = {"straight_through": straight_through, "rotation": rotated}
+
+
+def rows_for_restart(unused: Tensor, vectors: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Which entries move where: different vectors drawn at random for the unused entries.
+
+    Args:
+        unused: (K,) bool.
+        vectors: (N, d); with fewer vectors than unused entries, the first entries move.
+        seed: of the draw.
+
+    Returns:
+        Entry numbers (M,) int64 and their new vectors (M, d).
+    """
+    (numbers,) = unused.nonzero(as_tuple=True)
+    order = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
+    order = order[: len(numbers)].to(vectors.device)
+    return numbers[: len(order)], vectors[order]
