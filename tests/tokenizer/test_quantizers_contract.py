@@ -4,7 +4,7 @@ Axes: B batch, D code dimension, h/w latent grid, K codebook size.
 """
 
 import copy
-from typing import NamedTuple
+
 
 import pytest
 import torch

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smalti.tokenizer.quantizers import VectorQuantizer, VectorQuantizerConfig, lookup
-from smalti.tokenizer.quantizers.lookup import nearest_entries
+from smalti.tokenizer.quantizers.lookup import nearest_entries, rotated
 
 
 def quantizer_of(entries: torch.Tensor, **options: object) -> VectorQuantizer:
@@ -101,7 +101,7 @@ def test_l2_normalised_lookup_compares_directions():
 PEAK_MB = """
 import torch
 from pathlib import Path
-from smalti.tokenizer.quantizers.lookup import nearest_entries
+from smalti.tokenizer.quantizers.lookup import nearest_entries, rotated
 
 def peak_mb():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -123,3 +123,31 @@ def test_memory_does_not_grow_with_vectors_times_codes():
         [sys.executable, "-c", PEAK_MB], capture_output=True, text=True, check=True
     )
     assert 0 < int(result.stdout) < 200
+
+
+# The rotation trick
+
+
+def test_rotation_gives_the_entry_and_keeps_its_angle_to_the_gradient(generator):
+    """The gradient at the vector is the one at the entry, turned back and scaled."""
+    vectors = torch.randn(1, 5, 4, 4, generator=generator, requires_grad=True)
+    entries = torch.randn(1, 5, 4, 4, generator=generator)
+    gradient = torch.randn(1, 5, 4, 4, generator=generator)
+    moved = rotated(vectors, entries)
+    assert torch.equal(moved, entries)
+    moved.backward(gradient)
+    stretch = entries.norm(dim=1) / vectors.norm(dim=1)
+    angle_before = torch.cosine_similarity(entries, gradient, dim=1)
+    angle_after = torch.cosine_similarity(vectors, vectors.grad, dim=1)
+    torch.testing.assert_close(angle_after, angle_before, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(vectors.grad.norm(dim=1), stretch * gradient.norm(dim=1))
+
+
+@pytest.mark.parametrize("vector", [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+def test_rotation_of_equal_opposite_and_zero_vectors_is_finite(vector):
+    vectors = torch.tensor(vector).view(1, 2, 1, 1).requires_grad_()
+    entries = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+    moved = rotated(vectors, entries)
+    moved.sum().backward()
+    assert torch.equal(moved, entries)
+    assert vectors.grad.isfinite().all()
