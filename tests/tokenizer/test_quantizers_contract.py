@@ -5,7 +5,6 @@ Axes: B batch, D code dimension, h/w latent grid, K codebook size.
 
 import copy
 
-
 import pytest
 import torch
 from pydantic import TypeAdapter
