@@ -1,0 +1,88 @@
+"""k-means: the centres that represent many vectors best.
+
+Axes: N vectors, d their length, K clusters.
+Reference: Lloyd 1982, "Least squares quantization in PCM", IEEE Transactions on Information Theory
+    28(2), Sec. II; the two alternating conditions.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+DISTANCES_AT_ONCE = 2**24
+"""Distances held in memory together; 64 MiB, whatever N and K are."""
+
+
+class Nearest(NamedTuple):
+    """The nearest centre of each vector."""
+
+    centre: Tensor
+    """(N,) int64 in [0, K)."""
+    distance: Tensor
+    """(N,) float32 >= 0, squared Euclidean."""
+
+
+def kmeans(vectors: Tensor, clusters: int, iterations: int, generator: torch.Generator) -> Tensor:
+    """Centres of `clusters` groups of vectors, by Lloyd's iteration.
+
+    It starts from distinct vectors drawn at random. A centre that is nearest to no vector moves to
+    one of the vectors that are worst represented.
+
+    Args:
+        vectors: (N, d) float32.
+        clusters: K, at most the number of distinct vectors, lest two centres be the same.
+        iterations: of assigning and averaging; ten to twenty are usual.
+        generator: of the start, on the CPU; draws the same on every device.
+
+    Returns:
+        (K, d) float32, on the device of the vectors. On the CPU the same numbers each time.
+    """
+    assert len(vectors) >= clusters, f"{clusters} clusters of {len(vectors)} vectors"
+    vectors = vectors.detach().float()
+    centres = _distinct_start(vectors, clusters, generator)
+    for _ in range(iterations):
+        centres = _averaged(vectors, nearest_centres(vectors, centres), clusters)
+    return centres
+
+
+def nearest_centres(vectors: Tensor, centres: Tensor) -> Nearest:
+    """The nearest centre of each vector (N, d), among centres (K, d); the first of equal ones.
+
+    Works in pieces of fixed memory.
+    """
+    rows = max(1, DISTANCES_AT_ONCE // len(centres))
+    # |v - c|^2 without |v|^2, which is the same for all centres.
+    half_norms = centres.square().sum(1) / 2
+    parts = []
+    with torch.autocast(vectors.device.type, enabled=False):
+        for part in torch.split(vectors, rows):
+            chosen = torch.addmm(half_norms, part, centres.T, alpha=-1).argmin(1)
+            # From the difference itself: the expanded square loses small distances.
+            parts.append(Nearest(chosen, (part - centres[chosen]).square().sum(1)))
+    return Nearest(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _distinct_start(vectors: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
+    """Vectors (K, d) drawn at random, different ones as far as there are."""
+    order = torch.randperm(len(vectors), generator=generator).to(vectors.device)
+    _, group = torch.unique(vectors, dim=0, return_inverse=True)
+    first = torch.full((int(group.max()) + 1,), len(vectors), device=vectors.device)
+    places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)).to(order))
+    first.scatter_reduce_(0, group, places, "amin")
+    is_first = torch.zeros(len(vectors), dtype=torch.bool, device=vectors.device)
+    is_first[first] = True
+    # Places in the drawn order: first of its kind before repetitions.
+    drawn = torch.cat([order[is_first], order[~is_first]])
+    return vectors[drawn[:clusters]].clone()
+
+
+def _averaged(vectors: Tensor, nearest: Nearest, clusters: int) -> Tensor:
+    """Mean (K, d) of each centre's vectors; the worst represented vectors where it has none."""
+    counts = torch.bincount(nearest.centre, minlength=clusters)
+    sums = vectors.new_zeros(clusters, vectors.shape[1]).index_add_(0, nearest.centre, vectors)
+    means = sums / counts.clamp(min=1)[:, None]
+    (empty,) = torch.nonzero(counts == 0, as_tuple=True)
+    worst = nearest.distance.argsort(descending=True, stable=True)[: len(empty)]
+    means[empty] = vectors[worst]
+    return means
