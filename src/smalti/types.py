@@ -47,7 +47,8 @@ class Sample:
     key: str
     """Where it came from, for messages: a path, or `archive.tar/member`, or `file.parquet:row`."""
     image: Tensor
-    """(3, H, W) float32 in [-1, 1]."""
+    """(3, H, W) float32 in [-1, 1]; of another content than photographs, what that says: (1, H, W)
+    float32 of depth maps and edges, (H, W) int64 of label maps."""
     label: int | None
     """Class number, or None where the data set has no classes."""
 
@@ -58,7 +59,8 @@ class Batch:
 
     keys: Sequence[str]
     images: Tensor
-    """(B, 3, H, W) float32 in [-1, 1]."""
+    """(B, 3, H, W) float32 in [-1, 1]; (B, 1, H, W) float32 of depth maps and edges, (B, H, W)
+    int64 of label maps. See `smalti.content`."""
     labels: Tensor | None
     """(B,) int64, or None where the data set has no classes."""
 
