@@ -38,6 +38,10 @@ class _Content(Config, abc.ABC):
     def channels(self) -> int:
         """C, channels of the encoder's input and the decoder's output."""
 
+    def blank(self, count: int, height: int, width: int) -> Tensor:
+        """Images (count, ...) of zeros, for what depends on their form only."""
+        return torch.zeros(count, self.channels, height, width)
+
     def check(self, images: Tensor) -> None:
         """Refuse tensors that are no images of this kind; looks at the shape only.
 
@@ -148,6 +152,10 @@ class LabelsContent(_Content):
     def channels(self) -> int:
         """One for each class."""
         return self.classes
+
+    def blank(self, count: int, height: int, width: int) -> Tensor:
+        """Label maps (count, height, width) of zeros."""
+        return torch.zeros(count, height, width, dtype=torch.int64)
 
     def check(self, images: Tensor) -> None:
         """Refuse tensors that are no label maps; looks at shape and dtype only.

@@ -20,6 +20,7 @@ from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.runs import (
+    BaseRunConfig,
     PriorRunConfig,
     RunConfig,
     VQGANRunConfig,
@@ -35,6 +36,8 @@ from smalti.sequence.conditioners import (
     ConditionerConfig,
     UnconditionalConfig,
 )
+from smalti.tokenizer import load_tokenizer
+from smalti.tokenizer.base import TokenizerModel
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.adversary import Adversary
 from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
@@ -110,7 +113,7 @@ def train_prior(config: PriorRunConfig) -> Path:
     compute = choose_compute(config.training.device, config.training.precision)
     own_tokenizer = folder / TOKENIZER_FOLDER
     # A run keeps its tokenizer, even if the one that it came from was trained further or deleted.
-    tokenizer = VQGAN.from_pretrained(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
+    tokenizer = load_tokenizer(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
     tokenizer.to(compute.device)
     split = open_data(config, config.condition == "class", tokenizer.content)
     loader = _training_loader(config, split)
@@ -170,7 +173,7 @@ def _begun_loss(folder: Path) -> VQGANLossConfig | None:
         return None
 
 
-def open_data(config: RunConfig, classes: bool, content: ContentConfig) -> Split:
+def open_data(config: BaseRunConfig, classes: bool, content: ContentConfig) -> Split:
     """The images of a run, divided into training and held-out.
 
     Raises:
@@ -186,7 +189,7 @@ def open_data(config: RunConfig, classes: bool, content: ContentConfig) -> Split
 
 
 def prior_model_config(
-    config: PriorRunConfig, tokenizer: VQGAN, class_names: Sequence[str] | None
+    config: PriorRunConfig, tokenizer: TokenizerModel, class_names: Sequence[str] | None
 ) -> PriorModelConfig:
     """What the prior of a run must know of itself.
 
@@ -289,7 +292,7 @@ def _evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
 
 
 def _held_out_codes(
-    config: PriorRunConfig, split: Split, tokenizer: VQGAN, compute: Compute
+    config: PriorRunConfig, split: Split, tokenizer: TokenizerModel, compute: Compute
 ) -> list[CodeBatch]:
     """Codes of the held-out images, `eval_images` together at most."""
     batches: list[CodeBatch] = []

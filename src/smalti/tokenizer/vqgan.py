@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from smalti.content import ContentConfig, RGBContent
 from smalti.model_folder import load_model, save_model
+from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
 from smalti.tokenizer.blocks import initialize
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
@@ -82,7 +83,8 @@ class Reconstruction(NamedTuple):
     gradients at that layer."""
 
 
-class VQGAN(nn.Module):
+@TOKENIZERS.register("vqgan")
+class VQGAN(TokenizerModel):
     """Encoder, quantizer and decoder.
 
     Follows the `Tokenizer` protocol; `encode` and `decode` work without gradients, `forward` is
@@ -106,15 +108,14 @@ class VQGAN(nn.Module):
             config.residual_blocks,
             config.norm_groups,
             config.code_dim,
-            config.content.channels,
         )
-        self.encoder = Encoder(*shape)
+        self.encoder = Encoder(*shape, image_channels=config.content.channels)
         self.to_code = nn.Conv2d(config.code_dim, config.code_dim, 1)
         self.quantizer = QUANTIZERS[config.quantizer.kind](
             config.quantizer, config.codebook_size, config.code_dim
         )
         self.from_code = nn.Conv2d(config.code_dim, config.code_dim, 1)
-        self.decoder = Decoder(*shape)
+        self.decoder = Decoder(*shape, image_channels=config.content.channels)
         self.apply(initialize)  # children before parents: a block's zeros come last
 
     def forward(self, images: Tensor) -> Reconstruction:
@@ -176,25 +177,9 @@ class VQGAN(nn.Module):
         Raises:
             InputError: a code is outside [0, K).
         """
-        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
-            raise InputError(
-                f"codes must be in [0, {self.codebook_size}), got {int(codes.min())} to "
-                f"{int(codes.max())}"
-            )
+        self._check_codes(codes)
         z_q = self.quantizer.embed(codes)
         return self.decoder(self.from_code(z_q))  # type: ignore[no-any-return]
-
-    @torch.no_grad()
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Images, as for `forward` but of any size, through the codes and back.
-
-        A side that does not divide by f is padded by its last row or column, and cropped again.
-        """
-        height, width = images.shape[-2:]
-        padded = _padded(
-            _padded(images, -2, self.downsampling_factor), -1, self.downsampling_factor
-        )
-        return self.decode(self.encode(padded))[..., :height, :width]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, whole or not at all.
@@ -215,12 +200,3 @@ class VQGAN(nn.Module):
         model = cls(files.parse_config(VQGANConfig))
         files.load_into(model)
         return model.eval()
-
-
-def _padded(images: Tensor, side: int, factor: int) -> Tensor:
-    """Images of any dtype whose dimension `side` is lengthened to a multiple of `factor`."""
-    length = images.shape[side]
-    if length % factor == 0:
-        return images
-    places = torch.arange(length + -length % factor, device=images.device).clamp(max=length - 1)
-    return images.index_select(side, places)
