@@ -36,13 +36,15 @@ def train_pixels(config: PixelsRunConfig) -> Path:
     check_sizes(images)
     generator = torch.Generator().manual_seed(config.seed)
     pixels = draw_pixels(images, config.pixels, config.seed, generator)
-    say(f"palette: {config.codebook_size} colours of {len(pixels)} pixels")
     size, iterations = config.codebook_size, config.iterations
     tokenizer = PixelTokenizer.learn(pixels, size, iterations, generator)
     with open_run(folder, config):
         tokenizer.save_pretrained(model_folder)
     error = pixels - tokenizer.palette[tokenizer.nearest(pixels)]
-    say(f"mean squared error of these pixels: {float(error.square().mean()):.6f}")
+    say(
+        f"palette: {size} colours of {len(pixels)} pixels, whose mean squared error is "
+        f"{float(error.square().mean()):.6f}"
+    )
     return folder
 
 

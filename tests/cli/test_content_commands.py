@@ -59,6 +59,13 @@ def palette(scenes, succeed, tmp_path_factory) -> Path:
     return out
 
 
+def opened(path: Path) -> Image.Image:
+    """A picture, with its file closed again."""
+    with Image.open(path) as picture:
+        picture.load()
+    return picture
+
+
 @pytest.fixture
 def fails(call, here):
     """Runs a command that must end with code 2 and one line that has all the words."""
@@ -82,7 +89,7 @@ def test_label_maps_come_back_as_indexed_pictures(label_model, scenes, succeed, 
     maps = scenes / "segmentations"
     succeed("encode", label_model, maps, "--out", "codes.safetensors")
     succeed("decode", label_model, "codes.safetensors", "--out", "decoded")
-    picture = Image.open(here / "decoded/0.png")
+    picture = opened(here / "decoded/0.png")
     assert picture.mode == "P"
     assert picture.size == (20, 16)
     assert np.asarray(picture).max() < CLASSES
@@ -91,13 +98,13 @@ def test_label_maps_come_back_as_indexed_pictures(label_model, scenes, succeed, 
 def test_depth_comes_back_as_16_bit_pictures(depth_model, scenes, succeed, here):
     succeed("encode", depth_model, scenes / "depths", "--out", "codes.safetensors")
     succeed("decode", depth_model, "codes.safetensors", "--out", "decoded")
-    assert Image.open(here / "decoded/0.png").mode == "I;16"
+    assert opened(here / "decoded/0.png").mode == "I;16"
 
 
 def test_reconstructed_label_maps_are_drawn_and_measured(label_model, scenes, succeed, here):
     result = succeed("reconstruct", label_model, scenes / "segmentations", "--out", "out.png")
     assert "pixel accuracy" in result.out
-    assert Image.open(here / "out.png").mode == "RGB"
+    assert opened(here / "out.png").mode == "RGB"
 
 
 def test_a_model_of_photographs_reads_a_map_as_grey(world, scenes, succeed, here):
@@ -110,7 +117,7 @@ def test_a_palette_is_a_tokenizer_like_any_other(palette, scenes, succeed, here)
     succeed("reconstruct", palette, scenes / "images", "--out", "out.png")
     succeed("encode", palette, scenes / "images", "--out", "codes.safetensors")
     succeed("decode", palette, "codes.safetensors", "--out", "decoded")
-    colours = Image.open(here / "decoded/0.png").getcolors()
+    colours = opened(here / "decoded/0.png").getcolors()
     assert len(colours) <= 16
 
 
