@@ -381,7 +381,7 @@ def test_classes_that_the_data_has_not_are_refused(vqgan_run, tmp_path):
 
 def test_prior_for_another_prior_is_refused(photos, prior_run, tmp_path):
     config = prior_config(photos, prior_run, tmp_path / "run")
-    refuse(train_prior, config, tmp_path, "holds a prior, but a vqgan is needed here")
+    refuse(train_prior, config, tmp_path, "holds a prior, but a tokenizer is needed here")
 
 
 def test_run_of_another_stage_is_refused(photos, vqgan_run):

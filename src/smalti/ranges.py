@@ -1,4 +1,4 @@
-"""uint8 [0, 255] <-> float32 [-1, 1]; the only place that knows."""
+"""uint8 [0, 255] or uint16 [0, 65535] <-> float32 [-1, 1]; the only place that knows."""
 
 import numpy as np
 import torch
@@ -28,3 +28,16 @@ def from_uint8(values: Tensor) -> Tensor:
 def to_uint8(values: Tensor) -> Tensor:
     """uint8 in [0, 255] of floats in [-1, 1], any shape, rounded; values outside are clipped."""
     return ((values.float().clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
+
+
+def from_uint16(values: Tensor) -> Tensor:
+    """float32 in [-1, 1] of numbers in [0, 65535], whole or between two, any shape."""
+    return values.to(torch.float32) / 32767.5 - 1.0
+
+
+def to_uint16(values: Tensor) -> Tensor:
+    """uint16 in [0, 65535] of floats in [-1, 1], any shape, rounded; values outside are clipped.
+
+    Every whole number comes back from `from_uint16` as it was.
+    """
+    return ((values.float().clamp(-1.0, 1.0) + 1.0) * 32767.5).round().to(torch.uint16)

@@ -46,8 +46,10 @@ CHANGEABLE = {
 }
 
 
-class RunConfig(Config):
-    """What both stages need to know."""
+class BaseRunConfig(Config):
+    """What everything that learns from images needs to know."""
+
+    stage: str
 
     data: tuple[str, ...] = Field(min_length=1)
     """Images to learn from, one or several: a folder, a text file with one path a line, Parquet,
@@ -64,6 +66,25 @@ class RunConfig(Config):
     """Decides everything random in the run."""
     image: TransformConfig = TransformConfig(size=64)
     """How a picture becomes a training image."""
+
+
+class PixelsRunConfig(BaseRunConfig):
+    """Root of the palette: `smalti train pixels`."""
+
+    stage: Literal["pixels"] = "pixels"
+    out: str = "runs/pixels"
+    """Folder of the run. The same command finds it done."""
+    codebook_size: int = Field(default=512, ge=2)
+    """K, number of colours."""
+    pixels: int = Field(default=200_000, ge=2)
+    """Pixels to look at, drawn from all training images alike."""
+    iterations: int = Field(default=20, ge=1)
+    """Iterations of k-means."""
+
+
+class RunConfig(BaseRunConfig):
+    """What both stages need to know beside."""
+
     training: TrainingConfig = TrainingConfig()
     """Length, batch and intervals."""
 
@@ -108,7 +129,7 @@ class PriorRunConfig(RunConfig):
     out: str = "runs/prior"
     """Folder of the run. The same command resumes it."""
     vqgan: str
-    """The tokenizer: a run of stage 1, a model folder or a hub id."""
+    """The tokenizer: a run of stage 1 or of `smalti train pixels`, a model folder or a hub id."""
     condition: Literal["none", "class"] = "none"
     """none, or class: sub-folders or labels of the data are classes to choose from."""
     condition_drop: float = Field(default=0.1, ge=0, lt=1)
@@ -141,7 +162,7 @@ def read_run_config(folder: Path) -> dict[str, Any] | None:
     return stored
 
 
-def check_run_folder(folder: Path, config: RunConfig) -> None:
+def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
     """Refuse a folder that `config` cannot begin or resume; changes nothing.
 
     Raises:
@@ -207,7 +228,7 @@ def _differences(
 
 
 @contextlib.contextmanager
-def open_run(folder: Path, config: RunConfig) -> Iterator[None]:
+def open_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
     """Make the run folder ready and hold it, so that no second process trains in it.
 
     Raises:

@@ -7,15 +7,20 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
+from smalti.content import ContentConfig
 from smalti.data.dataset import ImageDataset, Split, split_held_out
 from smalti.data.loader import BatchLoader
+from smalti.data.maps import check_maps, check_sizes_beside
 from smalti.data.sources import open_source
+from smalti.data.sources.parts import IMAGES
 from smalti.data.summary import check_sizes
+from smalti.loss_choice import fit_loss
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.runs import (
+    BaseRunConfig,
     PriorRunConfig,
     RunConfig,
     VQGANRunConfig,
@@ -31,6 +36,8 @@ from smalti.sequence.conditioners import (
     ConditionerConfig,
     UnconditionalConfig,
 )
+from smalti.tokenizer import load_tokenizer
+from smalti.tokenizer.base import TokenizerModel
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.adversary import Adversary
 from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
@@ -62,7 +69,7 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
     folder = Path(config.out)
     check_run_folder(folder, config)
     compute = choose_compute(config.training.device, config.training.precision)
-    split = open_data(config, classes=False)
+    split = open_data(config, classes=False, content=config.vqgan.content)
     loader = _training_loader(config, split)
     check_size(config)
     state = _vqgan_state(config, compute)
@@ -106,9 +113,9 @@ def train_prior(config: PriorRunConfig) -> Path:
     compute = choose_compute(config.training.device, config.training.precision)
     own_tokenizer = folder / TOKENIZER_FOLDER
     # A run keeps its tokenizer, even if the one that it came from was trained further or deleted.
-    tokenizer = VQGAN.from_pretrained(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
+    tokenizer = load_tokenizer(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
     tokenizer.to(compute.device)
-    split = open_data(config, classes=config.condition == "class")
+    split = open_data(config, config.condition == "class", tokenizer.content)
     loader = _training_loader(config, split)
     model_config = prior_model_config(config, tokenizer, split.train.class_names)
     state = _prior_state(config, model_config, compute)
@@ -141,17 +148,21 @@ def train_prior(config: PriorRunConfig) -> Path:
 
 
 def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
-    """The same with the perceptual loss filled in.
+    """The same with losses that fit its content, and the perceptual one filled in.
 
     A run keeps the one that it began with, however the weights at hand may change.
+
+    Raises:
+        InputError: a loss does not fit what the images are.
     """
-    perceptual = config.loss.perceptual
+    chosen = fit_loss(config.loss, config.vqgan.content)
+    perceptual = chosen.perceptual
     begun = _begun_loss(Path(config.out))
     if begun is None:
         perceptual = perceptual.resolve()
     elif perceptual.kind == "auto":
         perceptual = perceptual.model_copy(update={"kind": begun.perceptual.kind})
-    loss = config.loss.model_copy(update={"perceptual": perceptual})
+    loss = chosen.model_copy(update={"perceptual": perceptual})
     return config.model_copy(update={"loss": loss})
 
 
@@ -162,19 +173,23 @@ def _begun_loss(folder: Path) -> VQGANLossConfig | None:
         return None
 
 
-def open_data(config: RunConfig, classes: bool) -> Split:
+def open_data(config: BaseRunConfig, classes: bool, content: ContentConfig) -> Split:
     """The images of a run, divided into training and held-out.
 
     Raises:
-        InputError: a source does not exist or is empty, or classes are wanted and it has none.
+        InputError: a source does not exist or is empty, or has not what is wanted: classes, or
+            maps; or a map has another size than the image beside it.
     """
-    sources = [open_source(spec, classes) for spec in config.data]
-    dataset = ImageDataset(sources, config.image, config.seed, config.data_weights)
+    sources = [open_source(spec, classes, content.part) for spec in config.data]
+    for spec, source in zip(config.data, sources, strict=True):
+        if content.part != IMAGES and IMAGES in source.parts:
+            check_sizes_beside(source, open_source(spec, classes=False))
+    dataset = ImageDataset(sources, config.image, config.seed, config.data_weights, content)
     return split_held_out(dataset, config.held_out)
 
 
 def prior_model_config(
-    config: PriorRunConfig, tokenizer: VQGAN, class_names: Sequence[str] | None
+    config: PriorRunConfig, tokenizer: TokenizerModel, class_names: Sequence[str] | None
 ) -> PriorModelConfig:
     """What the prior of a run must know of itself.
 
@@ -238,7 +253,7 @@ def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
 def _adversary(config: VQGANRunConfig, compute: Compute) -> Adversary:
     return Adversary.build(
         config.loss.adversary,
-        PatchDiscriminator(config.discriminator).to(compute.device),
+        PatchDiscriminator(config.discriminator, config.vqgan.content.channels).to(compute.device),
         config.discriminator_optimizer,
         config.training.total_steps,
     )
@@ -263,6 +278,7 @@ def _training_loader(config: RunConfig, split: Split) -> BatchLoader:
     for part in (split.train, split.held_out):
         if part is not None:
             check_sizes(part)
+            check_maps(part)
     trial = BatchLoader(split.train, training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
     if next(_evaluation_loader(config, split).evaluation_batches(), None) is None:
@@ -276,7 +292,7 @@ def _evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
 
 
 def _held_out_codes(
-    config: PriorRunConfig, split: Split, tokenizer: VQGAN, compute: Compute
+    config: PriorRunConfig, split: Split, tokenizer: TokenizerModel, compute: Compute
 ) -> list[CodeBatch]:
     """Codes of the held-out images, `eval_images` together at most."""
     batches: list[CodeBatch] = []
@@ -307,7 +323,8 @@ def check_size(config: VQGANRunConfig) -> None:
     kind = config.loss.perceptual.resolve().kind
     needed = PERCEPTUAL_LOSSES[kind].smallest_px
     _check_smallest(config, needed, f"the perceptual loss {kind}", "see loss.perceptual.kind")
-    _check_smallest(config, SMALLEST_SSIM_PX, "SSIM in evaluation", "choose a larger one")
+    if config.vqgan.content.kind == "rgb":
+        _check_smallest(config, SMALLEST_SSIM_PX, "SSIM in evaluation", "choose a larger one")
 
 
 def _check_smallest(config: RunConfig, needed_px: int, what: str, advice: str) -> None:

@@ -7,11 +7,14 @@ V vocabulary size.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from smalti.content import ContentConfig
 
 
 class InputError(ValueError):
@@ -47,7 +50,8 @@ class Sample:
     key: str
     """Where it came from, for messages: a path, or `archive.tar/member`, or `file.parquet:row`."""
     image: Tensor
-    """(3, H, W) float32 in [-1, 1]."""
+    """(3, H, W) float32 in [-1, 1]; of another content than photographs, what that says: (1, H, W)
+    float32 of depth maps and edges, (H, W) int64 of label maps."""
     label: int | None
     """Class number, or None where the data set has no classes."""
 
@@ -58,7 +62,8 @@ class Batch:
 
     keys: Sequence[str]
     images: Tensor
-    """(B, 3, H, W) float32 in [-1, 1]."""
+    """(B, 3, H, W) float32 in [-1, 1]; (B, 1, H, W) float32 of depth maps and edges, (B, H, W)
+    int64 of label maps. See `smalti.content`."""
     labels: Tensor | None
     """(B,) int64, or None where the data set has no classes."""
 
@@ -66,16 +71,22 @@ class Batch:
 class Tokenizer(Protocol):
     """images <-> codes. The prior sees nothing else of the first stage."""
 
+    content: "ContentConfig"
+    """What its images are: their shape, dtype and range, and how they become pictures."""
     codebook_size: int
     """K: codes are in [0, K)."""
     downsampling_factor: int
     """f: an image of (H, W) has a grid of (H / f, W / f) codes."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """Codes (B, h, w) int64 in [0, K) of images (B, 3, H, W) float32 in [-1, 1]."""
+        """Codes (B, h, w) int64 in [0, K) of images (B, 3, H, W) float32 in [-1, 1].
+
+        Tokenizers of other content than photographs take what that says: (B, 1, H, W) float32 in
+        [-1, 1] of depth maps and edges, (B, H, W) int64 of label maps.
+        """
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Images (B, 3, H, W) float32 in [-1, 1] of codes (B, h, w) int64 in [0, K)."""
+        """Images of codes (B, h, w) int64 in [0, K), in the form that `encode` takes."""
 
     def to(self, device: torch.device) -> Any:
         """Move to a device, in place."""

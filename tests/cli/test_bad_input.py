@@ -242,7 +242,7 @@ def test_folder_of_codes_that_holds_other_files(train_prior, here):
 
 
 def test_prior_where_a_tokenizer_is_needed(refused, world):
-    words = "holds a prior", "a vqgan is needed"
+    words = "holds a prior", "a tokenizer is needed"
     for command in ("reconstruct", "encode"):
         refused([command, world.prior, world.picture], *words)
     refused(["decode", world.prior, _codes_file("codes.safetensors")], *words)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from smalti.files import atomic_file
 from smalti.model_folder import write_tensors
-from smalti.tokenizer.vqgan import VQGAN
+from smalti.tokenizer.base import TokenizerModel
 from smalti.training.code_cache import weights_hash
 from smalti.types import InputError
 
@@ -29,7 +29,7 @@ class CodeFile:
     """Hash of the tokenizer's weights, or "" where the file does not say."""
 
 
-def write_codes(path: Path, codes: Mapping[str, Tensor], vqgan: VQGAN) -> None:
+def write_codes(path: Path, codes: Mapping[str, Tensor], tokenizer: TokenizerModel) -> None:
     """Write codes (h, w) int64 by name, whole or not at all.
 
     Raises:
@@ -37,9 +37,9 @@ def write_codes(path: Path, codes: Mapping[str, Tensor], vqgan: VQGAN) -> None:
     """
     metadata = {
         "format": "smalti-codes",
-        "codebook_size": str(vqgan.codebook_size),
-        "downsampling_factor": str(vqgan.downsampling_factor),
-        "tokenizer": weights_hash(vqgan),
+        "codebook_size": str(tokenizer.codebook_size),
+        "downsampling_factor": str(tokenizer.downsampling_factor),
+        "tokenizer": weights_hash(tokenizer),
     }
     tensors = {name: grid.to(torch.int32).contiguous() for name, grid in codes.items()}
     with atomic_file(path) as temporary:

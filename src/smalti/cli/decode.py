@@ -13,8 +13,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.code_file import read_codes
     from smalti.cli.output import check_folder, save_pictures
-    from smalti.ranges import to_pil
-    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.tokenizer import load_tokenizer
     from smalti.training.code_cache import weights_hash
     from smalti.training.precision import choose_compute
     from smalti.types import InputError
@@ -22,23 +21,23 @@ def run(arguments: Sequence[str]) -> None:
     out = Path(options.out)
     check_folder(out)
     file = read_codes(Path(options.codes))
-    vqgan = VQGAN.from_pretrained(options.model)
-    if file.tokenizer and file.tokenizer != weights_hash(vqgan) and not options.force:
+    tokenizer = load_tokenizer(options.model)
+    if file.tokenizer and file.tokenizer != weights_hash(tokenizer) and not options.force:
         raise InputError(
             f"{options.codes} was made by another tokenizer than {options.model}; its codes mean "
             "something else there (--force decodes all the same)"
         )
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
-    vqgan.to(compute.device)
+    tokenizer.to(compute.device)
     names = _file_names(file.codes)
     pictures = {}
     for name, grid in file.codes.items():
         try:
-            image = vqgan.decode(grid[None].to(compute.device))[0]
+            image = tokenizer.decode(grid[None].to(compute.device))[0]
         except InputError as error:
             raise InputError(f"{options.codes}: {name!r}: {error}") from error
-        pictures[names[name]] = to_pil(image)
+        pictures[names[name]] = tokenizer.content.to_picture(image)
     save_pictures(out, pictures)
     print(f"done: {len(pictures)} pictures in {out}")
 
@@ -54,7 +53,7 @@ def _file_names(names: Iterable[str]) -> dict[str, str]:
 
 def _parser() -> Parser:
     parser = Parser("decode", "Codes -> pictures: a PNG for each grid of a safetensors file.")
-    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument("model", help="tokenizer: run of `smalti train`, model folder or hub id")
     parser.add_argument("codes", help="file of `smalti encode`, or your own int grids (h, w)")
     parser.add_argument(
         "--out", default="decoded", help="folder; pictures of the same names are replaced"

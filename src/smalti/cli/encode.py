@@ -16,7 +16,8 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.code_file import write_codes
     from smalti.cli.output import check_file
     from smalti.cli.pictures import check_names, find_pictures, load_image
-    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.data.readers import reader_of
+    from smalti.tokenizer import load_tokenizer
     from smalti.training.precision import choose_compute
     from smalti.types import InputError
 
@@ -25,22 +26,23 @@ def run(arguments: Sequence[str]) -> None:
     paths = find_pictures(options.pictures)
     check_names(paths)
     size = getattr(options, "size", None)
-    vqgan = VQGAN.from_pretrained(options.model)
+    tokenizer = load_tokenizer(options.model)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
-    vqgan.to(compute.device)
-    if size is not None and size % vqgan.downsampling_factor:
-        raise InputError(f"--size {size} is not a multiple of {vqgan.downsampling_factor}")
+    tokenizer.to(compute.device)
+    if size is not None and size % tokenizer.downsampling_factor:
+        raise InputError(f"--size {size} is not a multiple of {tokenizer.downsampling_factor}")
+    reader = reader_of(tokenizer.content)
     codes = {}
     for path in tqdm(paths, unit="picture", disable=None):
-        sample = load_image(path, size)
+        sample = load_image(path, size, reader)
         try:
-            grid = vqgan.encode(sample.image[None].to(compute.device))[0].cpu()
+            grid = tokenizer.encode(sample.image[None].to(compute.device))[0].cpu()
         except InputError as error:
             raise InputError(f"{path}: {error}; or give --size") from error
         codes[path.name] = grid
-    write_codes(out, codes, vqgan)
-    print(f"done: codes of {len(codes)} pictures, each in [0, {vqgan.codebook_size}), in {out}")
+    write_codes(out, codes, tokenizer)
+    print(f"done: codes of {len(codes)} pictures, each in [0, {tokenizer.codebook_size}), in {out}")
     print(f"next: smalti decode {options.model} {out} --out decoded")
 
 
@@ -49,7 +51,7 @@ def _parser() -> Parser:
         "encode",
         "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture's name.",
     )
-    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument("model", help="tokenizer: run of `smalti train`, model folder or hub id")
     parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
     parser.add_argument("--out", default="codes.safetensors", help="file; replaced if it exists")
     parser.add_argument(

@@ -12,6 +12,7 @@ from smalti.prior.gpt import GPT
 from smalti.runs import CONFIG_FILE as RUN_CONFIG_FILE
 from smalti.runs import PriorRunConfig, VQGANRunConfig, read_run_config
 from smalti.sampling.pipeline import Pipeline
+from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.checkpoint import read_counters
 from smalti.training.log import read_metrics
@@ -29,7 +30,7 @@ def is_model(path: Path) -> bool:
 def describe_model(path: Path) -> None:
     """Print what a model is, and of a run also how far it is."""
     stored = read_run_config(path)
-    if stored is not None:
+    if stored is not None and stored.get("stage") != "pixels":  # that has no steps
         _describe_run(path)
     folder = find_model(path)
     print(f"model: {folder}")
@@ -37,10 +38,13 @@ def describe_model(path: Path) -> None:
     batch_size, size = _training_shape(path, stored)
     if kind == "vqgan":
         _describe_vqgan(VQGAN.from_pretrained(folder), batch_size, size)
+    elif kind == "pixels":
+        tokenizer = PixelTokenizer.from_pretrained(folder)
+        print(f"{'kind:':14}palette of {tokenizer.codebook_size} colours, f = 1")
     elif kind == "prior":
         _describe_prior(Pipeline.from_pretrained(path), batch_size)
     else:
-        raise InputError(f"{folder} holds a {kind!r}; known are vqgan and prior")
+        raise InputError(f"{folder} holds a {kind!r}; known are vqgan, pixels and prior")
 
 
 def _describe_run(path: Path) -> None:
@@ -66,6 +70,8 @@ def _training_shape(path: Path, stored: dict[str, Any] | None) -> tuple[int, tup
     """Batch size and image size (height, width) of a run, or one image of 256x256."""
     if stored is None:
         return 1, (256, 256)
+    if stored.get("stage") == "pixels":
+        return 1, (256, 256)
     root = VQGANRunConfig if stored.get("stage") == "vqgan" else PriorRunConfig
     try:
         config = root.model_validate(stored)
@@ -78,11 +84,12 @@ def _describe_vqgan(vqgan: VQGAN, batch_size: int, size: tuple[int, int]) -> Non
     height, width = size
     f = vqgan.downsampling_factor
     print(f"{'kind:':14}VQGAN, f = {f}, K = {vqgan.codebook_size}")
+    print(f"{'content:':14}{vqgan.content.kind}, {vqgan.content.channels} channels")
     for name in ("encoder", "quantizer", "decoder"):
         print(f"{name + ':':14}{_count(getattr(vqgan, name)):,} parameters")
     print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")
     activations = saved_bytes(
-        lambda: VQGAN(vqgan.config), lambda: torch.zeros(batch_size, 3, height, width)
+        lambda: VQGAN(vqgan.config), lambda: vqgan.content.blank(batch_size, height, width)
     )
     _describe_memory(vqgan, activations, batch_size)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 COMMANDS = {
     "demo": "train both stages on photographs that come with scikit-image, and make a page",
-    "train": "train vqgan: learn a codebook (stage 1); train prior: learn compositions (stage 2)",
+    "train": "train vqgan or pixels: learn a codebook (stage 1); prior: compositions (stage 2)",
     "sample": "make new images with a trained prior",
     "reconstruct": "send pictures through a tokenizer and back, side by side",
     "encode": "pictures -> codes, in a file",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from smalti.data.decode import BrokenImageError, decode_image
+from smalti.data.decode import BrokenImageError
+from smalti.data.readers import Reader
 from smalti.data.sources.base import is_image_name
 from smalti.data.transforms import TransformConfig, center_transform
-from smalti.ranges import from_pil
 from smalti.types import InputError, Sample
 
 
@@ -46,32 +46,32 @@ def check_names(paths: Sequence[Path]) -> None:
             raise InputError(f"{other} and {path} have the same name; encode them apart")
 
 
-def read_picture(path: Path) -> Image.Image:
-    """An RGB picture.
+def read_picture(path: Path, reader: Reader) -> Image.Image:
+    """A picture, as the reader of its kind decodes it.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is of another kind.
     """
     try:
-        return decode_image(path.read_bytes(), str(path))
+        return reader.decode(path.read_bytes(), str(path))
     except BrokenImageError as error:
         raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def load_image(path: Path, size_px: int | None) -> Sample:
+def load_image(path: Path, size_px: int | None, reader: Reader) -> Sample:
     """A picture as an image, as it is or resized and cropped to a square of `size_px`.
 
     Raises:
         InputError: it cannot be read, or is smaller than `size_px`.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, reader)
     if size_px is None:
-        return Sample(str(path), from_pil(picture), None)
+        return Sample(str(path), reader.to_image(picture), None)
     if min(picture.size) < size_px:
         raise InputError(
             f"{path} is {picture.width}x{picture.height} pixels, smaller than --size {size_px}"
         )
-    image = center_transform(picture, TransformConfig(size=size_px), str(path))
+    image = center_transform(picture, TransformConfig(size=size_px), str(path), reader)
     return Sample(str(path), image, None)

@@ -8,46 +8,57 @@ from smalti.cli.arguments import Parser, device_argument, positive
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
+
+    from smalti.content import ContentConfig
 
 
 def run(arguments: Sequence[str]) -> None:
     """Write each picture beside its reconstruction."""
     options = _parser().parse_args(arguments)
 
-    from PIL import Image
-
     from smalti.cli.output import check_file
     from smalti.cli.pictures import find_pictures, read_picture
+    from smalti.data.readers import reader_of
     from smalti.files import atomic_file
-    from smalti.metrics.reconstruction import psnr
-    from smalti.ranges import from_pil, to_pil
-    from smalti.sampling.sheet import MARGIN_PX
-    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.sampling.sheet import contact_sheet
+    from smalti.tokenizer import load_tokenizer
     from smalti.training.precision import choose_compute
 
     out = Path(options.out)
     check_file(out, (".png", ".jpg", ".jpeg", ".webp"))
     paths = find_pictures(options.pictures)
-    vqgan = VQGAN.from_pretrained(options.model)
+    tokenizer = load_tokenizer(options.model)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
-    vqgan.to(compute.device)
+    tokenizer.to(compute.device)
+    reader = reader_of(tokenizer.content)
     pairs: list[Image.Image] = []
     for path in paths:
-        picture = read_picture(path)
+        picture = read_picture(path, reader)
         if max(picture.size) > options.longest_px:
-            picture.thumbnail((options.longest_px, options.longest_px), Image.Resampling.BICUBIC)
+            picture.thumbnail((options.longest_px, options.longest_px), reader.resampling)
             print(f"{path}: shrunk to {picture.width}x{picture.height}; see --longest-px")
-        image = from_pil(picture)[None].to(compute.device)
-        reconstruction = vqgan.reconstruct(image)
-        print(f"{path}: PSNR {float(psnr(image, reconstruction)):.2f} dB")
-        pair = Image.new("RGB", (2 * picture.width + MARGIN_PX, picture.height), "white")
-        pair.paste(picture, (0, 0))
-        pair.paste(to_pil(reconstruction[0]), (picture.width + MARGIN_PX, 0))
-        pairs.append(pair)
+        image = reader.to_image(picture)[None].to(compute.device)
+        reconstruction = tokenizer.reconstruct(image)
+        print(f"{path}: {_closeness(tokenizer.content, image, reconstruction)}")
+        drawn = [tokenizer.content.draw(both[0]) for both in (image, reconstruction)]
+        pairs.append(contact_sheet(drawn, columns=2))
     with atomic_file(out) as temporary:
         _stack(pairs).save(temporary)
     print(f"done: {out} (left: as it was, right: reconstruction)")
+
+
+def _closeness(content: "ContentConfig", image: "Tensor", reconstruction: "Tensor") -> str:
+    """How close a reconstruction is, in words."""
+    from smalti.metrics.label_map import LabelMapScores
+    from smalti.metrics.reconstruction import psnr
+
+    if content.kind == "labels":
+        scores = LabelMapScores(content.classes)
+        scores.add(image, reconstruction)
+        return f"pixel accuracy {scores.pixel_accuracy:.1%}, mean IoU {scores.mean_iou:.1%}"
+    return f"PSNR {float(psnr(image, reconstruction)):.2f} dB"
 
 
 def _stack(pictures: "Sequence[Image.Image]") -> "Image.Image":
@@ -66,7 +77,7 @@ def _stack(pictures: "Sequence[Image.Image]") -> "Image.Image":
 
 def _parser() -> Parser:
     parser = Parser("reconstruct", "Send pictures through a tokenizer and back, side by side.")
-    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument("model", help="tokenizer: run of `smalti train`, model folder or hub id")
     parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
     parser.add_argument("--out", default="reconstruction.png", help="file; replaced if it exists")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`smalti train vqgan` and `smalti train prior`."""
+"""`smalti train vqgan`, `smalti train pixels` and `smalti train prior`."""
 
 import sys
 from collections.abc import Sequence
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 USAGE = """usage: smalti train STAGE --data PHOTOS [options]
 
 stages:
-  vqgan  stage 1: learns the codebook          smalti train vqgan --data photos/
-  prior  stage 2: learns the compositions      smalti train prior --data photos/ --vqgan runs/vqgan
+  vqgan   stage 1: learns the codebook       smalti train vqgan --data photos/
+  pixels  instead of it: a palette, f = 1    smalti train pixels --data photos/
+  prior   stage 2: learns the compositions   smalti train prior --data photos/ --vqgan runs/vqgan
 
 `smalti train STAGE --help` lists all options of a stage."""
 
@@ -20,8 +21,9 @@ def run(arguments: Sequence[str]) -> None:
     stage, options = arguments[0], arguments[1:]
 
     from smalti.cli.train_config import read_config
+    from smalti.palette import train_pixels
     from smalti.registry import unknown_name
-    from smalti.runs import PriorRunConfig, VQGANRunConfig
+    from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
     from smalti.stages import train_prior, train_vqgan
 
     if stage == "vqgan":
@@ -33,5 +35,9 @@ def run(arguments: Sequence[str]) -> None:
         folder = train_prior(read_config(PriorRunConfig, options))
         print(f"done: {folder}")
         print(f"next: smalti sample {folder} -n 16 --out samples")
+    elif stage == "pixels":
+        folder = train_pixels(read_config(PixelsRunConfig, options))
+        print(f"done: {folder}")
+        print(f"next: smalti train prior --data PHOTOS --vqgan {folder}")
     else:
-        raise unknown_name("stage", stage, ("vqgan", "prior"))
+        raise unknown_name("stage", stage, ("vqgan", "pixels", "prior"))

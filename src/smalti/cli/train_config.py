@@ -21,12 +21,12 @@ from smalti.cli.tagged_unions import (
 )
 from smalti.cli.wording import one_line, plain_types
 from smalti.registry import unknown_name
-from smalti.runs import PriorRunConfig, RunConfig, read_run_config
+from smalti.runs import BaseRunConfig, PriorRunConfig, read_run_config
 from smalti.types import InputError, describe
 
 MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
 
-R = TypeVar("R", bound=RunConfig)
+R = TypeVar("R", bound=BaseRunConfig)
 
 
 def read_config(root: type[R], arguments: Sequence[str]) -> R:
@@ -80,11 +80,11 @@ def _stage_of(path: Path) -> str:
     return str(yaml.safe_load(path.read_text())["stage"])
 
 
-def _stage(root: type[RunConfig]) -> str:
+def _stage(root: type[BaseRunConfig]) -> str:
     return str(root.model_fields["stage"].default)
 
 
-def _parser(root: type[RunConfig]) -> jsonargparse.ArgumentParser:
+def _parser(root: type[BaseRunConfig]) -> jsonargparse.ArgumentParser:
     stage = _stage(root)
     parser = jsonargparse.ArgumentParser(
         prog=f"smalti train {stage}",
@@ -93,7 +93,7 @@ def _parser(root: type[RunConfig]) -> jsonargparse.ArgumentParser:
         formatter_class=_HelpFormatter,
         exit_on_error=False,
     )
-    names = ", ".join(path.stem for path in presets() if _stage_of(path) == stage)
+    names = ", ".join(path.stem for path in presets() if _stage_of(path) == stage) or "none yet"
     parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"one of {names}")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_class_arguments(with_plain_mappings(root))
@@ -122,7 +122,7 @@ def _take_list(arguments: Sequence[str], name: str) -> tuple[list[str], list[str
     return getattr(found, name), rest
 
 
-def _tokenizer_defaults(root: type[RunConfig], arguments: Sequence[str]) -> Iterator[str]:
+def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> Iterator[str]:
     """A prior sees images as its tokenizer's run did, unless told otherwise."""
     if root is not PriorRunConfig:
         return
@@ -134,7 +134,7 @@ def _tokenizer_defaults(root: type[RunConfig], arguments: Sequence[str]) -> Iter
             yield from ("--image", json.dumps(stored["image"]))
 
 
-def _check_options(root: type[RunConfig], arguments: Sequence[str]) -> None:
+def _check_options(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
     known = {"config", "preset", "print_config", "help", *_paths(root)}
     for argument in arguments:
         if argument.startswith("--"):
@@ -143,7 +143,7 @@ def _check_options(root: type[RunConfig], arguments: Sequence[str]) -> None:
                 raise InputError(f"unknown option --{name}{_hint(root, name, known)}")
 
 
-def _check_files(root: type[RunConfig], arguments: Sequence[str]) -> None:
+def _check_files(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
     """Read the config files of a command line for keys that do not exist.
 
     Raises:
@@ -165,7 +165,7 @@ def _values(arguments: Sequence[str], name: str) -> Iterator[str]:
             yield argument.partition("=")[2]
 
 
-def _hint(root: type[RunConfig], name: str, known: Iterable[str]) -> str:
+def _hint(root: type[BaseRunConfig], name: str, known: Iterable[str]) -> str:
     """The nearest name, and where all are explained: they are too many for one line."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     found = f"; did you mean {near[0]!r}?" if near else "."

@@ -15,15 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from smalti.data.decode import BrokenImageError, decode_image
+from smalti.content import ContentConfig, RGBContent
+from smalti.data.decode import BrokenImageError
 from smalti.data.order import order, weighted_order
 from smalti.data.randomness import generator_for
+from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
+from smalti.data.sources.parts import scene
 from smalti.data.transforms import TransformConfig, center_transform, random_transform
 from smalti.types import InputError, Sample
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_CONTENT = RGBContent()
 MIN_IMAGES_TO_SPLIT = 20
 """Smaller data sets are not divided: a held-out part of one or two images measures nothing."""
 
@@ -51,6 +55,7 @@ class ImageDataset:
         seed: of the random crops and flips.
         weights: how often each source is drawn, relative to the others; None draws each image once
             an epoch.
+        content: what the images are.
 
     Raises:
         InputError: no source, weights that do not fit, or only some of the sources have classes.
@@ -62,10 +67,13 @@ class ImageDataset:
         transform: TransformConfig,
         seed: int,
         weights: Sequence[float] | None = None,
+        content: ContentConfig = DEFAULT_CONTENT,
     ) -> None:
         if not sources:
             raise InputError("no data given; at least one data set is needed")
         self.transform = transform
+        self.content = content
+        self._reader = reader_of(content)
         self.weights = None if weights is None else _checked_weights(weights, len(sources))
         self.broken: dict[str, str] = {}
         """Reason by key of each broken image that was met."""
@@ -110,7 +118,9 @@ class ImageDataset:
             except BrokenImageError as error:
                 broken[error.key] = error.reason
                 continue
-            image = random_transform(found.picture, self.transform, generator, found.key)
+            image = random_transform(
+                found.picture, self.transform, generator, found.key, self._reader
+            )
             return Loaded(Sample(found.key, image, found.label), broken)
         key, reason = next(iter(broken.items()))
         raise InputError(f"all {len(self)} images are broken; the first is {key}: {reason}")
@@ -125,7 +135,7 @@ class ImageDataset:
             found = self._decode(index)
         except BrokenImageError as error:
             return Loaded(None, {error.key: error.reason})
-        image = center_transform(found.picture, self.transform, found.key)
+        image = center_transform(found.picture, self.transform, found.key, self._reader)
         return Loaded(Sample(found.key, image, found.label))
 
     def report(self, broken: Mapping[str, str]) -> None:
@@ -149,6 +159,11 @@ class ImageDataset:
         """Name of an image inside its source: the same wherever the data set lies."""
         place = self._place(index)
         return place.source.name(place.position)
+
+    def scene(self, index: int) -> str:
+        """Name of what an image shows: the same for a photograph and its label map."""
+        place = self._place(index)
+        return scene(place.source, place.position)
 
     def label(self, index: int) -> int | None:
         """Class number of an image, without reading the image."""
@@ -178,7 +193,7 @@ class ImageDataset:
 
     def _decode(self, index: int) -> "_Decoded":
         raw = self.raw(index)
-        return _Decoded(raw.key, decode_image(raw.content, raw.key), raw.label)
+        return _Decoded(raw.key, self._reader.decode(raw.content, raw.key), raw.label)
 
 
 class _Place(NamedTuple):
@@ -209,7 +224,8 @@ class Split:
 def split_held_out(dataset: ImageDataset, fraction: float) -> Split:
     """Hold out about `fraction` of the images for evaluation.
 
-    An image's name alone decides its side, so images that are added later move no other. From 20
+    The name of its scene alone decides an image's side, so images that are added later move no
+    other, and a photograph is held out with its label map. From 20
     images on, each side has one at least; smaller data sets are not divided.
 
     Raises:
@@ -219,7 +235,7 @@ def split_held_out(dataset: ImageDataset, fraction: float) -> Split:
         raise InputError(f"the held-out fraction is {fraction}; allowed are 0 to below 1")
     if fraction == 0 or len(dataset) < MIN_IMAGES_TO_SPLIT:
         return Split(dataset, None)
-    places = np.array([_place_by_name(dataset.name(index)) for index in range(len(dataset))])
+    places = np.array([_place_by_name(dataset.scene(index)) for index in range(len(dataset))])
     held_out = places < fraction
     held_out[places.argmin()] = True
     held_out[places.argmax()] = False

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from smalti.types import InputError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 """The only readers that are tried: Pillow has others, rarely used and rarely tested."""
@@ -48,6 +50,8 @@ class ImageHeader:
     height_px: int
     mode: str
     """Pillow's name of the colour layout, e.g. RGB, L, P, CMYK, I;16."""
+    is_turned: bool = False
+    """Whether its EXIF orientation exchanges width and height."""
 
 
 def decode_image(content: bytes, key: str) -> Image.Image:
@@ -79,7 +83,41 @@ def read_header(content: bytes, key: str) -> ImageHeader:
     """
     with _pillow_errors(key):
         picture = _open(content, key)
-        return ImageHeader(picture.width, picture.height, picture.mode)
+        return ImageHeader(picture.width, picture.height, picture.mode, _is_turned(picture))
+
+
+def decode_map(content: bytes, key: str) -> Image.Image:
+    """The picture in the file of a map, whose values mean something: nothing is converted.
+
+    Args:
+        content: the file's bytes.
+        key: where they came from, for the message.
+
+    Returns:
+        Of mode L, I;16 or I: greyscale, or the numbers of a palette's colours.
+
+    Raises:
+        BrokenImageError: as `decode_image`.
+        InputError: it has colours or transparency, or is a JPEG, which changes values.
+    """
+    with _pillow_errors(key):
+        picture = _open(content, key)
+        picture.load()
+    if picture.format == "JPEG":
+        raise InputError(f"{key} is a JPEG, which changes a map's values; allowed are PNG and TIFF")
+    if picture.mode == "P":
+        return Image.fromarray(np.asarray(picture))
+    if picture.mode not in ("L", "I;16", "I;16B", "I"):
+        raise InputError(
+            f"{key} is a picture of mode {picture.mode}; a map has one channel, 8-bit (L), with a "
+            "palette (P) or 16-bit"
+        )
+    return picture
+
+
+def _is_turned(picture: Image.Image) -> bool:
+    # Asking a PNG would decode it.
+    return picture.format == "JPEG" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
 
 
 def _open(content: bytes, key: str) -> Image.Image:

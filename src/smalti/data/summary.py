@@ -45,7 +45,7 @@ class DataSummary:
 
 def summarize(dataset: ImageDataset) -> DataSummary:
     """Count the images and classes of a data set, and read the headers of up to `MAX_HEADERS`."""
-    read = _looked_at(dataset)
+    read = looked_at(len(dataset))
     headers: list[ImageHeader] = []
     broken: dict[str, str] = {}
     for index in read:
@@ -75,7 +75,7 @@ def check_sizes(dataset: ImageDataset) -> None:
     """
     transform = dataset.transform
     crop = sorted((transform.width_px, transform.height_px))
-    for index in () if transform.upscale else _looked_at(dataset):
+    for index in () if transform.upscale else looked_at(len(dataset)):
         try:
             header = _header(dataset, index)
         except BrokenImageError:
@@ -89,8 +89,9 @@ def check_sizes(dataset: ImageDataset) -> None:
             )
 
 
-def _looked_at(dataset: ImageDataset) -> range:
-    return range(0, len(dataset), max(1, -(-len(dataset) // MAX_HEADERS)))
+def looked_at(length: int) -> range:
+    """The images of a data set to look at before training: all, or `MAX_HEADERS` of them."""
+    return range(0, length, max(1, -(-length // MAX_HEADERS)))
 
 
 def _header(dataset: ImageDataset, index: int) -> ImageHeader:

@@ -1,4 +1,4 @@
-"""RGB picture -> image tensor: resize, crop, flip.
+"""Picture -> image tensor: resize, crop, flip.
 
 H, W: size of the crop in pixels. The randomness of a sample is a function of (seed, epoch, sample
 number), so it does not depend on workers, batch size, or where a run was resumed.
@@ -11,8 +11,11 @@ from PIL import Image
 from pydantic import PositiveInt
 from torch import Tensor
 
-from smalti import ranges
+from smalti.content import RGBContent
+from smalti.data.readers import PhotographReader, Reader
 from smalti.types import Config, InputError
+
+PHOTOGRAPHS = PhotographReader(RGBContent())
 
 
 class TransformConfig(Config):
@@ -51,43 +54,50 @@ class PixelSize(NamedTuple):
 
 
 def random_transform(
-    picture: Image.Image, config: TransformConfig, generator: torch.Generator, key: str
+    picture: Image.Image,
+    config: TransformConfig,
+    generator: torch.Generator,
+    key: str,
+    reader: Reader = PHOTOGRAPHS,
 ) -> Tensor:
     """The training image of a picture: resized, cropped and flipped as `config` says.
 
     Args:
-        picture: RGB.
+        picture: as the reader decodes it.
         config: sizes and which of the random steps to take.
         generator: CPU generator that decides crop and flip; the same state gives the same image.
         key: where the picture came from, for the message.
+        reader: of the picture's kind.
 
     Returns:
-        (3, H, W) float32 in [-1, 1].
+        (3, H, W) float32 in [-1, 1] of a photograph; else what the reader says.
 
     Raises:
         InputError: the picture is smaller than the crop and `config.upscale` is off.
     """
     if config.crop == "center":
-        image = center_transform(picture, config, key)
+        image = center_transform(picture, config, key, reader)
     else:
-        picture = _resize(picture, config, key)
+        picture = _resize(picture, config, key, reader)
         left = _draw(picture.width - config.width_px, generator)
         top = _draw(picture.height - config.height_px, generator)
-        image = _crop(picture, config, left, top)
+        image = _crop(picture, config, left, top, reader)
     if config.flip and _draw(1, generator):
-        image = image.flip(2)
+        image = image.flip(-1)
     return image
 
 
-def center_transform(picture: Image.Image, config: TransformConfig, key: str) -> Tensor:
+def center_transform(
+    picture: Image.Image, config: TransformConfig, key: str, reader: Reader = PHOTOGRAPHS
+) -> Tensor:
     """The evaluation image of a picture: resized, center crop, no flip.
 
     Args, Returns and Raises as `random_transform`.
     """
-    picture = _resize(picture, config, key)
+    picture = _resize(picture, config, key, reader)
     left = (picture.width - config.width_px) // 2
     top = (picture.height - config.height_px) // 2
-    return _crop(picture, config, left, top)
+    return _crop(picture, config, left, top, reader)
 
 
 def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSize:
@@ -115,16 +125,18 @@ def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSiz
     return PixelSize(width, height)
 
 
-def _resize(picture: Image.Image, config: TransformConfig, key: str) -> Image.Image:
+def _resize(picture: Image.Image, config: TransformConfig, key: str, reader: Reader) -> Image.Image:
     size = PixelSize(*picture.size)
     target = resized_size(size, config, key)
-    # Pillow widens the filter when it shrinks, so this is antialiased.
-    return picture if target == size else picture.resize(target, Image.Resampling.BICUBIC)
+    # Pillow widens a bicubic filter when it shrinks, so this is antialiased.
+    return picture if target == size else picture.resize(target, reader.resampling)
 
 
-def _crop(picture: Image.Image, config: TransformConfig, left: int, top: int) -> Tensor:
+def _crop(
+    picture: Image.Image, config: TransformConfig, left: int, top: int, reader: Reader
+) -> Tensor:
     box = (left, top, left + config.width_px, top + config.height_px)
-    return ranges.from_pil(picture.crop(box))
+    return reader.to_image(picture.crop(box))
 
 
 def _draw(highest: int, generator: torch.Generator) -> int:

@@ -29,7 +29,7 @@ class PerceptualConfig(Config):
 
     kind: Literal["auto", "lpips", "efficientnet", "none"] = "auto"
     """`lpips` as in the paper, `efficientnet` (installed with the package), `none`; `auto` is lpips
-    where its VGG16 weights are at hand, else efficientnet."""
+    where its VGG16 weights are at hand, else efficientnet; for maps, it is none."""
     vgg_weights: Path | None = None
     """File with VGG16's weights for lpips (.pth of torchvision, .safetensors of timm). By default
     the environment variable SMALTI_VGG_WEIGHTS, then torch's download cache. No effect with the
@@ -96,9 +96,13 @@ class NoPerceptualLoss(PerceptualLoss):
     def __init__(self, config: PerceptualConfig) -> None:
         super().__init__()
 
+    def forward(self, images: Tensor, reconstructions: Tensor) -> Tensor:
+        """Zeros (B,) that still have a (zero) gradient; both may have any shape."""
+        return self.distance(images, reconstructions)
+
     def distance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
-        """Zeros (B,) that still have a (zero) gradient."""
-        return reconstructions.flatten(1).mean(1) * 0.0
+        """Zeros (B,) float32 of reconstructions (B, ...)."""
+        return reconstructions.float().flatten(1).mean(1) * 0.0
 
 
 def choose_perceptual(config: PerceptualConfig) -> PerceptualLoss:

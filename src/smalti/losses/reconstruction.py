@@ -9,14 +9,16 @@ from typing import Literal
 
 from torch import Tensor
 
-PixelKind = Literal["l1", "l2"]
+from smalti.losses.label_map import cross_entropy_loss
+
+PixelKind = Literal["l1", "l2", "cross_entropy"]
 
 
 def l1_loss(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Mean absolute difference of each image.
 
     Args:
-        images: (B, 3, H, W) floating point in [-1, 1].
+        images: (B, C, H, W) floating point in [-1, 1].
         reconstructions: the same shape.
 
     Returns:
@@ -31,7 +33,7 @@ def l2_loss(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Mean squared difference of each image.
 
     Args:
-        images: (B, 3, H, W) floating point in [-1, 1].
+        images: (B, C, H, W) floating point in [-1, 1].
         reconstructions: the same shape.
 
     Returns:
@@ -45,4 +47,5 @@ def l2_loss(images: Tensor, reconstructions: Tensor) -> Tensor:
 PIXEL_LOSSES: Mapping[PixelKind, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1_loss,
     "l2": l2_loss,
+    "cross_entropy": cross_entropy_loss,
 }

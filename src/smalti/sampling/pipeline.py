@@ -16,12 +16,11 @@ from tqdm import tqdm
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.prior import GPT, PRIORS
-from smalti.ranges import to_pil
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.generate import Prompt, generate
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.vqgan import VQGAN
+from smalti.tokenizer import load_tokenizer
 from smalti.types import InputError, Tokenizer, describe
 
 KIND = "prior"
@@ -105,7 +104,8 @@ class Pipeline:
             progress: show a bar.
 
         Returns:
-            n RGB pictures.
+            n pictures: RGB, or of a prior over maps their values (labels with a palette, depth as
+            16-bit grey).
 
         Raises:
             InputError: a value is not allowed, or there is no such class.
@@ -118,7 +118,7 @@ class Pipeline:
             n, seed, condition, config=config, batch_size=batch_size, progress=progress
         )
         return [
-            to_pil(image)
+            self.tokenizer.content.to_picture(image)
             for part in torch.split(codes, batch_size)
             for image in self.tokenizer.decode(part)
         ]
@@ -224,7 +224,7 @@ class Pipeline:
         config = files.parse_config(PriorModelConfig)
         prior: GPT = PRIORS[config.gpt.kind](config.gpt)
         files.load_into(prior)
-        tokenizer = VQGAN.from_pretrained(_tokenizer_folder(files.folder))
+        tokenizer = load_tokenizer(_tokenizer_folder(files.folder))
         return cls(tokenizer, prior.eval(), config)
 
 
@@ -234,7 +234,7 @@ def _tokenizer_folder(model_folder: Path) -> Path:
     for parent in (model_folder, run_folder):
         if (parent / TOKENIZER_FOLDER / CONFIG_FILE).is_file():
             return parent / TOKENIZER_FOLDER
-    raise InputError(f"{model_folder} has no folder {TOKENIZER_FOLDER!r}: the VQGAN is missing")
+    raise InputError(f"{model_folder} has no folder {TOKENIZER_FOLDER!r}: the tokenizer is missing")
 
 
 def _sampling_config(**values: float) -> SamplingConfig:

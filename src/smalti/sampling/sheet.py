@@ -12,7 +12,7 @@ def contact_sheet(pictures: Sequence[Image.Image], columns: int | None = None) -
     """Pictures side by side on white, row by row.
 
     Args:
-        pictures: at least one, RGB, all of one size.
+        pictures: at least one, all of one size, of modes that Pillow converts to RGB.
         columns: pictures in a row; None makes the sheet about square.
     """
     width, height = pictures[0].size

@@ -12,7 +12,7 @@ from smalti.tokenizer.blocks import Level, Middle, Upsample, group_norm
 class Decoder(nn.Module):
     """Mirror of the encoder, with one more residual block a level.
 
-    Args: as `Encoder`.
+    Args: as `Encoder`; `image_channels` is C of the output.
     """
 
     def __init__(
@@ -22,6 +22,7 @@ class Decoder(nn.Module):
         residual_blocks: int,
         norm_groups: int,
         code_dim: int,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
         widths = [channels * multiplier for multiplier in reversed(channel_multipliers)]
@@ -40,7 +41,7 @@ class Decoder(nn.Module):
             for level, width in enumerate(widths)
         )
         self.norm_out = group_norm(norm_groups, widths[-1])
-        self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.conv_out = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
 
     def features(self, z_q: Tensor) -> Tensor:
         """What the last convolution sees: (B, channels, H, W) of (B, D, h, w)."""
@@ -50,5 +51,5 @@ class Decoder(nn.Module):
         return F.silu(self.norm_out(features))
 
     def forward(self, z_q: Tensor) -> Tensor:
-        """Images (B, 3, 2^m h, 2^m w), about [-1, 1], of a quantized latent (B, D, h, w)."""
+        """Outputs (B, C, 2^m h, 2^m w) of a quantized latent (B, D, h, w)."""
         return self.conv_out(self.features(z_q))  # type: ignore[no-any-return]

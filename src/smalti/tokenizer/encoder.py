@@ -20,6 +20,7 @@ class Encoder(nn.Module):
         residual_blocks: residual blocks of each level.
         norm_groups: groups of each GroupNorm.
         code_dim: D, channels of the output.
+        image_channels: C, of the input.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class Encoder(nn.Module):
         residual_blocks: int,
         norm_groups: int,
         code_dim: int,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
         widths = [channels * multiplier for multiplier in channel_multipliers]
         lowest = len(widths) - 1
-        self.conv_in = nn.Conv2d(3, channels, 3, padding=1)
+        self.conv_in = nn.Conv2d(image_channels, channels, 3, padding=1)
         self.levels = nn.ModuleList(
             Level(
                 channels if level == 0 else widths[level - 1],
@@ -50,7 +52,7 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], code_dim, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Encoder output (B, D, H / 2^m, W / 2^m) of images (B, 3, H, W) in [-1, 1]."""
+        """Encoder output (B, D, H / 2^m, W / 2^m) of images (B, C, H, W)."""
         features = self.conv_in(images)
         for level in self.levels:
             features = level(features)

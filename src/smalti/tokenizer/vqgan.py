@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from smalti.content import ContentConfig, RGBContent
 from smalti.model_folder import load_model, save_model
+from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
 from smalti.tokenizer.blocks import initialize
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
@@ -30,6 +31,8 @@ class VQGANConfig(Config):
     """Shape of a VQGAN; the defaults are a small model for one processor or graphics card."""
 
     kind: Literal["vqgan"] = "vqgan"
+    content: ContentConfig = RGBContent()
+    """What its images are: `kind` rgb, labels (with `classes`, and `ignore`), depth or edges."""
     channels: int = Field(default=32, ge=1)
     """Channels at full resolution, a multiple of `norm_groups`; the paper's models have 128."""
     channel_multipliers: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2, max_length=6)
@@ -77,20 +80,23 @@ class Reconstruction(NamedTuple):
     """Result of a VQGAN's forward pass."""
 
     reconstructions: Tensor
-    """(B, 3, H, W), about [-1, 1], not clipped."""
+    """(B, C, H, W), what the decoder gives: of photographs about [-1, 1], not clipped; of label
+    maps a logit for each class. `content.to_images` makes images of them."""
     quantized: Quantized
     last_features: Tensor
     """(B, channels, H, W), input of the decoder's last convolution: the adaptive weight needs the
     gradients at that layer."""
 
 
-class VQGAN(nn.Module):
+@TOKENIZERS.register("vqgan")
+class VQGAN(TokenizerModel):
     """Encoder, quantizer and decoder.
 
     Follows the `Tokenizer` protocol; `encode` and `decode` work without gradients, `forward` is
     what training calls.
 
     Attributes:
+        content: what its images are, and so their shape, dtype and range.
         codebook_size: K.
         downsampling_factor: f.
     """
@@ -98,6 +104,7 @@ class VQGAN(nn.Module):
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
         self.config = config
+        self.content = config.content
         self.codebook_size = config.codebook_size
         self.downsampling_factor = config.downsampling_factor
         shape = (
@@ -107,76 +114,77 @@ class VQGAN(nn.Module):
             config.norm_groups,
             config.code_dim,
         )
-        self.encoder = Encoder(*shape)
+        self.encoder = Encoder(*shape, image_channels=config.content.channels)
         self.to_code = nn.Conv2d(config.code_dim, config.code_dim, 1)
         self.quantizer = QUANTIZERS[config.quantizer.kind](
             config.quantizer, config.codebook_size, config.code_dim
         )
         self.from_code = nn.Conv2d(config.code_dim, config.code_dim, 1)
-        self.decoder = Decoder(*shape)
+        self.decoder = Decoder(*shape, image_channels=config.content.channels)
         self.apply(initialize)  # children before parents: a block's zeros come last
 
     def forward(self, images: Tensor) -> Reconstruction:
         """Encode, quantize, decode.
 
         Args:
-            images: (B, 3, H, W) float32 in [-1, 1], both sides divisible by f.
+            images: (B, 3, H, W) float32 in [-1, 1], or what `content` says; both sides divisible
+                by f.
 
         Raises:
-            InputError: a side does not divide by f.
+            InputError: a side does not divide by f, or the images are of another content.
         """
         quantized = self.quantizer(self.latent(images))
         features = self.decoder.features(self.from_code(quantized.z_q))
         return Reconstruction(self.decoder.conv_out(features), quantized, features)
 
     def latent(self, images: Tensor) -> Tensor:
-        """Encoder output z (B, D, h, w) of images (B, 3, H, W) in [-1, 1].
+        """Encoder output z (B, D, h, w) of images, as for `forward`.
 
         Raises:
-            InputError: a side does not divide by f.
+            InputError: a side does not divide by f, or the images are of another content.
         """
+        self.content.check(images)
         height, width = images.shape[-2:]
         if height % self.downsampling_factor or width % self.downsampling_factor:
             raise InputError(
                 f"images of {width}x{height} do not divide into codes: both sides must be "
                 f"multiples of {self.downsampling_factor}"
             )
-        return self.to_code(self.encoder(images))  # type: ignore[no-any-return]
+        return self.to_code(self.encoder(self.content.to_input(images)))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Codes (B, h, w) int64 in [0, K) of images (B, 3, H, W) float32 in [-1, 1].
+        """Codes (B, h, w) int64 in [0, K) of images, as for `forward`.
 
         Raises:
-            InputError: a side does not divide by f.
+            InputError: a side does not divide by f, or the images are of another content.
         """
+        self.content.check(images)
+        self.content.check_values(images)
         return self.quantizer.encode(self.latent(images))
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Images (B, 3, f h, f w) float32 in [-1, 1] of codes (B, h, w) int64 in [0, K).
+        """Images of codes (B, h, w) int64 in [0, K).
+
+        Returns:
+            (B, 3, f h, f w) float32 in [-1, 1], or what `content` says.
 
         Raises:
             InputError: a code is outside [0, K).
         """
-        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
-            raise InputError(
-                f"codes must be in [0, {self.codebook_size}), got {int(codes.min())} to "
-                f"{int(codes.max())}"
-            )
-        z_q = self.quantizer.embed(codes)
-        return self.decoder(self.from_code(z_q)).float().clamp(-1, 1)  # type: ignore[no-any-return]
+        return self.content.to_images(self.outputs(codes))
 
     @torch.no_grad()
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] through the codes and back, of any size.
+    def outputs(self, codes: Tensor) -> Tensor:
+        """What the decoder gives, (B, C, f h, f w), for codes (B, h, w) int64 in [0, K).
 
-        A side that does not divide by f is padded by its last row or column, and cropped again.
+        Raises:
+            InputError: a code is outside [0, K).
         """
-        height, width = images.shape[-2:]
-        right, bottom = -width % self.downsampling_factor, -height % self.downsampling_factor
-        padded = F.pad(images, (0, right, 0, bottom), mode="replicate")
-        return self.decode(self.encode(padded))[..., :height, :width]
+        self._check_codes(codes)
+        z_q = self.quantizer.embed(codes)
+        return self.decoder(self.from_code(z_q))  # type: ignore[no-any-return]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, whole or not at all.

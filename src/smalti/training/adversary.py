@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 class AdversaryConfig(Config):
     """When and how much the discriminator counts."""
 
-    kind: Literal["hinge", "log", "none"] = "hinge"
-    """hinge (released code), log (Eq. 5), or none: no adversary at all."""
+    kind: Literal["auto", "hinge", "log", "none"] = "auto"
+    """hinge (released code), log (Eq. 5), or none: no adversary at all. auto is hinge for
+    photographs and none for maps."""
     start: Duration | Literal["auto"] = "auto"
     """When the discriminator begins to learn: a step (1000), a share of the run (0.4), or auto:
     when the reconstruction error has levelled off."""

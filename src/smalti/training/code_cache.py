@@ -29,7 +29,7 @@ from tqdm import tqdm
 from smalti.data.loader import BatchLoader, Draw
 from smalti.files import atomic_folder, sha256
 from smalti.model_folder import read_tensors, write_tensors
-from smalti.tokenizer.vqgan import VQGAN
+from smalti.tokenizer.base import TokenizerModel
 from smalti.types import Config, InputError
 
 MANIFEST_FILE = "manifest.json"
@@ -94,7 +94,7 @@ class CodeCache:
 
 
 def load_or_encode(
-    folder: Path, loader: BatchLoader, tokenizer: VQGAN, views: int, device: torch.device
+    folder: Path, loader: BatchLoader, tokenizer: TokenizerModel, views: int, device: torch.device
 ) -> CodeCache:
     """The codes of a data set: from the folder if they were made from the same, else made anew.
 
@@ -126,7 +126,7 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _made_from(loader: BatchLoader, tokenizer: VQGAN, views: int) -> dict[str, object]:
+def _made_from(loader: BatchLoader, tokenizer: TokenizerModel, views: int) -> dict[str, object]:
     return {
         "format": FORMAT,
         "data": loader.dataset.fingerprint(),
@@ -159,7 +159,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
 def _encode(
     folder: Path,
     loader: BatchLoader,
-    tokenizer: VQGAN,
+    tokenizer: TokenizerModel,
     made_from: dict[str, object],
     device: torch.device,
 ) -> None:

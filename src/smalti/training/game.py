@@ -97,4 +97,4 @@ def weigh(adversary: Adversary, sides: Tensor, step: int) -> dict[str, Tensor]:
 
 def _game(config: AdversaryConfig) -> AdversarialLoss:
     assert config.kind != "none", "an adversary that is not played has no state"
-    return ADVERSARIAL_LOSSES[config.kind]
+    return ADVERSARIAL_LOSSES["hinge" if config.kind == "auto" else config.kind]

@@ -6,12 +6,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.metrics.codebook import CodebookUse
-from smalti.metrics.reconstruction import psnr, ssim
-from smalti.ranges import to_pil
 from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.reconstruction_scores import ReconstructionScores
 from smalti.training.vqgan_step import VQGANState, VQGANStepConfig, vqgan_step
 from smalti.types import Batch
 
@@ -78,38 +76,22 @@ class VQGANStage:
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
         """Quality of the averaged tokenizer's reconstructions of held-out images."""
-        training, loss = self.training, self.config.loss
-        use = CodebookUse(training.vqgan.codebook_size)
-        rows: list[dict[str, Tensor]] = []
+        training, tokenizer = self.training, self.training.average.model
+        use = CodebookUse(tokenizer.codebook_size)
+        scores = ReconstructionScores(tokenizer.content, self.config.loss, training.perceptual)
         for images in self._held_out():
-            codes = training.average.model.encode(images)
-            reconstructions = training.average.model.decode(codes)
+            codes = tokenizer.encode(images)
             use.add(codes)
-            rows.append(
-                {
-                    "pixel_loss": PIXEL_LOSSES[loss.pixel](images, reconstructions),
-                    "perceptual_loss": training.perceptual(images, reconstructions),
-                    "psnr_db": psnr(images, reconstructions),
-                    "ssim": ssim(images, reconstructions),
-                }
-            )
-        means = {name: float(torch.cat([row[name] for row in rows]).mean()) for name in rows[0]}
-        score = (
-            loss.pixel_weight * means["pixel_loss"]
-            + loss.perceptual_weight * means["perceptual_loss"]
-        )
-        return means | {
-            "code_use": use.usage,
-            "code_perplexity": use.perplexity,
-            "score": score,
-        }
+            scores.add(images, tokenizer.outputs(codes))
+        return scores.values() | {"code_use": use.usage, "code_perplexity": use.perplexity}
 
     @torch.no_grad()
     def pictures(self) -> Mapping[str, Image.Image]:
         """Held-out images above their reconstructions."""
         images = next(iter(self._held_out()))[:PICTURES]
         reconstructions = self.training.average.model.reconstruct(images)
-        both = [to_pil(image) for image in torch.cat([images, reconstructions])]
+        draw = self.training.average.model.content.draw
+        both = [draw(image) for image in torch.cat([images, reconstructions])]
         return {"reconstructions": contact_sheet(both, columns=len(images))}
 
     def _held_out(self) -> Iterable[Tensor]:

@@ -10,6 +10,7 @@ from smalti.data.sources.folder import FolderSource
 from smalti.data.sources.hub import HubSource
 from smalti.data.sources.list_file import ListSource
 from smalti.data.sources.parquet import ParquetSource
+from smalti.data.sources.parts import IMAGES
 from smalti.data.sources.webdataset import WebDatasetSource
 from smalti.types import InputError
 
@@ -31,22 +32,24 @@ ALLOWED = (
 )
 
 
-def open_source(spec: str, classes: bool) -> ImageSource:
+def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
     """The data set that a user names.
 
     Args:
         spec: a folder, a list, Parquet files, tar shards (both may be a folder of them, a glob or a
             brace range) or a hub data set `owner/name[:split]`.
         classes: whether labels are wanted.
+        part: which pictures of a scene, where the data set has several: images, segmentations or
+            depths.
 
     Raises:
-        InputError: it does not exist, has no images, or is of no known kind; or classes are wanted
-            and it has none.
+        InputError: it does not exist, has no images or not this part, or is of no known kind; or
+            classes are wanted and it has none.
     """
     spec = os.path.expanduser(spec)
     for kind in SOURCES:
         if SOURCES[kind].accepts(spec):
-            return SOURCES[kind](spec, classes)
+            return SOURCES[kind](spec, classes, part)
     if not os.path.exists(spec):
         raise InputError(f"{printable(spec)!r} does not exist; allowed are {ALLOWED}")
     hint = "; give the folder it lies in" if is_image_name(spec) else ""

@@ -41,16 +41,19 @@ class ImageSource(abc.ABC):
     as a file position) behind.
 
     Args of every kind: `spec` is what the user wrote after `--data`, `classes` whether labels are
-    wanted; without them no label is read and `class_names` is None.
+    wanted; without them no label is read and `class_names` is None. `part` is which of the pictures
+    of a scene to read, where there are several: see `parts`.
     """
 
     location: str = ""
     """Folder the names are relative to; the first part of each key."""
     class_names: tuple[str, ...] | None = None
     """Name of each class by its number, all different, or None without classes."""
+    parts: frozenset[str] = frozenset()
+    """All parts that the data set has; empty where its pictures are all of one kind."""
 
     @abc.abstractmethod
-    def __init__(self, spec: str, classes: bool) -> None: ...
+    def __init__(self, spec: str, classes: bool, part: str = "images") -> None: ...
 
     @classmethod
     @abc.abstractmethod

@@ -14,6 +14,7 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.files import FileSource
+from smalti.data.sources.parts import IMAGES, choose_part, without_part
 from smalti.data.sources.shards import holds_shards
 from smalti.types import InputError
 
@@ -24,18 +25,25 @@ logger = logging.getLogger(__name__)
 class FolderSource(FileSource):
     """The image files in a folder and all folders below it, sorted by path.
 
-    Hidden files are left out. With classes, each image's class is the first folder of its path.
+    Hidden files are left out. With classes, each image's class is the first folder of its path
+    (or the first below `images`, where label or depth maps lie beside them).
     Links to folders are followed, each real folder being read once.
 
     Raises:
         InputError: no images, or classes are asked for and an image lies in no sub-folder.
     """
 
-    def __init__(self, spec: str, classes: bool) -> None:
+    def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         names = sorted(_image_files(spec))
         allowed = ", ".join(IMAGE_SUFFIXES)
         require_images(len(names), spec, f"files with one of these endings count: {allowed}")
-        found = classes_from_names([_class_of(spec, name) for name in names]) if classes else None
+        chosen = choose_part(names, part, spec)
+        self.parts = chosen.parts
+        names = [names[position] for position in chosen.positions]
+        found = None
+        if classes:
+            inside = [without_part(name) if self.parts else name for name in names]
+            found = classes_from_names([_class_of(spec, name) for name in inside])
         self.hold(spec, names, found)
 
     @classmethod

@@ -16,6 +16,7 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import classes_from_numbers
+from smalti.data.sources.parts import COLUMNS, IMAGES
 from smalti.types import InputError
 
 _SPEC = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.\[\]%:+-]+))?")
@@ -27,21 +28,21 @@ class HubSource(ImageSource):
     """A split of a hub data set, downloaded on first use and cached by the `datasets` library.
 
     The spec is `owner/name` or `owner/name:split`; the split is `train` by default. The first
-    column of images counts, and `label` for the classes.
+    column of images counts, and `label` for the classes; maps are columns `segmentation`, `depth`.
 
     Raises:
         InputError: the library is missing, the hub cannot be reached or has no such data set or
             split, or it has no column of images.
     """
 
-    def __init__(self, spec: str, classes: bool) -> None:
+    def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         match = _SPEC.fullmatch(spec)
         assert match is not None, "accepts() lets nothing else through"
         table = _load(match["name"], match["split"] or "train")
         self._spec = spec
         # Taken before the column is cast, which the library counts as a change.
         self._fingerprint: str = table._fingerprint
-        column = _image_column(table, spec)
+        column = _image_column(table, spec, part)
         self._images = _encoded(table.select_columns([column]), column)
         self._column = column
         require_images(len(self._images), spec, "the split has no rows")
@@ -98,13 +99,16 @@ def _load(name: str, split: str) -> Any:
         ) from error
 
 
-def _image_column(table: Any, spec: str) -> str:
+def _image_column(table: Any, spec: str, part: str) -> str:
     import datasets
 
-    for name, feature in table.features.items():
-        if isinstance(feature, datasets.Image):
+    columns = [n for n, feature in table.features.items() if isinstance(feature, datasets.Image)]
+    maps = [name for other, names in COLUMNS.items() if other != IMAGES for name in names]
+    for name in columns:
+        # Photographs may be called anything, maps only by their name.
+        if name in COLUMNS[part] or (part == IMAGES and name not in maps):
             return str(name)
-    raise InputError(f"{spec} has no column of images; it has {', '.join(table.features)}")
+    raise InputError(f"{spec} has no column of {part}; it has {', '.join(table.features)}")
 
 
 def _encoded(table: Any, column: str) -> Any:

@@ -12,6 +12,7 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import classes_from_words
 from smalti.data.sources.files import FileSource
+from smalti.data.sources.parts import IMAGES, choose_part
 from smalti.types import InputError
 
 
@@ -34,9 +35,12 @@ class ListSource(FileSource):
         InputError: the list is missing or empty, or classes are asked for and a line has none.
     """
 
-    def __init__(self, spec: str, classes: bool) -> None:
+    def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         lines = _read_lines(spec)
         require_images(len(lines), spec, "one path a line is expected")
+        chosen = choose_part([line.path for line in lines], part, spec)
+        self.parts = chosen.parts
+        lines = [lines[position] for position in chosen.positions]
         found = None
         if classes:
             found = classes_from_words([_class_of(line, spec) for line in lines], printable(spec))

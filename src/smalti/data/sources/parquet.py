@@ -17,10 +17,10 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_names, classes_from_numbers
+from smalti.data.sources.parts import COLUMNS, IMAGES
 from smalti.data.sources.shards import common_folder, find_shards, names_shards
 from smalti.types import InputError
 
-IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMN = "label"
 CACHE_BYTES = 256 * 2**20
 """Encoded images kept in memory by each process; one row group is kept even if it is larger."""
@@ -42,7 +42,8 @@ class _RowGroup:
 class ParquetSource(ImageSource):
     """Rows of one or several Parquet files.
 
-    The image column is called `image` or `img`, the label column `label` (numbers or names). Names
+    The image column is called `image` or `img`, those of maps `segmentation` and `depth`, the label
+    column `label` (numbers or names). Names
     of the classes come from the metadata that Hugging Face writes; otherwise the numbers are names.
     Row groups are read when one of their images is wanted, and the recent ones kept.
 
@@ -50,7 +51,8 @@ class ParquetSource(ImageSource):
         InputError: a file is missing or no Parquet, has no such column, or no row.
     """
 
-    def __init__(self, spec: str, classes: bool) -> None:
+    def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
+        self._part = part
         pq = _pyarrow_parquet()
         self._paths = find_shards(spec, ".parquet")
         self.location = common_folder(self._paths)
@@ -60,7 +62,8 @@ class ParquetSource(ImageSource):
         self._groups: list[_RowGroup] = []
         self._length = 0
         for shard, path in enumerate(self._paths):
-            self._add(shard, _checked(pq, path))
+            self._add(shard, _checked(pq, path, part))
+        self.parts = _parts(self._files[0])
         self._starts = [group.start for group in self._groups]
         require_images(self._length, spec, "the Parquet files have no rows")
         self._labels: tuple[int, ...] | None = None
@@ -123,7 +126,7 @@ class ParquetSource(ImageSource):
         if group.shard not in self._files:
             self._files[group.shard] = _open(_pyarrow_parquet(), self._paths[group.shard])
         file = self._files[group.shard]
-        column = _image_column(file, self._paths[group.shard])
+        column = _image_column(file, self._paths[group.shard], self._part)
         try:
             # One thread: pyarrow's pool does not survive a fork into a loader's worker.
             table = file.read_row_group(group.group, columns=[f"{column}.bytes"], use_threads=False)
@@ -180,31 +183,47 @@ def _open(pq: Any, path: str) -> Any:
     return pq.ParquetFile(path, memory_map=True)
 
 
-def _checked(pq: Any, path: str) -> Any:
-    """The open file, known to be Parquet and to have an image column."""
+def _checked(pq: Any, path: str, part: str) -> Any:
+    """The open file, known to be Parquet and to have the column of a part."""
     import pyarrow as pa
 
     try:
         file = _open(pq, path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{printable(path)} is no Parquet file, or is cut short") from error
-    _image_column(file, path)
+    _image_column(file, path, part)
     return file
 
 
-def _image_column(file: Any, path: str) -> str:
-    import pyarrow as pa
-
+def _image_column(file: Any, path: str, part: str) -> str:
     schema = file.schema_arrow
-    for name in IMAGE_COLUMNS:
-        if name in schema.names:
-            kind = schema.field(name).type
-            if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-                return name
+    for name in COLUMNS[part]:
+        if _holds_images(schema, name):
+            return name
     raise InputError(
-        f"{printable(path)} has no column {' or '.join(IMAGE_COLUMNS)} of images "
+        f"{printable(path)} has no column {' or '.join(COLUMNS[part])} of images "
         f"(a struct with the field bytes); it has {', '.join(schema.names)}"
     )
+
+
+def _parts(file: Any) -> frozenset[str]:
+    """All parts that there are columns of; none where there is only one."""
+    schema = file.schema_arrow
+    parts = frozenset(
+        part
+        for part, names in COLUMNS.items()
+        if any(_holds_images(schema, name) for name in names)
+    )
+    return parts if len(parts) > 1 else frozenset()
+
+
+def _holds_images(schema: Any, name: str) -> bool:
+    import pyarrow as pa
+
+    if name not in schema.names:
+        return False
+    kind = schema.field(name).type
+    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
 
 
 def _hugging_face_names(schema: Any) -> Sequence[str] | None:

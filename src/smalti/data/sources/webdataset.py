@@ -10,7 +10,7 @@ import logging
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_words, distinct_names
+from smalti.data.sources.parts import IMAGES, choose_part
 from smalti.data.sources.shards import common_folder, find_shards, names_shards
 from smalti.types import InputError
 
@@ -65,6 +66,15 @@ class _Words:
     labels: list[str] = field(default_factory=list)
     names: list[str | None] = field(default_factory=list)
 
+    def at(self, positions: Sequence[int]) -> "_Words":
+        """Those of some images, or nothing where nothing was noted."""
+        if not self.labels:
+            return self
+        return _Words(
+            [self.labels[position] for position in positions],
+            [self.names[position] for position in positions],
+        )
+
 
 @SOURCES.register("webdataset")
 class WebDatasetSource(ImageSource):
@@ -79,7 +89,7 @@ class WebDatasetSource(ImageSource):
         InputError: a shard is missing or not an uncompressed tar, or nothing is left.
     """
 
-    def __init__(self, spec: str, classes: bool) -> None:
+    def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         self._paths = find_shards(spec, ".tar")
         self.location = common_folder(self._paths)
         self._names = [os.path.relpath(path, self.location or ".") for path in self._paths]
@@ -89,6 +99,10 @@ class WebDatasetSource(ImageSource):
             self._add(shard, words if classes else None)
         needed = f"examples with an image{' and a .cls' if classes else ''} count"
         require_images(len(self._images), spec, needed)
+        chosen = choose_part([image.member.name for image in self._images], part, spec)
+        self.parts = chosen.parts
+        self._images = [self._images[position] for position in chosen.positions]
+        words = words.at(chosen.positions)
         self._labels: tuple[int, ...] | None = None
         if classes:
             table = _class_table(words, printable(spec))

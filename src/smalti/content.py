@@ -1,0 +1,235 @@
+"""What a tokenizer's images are: photographs, label maps, depth maps or edges.
+
+Each kind says what its image tensors look like, how they enter and leave a network, and what
+picture one of them is.
+
+Axes: B batch, C channels of the network, H/W image size in pixels.
+Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 4.2: conditions are spatial maps, which a
+    second VQGAN turns into codes.
+"""
+
+import abc
+import colorsys
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from smalti.ranges import to_pil, to_uint8, to_uint16
+from smalti.types import Config, InputError
+
+IGNORED = -1
+"""What a label map holds where its label is to be ignored, whatever number its file has there."""
+MOST_COLOURS = 256  # of a picture with a palette
+
+
+class _Content(Config, abc.ABC):
+    """What every kind of content is."""
+
+    part: ClassVar[str]
+    """Folder that holds such files where a data set keeps several kinds of files side by side."""
+
+    @property
+    @abc.abstractmethod
+    def channels(self) -> int:
+        """C, channels of the encoder's input and the decoder's output."""
+
+    def blank(self, count: int, height: int, width: int) -> Tensor:
+        """Images (count, ...) of zeros, for what depends on their form only."""
+        return torch.zeros(count, self.channels, height, width)
+
+    def check(self, images: Tensor) -> None:
+        """Refuse tensors that are no images of this kind; looks at the shape only.
+
+        Raises:
+            InputError: the number of channels is another.
+        """
+        if images.ndim != 4 or images.shape[1] != self.channels:
+            raise InputError(
+                f"images of this tokenizer have {self.channels} channels, (B, {self.channels}, H, "
+                f"W), got a tensor of shape {tuple(images.shape)}"
+            )
+
+    def check_values(self, images: Tensor) -> None:
+        """Refuse values that the encoder would misread; waits for the device."""
+
+    def to_input(self, images: Tensor) -> Tensor:
+        """What the encoder sees, (B, C, H, W) floating point, of images."""
+        return images
+
+    def to_images(self, outputs: Tensor) -> Tensor:
+        """Images of the decoder's outputs (B, C, H, W), about [-1, 1] or logits."""
+        return outputs.float().clamp(-1.0, 1.0)
+
+    @abc.abstractmethod
+    def to_picture(self, image: Tensor) -> Image.Image:
+        """The picture to keep of one image: every value is intact in it."""
+
+    def draw(self, image: Tensor) -> Image.Image:
+        """The RGB picture to look at of one image."""
+        return self.to_picture(image).convert("RGB")
+
+
+class RGBContent(_Content):
+    """Photographs: (B, 3, H, W) float32 in [-1, 1]."""
+
+    kind: Literal["rgb"] = "rgb"
+    part: ClassVar[str] = "images"
+
+    @property
+    def channels(self) -> int:
+        """Red, green and blue."""
+        return 3
+
+    def to_picture(self, image: Tensor) -> Image.Image:
+        """8-bit RGB picture of an image (3, H, W)."""
+        return to_pil(image)
+
+
+class DepthContent(_Content):
+    """Depth, or another map of one channel: (B, 1, H, W) float32 in [-1, 1].
+
+    -1 and 1 are 0 and 65535 of a 16-bit picture, whose values are told apart.
+    """
+
+    kind: Literal["depth"] = "depth"
+    part: ClassVar[str] = "depths"
+
+    @property
+    def channels(self) -> int:
+        """One."""
+        return 1
+
+    def to_picture(self, image: Tensor) -> Image.Image:
+        """16-bit greyscale picture of an image (1, H, W)."""
+        return Image.fromarray(to_uint16(image[0]).cpu().numpy())
+
+    def draw(self, image: Tensor) -> Image.Image:
+        """Grey picture of an image (1, H, W)."""
+        return Image.fromarray(to_uint8(image[0]).cpu().numpy()).convert("RGB")
+
+
+class EdgesContent(_Content):
+    """Edges of photographs: (B, 1, H, W) float32, 1 on an edge and -1 elsewhere.
+
+    They are found in the photographs as they are read. Reconstructions lie in between.
+    """
+
+    kind: Literal["edges"] = "edges"
+    sigma: float = Field(default=1.0, gt=0)
+    """Width in pixels of the blur before edges are found; more finds fewer."""
+    part: ClassVar[str] = "images"
+
+    @property
+    def channels(self) -> int:
+        """One."""
+        return 1
+
+    def to_picture(self, image: Tensor) -> Image.Image:
+        """8-bit greyscale picture of an image (1, H, W)."""
+        return Image.fromarray(to_uint8(image[0]).cpu().numpy())
+
+
+class LabelsContent(_Content):
+    """Label maps: (B, H, W) int64, a class in [0, classes) or `IGNORED` at each pixel.
+
+    They enter the network as one-hot vectors (all zero where ignored) and leave it as logits.
+    """
+
+    kind: Literal["labels"] = "labels"
+    classes: int = Field(ge=2, le=2**16)
+    """Number of classes; labels are 0 to classes - 1."""
+    ignore: int | None = Field(default=None, ge=0, lt=2**16)
+    """Label that stands for unlabelled pixels (255 in COCO-Stuff); null where there is none. It
+    counts neither in the loss nor in the evaluation."""
+    part: ClassVar[str] = "segmentations"
+
+    @property
+    def channels(self) -> int:
+        """One for each class."""
+        return self.classes
+
+    def blank(self, count: int, height: int, width: int) -> Tensor:
+        """Label maps (count, height, width) of zeros."""
+        return torch.zeros(count, height, width, dtype=torch.int64)
+
+    def check(self, images: Tensor) -> None:
+        """Refuse tensors that are no label maps; looks at shape and dtype only.
+
+        Raises:
+            InputError: it has channels, or is not of integers.
+        """
+        if images.ndim != 3 or images.dtype != torch.int64:
+            raise InputError(
+                "this tokenizer is one of label maps, (B, H, W) int64, got a tensor of shape "
+                f"{tuple(images.shape)} and {str(images.dtype).removeprefix('torch.')}"
+            )
+
+    def check_values(self, images: Tensor) -> None:
+        """Refuse labels that are no class.
+
+        Raises:
+            InputError: a label is outside [0, classes) and not `IGNORED`.
+        """
+        lowest, highest = int(images.min()), int(images.max())
+        if not IGNORED <= lowest <= highest < self.classes:
+            raise InputError(
+                f"labels must be in [0, {self.classes}), or {IGNORED} where ignored; got "
+                f"{lowest} to {highest}"
+            )
+
+    def to_input(self, images: Tensor) -> Tensor:
+        """One-hot vectors (B, classes, H, W) float32 of label maps (B, H, W)."""
+        labels = torch.arange(self.classes, device=images.device)
+        return (images[:, None] == labels[:, None, None]).float()
+
+    def to_images(self, outputs: Tensor) -> Tensor:
+        """The likeliest label (B, H, W) int64 of logits (B, classes, H, W)."""
+        return outputs.argmax(1)
+
+    def to_picture(self, image: Tensor) -> Image.Image:
+        """Picture whose values are the labels (H, W): with a palette, or 16-bit for many classes.
+
+        Ignored pixels get the number of `ignore`.
+        """
+        labels = torch.where(image == IGNORED, self._ignored_number, image).cpu().numpy()
+        if max(self.classes, self._ignored_number + 1) > MOST_COLOURS:
+            return Image.fromarray(labels.astype(np.uint16))
+        picture = Image.fromarray(labels.astype(np.uint8), mode="P")
+        picture.putpalette(label_colours(MOST_COLOURS).tobytes())
+        return picture
+
+    def draw(self, image: Tensor) -> Image.Image:
+        """A colour for each label of a map (H, W); ignored pixels are white."""
+        labels = image.cpu().numpy()
+        colours = label_colours(self.classes)[np.maximum(labels, 0)]
+        colours[labels == IGNORED] = 255
+        return Image.fromarray(colours)
+
+    @property
+    def _ignored_number(self) -> int:
+        return 0 if self.ignore is None else self.ignore
+
+
+ContentConfig = Annotated[
+    RGBContent | LabelsContent | DepthContent | EdgesContent, Field(discriminator="kind")
+]
+
+
+def label_colours(count: int) -> NDArray[np.uint8]:
+    """Colours (count, 3) uint8 of labels, the same for a label whatever the count.
+
+    Neighbouring labels differ much: each hue is a golden section of the circle further, and the
+    brightness takes turns.
+    """
+    colours = [
+        colorsys.hsv_to_rgb(
+            label * 0.618034 % 1.0, 0.55 + 0.15 * (label % 4), 1 - 0.2 * (label % 3)
+        )
+        for label in range(count)
+    ]
+    return (np.array(colours) * 255).round().astype(np.uint8)

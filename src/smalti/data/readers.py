@@ -1,0 +1,145 @@
+"""Files -> image tensors, one reader for each kind of content.
+
+H, W: size of the picture or of its crop in pixels.
+"""
+
+import abc
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti import ranges
+from smalti.content import (
+    IGNORED,
+    ContentConfig,
+    DepthContent,
+    EdgesContent,
+    LabelsContent,
+    RGBContent,
+)
+from smalti.data.decode import BrokenImageError, decode_image, decode_map
+from smalti.registry import Registry
+from smalti.types import InputError
+
+
+class Reader(abc.ABC):
+    """Reads the pictures of one kind of content; built as `kind(content)`."""
+
+    resampling: ClassVar[Image.Resampling] = Image.Resampling.BICUBIC
+    """How pictures are resized."""
+
+    @abc.abstractmethod
+    def decode(self, content: bytes, key: str) -> Image.Image:
+        """The picture in a file's bytes; `key` names it in messages.
+
+        Raises:
+            BrokenImageError: it cannot be read.
+            InputError: it is a picture of another kind.
+        """
+
+    @abc.abstractmethod
+    def to_image(self, picture: Image.Image) -> Tensor:
+        """The image tensor, as the content says, of a decoded picture or a crop of one."""
+
+
+READERS: Registry[Reader] = Registry("content")
+
+
+def reader_of(content: ContentConfig) -> Reader:
+    """The reader of a content's kind."""
+    reader: Reader = READERS[content.kind](content)  # type: ignore[call-arg]
+    return reader
+
+
+@READERS.register("rgb")
+class PhotographReader(Reader):
+    """Photographs of any colour layout, read as RGB: (3, H, W) float32 in [-1, 1]."""
+
+    def __init__(self, content: RGBContent) -> None:
+        pass
+
+    def decode(self, content: bytes, key: str) -> Image.Image:
+        """RGB picture; see `decode_image`."""
+        return decode_image(content, key)
+
+    def to_image(self, picture: Image.Image) -> Tensor:
+        """(3, H, W) float32 in [-1, 1]."""
+        return ranges.from_pil(picture)
+
+
+@READERS.register("edges")
+class EdgeReader(Reader):
+    """Edges of photographs by Canny's method: (1, H, W) float32, 1 on an edge, else -1.
+
+    Reference: Canny 1986, "A computational approach to edge detection", IEEE TPAMI 8(6).
+    """
+
+    def __init__(self, content: EdgesContent) -> None:
+        self.sigma = content.sigma
+
+    def decode(self, content: bytes, key: str) -> Image.Image:
+        """RGB picture of the photograph: edges are thin, and would not survive resizing."""
+        return decode_image(content, key)
+
+    def to_image(self, picture: Image.Image) -> Tensor:
+        """Edges (1, H, W) of an RGB picture that has its final size."""
+        from skimage.feature import canny  # slow to import, and only edges need it
+
+        grey = np.asarray(picture.convert("L"), dtype=np.float32) / 255
+        edges = torch.from_numpy(canny(grey, self.sigma))  # type: ignore[no-untyped-call]
+        return (2.0 * edges.float() - 1.0)[None]
+
+
+@READERS.register("labels")
+class LabelReader(Reader):
+    """Label maps of 8 or 16 bits, or the numbers of a palette's colours: (H, W) int64."""
+
+    resampling = Image.Resampling.NEAREST  # a mean of two labels is a third one
+
+    def __init__(self, content: LabelsContent) -> None:
+        self._content = content
+
+    def decode(self, content: bytes, key: str) -> Image.Image:
+        """Picture of mode I whose values are the labels, checked; `IGNORED` where ignored."""
+        labels = np.array(decode_map(content, key), dtype=np.int32)
+        if self._content.ignore is not None:
+            labels[labels == self._content.ignore] = IGNORED
+        highest = int(labels.max())
+        if highest >= self._content.classes:
+            unlabelled = "none" if self._content.ignore is None else self._content.ignore
+            raise InputError(
+                f"{key} has label {highest}; allowed are 0 to {self._content.classes - 1} "
+                f"(content.classes), and {unlabelled} for unlabelled (content.ignore)"
+            )
+        return Image.fromarray(labels)
+
+    def to_image(self, picture: Image.Image) -> Tensor:
+        """(H, W) int64."""
+        return torch.from_numpy(np.asarray(picture).astype(np.int64))
+
+
+@READERS.register("depth")
+class DepthReader(Reader):
+    """Maps of one channel, 8 or 16 bits, each over its full range: (1, H, W) float32 in [-1, 1]."""
+
+    def __init__(self, content: DepthContent) -> None:
+        pass
+
+    def decode(self, content: bytes, key: str) -> Image.Image:
+        """Picture of mode F with values in [0, 65535]; 8-bit values are spread over them."""
+        picture = decode_map(content, key)
+        values = np.asarray(picture).astype(np.float32)
+        if picture.mode == "L":
+            values *= 65535 / 255
+        if values.max() > 65535 or values.min() < 0:
+            raise BrokenImageError(key, "its values are not in [0, 65535]")
+        return Image.fromarray(values)
+
+    def to_image(self, picture: Image.Image) -> Tensor:
+        """(1, H, W) float32 in [-1, 1]."""
+        values = torch.from_numpy(np.array(picture))[None]
+        # A bicubic filter overshoots beside a jump.
+        return ranges.from_uint16(values).clamp(-1.0, 1.0)

@@ -1,0 +1,115 @@
+"""What every tokenizer is: a network between images and codes, on disk and off it.
+
+Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, f down-sampling factor.
+"""
+
+import abc
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from smalti.content import ContentConfig
+from smalti.model_folder import find_model, read_description
+from smalti.registry import Registry
+from smalti.types import InputError
+
+
+class TokenizerModel(nn.Module, abc.ABC):
+    """A `Tokenizer` of the package's own.
+
+    Images are what `content` says: of photographs (B, 3, H, W) float32 in [-1, 1].
+
+    Attributes:
+        content: what its images are, and so their shape, dtype and range.
+        codebook_size: K.
+        downsampling_factor: f.
+    """
+
+    content: ContentConfig
+    codebook_size: int
+    downsampling_factor: int
+
+    @abc.abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes (B, H / f, W / f) int64 in [0, K) of images, without a gradient.
+
+        Raises:
+            InputError: a side does not divide by f, or the images are of another content.
+        """
+
+    @abc.abstractmethod
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images of codes (B, h, w) int64 in [0, K), without a gradient.
+
+        Returns:
+            (B, 3, f h, f w) float32 in [-1, 1], or what `content` says.
+
+        Raises:
+            InputError: a code is outside [0, K).
+        """
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images of any size through the codes and back.
+
+        A side that does not divide by f is padded by its last row or column, and cropped again.
+        """
+        height, width = images.shape[-2:]
+        padded = _padded(
+            _padded(images, -2, self.downsampling_factor), -1, self.downsampling_factor
+        )
+        return self.decode(self.encode(padded))[..., :height, :width]
+
+    @abc.abstractmethod
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors`, whole or not at all.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written.
+        """
+
+    @classmethod
+    @abc.abstractmethod
+    def from_pretrained(cls, name: str | Path) -> Self:
+        """Load from a folder, a training run (its best model) or a hub id, in eval mode.
+
+        Raises:
+            InputError: nothing is there, it is of another kind, or a file is damaged.
+        """
+
+    def _check_codes(self, codes: Tensor) -> None:
+        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
+            raise InputError(
+                f"codes must be in [0, {self.codebook_size}), got {int(codes.min())} to "
+                f"{int(codes.max())}"
+            )
+
+
+TOKENIZERS: Registry[TokenizerModel] = Registry("tokenizer")
+"""By the `kind` that a model folder's config gives."""
+
+
+def load_tokenizer(name: str | Path) -> TokenizerModel:
+    """Load a tokenizer of any kind from a folder, a training run or a hub id, in eval mode.
+
+    Raises:
+        InputError: nothing is there, it is no tokenizer, or a file is damaged.
+    """
+    folder = find_model(name)
+    kind = read_description(folder)["kind"]
+    if kind not in TOKENIZERS:
+        raise InputError(
+            f"{name} holds a {kind}, but a tokenizer is needed here: {' or '.join(TOKENIZERS)}"
+        )
+    return TOKENIZERS[kind].from_pretrained(folder)
+
+
+def _padded(images: Tensor, side: int, factor: int) -> Tensor:
+    """Images of any dtype whose dimension `side` is lengthened to a multiple of `factor`."""
+    length = images.shape[side]
+    if length % factor == 0:
+        return images
+    places = torch.arange(length + -length % factor, device=images.device).clamp(max=length - 1)
+    return images.index_select(side, places)

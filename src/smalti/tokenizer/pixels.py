@@ -1,0 +1,111 @@
+"""Pixels: the tokenizer with f = 1, a palette of colours found by k-means.
+
+What the paper compares its codes with: a transformer over the pixels themselves.
+
+Axes: B batch, H/W image size in pixels, K codebook size (colours), N pixels.
+Reference: arXiv:2012.09841, Sec. 4.3 (f = 1, K = 512), after Chen et al. 2020, "Generative
+    pretraining from pixels", ICML, Sec. 3.2.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from smalti.content import RGBContent
+from smalti.model_folder import load_model, save_model
+from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
+from smalti.tokenizer.kmeans import kmeans, nearest_centres
+from smalti.types import Config, InputError
+
+
+class PixelTokenizerConfig(Config):
+    """Size of the palette."""
+
+    kind: Literal["pixels"] = "pixels"
+    codebook_size: int = Field(default=512, ge=2)
+    """K, number of colours."""
+
+
+@TOKENIZERS.register("pixels")
+class PixelTokenizer(TokenizerModel):
+    """Each pixel's code is the nearest colour of a palette.
+
+    Args:
+        config: size of the palette.
+    """
+
+    palette: Tensor
+    """(K, 3) float32 in [-1, 1]."""
+    content = RGBContent()
+    downsampling_factor = 1
+
+    def __init__(self, config: PixelTokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.codebook_size = config.codebook_size
+        self.register_buffer("palette", torch.zeros(config.codebook_size, 3))
+
+    @classmethod
+    def learn(
+        cls, pixels: Tensor, codebook_size: int, iterations: int, generator: torch.Generator
+    ) -> Self:
+        """Find the palette that represents pixels best.
+
+        Args:
+            pixels: (N, 3) float32 in [-1, 1].
+            codebook_size: K.
+            iterations: of k-means.
+            generator: CPU generator of its start.
+
+        Raises:
+            InputError: the pixels have fewer colours than K.
+        """
+        colours = len(torch.unique(pixels, dim=0))
+        if colours < codebook_size:
+            raise InputError(
+                f"codebook_size {codebook_size} is more than the {colours} different colours of "
+                f"the {len(pixels)} pixels that were looked at"
+            )
+        tokenizer = cls(PixelTokenizerConfig(codebook_size=codebook_size)).to(pixels.device)
+        tokenizer.palette.copy_(kmeans(pixels, codebook_size, iterations, generator))
+        return tokenizer.eval()
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Nearest colours (B, H, W) int64 in [0, K) of images (B, 3, H, W) in [-1, 1].
+
+        Raises:
+            InputError: the images have another number of channels.
+        """
+        self.content.check(images)
+        pixels = images.float().permute(0, 2, 3, 1)
+        return self.nearest(pixels.flatten(0, 2)).view(pixels.shape[:3])
+
+    def nearest(self, pixels: Tensor) -> Tensor:
+        """Codes (N,) int64 of pixels (N, 3) float32 in [-1, 1]."""
+        return nearest_centres(pixels, self.palette).centre
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images (B, 3, H, W) float32 in [-1, 1] of codes (B, H, W) int64 in [0, K).
+
+        Raises:
+            InputError: a code is outside [0, K).
+        """
+        self._check_codes(codes)
+        return self.palette[codes].permute(0, 3, 1, 2)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors`; see `TokenizerModel`."""
+        save_model(Path(folder), "pixels", self.config, self.state_dict())
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> Self:
+        """Load from a folder, a run or a hub id, in eval mode; see `TokenizerModel`."""
+        files = load_model(name, "pixels")
+        tokenizer = cls(files.parse_config(PixelTokenizerConfig))
+        files.load_into(tokenizer)
+        return tokenizer.eval()

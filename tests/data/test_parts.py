@@ -1,0 +1,115 @@
+"""Data sets with photographs and maps side by side."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smalti.data.sources import open_source
+from smalti.data.sources.parts import scene
+from smalti.types import InputError
+
+NAMES = ["a", "b", "c"]
+
+
+def make_folder(root: Path, encode: Any, tools: Any) -> str:
+    for part in ("images", "segmentations"):
+        (root / "set" / part).mkdir(parents=True)
+        for number, name in enumerate(NAMES):
+            (root / "set" / part / f"{name}.png").write_bytes(encode(number))
+    return str(root / "set")
+
+
+def make_list(root: Path, encode: Any, tools: Any) -> str:
+    names = [f"{part}/{name}.png" for part in ("images", "segmentations") for name in NAMES]
+    (root / "list.txt").write_text("\n".join(names))
+    return str(root / "list.txt")
+
+
+def make_tar(root: Path, encode: Any, tools: Any) -> str:
+    members = {
+        f"{part}/{name}.png": encode(number)
+        for number, name in enumerate(NAMES)
+        for part in ("images", "segmentations")
+    }
+    tools["tar"](root / "set.tar", members)
+    return str(root / "set.tar")
+
+
+@pytest.fixture(params=[make_folder, make_list, make_tar], ids=["folder", "list", "tar"])
+def spec(request: Any, tmp_path: Path, encode: Any, write_tar: Any) -> str:
+    return str(request.param(tmp_path, encode, {"tar": write_tar}))
+
+
+@pytest.mark.parametrize("part", ["images", "segmentations"])
+def test_only_the_wanted_part_is_read(spec: str, part: str) -> None:
+    source = open_source(spec, classes=False, part=part)
+    assert [source.name(index).split("/")[-2] for index in range(len(source))] == [part] * 3
+
+
+def test_photographs_are_the_part_that_is_read_otherwise(spec: str) -> None:
+    source = open_source(spec, classes=False)
+    assert [source.name(index).split("/")[-2] for index in range(len(source))] == ["images"] * 3
+
+
+def test_parts_of_a_scene_have_its_name(spec: str) -> None:
+    images, maps = (open_source(spec, False, part) for part in ("images", "segmentations"))
+    scenes = [scene(images, index) for index in range(3)]
+    assert scenes == [scene(maps, index) for index in range(3)]
+    assert len(set(scenes)) == 3
+
+
+def test_a_part_that_is_not_there_is_an_error(spec: str) -> None:
+    with pytest.raises(InputError, match="no folder depths/, but images/, segmentations/"):
+        open_source(spec, classes=False, part="depths")
+
+
+def test_a_folder_of_maps_alone_is_read_whole(photos: Path) -> None:
+    assert len(open_source(str(photos), classes=False, part="segmentations")) == 6
+
+
+def test_a_folder_called_images_means_nothing_without_maps(tmp_path: Path, encode: Any) -> None:
+    for folder in ("images", "more"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes(encode(1))
+    source = open_source(str(tmp_path), classes=True)
+    assert source.class_names == ("images", "more")
+
+
+def test_classes_are_the_folders_inside_a_part(tmp_path: Path, encode: Any) -> None:
+    for path in ("images/cat/1.png", "images/dog/2.png", "depths/cat/1.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(encode(1))
+    source = open_source(str(tmp_path), classes=True)
+    assert source.class_names == ("cat", "dog")
+    assert len(source) == 2
+
+
+def test_classes_of_a_tar_are_those_of_the_wanted_part(
+    tmp_path: Path, encode: Any, write_tar: Any
+) -> None:
+    members = {}
+    for part in ("images", "depths"):
+        for number, label in enumerate([b"1", b"0"]):
+            members[f"{part}/{number}.png"] = encode(number)
+            members[f"{part}/{number}.cls"] = label
+    write_tar(tmp_path / "set.tar", members)
+    source = open_source(str(tmp_path / "set.tar"), classes=True, part="depths")
+    assert [source.label(index) for index in range(len(source))] == [1, 0]
+
+
+def test_parts_of_a_table_are_columns(tmp_path: Path, encode: Any) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {
+        name: pa.array([{"bytes": encode(number), "path": None}], struct)
+        for number, name in enumerate(["image", "depth"])
+    }
+    pq.write_table(pa.table(columns), tmp_path / "set.parquet")
+    spec = str(tmp_path / "set.parquet")
+    images, depths = (open_source(spec, False, part) for part in ("images", "depths"))
+    assert [images.content(0), depths.content(0)] == [encode(0), encode(1)]
+    assert scene(images, 0) == scene(depths, 0)
+    with pytest.raises(InputError, match="no column segmentation of images"):
+        open_source(spec, classes=False, part="segmentations")

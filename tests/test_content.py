@@ -1,0 +1,139 @@
+"""What images of each content are: tensors of a network, and pictures."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+
+from smalti.content import (
+    IGNORED,
+    ContentConfig,
+    DepthContent,
+    EdgesContent,
+    LabelsContent,
+    RGBContent,
+    label_colours,
+)
+from smalti.ranges import from_uint16
+from smalti.types import InputError
+
+LABELS = LabelsContent(classes=12, ignore=255)
+ALL = [RGBContent(), DepthContent(), EdgesContent(), LABELS]
+
+
+def saved(picture: Image.Image) -> Image.Image:
+    """The picture as a PNG gives it back."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return Image.open(file)
+
+
+def by_kind(content):
+    return content.kind
+
+
+@pytest.mark.parametrize("content", ALL, ids=by_kind)
+def test_blank_images_are_images(content):
+    images = content.blank(2, 4, 6)
+    content.check(images)
+    content.check_values(images)
+    assert content.to_input(images).shape == (2, content.channels, 4, 6)
+
+
+@pytest.mark.parametrize("content", ALL, ids=by_kind)
+def test_outputs_become_images_again(content):
+    images = content.to_images(torch.randn(2, content.channels, 4, 6))
+    assert images.shape == content.blank(2, 4, 6).shape
+    assert images.dtype == content.blank(1, 1, 1).dtype
+
+
+@pytest.mark.parametrize("content", ALL, ids=by_kind)
+def test_drawings_are_rgb_and_of_the_images_size(content):
+    drawn = content.draw(content.blank(1, 4, 6)[0])
+    assert drawn.mode == "RGB"
+    assert drawn.size == (6, 4)
+
+
+@pytest.mark.parametrize("content", ALL, ids=by_kind)
+def test_config_round_trip(content):
+    adapter = TypeAdapter(ContentConfig)
+    assert adapter.validate_python(content.model_dump(mode="json")) == content
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(ValidationError, match="'rgb', 'labels', 'depth', 'edges'"):
+        TypeAdapter(ContentConfig).validate_python({"kind": "sound"})
+
+
+def test_labels_enter_as_one_hot_vectors():
+    labels = torch.tensor([[[3, 0], [IGNORED, 11]]])
+    vectors = LABELS.to_input(labels)
+    assert vectors.sum(1).tolist() == [[[1, 1], [0, 1]]]
+    assert LABELS.to_images(vectors)[labels != IGNORED].tolist() == [3, 0, 11]
+
+
+def test_labels_are_intact_in_an_indexed_picture():
+    labels = torch.arange(12).reshape(3, 4)
+    picture = saved(LABELS.to_picture(labels))
+    assert picture.mode == "P"
+    assert np.array_equal(picture, labels)
+
+
+def test_ignored_pixels_get_the_number_that_stands_for_them():
+    picture = saved(LABELS.to_picture(torch.tensor([[IGNORED, 5]])))
+    assert np.asarray(picture).tolist() == [[255, 5]]
+
+
+def test_many_labels_are_intact_in_a_16_bit_picture():
+    labels = torch.tensor([[0, 999, 40]])
+    picture = saved(LabelsContent(classes=1000).to_picture(labels))
+    assert picture.mode == "I;16"
+    assert np.array_equal(picture, labels)
+
+
+def test_every_label_has_its_own_colour_whatever_their_number():
+    colours = label_colours(256)
+    assert len(np.unique(colours, axis=0)) == 256
+    assert np.array_equal(label_colours(12), colours[:12])
+
+
+def test_drawing_labels_looks_like_their_indexed_picture():
+    labels = torch.arange(12).reshape(3, 4)
+    drawn, indexed = LABELS.draw(labels), LABELS.to_picture(labels).convert("RGB")
+    assert np.array_equal(drawn, indexed)
+
+
+def test_ignored_pixels_are_drawn_white():
+    assert LABELS.draw(torch.tensor([[IGNORED]])).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_all_16_bit_depths_are_intact():
+    values = torch.arange(2**16).reshape(1, 256, 256)
+    picture = saved(DepthContent().to_picture(from_uint16(values)))
+    assert picture.mode == "I;16"
+    assert np.array_equal(picture, values[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "shape", "words"),
+    [
+        (RGBContent(), (2, 1, 4, 4), "have 3 channels, .* got a tensor of shape \\(2, 1, 4, 4\\)"),
+        (RGBContent(), (4, 4), "have 3 channels"),
+        (DepthContent(), (2, 3, 4, 4), "have 1 channels"),
+        (LABELS, (2, 3, 4, 4), "label maps, \\(B, H, W\\) int64, got .* float32"),
+        (LABELS, (2, 4, 4), "int64, got .* float32"),
+    ],
+)
+def test_tensors_of_another_content_are_refused(content, shape, words):
+    with pytest.raises(InputError, match=words):
+        content.check(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("label", [12, 255, -2])
+def test_labels_that_are_no_class_are_refused(label):
+    labels = torch.tensor([[[0, label]]])
+    with pytest.raises(InputError, match=rf"in \[0, 12\), or -1 where ignored; got .*{label}"):
+        LABELS.check_values(labels)

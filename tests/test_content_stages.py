@@ -1,0 +1,234 @@
+"""Stage 1 of label maps, depth and edges, and priors over them and over pixels, end to end."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from smalti.content import LabelsContent
+from smalti.loss_choice import fit_loss
+from smalti.palette import train_pixels
+from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.stages import resolve_vqgan, train_prior, train_vqgan
+from smalti.tokenizer import load_tokenizer
+from smalti.tokenizer.pixels import PixelTokenizer
+from smalti.training.log import read_metrics
+from smalti.types import InputError
+
+CLASSES = 4
+CONTENTS: dict[str, dict[str, Any]] = {
+    "labels": {"kind": "labels", "classes": CLASSES, "ignore": 255},
+    "depth": {"kind": "depth"},
+    "edges": {"kind": "edges"},
+}
+TRAINING = {"batch_size": 4, "device": "cpu", "precision": "float32", "total_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, label maps by brightness and 16-bit depths, side by side."""
+    root = tmp_path_factory.mktemp("scenes")
+    photograph = Image.fromarray(data.astronaut())
+    for part in ("images", "segmentations", "depths"):
+        (root / part).mkdir()
+    for number in range(6):
+        left, top = 60 * number, 40 * number
+        picture = photograph.crop((left, top, left + 20, top + 16))
+        grey = np.asarray(picture.convert("L"))
+        labels = grey // 64
+        labels[0, 0] = 255
+        picture.save(root / "images" / f"{number}.png")
+        Image.fromarray(labels).save(root / "segmentations" / f"{number}.png")
+        Image.fromarray(grey.astype(np.uint16) * 257).save(root / "depths" / f"{number}.png")
+    return root
+
+
+def config_of(scenes: Path, out: Path, kind: str, **changes: Any) -> VQGANRunConfig:
+    return VQGANRunConfig.model_validate(
+        {
+            "data": (str(scenes),),
+            "out": str(out),
+            "image": {"size": 8, "resize_px": "keep"},
+            "vqgan": {
+                "content": CONTENTS[kind],
+                "channels": 8,
+                "channel_multipliers": (1, 1),
+                "code_dim": 8,
+                "codebook_size": 16,
+            },
+            "training": TRAINING,
+        }
+        | changes
+    )
+
+
+@pytest.fixture(scope="module")
+def label_run(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_vqgan(config_of(scenes, tmp_path_factory.mktemp("runs") / "labels", "labels"))
+
+
+def evaluations(run: Path) -> dict[str, float]:
+    return [line for line in read_metrics(run) if line["group"] == "eval"][-1]
+
+
+def test_label_maps_are_judged_by_their_labels(label_run: Path) -> None:
+    values = evaluations(label_run)
+    assert values["pixel_loss"] > 0
+    assert 0 <= values["mean_iou"] <= values["pixel_accuracy"] <= 1
+    assert "psnr_db" not in values
+    assert "perceptual_loss" not in values
+
+
+def test_label_maps_are_drawn_in_colours(label_run: Path) -> None:
+    (picture,) = (label_run / "samples").glob("*.png")
+    assert len(np.unique(np.asarray(Image.open(picture)).reshape(-1, 3), axis=0)) > 2
+
+
+@pytest.mark.parametrize("kind", ["depth", "edges"])
+def test_maps_of_one_channel_are_judged_by_their_values(
+    scenes: Path, tmp_path: Path, kind: str
+) -> None:
+    run = train_vqgan(config_of(scenes, tmp_path / "run", kind))
+    values = evaluations(run)
+    assert values["psnr_db"] > 0
+    assert "ssim" not in values
+    assert load_tokenizer(run).content.kind == kind
+
+
+def test_depth_may_have_an_adversary(scenes: Path, tmp_path: Path) -> None:
+    changes = {
+        "image": {"size": 12, "resize_px": "keep"},
+        "discriminator": {"filters": 4, "layers": 1},
+        "loss": {"adversary": {"kind": "hinge", "start": 0, "warmup": 0, "ramp": 0}},
+    }
+    run = train_vqgan(config_of(scenes, tmp_path / "run", "depth", **changes))
+    assert any("discriminator_loss" in line for line in read_metrics(run))
+
+
+def test_a_prior_learns_label_maps(scenes: Path, label_run: Path, tmp_path: Path) -> None:
+    config = PriorRunConfig.model_validate(
+        {
+            "data": (str(scenes),),
+            "out": str(tmp_path / "prior"),
+            "vqgan": str(label_run),
+            "image": {"size": 8, "resize_px": "keep"},
+            "codes": {"views": 1},
+            "prior": {"layers": 1, "heads": 2, "width": 16},
+            "training": TRAINING,
+        }
+    )
+    pipeline = Pipeline.from_pretrained(train_prior(config))
+    (picture,) = pipeline.sample(1, progress=False)
+    assert picture.mode == "P"
+    assert np.asarray(picture).max() < CLASSES
+
+
+def test_a_prior_learns_pixels(scenes: Path, tmp_path: Path) -> None:
+    image = {"size": 8, "resize_px": "keep"}
+    pixels = PixelsRunConfig.model_validate(
+        {
+            "data": (str(scenes),),
+            "out": str(tmp_path / "pixels"),
+            "image": image,
+            "codebook_size": 16,
+            "pixels": 300,
+        }
+    )
+    run = train_pixels(pixels)
+    config = PriorRunConfig.model_validate(
+        {
+            "data": (str(scenes),),
+            "out": str(tmp_path / "prior"),
+            "vqgan": str(run),
+            "image": image,
+            "codes": {"views": 1},
+            "prior": {"layers": 1, "heads": 2, "width": 16},
+            "training": TRAINING,
+        }
+    )
+    pipeline = Pipeline.from_pretrained(train_prior(config))
+    assert isinstance(pipeline.tokenizer, PixelTokenizer)
+    (picture,) = pipeline.sample(1, progress=False)
+    palette = set(map(tuple, ((pipeline.tokenizer.palette + 1) * 127.5).round().int().tolist()))
+    assert picture.size == (8, 8)
+    assert set(picture.get_flattened_data()) <= palette
+
+
+def test_a_palette_that_is_there_is_kept(scenes: Path, tmp_path: Path) -> None:
+    values = {"data": (str(scenes),), "out": str(tmp_path / "run"), "image": {"size": 8}}
+    config = PixelsRunConfig.model_validate(values | {"codebook_size": 8, "pixels": 100})
+    run = train_pixels(config)
+    weights = next(run.glob("checkpoints/*/model.safetensors"))
+    before = weights.stat().st_mtime_ns
+    assert train_pixels(config) == run
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_more_colours_than_there_are_write_nothing(scenes: Path, tmp_path: Path) -> None:
+    values = {"data": (str(scenes),), "out": str(tmp_path / "run"), "image": {"size": 8}}
+    config = PixelsRunConfig.model_validate(values | {"codebook_size": 5000, "pixels": 100})
+    with pytest.raises(InputError, match="codebook_size 5000 is more than the"):
+        train_pixels(config)
+    assert not (tmp_path / "run").exists()
+
+
+# Losses that fit
+
+
+@pytest.mark.parametrize("kind", list(CONTENTS))
+def test_maps_have_no_adversary_and_no_perceptual_loss_unless_asked(
+    scenes: Path, tmp_path: Path, kind: str
+) -> None:
+    loss = resolve_vqgan(config_of(scenes, tmp_path, kind)).loss
+    assert loss.adversary.kind == "none"
+    assert loss.perceptual.kind == "none"
+    assert loss.pixel == ("cross_entropy" if kind == "labels" else "l1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "words"),
+    [
+        ("labels", {"pixel": "l2"}, "loss.pixel l2 does not fit label maps"),
+        ("labels", {"adversary": {"kind": "hinge"}}, "adversary.kind hinge does not fit label"),
+        ("labels", {"perceptual": {"kind": "lpips"}}, "lpips compares photographs, not labels"),
+        ("depth", {"perceptual": {"kind": "efficientnet"}}, "compares photographs, not depth"),
+        ("edges", {"pixel": "cross_entropy"}, "cross_entropy is for label maps, not edges"),
+    ],
+)
+def test_losses_that_do_not_fit_are_refused(
+    scenes: Path, tmp_path: Path, kind: str, loss: dict[str, Any], words: str
+) -> None:
+    config = config_of(scenes, tmp_path, kind, loss=loss)
+    with pytest.raises(InputError, match=words):
+        train_vqgan(config)
+
+
+def test_fitting_losses_stay_when_fitted_again(scenes: Path, tmp_path: Path) -> None:
+    content = LabelsContent(classes=CLASSES)
+    once = fit_loss(config_of(scenes, tmp_path, "labels").loss, content)
+    assert fit_loss(once, content) == once
+
+
+# Maps that do not fit
+
+
+def test_a_label_that_is_no_class_writes_nothing(scenes: Path, tmp_path: Path) -> None:
+    config = config_of(scenes, tmp_path / "run", "labels")
+    vqgan = config.vqgan.model_copy(update={"content": LabelsContent(classes=2, ignore=255)})
+    with pytest.raises(InputError, match=r"segmentations/\d\.png has label [23]; allowed are 0 to"):
+        train_vqgan(config.model_copy(update={"vqgan": vqgan}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_map_of_another_size_writes_nothing(tmp_path: Path) -> None:
+    for part in ("images", "segmentations"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+    Image.new("RGB", (20, 16)).save(tmp_path / "set/images/1.jpg")
+    Image.new("L", (10, 8)).save(tmp_path / "set/segmentations/1.png")
+    with pytest.raises(InputError, match=r"1\.png is 10x8, but its image .*1\.jpg is 20x16"):
+        train_vqgan(config_of(tmp_path / "set", tmp_path / "run", "labels"))
+    assert not (tmp_path / "run").exists()
