@@ -14,6 +14,7 @@ from smalti.data.summary import check_sizes
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
+from smalti.model_folder import step_folders
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.runs import (
     PriorRunConfig,
@@ -31,7 +32,7 @@ from smalti.sequence.conditioners import (
     ConditionerConfig,
     UnconditionalConfig,
 )
-from smalti.tokenizer.vqgan import VQGAN
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.adversary import Adversary
 from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
 from smalti.training.curves import draw_curves
@@ -43,7 +44,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.vqgan_stage import VQGANStage
-from smalti.training.vqgan_step import VQGANLossConfig, VQGANState, VQGANStepConfig
+from smalti.training.vqgan_step import VQGANState, VQGANStepConfig
 from smalti.types import InputError
 
 CODES_FOLDER = "codes"
@@ -141,25 +142,45 @@ def train_prior(config: PriorRunConfig) -> Path:
 
 
 def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
-    """The same with the perceptual loss filled in.
+    """The same with the perceptual loss filled in, and the shape of the model to begin with.
 
-    A run keeps the one that it began with, however the weights at hand may change.
+    A run keeps those that it began with, however the weights at hand or that model may change.
+
+    Raises:
+        InputError: there is no model to begin with, or it is of another shape than asked for.
     """
     perceptual = config.loss.perceptual
-    begun = _begun_loss(Path(config.out))
+    begun = _begun_config(Path(config.out))
     if begun is None:
         perceptual = perceptual.resolve()
     elif perceptual.kind == "auto":
-        perceptual = perceptual.model_copy(update={"kind": begun.perceptual.kind})
+        perceptual = perceptual.model_copy(update={"kind": begun.loss.perceptual.kind})
     loss = config.loss.model_copy(update={"perceptual": perceptual})
-    return config.model_copy(update={"loss": loss})
+    vqgan = config.vqgan if config.init is None else _initial_shape(config, config.init, begun)
+    return config.model_copy(update={"loss": loss, "vqgan": vqgan})
 
 
-def _begun_loss(folder: Path) -> VQGANLossConfig | None:
+def _begun_config(folder: Path) -> VQGANRunConfig | None:
     try:
-        return VQGANRunConfig.model_validate(read_run_config(folder)).loss
+        return VQGANRunConfig.model_validate(read_run_config(folder))
     except ValidationError:  # no run of this stage: `check_run_folder` says what is there
         return None
+
+
+def _initial_shape(config: VQGANRunConfig, init: str, begun: VQGANRunConfig | None) -> VQGANConfig:
+    """Shape of the model that a run begins with, unless the config asks for another one."""
+    if begun is not None and begun.init == init:
+        shape = begun.vqgan
+    else:
+        shape = VQGAN.from_pretrained(init).config
+    for name, default in VQGANConfig():
+        asked, given = getattr(config.vqgan, name), getattr(shape, name)
+        if asked not in (default, given):
+            raise InputError(
+                f"vqgan.{name} is {asked}, but the model of --init {init} has {given}; leave "
+                "vqgan's options out, they come from the model"
+            )
+    return shape
 
 
 def open_data(config: RunConfig, classes: bool) -> Split:
@@ -222,7 +243,10 @@ def _weights_from(seed: int) -> Iterator[None]:
 
 def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
     with _weights_from(config.seed):
-        vqgan = VQGAN(config.vqgan).to(compute.device)
+        vqgan = VQGAN(config.vqgan)
+        if config.init is not None and not step_folders(Path(config.out) / "checkpoints"):
+            vqgan.load_state_dict(VQGAN.from_pretrained(config.init).state_dict())
+        vqgan.to(compute.device)
         adversary = _adversary(config, compute) if config.loss.adversary.is_played else None
     return VQGANState(
         vqgan=vqgan,
