@@ -1,5 +1,6 @@
 """`smalti export`: a tokenizer of ours -> another program's files."""
 
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def run(arguments: Sequence[str]) -> None:
 def _parser() -> Parser:
     parser = Parser("export", "A tokenizer -> files of another program.")
     parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
-    parser.add_argument("--out", required=True, help="folder, new or empty")
+    parser.add_argument("--out", required=True, default=SUPPRESS, help="folder, new or empty")
     parser.add_argument(
         "--format",
         default="diffusers",

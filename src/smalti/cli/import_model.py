@@ -1,5 +1,6 @@
 """`smalti import`: another program's tokenizer -> a model folder of ours."""
 
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,7 @@ def run(arguments: Sequence[str]) -> None:
 
     out = Path(options.out)
     check_new_folder(out)
-    imported = import_tokenizer(
-        Path(options.model), Path(options.config) if options.config else None
-    )
+    imported = import_tokenizer(Path(options.model), getattr(options, "config", None))
     _report(imported)
     imported.vqgan.save_pretrained(out)
     print(f"done: {out}")
@@ -50,8 +49,13 @@ def _parser() -> Parser:
         help="checkpoint of taming-transformers or latent-diffusion (.ckpt, .pt, .safetensors), or "
         "a VQModel folder of diffusers",
     )
-    parser.add_argument("--out", required=True, help="folder of the model, new or empty")
     parser.add_argument(
-        "--config", help="YAML that came with a checkpoint: must agree with its tensors"
+        "--out", required=True, default=SUPPRESS, help="folder of the model, new or empty"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=SUPPRESS,
+        help="YAML that came with a checkpoint: must agree with its tensors",
     )
     return parser

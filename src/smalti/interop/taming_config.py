@@ -66,11 +66,13 @@ def _attention_levels(config: VQGANConfig) -> tuple[int, ...]:
 
 def _read_params(path: Path) -> Mapping[str, Any]:
     """Parameters of the VQGAN, which may be the first stage of a larger model."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
     try:
         params = yaml.safe_load(path.read_text())["model"]["params"]
         params = params.get("first_stage_config", {}).get("params", params)
         if isinstance(params["ddconfig"], dict):
             return params  # type: ignore[no-any-return]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+    except (UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, AttributeError):
         pass
     raise InputError(f"{path} is no released config of a VQGAN: it has no model.params.ddconfig")
