@@ -95,6 +95,9 @@ class VQGANRunConfig(RunConfig):
     stage: Literal["vqgan"] = "vqgan"
     out: str = "runs/vqgan"
     """Folder of the run. The same command resumes it."""
+    init: str | None = None
+    """A tokenizer whose weights the run begins with: a model folder, a run or a hub id. The options
+    of `vqgan` then come from it."""
     vqgan: VQGANConfig = VQGANConfig()
     """The tokenizer."""
     discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig(filters=32, layers=2)

@@ -18,6 +18,7 @@ from smalti.loss_choice import fit_loss
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
+from smalti.model_folder import step_folders
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.runs import (
     BaseRunConfig,
@@ -38,7 +39,7 @@ from smalti.sequence.conditioners import (
 )
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
-from smalti.tokenizer.vqgan import VQGAN
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.adversary import Adversary
 from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
 from smalti.training.curves import draw_curves
@@ -50,7 +51,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.vqgan_stage import VQGANStage
-from smalti.training.vqgan_step import VQGANLossConfig, VQGANState, VQGANStepConfig
+from smalti.training.vqgan_step import VQGANState, VQGANStepConfig
 from smalti.types import InputError
 
 CODES_FOLDER = "codes"
@@ -148,29 +149,47 @@ def train_prior(config: PriorRunConfig) -> Path:
 
 
 def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
-    """The same with losses that fit its content, and the perceptual one filled in.
+    """The same with the shape of the model to begin with, and losses that fit its content.
 
-    A run keeps the one that it began with, however the weights at hand may change.
+    A run keeps those that it began with, however that model or the weights at hand may change.
 
     Raises:
-        InputError: a loss does not fit what the images are.
+        InputError: there is no model to begin with, it is of another shape than asked for, or a
+            loss does not fit what the images are.
     """
-    chosen = fit_loss(config.loss, config.vqgan.content)
+    begun = _begun_config(Path(config.out))
+    vqgan = config.vqgan if config.init is None else _initial_shape(config, config.init, begun)
+    chosen = fit_loss(config.loss, vqgan.content)
     perceptual = chosen.perceptual
-    begun = _begun_loss(Path(config.out))
     if begun is None:
         perceptual = perceptual.resolve()
     elif perceptual.kind == "auto":
-        perceptual = perceptual.model_copy(update={"kind": begun.perceptual.kind})
+        perceptual = perceptual.model_copy(update={"kind": begun.loss.perceptual.kind})
     loss = chosen.model_copy(update={"perceptual": perceptual})
-    return config.model_copy(update={"loss": loss})
+    return config.model_copy(update={"loss": loss, "vqgan": vqgan})
 
 
-def _begun_loss(folder: Path) -> VQGANLossConfig | None:
+def _begun_config(folder: Path) -> VQGANRunConfig | None:
     try:
-        return VQGANRunConfig.model_validate(read_run_config(folder)).loss
+        return VQGANRunConfig.model_validate(read_run_config(folder))
     except ValidationError:  # no run of this stage: `check_run_folder` says what is there
         return None
+
+
+def _initial_shape(config: VQGANRunConfig, init: str, begun: VQGANRunConfig | None) -> VQGANConfig:
+    """Shape of the model that a run begins with, unless the config asks for another one."""
+    if begun is not None and begun.init == init:
+        shape = begun.vqgan
+    else:
+        shape = VQGAN.from_pretrained(init).config
+    for name, default in VQGANConfig():
+        asked, given = getattr(config.vqgan, name), getattr(shape, name)
+        if asked not in (default, given):
+            raise InputError(
+                f"vqgan.{name} is {asked}, but the model of --init {init} has {given}; leave "
+                "vqgan's options out, they come from the model"
+            )
+    return shape
 
 
 def open_data(config: BaseRunConfig, classes: bool, content: ContentConfig) -> Split:
@@ -237,7 +256,10 @@ def _weights_from(seed: int) -> Iterator[None]:
 
 def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
     with _weights_from(config.seed):
-        vqgan = VQGAN(config.vqgan).to(compute.device)
+        vqgan = VQGAN(config.vqgan)
+        if config.init is not None and not step_folders(Path(config.out) / "checkpoints"):
+            vqgan.load_state_dict(VQGAN.from_pretrained(config.init).state_dict())
+        vqgan.to(compute.device)
         adversary = _adversary(config, compute) if config.loss.adversary.is_played else None
     return VQGANState(
         vqgan=vqgan,

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from smalti.interop.taming_config import check_released_config, released_config
 from smalti.interop.taming_losses import import_discriminator, name_discriminator
-from smalti.interop.taming_vqgan import import_vqgan, name_vqgan
+from smalti.interop.taming_vqgan import export_vqgan, import_vqgan, released_name
 from smalti.losses.adversarial import AdaptiveWeightConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
@@ -59,7 +61,7 @@ def released(oracle) -> dict[str, Tensor]:
 
 @pytest.fixture
 def vqgan(released) -> VQGAN:
-    return import_vqgan(released)
+    return import_vqgan(released).vqgan
 
 
 # The network
@@ -184,10 +186,10 @@ def test_generator_step_without_adversary(vqgan, oracle, loss_oracle, weighting)
     expected = below(oracle, f"grad_{weighting}.")
     total = step.scalars["reconstruction_loss"] + step.latent_loss
     assert_like_the_oracle(total, expected.pop("loss"))
-    expected = name_vqgan(expected, LEVELS)
+    gradients = {released_name(name, LEVELS): g for name, g in step.gradients.items()}
     assert len(expected) == 8
     for name, gradient in expected.items():
-        assert_like_the_oracle(step.gradients[name], gradient, atol=1e-6)
+        assert_like_the_oracle(gradients[name], gradient, atol=1e-6)
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -245,100 +247,178 @@ def test_discriminator_gradients_of_a_step(vqgan, loss_oracle):
 # The names
 
 
-def test_every_weight_of_ours_gets_a_released_one(vqgan, released):
-    named = name_vqgan(released, LEVELS)
-    assert {k: v.shape for k, v in named.items()} == {
-        k: v.shape for k, v in vqgan.state_dict().items()
-    }
-    assert len(named) == len(released)
+def test_every_tensor_is_used(released):
+    imported = import_vqgan(released)
+    assert imported.used == len(released) == len(imported.vqgan.state_dict())
+    assert imported.passed_over == {}
 
 
-def test_shape_of_the_f16_model_is_read_from_meta_tensors():
-    """The released names of the paper's model: five levels, two residual blocks each."""
-    config = VQGANConfig(
-        channels=128,
-        channel_multipliers=(1, 1, 2, 2, 4),
-        residual_blocks=2,
-        norm_groups=32,
-        code_dim=256,
-        codebook_size=1024,
-        quantizer=VectorQuantizerConfig(),
-    )
+F16 = VQGANConfig(
+    channels=128,
+    channel_multipliers=(1, 1, 2, 2, 4),
+    residual_blocks=2,
+    norm_groups=32,
+    code_dim=256,
+    codebook_size=1024,
+    quantizer=VectorQuantizerConfig(),
+)
+# Shapes of latent-diffusion's first stages, the paper's of the same family, and a deeper one.
+SHAPES = {
+    "f16": {},
+    "vq-f4": {
+        "channel_multipliers": (1, 2, 4),
+        "attention_levels": (),
+        "code_dim": 3,
+        "codebook_size": 8192,
+    },
+    "vq-f4-noattn": {
+        "channel_multipliers": (1, 2, 4),
+        "attention_levels": (),
+        "middle_attention": False,
+        "code_dim": 3,
+        "codebook_size": 8192,
+    },
+    "vq-f8": {"channel_multipliers": (1, 2, 2, 4), "code_dim": 4, "codebook_size": 16384},
+    "vq-f16": {"code_dim": 8, "codebook_size": 16384},
+    "two levels of attention": {"attention_levels": (2, 4)},
+    "narrow codes": {"code_dim": 4, "latent_channels": 256},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shape_is_inferred_for_every_family(shape):
+    """On the meta device: names and shapes only."""
+    config = VQGANConfig.model_validate(F16.model_dump() | SHAPES[shape])
     with torch.device("meta"):
         ours = VQGAN(config).state_dict()
-    released = {_released_name(name, levels=5): tensor for name, tensor in ours.items()}
+    levels = len(config.channel_multipliers)
+    released = {released_name(name, levels): tensor for name, tensor in ours.items()}
     assert len(released) == len(ours)
     with torch.device("meta"):
-        assert import_vqgan(released).config == config
+        assert import_vqgan(released).vqgan.config == config
 
 
-def _released_name(name: str, levels: int) -> str:
-    """The inverse map, written as plain replacements."""
-    parts = name.split(".")
-    if parts[:2] == ["decoder", "levels"]:
-        parts[2] = str(levels - 1 - int(parts[2]))
-    name = ".".join(parts)
-    resample = "downsample" if name.startswith("encoder") else "upsample"
-    for ours, theirs in {
-        "encoder.levels": "encoder.down",
-        "decoder.levels": "decoder.up",
-        "attentions": "attn",
-        "blocks": "block",
-        "middle.block": "mid.block_",
-        "middle.attention": "mid.attn_1",
-        "resample": resample,
-        "skip": "nin_shortcut",
-        "query": "q",
-        "key": "k",
-        "value": "v",
-        "project.": "proj_out.",
-        "to_code": "quant_conv",
-        "from_code": "post_quant_conv",
-        "quantizer.codebook": "quantize.embedding",
-    }.items():
-        name = name.replace(ours, theirs)
-    return name
+def test_first_stage_of_a_larger_model(released):
+    tensors = {f"first_stage_model.{name}": tensor for name, tensor in released.items()}
+    tensors |= {
+        "first_stage_model.loss.discriminator.main.0.bias": torch.zeros(1),
+        "model.diffusion_model.out.weight": torch.zeros(1),
+        "model_ema.decay": torch.zeros(1),
+        "cond_stage_model.embedding.weight": torch.zeros(1),
+    }
+    imported = import_vqgan(tensors)
+    assert imported.vqgan.config == import_vqgan(released).vqgan.config
+    assert imported.used == len(released)
+    assert imported.passed_over == {"loss": 1, "model": 1, "model_ema": 1, "cond_stage_model": 1}
 
 
-def test_losses_in_the_state_dict_are_passed_over(released):
-    tensors = released | {"loss.discriminator.main.0.bias": torch.zeros(1)}
-    assert import_vqgan(tensors).config == import_vqgan(released).config
+def test_losses_in_the_state_dict_are_passed_over_and_counted(released):
+    imported = import_vqgan(released | {"loss.discriminator.main.0.bias": torch.zeros(1)})
+    assert imported.used == len(released)
+    assert imported.passed_over == {"loss": 1}
 
 
-def test_unknown_name_is_named(released):
-    tensors = released | {"quantize.counts.weight": torch.zeros(1)}
-    with pytest.raises(InputError, match=r"'quantize.counts.weight' is no weight"):
-        import_vqgan(tensors)
+def test_half_precision_becomes_float32(released):
+    halves = {name: tensor.half() for name, tensor in released.items()}
+    weights = import_vqgan(halves).vqgan.state_dict().values()
+    assert {weight.dtype for weight in weights} == {torch.float32}
 
 
 @pytest.mark.parametrize(
-    ("missing", "reason"),
+    ("extra", "words"),
     [
-        ("decoder.up.1.upsample.conv.bias", r"decoder\.levels\.1\.resample\.conv\.bias"),
-        ("encoder.mid.attn_1.q.weight", r"encoder\.middle\.attention\.query\.weight"),
-        ("encoder.conv_in.weight", r"encoder\.conv_in\.weight"),
+        ({"quantize.counts.weight": torch.zeros(1)}, "quantize.counts.weight has no place"),
+        ({"a.b": torch.zeros(1), "a.c": torch.zeros(1)}, "a.b has no place, and 1 more"),
+        ({"encoder.down.1.attn.0.q.weight": torch.zeros(1)}, "down.1.attn.0.norm.weight is miss"),
+        ({"encoder.conv_in.weight": torch.zeros(24, 3, 3, 3)}, "32 channels, no multiple of .* 24"),
+        ({"encoder.conv_in.weight": torch.zeros(8, 3, 3, 3)}, "channels 8 is not a multiple of"),
+        ({"encoder.conv_in.weight": torch.zeros(32, 9, 3, 3)}, "9 channels; only RGB"),
+        (
+            {"encoder.conv_in.bias": torch.zeros(31)},
+            r"conv_in.bias has the shape \(31,\).* \(32,\)",
+        ),
+        ({"encoder.down_blocks.0.a": torch.zeros(1)}, "names of diffusers: give the folder"),
     ],
 )
-def test_missing_weight_is_named(released, missing, reason):
+def test_what_does_not_fit_is_named(released, extra, words):
+    with pytest.raises(InputError, match=words):
+        import_vqgan(released | extra)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("decoder.up.1.upsample.conv.bias", r"decoder\.up\.1\.upsample\.conv\.bias is missing"),
+        ("encoder.mid.attn_1.k.weight", r"encoder\.mid\.attn_1\.k\.weight is missing"),
+        ("encoder.conv_out.weight", r"encoder\.conv_out\.weight is missing"),
+        ("encoder.conv_in.weight", r"no VQGAN: encoder\.conv_in\.weight is missing; it holds"),
+        ("quantize.embedding.weight", "without a codebook"),
+    ],
+)
+def test_missing_weight_is_named(released, missing, words):
     tensors = {name: tensor for name, tensor in released.items() if name != missing}
-    with pytest.raises(InputError, match=f"not a whole VQGAN: .*{reason}"):
+    with pytest.raises(InputError, match=words):
         import_vqgan(tensors)
 
 
-def test_attention_at_another_level_is_refused(released):
-    block = below(released, "encoder.down.2.attn.0.")
-    tensors = released | {f"encoder.down.1.attn.0.{name}": t for name, t in block.items()}
-    with pytest.raises(InputError, match=r"lowest resolution \(level 2\) only.*at: 1, 2"):
-        import_vqgan(tensors)
+# Its config, and the way back
 
 
-def test_model_without_attention_in_its_levels_is_refused(released):
-    tensors = {name: tensor for name, tensor in released.items() if ".attn." not in name}
-    with pytest.raises(InputError, match="at: none"):
-        import_vqgan(tensors)
+def test_config_that_agrees_is_accepted(vqgan, tmp_path):
+    path = tmp_path / "config.yaml"
+    content = released_config(vqgan.config)
+    # The oracle's own: other places of attention only by the size that they are counted in.
+    content["model"]["params"]["ddconfig"] |= {"resolution": 32, "attn_resolutions": [8]}
+    path.write_text(yaml.safe_dump(content))
+    check_released_config(path, vqgan.config)
 
 
-def test_channels_that_group_norm_cannot_divide_are_refused(released):
-    tensors = released | {"encoder.conv_in.weight": torch.zeros(24, 3, 3, 3)}
-    with pytest.raises(InputError, match="channels 24 is not a multiple of norm_groups 32"):
-        import_vqgan(tensors)
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ch_mult", [1, 2, 4], r"ch_mult \[1, 2, 4\], but the tensors have \[1, 2, 2\]"),
+        ("attn_resolutions", [256], r"attn_resolutions \[0\], but the tensors have \[2\]"),
+        ("z_channels", 8, "z_channels 8, but the tensors have 16"),
+    ],
+)
+def test_config_that_differs_is_refused(vqgan, tmp_path, name, value, words):
+    content = released_config(vqgan.config)
+    content["model"]["params"]["ddconfig"][name] = value
+    # As latent-diffusion has it: the tokenizer is a part of the model.
+    content = {"model": {"params": {"first_stage_config": content["model"]}}}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=words):
+        check_released_config(path, vqgan.config)
+
+
+@pytest.mark.parametrize("text", ["- 1", "model: {params: {}}", "model: 3", "{", "\0"])
+def test_what_is_no_released_config_is_named(vqgan, tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"config.yaml is no released config of a VQGAN"):
+        check_released_config(path, vqgan.config)
+
+
+def test_export_gives_the_released_tensors_back(vqgan, released, tmp_path):
+    export_vqgan(vqgan, tmp_path / "out")
+    written = load_file(tmp_path / "out" / "vqgan.safetensors")
+    assert written.keys() == released.keys()
+    assert all(torch.equal(written[name], released[name]) for name in released)
+    check_released_config(tmp_path / "out" / "config.yaml", vqgan.config)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"norm_groups": 8}, "norm_groups is 8; taming has 32"),
+        ({"middle_attention": False}, "middle_attention is false"),
+        ({"quantizer": VectorQuantizerConfig(lookup_dim=4)}, "lookup_dim is 4; taming has None"),
+        ({"quantizer": VectorQuantizerConfig(l2_normalised=True)}, "l2_normalised is True"),
+    ],
+)
+def test_what_the_released_code_cannot_express_is_named(vqgan, tmp_path, change, words):
+    other = VQGAN(vqgan.config.model_copy(update=change))
+    with pytest.raises(InputError, match=words):
+        export_vqgan(other, tmp_path / "out")
+    assert not list(tmp_path.iterdir())

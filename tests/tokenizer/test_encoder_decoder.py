@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import nn
 
 from smalti.tokenizer.blocks import Downsample, NonLocalAttention
@@ -74,14 +75,17 @@ def test_names_and_shapes_of_the_weights_are_a_contract(f16):
     assert found == json.loads(KEYS_FILE.read_text())
 
 
-def test_non_local_blocks_stand_at_the_lowest_resolution_and_in_the_middle(f16):
-    found = {
+def non_local_blocks(vqgan: VQGAN) -> set[str]:
+    return {
         name
         for part in ("encoder", "decoder")
-        for name, module in f16.get_submodule(part).named_modules(prefix=part)
+        for name, module in vqgan.get_submodule(part).named_modules(prefix=part)
         if isinstance(module, NonLocalAttention)
     }
-    assert found == {
+
+
+def test_non_local_blocks_stand_at_the_lowest_resolution_and_in_the_middle(f16):
+    assert non_local_blocks(f16) == {
         "encoder.levels.4.attentions.0",
         "encoder.levels.4.attentions.1",
         "encoder.middle.attention",
@@ -90,6 +94,39 @@ def test_non_local_blocks_stand_at_the_lowest_resolution_and_in_the_middle(f16):
         "decoder.levels.0.attentions.2",
         "decoder.middle.attention",
     }
+
+
+def test_non_local_blocks_stand_where_asked():
+    """Levels are counted from full resolution in both networks; the decoder runs the last first."""
+    config = VQGANConfig(
+        channel_multipliers=(1, 1, 1), attention_levels=(0, 1), middle_attention=False
+    )
+    with torch.device("meta"):
+        assert non_local_blocks(VQGAN(config)) == {
+            "encoder.levels.0.attentions.0",
+            "encoder.levels.1.attentions.0",
+            "decoder.levels.1.attentions.0",
+            "decoder.levels.1.attentions.1",
+            "decoder.levels.2.attentions.0",
+            "decoder.levels.2.attentions.1",
+        }
+        no_attention = config.model_copy(update={"attention_levels": ()})
+        assert non_local_blocks(VQGAN(no_attention)) == set()
+
+
+@pytest.mark.parametrize("level", [-1, 3])
+def test_attention_at_a_level_that_does_not_exist_is_refused(level):
+    with pytest.raises(ValidationError, match=rf"attention_levels \[{level}\] must be from 0 to 2"):
+        VQGANConfig(channel_multipliers=(1, 1, 1), attention_levels=(level,))
+
+
+def test_latent_channels_are_between_the_networks_and_the_codes():
+    config = VQGANConfig(code_dim=4, latent_channels=16)
+    with torch.device("meta"):
+        vqgan = VQGAN(config)
+        assert vqgan.encoder(torch.empty(1, 3, 16, 16)).shape == (1, 16, 2, 2)
+        assert vqgan.latent(torch.empty(1, 3, 16, 16)).shape == (1, 4, 2, 2)
+        assert vqgan.from_code(torch.empty(1, 4, 2, 2)).shape == (1, 16, 2, 2)
 
 
 def test_downsampling_pads_right_and_bottom_only():

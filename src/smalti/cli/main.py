@@ -21,7 +21,10 @@ COMMANDS = {
     "encode": "pictures -> codes, in a file",
     "decode": "codes of a file -> pictures",
     "inspect": "what is in a data set, a model or a run",
+    "import": "another program's tokenizer -> a model",
+    "export": "a tokenizer -> files of another program",
 }
+MODULES = {"import": "import_model", "export": "export_model"}  # where not named as the command
 
 EPILOG = "`smalti COMMAND --help` explains each. Python: `from smalti import VQGAN, Pipeline`."
 
@@ -54,7 +57,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         hint = f"; did you mean {near[0]!r}?" if near else "."
         return _fail(f"unknown command {command!r}{hint} Known: {', '.join(COMMANDS)}", 2)
     try:
-        module = importlib.import_module(f"smalti.cli.{command}")
+        module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
         with _shown_log():
             module.run(arguments)
     except KeyboardInterrupt:

@@ -23,6 +23,17 @@ def check_folder(folder: Path) -> None:
     check_writable(folder)
 
 
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder that holds something already, or cannot be written.
+
+    Raises:
+        InputError: with the reason.
+    """
+    check_folder(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"--out {folder} is not empty; choose a new folder")
+
+
 def check_file(path: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse a file that cannot be written, before the work begins.
 

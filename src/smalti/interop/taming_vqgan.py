@@ -1,137 +1,180 @@
-"""The released code's VQGAN, under our names.
+"""VQGANs of taming-transformers and latent-diffusion, under our names, and back.
 
-Its state dict also holds the losses, under `loss.`: `taming_losses` reads those.
+Both have the same networks and names. A checkpoint holds one alone, with its losses, or as the
+first stage of a larger model.
 
 Axes: D code dimension, K codebook size.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
+import yaml
 from pydantic import ValidationError
 from torch import Tensor
 
+from smalti.files import atomic_folder
+from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
+from smalti.interop.taming_config import released_config
+from smalti.model_folder import write_tensors
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError, describe
 
-LOSSES = "loss."
+CONFIG_FILE = "config.yaml"
+WEIGHTS_FILE = "vqgan.safetensors"
+FIRST_STAGE = "first_stage_model."
+BESIDE_THE_MODEL = ("loss", "model_ema")  # parts of a tokenizer's checkpoint that are not weights
 NORM_GROUPS = 32  # of every released model; the tensors do not tell
 
-# A name is a place in the network and, in a block, what stands inside it.
-PLACES = {
-    r"quant_conv\.": "to_code.",
-    r"post_quant_conv\.": "from_code.",
-    r"quantize\.embedding\.": "quantizer.codebook.",
-    r"(encoder|decoder)\.(conv_in|norm_out|conv_out)\.": r"\1.\2.",
-    r"(encoder|decoder)\.mid\.block_([12])\.": r"\1.middle.block\2.",
-    r"(encoder|decoder)\.mid\.attn_1\.": r"\1.middle.attention.",
-    r"(encoder|decoder)\.(?:down|up)\.(\d+)\.block\.(\d+)\.": r"\1.levels.\2.blocks.\3.",
-    r"(encoder|decoder)\.(?:down|up)\.(\d+)\.attn\.(\d+)\.": r"\1.levels.\2.attentions.\3.",
-    r"(encoder|decoder)\.(?:down|up)\.(\d+)\.(?:down|up)sample\.": r"\1.levels.\2.resample.",
+NAMES = {
+    r"^to_code\.": "quant_conv.",
+    r"^from_code\.": "post_quant_conv.",
+    r"^quantizer\.codebook\.": "quantize.embedding.",
+    r"^encoder\.levels\.": "encoder.down.",
+    r"^decoder\.levels\.": "decoder.up.",
+    r"^encoder\.(.*)\.resample\.": r"encoder.\1.downsample.",
+    r"^decoder\.(.*)\.resample\.": r"decoder.\1.upsample.",
+    r"\.middle\.block": ".mid.block_",
+    r"\.middle\.attention\.": ".mid.attn_1.",
+    r"\.blocks\.": ".block.",
+    r"\.attentions\.": ".attn.",
+    r"\.skip\.": ".nin_shortcut.",
+    r"\.query\.": ".q.",
+    r"\.key\.": ".k.",
+    r"\.value\.": ".v.",
+    r"\.project\.": ".proj_out.",
 }
-INSIDE = {
-    "nin_shortcut": "skip",
-    "q": "query",
-    "k": "key",
-    "v": "value",
-    "proj_out": "project",
-}
-LAST = (
-    r"(?:(?P<inside>norm|norm[12]|conv|conv[12]|nin_shortcut|q|k|v|proj_out)\.)?"
-    r"(?P<leaf>weight|bias)"
-)
 
 
-def import_vqgan(tensors: Mapping[str, Tensor]) -> VQGAN:
+def import_vqgan(tensors: Mapping[str, Tensor]) -> Imported:
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
 
     Args:
-        tensors: `encoder.conv_in.weight`, `quantize.embedding.weight` and so on; those under
-            `loss.` are passed over.
+        tensors: `encoder.conv_in.weight`, `quantize.embedding.weight` and so on, alone or under
+            `first_stage_model.`.
 
     Raises:
-        InputError: it is not such a VQGAN, a weight is missing or left over, or non-local blocks
-            stand elsewhere than at the lowest resolution.
+        InputError: it holds no such VQGAN, or a weight is missing or left over.
     """
-    tensors = {name: t for name, t in tensors.items() if not name.startswith(LOSSES)}
+    own, passed_over = _split(tensors)
+    _check_kind(own)
     try:
-        config = read_config(tensors)
-        vqgan = VQGAN(config)
-        vqgan.load_state_dict(name_vqgan(tensors, len(config.channel_multipliers)))
+        config = infer_config(own)
+    except KeyError as error:
+        raise InputError(f"not a whole VQGAN: {error.args[0]} is missing") from error
     except ValidationError as error:
-        raise InputError(f"these tensors are not a VQGAN of ours: {describe(error)}") from error
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise InputError(f"these tensors are not a whole VQGAN: {reason}") from error
-    return vqgan.eval()
+        raise InputError(f"not a VQGAN of ours: {describe(error)}") from error
+    levels = len(config.channel_multipliers)
+    vqgan = fill_vqgan(config, own, lambda name: released_name(name, levels))
+    return Imported(vqgan, len(own), passed_over, "the tensors' shapes")
 
 
-def read_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
+def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
+    """Write the released code's config and state dict, the latter without a pickle.
+
+    Raises:
+        InputError: the released code cannot express a part of the model, or the folder cannot be
+            written.
+    """
+    config = vqgan.config
+    check_exportable(config, "taming")
+    if config.norm_groups != NORM_GROUPS:
+        raise InputError(f"norm_groups is {config.norm_groups}; taming has {NORM_GROUPS} always")
+    if not config.middle_attention:
+        raise InputError("middle_attention is false; taming has it always")
+    levels = len(config.channel_multipliers)
+    tensors = {released_name(name, levels): t for name, t in vqgan.state_dict().items()}
+    with atomic_folder(folder) as temporary:
+        (temporary / CONFIG_FILE).write_text(yaml.safe_dump(released_config(config)))
+        write_tensors(temporary / WEIGHTS_FILE, tensors)
+
+
+def infer_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
     """Config of the VQGAN whose released state dict this is.
 
     Raises:
-        InputError: non-local blocks stand elsewhere than at the lowest resolution.
-        KeyError: a weight is missing.
+        InputError: a level's channels are not a multiple of the first convolution's.
+        KeyError: a weight that tells the shape is missing.
     """
     channels = len(tensors["encoder.conv_in.weight"])
-    levels = 1 + max(_levels_with(tensors, "block"), default=0)
-    widths = [len(tensors[f"encoder.down.{i}.block.0.conv1.weight"]) for i in range(levels)]
-    blocks = sum(
-        bool(re.fullmatch(r"encoder\.down\.0\.block\.\d+\.conv1\.weight", name)) for name in tensors
-    )
-    _check_attention(tensors, lowest=levels - 1)
+    levels = 1 + max(_numbers(tensors, r"encoder\.down\.(\d+)\.block\."), default=0)
+    attention = _numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
     codebook_size, code_dim = tensors["quantize.embedding.weight"].shape
+    latent_channels = len(tensors["encoder.conv_out.weight"])
     return VQGANConfig(
         channels=channels,
-        channel_multipliers=tuple(width // channels for width in widths),
-        residual_blocks=blocks,
+        channel_multipliers=tuple(
+            _multiplier(tensors, f"encoder.down.{level}.block.0.conv1.weight", channels)
+            for level in range(levels)
+        ),
+        residual_blocks=len(_numbers(tensors, r"encoder\.down\.0\.block\.(\d+)\.")),
         norm_groups=NORM_GROUPS,
+        attention_levels=None if attention == {levels - 1} else tuple(sorted(attention)),
+        middle_attention="encoder.mid.attn_1.q.weight" in tensors,
         code_dim=code_dim,
+        latent_channels=None if latent_channels == code_dim else latent_channels,
         codebook_size=codebook_size,
         quantizer=VectorQuantizerConfig(),
     )
 
 
-def name_vqgan(tensors: Mapping[str, Tensor], levels: int) -> dict[str, Tensor]:
-    """State dict of a `VQGAN` of `levels` levels from the released names.
-
-    Raises:
-        InputError: a name is not one of a VQGAN.
-    """
-    return {_our_name(name, levels): tensor for name, tensor in tensors.items()}
-
-
-def _our_name(name: str, levels: int) -> str:
-    for pattern, ours in PLACES.items():
-        found = re.fullmatch(f"(?P<place>{pattern}){LAST}", name)
-        if found:
-            place = _flip_decoder(re.sub(pattern, ours, found["place"]), levels)
-            inside = found["inside"]
-            return place + (f"{INSIDE.get(inside, inside)}." if inside else "") + found["leaf"]
-    raise InputError(f"{name!r} is no weight of the released VQGAN")
-
-
-def _flip_decoder(name: str, levels: int) -> str:
-    """Number the decoder's levels in the order they run; released ones count from the top."""
-    return re.sub(
+def released_name(name: str, levels: int) -> str:
+    """What the released code calls a weight of a `VQGAN` of `levels` levels."""
+    # Our decoder's levels are numbered as they run; the released ones by resolution.
+    name = re.sub(
         r"^decoder\.levels\.(\d+)",
         lambda found: f"decoder.levels.{levels - 1 - int(found[1])}",
         name,
     )
+    for ours, theirs in NAMES.items():
+        name = re.sub(ours, theirs, name)
+    return name
 
 
-def _levels_with(tensors: Mapping[str, Tensor], what: str) -> set[int]:
-    """Levels in which a released encoder or decoder has a part."""
-    found = (re.match(rf"(?:encoder\.down|decoder\.up)\.(\d+)\.{what}\.", name) for name in tensors)
+def _split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Counter[str]]:
+    """The tokenizer's own tensors by bare name, and how many others each part has."""
+    prefix = FIRST_STAGE if any(name.startswith(FIRST_STAGE) for name in tensors) else ""
+    own, others = {}, Counter[str]()
+    for name, tensor in tensors.items():
+        bare = name.removeprefix(prefix)
+        part = bare.partition(".")[0]
+        if name.startswith(prefix) and part not in BESIDE_THE_MODEL:
+            own[bare] = tensor
+        else:
+            others[part] += 1
+    return own, others
+
+
+def _check_kind(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse what is no VQGAN at all, with what it seems to be."""
+    if any(name.startswith("encoder.down_blocks.") for name in tensors):
+        raise InputError(
+            "these are the names of diffusers: give the folder with its config.json, not the file"
+        )
+    if "encoder.conv_in.weight" not in tensors:
+        names = ", ".join(sorted(tensors)[:3])
+        raise InputError(f"it is no VQGAN: encoder.conv_in.weight is missing; it holds {names} ...")
+    if not any(name.startswith("quantize.") for name in tensors):
+        raise InputError("it is an autoencoder without a codebook (quantize.embedding.weight)")
+    in_channels = tensors["encoder.conv_in.weight"].shape[1]
+    if in_channels != 3:
+        raise InputError(f"its images have {in_channels} channels; only RGB is imported")
+
+
+def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:
+    """Values of a pattern's one group among the names."""
+    found = (re.match(pattern, name) for name in tensors)
     return {int(match[1]) for match in found if match}
 
 
-def _check_attention(tensors: Mapping[str, Tensor], lowest: int) -> None:
-    levels = _levels_with(tensors, "attn")
-    if levels != {lowest}:
-        where = ", ".join(str(level) for level in sorted(levels)) or "none"
+def _multiplier(tensors: Mapping[str, Tensor], name: str, channels: int) -> int:
+    width = len(tensors[name])
+    if width % channels:
         raise InputError(
-            f"non-local blocks must stand at the lowest resolution (level {lowest}) only, "
-            f"this VQGAN has them at: {where}"
+            f"not a VQGAN of ours: {name} has {width} channels, no multiple of the first "
+            f"convolution's {channels}"
         )
+    return width // channels

@@ -96,8 +96,7 @@ class Level(nn.Module):
         out_channels: channels of the output.
         norm_groups: groups of each GroupNorm.
         blocks: number of residual blocks.
-        attention: whether a non-local block follows each; the paper has it at the lowest
-            resolution only.
+        attention: whether a non-local block follows each.
         resample: what changes the size at the end; None at the last level.
     """
 
@@ -129,12 +128,12 @@ class Level(nn.Module):
 
 
 class Middle(nn.Module):
-    """Residual block, non-local block, residual block at the lowest resolution."""
+    """Residual block, non-local block where asked, residual block at the lowest resolution."""
 
-    def __init__(self, channels: int, norm_groups: int) -> None:
+    def __init__(self, channels: int, norm_groups: int, attention: bool) -> None:
         super().__init__()
         self.block1 = ResidualBlock(channels, channels, norm_groups)
-        self.attention = NonLocalAttention(channels, norm_groups)
+        self.attention = NonLocalAttention(channels, norm_groups) if attention else nn.Identity()
         self.block2 = ResidualBlock(channels, channels, norm_groups)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 Reference: arXiv:2012.09841, Table 2, right column.
 """
 
+from collections.abc import Collection
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,7 +14,8 @@ from smalti.tokenizer.blocks import Level, Middle, Upsample, group_norm
 class Decoder(nn.Module):
     """Mirror of the encoder, with one more residual block a level.
 
-    Args: as `Encoder`; `image_channels` is C of the output.
+    Args: as `Encoder`, whose level numbers these are too: here the last to run is level 0;
+    `image_channels` is C of the output.
     """
 
     def __init__(
@@ -21,21 +24,24 @@ class Decoder(nn.Module):
         channel_multipliers: tuple[int, ...],
         residual_blocks: int,
         norm_groups: int,
-        code_dim: int,
+        latent_channels: int,
+        attention_levels: Collection[int] | None = None,
+        middle_attention: bool = True,
         image_channels: int = 3,
     ) -> None:
         super().__init__()
         widths = [channels * multiplier for multiplier in reversed(channel_multipliers)]
         last = len(widths) - 1
-        self.conv_in = nn.Conv2d(code_dim, widths[0], 3, padding=1)
-        self.middle = Middle(widths[0], norm_groups)
+        attended = {last} if attention_levels is None else attention_levels
+        self.conv_in = nn.Conv2d(latent_channels, widths[0], 3, padding=1)
+        self.middle = Middle(widths[0], norm_groups, middle_attention)
         self.levels = nn.ModuleList(
             Level(
                 widths[max(level - 1, 0)],
                 width,
                 norm_groups,
                 residual_blocks + 1,
-                attention=level == 0,
+                attention=last - level in attended,
                 resample=None if level == last else Upsample(width),
             )
             for level, width in enumerate(widths)
@@ -44,12 +50,12 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
 
     def features(self, z_q: Tensor) -> Tensor:
-        """What the last convolution sees: (B, channels, H, W) of (B, D, h, w)."""
+        """What the last convolution sees: (B, channels, H, W) of (B, latent_channels, h, w)."""
         features = self.middle(self.conv_in(z_q))
         for level in self.levels:
             features = level(features)
         return F.silu(self.norm_out(features))
 
     def forward(self, z_q: Tensor) -> Tensor:
-        """Outputs (B, C, 2^m h, 2^m w) of a quantized latent (B, D, h, w)."""
+        """Outputs (B, C, 2^m h, 2^m w) of (B, latent_channels, h, w)."""
         return self.conv_out(self.features(z_q))  # type: ignore[no-any-return]

@@ -43,8 +43,16 @@ class VQGANConfig(Config):
     norm_groups: int = Field(default=8, ge=1)
     """Groups of each GroupNorm; 32 in the paper. A group should have at least four channels: with
     one channel a group, the image's own colours and contrast are normalised away."""
+    attention_levels: tuple[int, ...] | None = None
+    """Levels with a non-local block after each residual block, 0 being full resolution; null is the
+    lowest only. It costs memory with the fourth power of a level's side."""
+    middle_attention: bool = True
+    """A non-local block in the middle of encoder and decoder, at the lowest resolution."""
     code_dim: int = Field(default=64, ge=1)
     """D, channels of the encoder output."""
+    latent_channels: int | None = Field(default=None, ge=1)
+    """Channels that the networks have on their side of the 1x1 convolutions to and from `code_dim`;
+    null is `code_dim`."""
     codebook_size: int = Field(default=512, ge=2)
     """K, number of codes."""
     quantizer: QuantizerConfig = VectorQuantizerConfig(lookup_dim=8, l2_normalised=True)
@@ -68,6 +76,16 @@ class VQGANConfig(Config):
     @model_validator(mode="after")
     def _quantizer_has_the_codes(self) -> Self:
         self.quantizer.check_codebook_size(self.codebook_size)
+        return self
+
+    @model_validator(mode="after")
+    def _levels_exist(self) -> Self:
+        lowest = len(self.channel_multipliers) - 1
+        if self.attention_levels and not set(self.attention_levels) <= set(range(lowest + 1)):
+            raise ValueError(
+                f"attention_levels {list(self.attention_levels)} must be from 0 to {lowest}, the "
+                "levels of channel_multipliers"
+            )
         return self
 
     @property
@@ -107,19 +125,22 @@ class VQGAN(TokenizerModel):
         self.content = config.content
         self.codebook_size = config.codebook_size
         self.downsampling_factor = config.downsampling_factor
+        latent_channels = config.latent_channels or config.code_dim
         shape = (
             config.channels,
             config.channel_multipliers,
             config.residual_blocks,
             config.norm_groups,
-            config.code_dim,
+            latent_channels,
+            config.attention_levels,
+            config.middle_attention,
         )
         self.encoder = Encoder(*shape, image_channels=config.content.channels)
-        self.to_code = nn.Conv2d(config.code_dim, config.code_dim, 1)
+        self.to_code = nn.Conv2d(latent_channels, config.code_dim, 1)
         self.quantizer = QUANTIZERS[config.quantizer.kind](
             config.quantizer, config.codebook_size, config.code_dim
         )
-        self.from_code = nn.Conv2d(config.code_dim, config.code_dim, 1)
+        self.from_code = nn.Conv2d(config.code_dim, latent_channels, 1)
         self.decoder = Decoder(*shape, image_channels=config.content.channels)
         self.apply(initialize)  # children before parents: a block's zeros come last
 

@@ -1,0 +1,42 @@
+"""`smalti export`: a tokenizer of ours -> another program's files."""
+
+from argparse import SUPPRESS
+from collections.abc import Sequence
+from pathlib import Path
+
+from smalti.cli.arguments import Parser
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Write a tokenizer in another program's form."""
+    options = _parser().parse_args(arguments)
+
+    from smalti.cli.output import check_new_folder
+    from smalti.interop.tokenizers import EXPORTS
+    from smalti.registry import unknown_name
+    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.types import InputError
+
+    out = Path(options.out)
+    if options.format not in EXPORTS:
+        raise unknown_name("format", options.format, EXPORTS)
+    check_new_folder(out)
+    vqgan = VQGAN.from_pretrained(options.model)
+    try:
+        EXPORTS[options.format](vqgan, out)
+    except InputError as error:
+        raise InputError(f"{options.model} cannot be exported: {error}") from error
+    print(f"done: {out}")
+
+
+def _parser() -> Parser:
+    parser = Parser("export", "A tokenizer -> files of another program.")
+    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument("--out", required=True, default=SUPPRESS, help="folder, new or empty")
+    parser.add_argument(
+        "--format",
+        default="diffusers",
+        help="diffusers: a folder for VQModel.from_pretrained; taming: the released code's config "
+        "and state dict",
+    )
+    return parser

@@ -1,0 +1,214 @@
+"""The `VQModel` of diffusers: a folder with its config and weights, read and written.
+
+Reference: diffusers 0.42, `VQModel`; the network is the released code's under other names.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
+from torch import Tensor
+
+from smalti.files import atomic_folder
+from smalti.interop.checkpoint import read_checkpoint
+from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
+from smalti.model_folder import write_tensors
+from smalti.tokenizer.quantizers import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.types import InputError, describe
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+PICKLED_WEIGHTS_FILE = "diffusion_pytorch_model.bin"
+DOWN = {False: "DownEncoderBlock2D", True: "AttnDownEncoderBlock2D"}
+UP = {False: "UpDecoderBlock2D", True: "AttnUpDecoderBlock2D"}
+
+NAMES = {
+    r"^to_code\.": "quant_conv.",
+    r"^from_code\.": "post_quant_conv.",
+    r"^quantizer\.codebook\.": "quantize.embedding.",
+    r"^encoder\.levels\.": "encoder.down_blocks.",
+    r"^decoder\.levels\.": "decoder.up_blocks.",
+    r"^encoder\.(.*)\.resample\.": r"encoder.\1.downsamplers.0.",
+    r"^decoder\.(.*)\.resample\.": r"decoder.\1.upsamplers.0.",
+    r"\.middle\.block1\.": ".mid_block.resnets.0.",
+    r"\.middle\.block2\.": ".mid_block.resnets.1.",
+    r"\.middle\.attention\.": ".mid_block.attentions.0.",
+    r"\.blocks\.": ".resnets.",
+    r"\.norm_out\.": ".conv_norm_out.",
+    r"\.norm\.": ".group_norm.",
+    r"\.skip\.": ".conv_shortcut.",
+    r"\.query\.": ".to_q.",
+    r"\.key\.": ".to_k.",
+    r"\.value\.": ".to_v.",
+    r"\.project\.": ".to_out.0.",
+}
+FORMER_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+class VQModelConfig(BaseModel):
+    """What of a `VQModel`'s config decides the network; the defaults are those of diffusers."""
+
+    class_name: Literal["VQModel"] = Field(alias="_class_name")
+    in_channels: Literal[3] = 3
+    out_channels: Literal[3] = 3
+    down_block_types: tuple[Literal["DownEncoderBlock2D", "AttnDownEncoderBlock2D"], ...] = (
+        "DownEncoderBlock2D",
+    )
+    up_block_types: tuple[Literal["UpDecoderBlock2D", "AttnUpDecoderBlock2D"], ...] = (
+        "UpDecoderBlock2D",
+    )
+    block_out_channels: tuple[PositiveInt, ...] = (64,)
+    layers_per_block: int = 1
+    act_fn: Literal["silu", "swish"] = "silu"
+    latent_channels: int = 3
+    num_vq_embeddings: int = 256
+    norm_num_groups: int = 32
+    vq_embed_dim: int | None = None
+    norm_type: Literal["group"] = "group"
+    mid_block_add_attention: bool = True
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        lengths = {
+            len(self.down_block_types),
+            len(self.up_block_types),
+            len(self.block_out_channels),
+        }
+        if len(lengths) != 1:
+            raise ValueError("down_block_types, up_block_types and block_out_channels must pair up")
+        return self
+
+
+def import_vqmodel(folder: Path) -> Imported:
+    """Read a `VQModel` folder.
+
+    Raises:
+        InputError: it is damaged, or a part of it is something that our VQGAN does not have.
+    """
+    with naming(folder):
+        config = our_config(_read_config(folder / CONFIG_FILE))
+    weights = folder / WEIGHTS_FILE
+    if not weights.is_file() and (folder / PICKLED_WEIGHTS_FILE).is_file():
+        weights = folder / PICKLED_WEIGHTS_FILE
+    tensors = {_present_name(name): tensor for name, tensor in read_checkpoint(weights).items()}
+    with naming(weights):
+        vqgan = fill_vqgan(config, tensors, vqmodel_name)
+    return Imported(vqgan, len(tensors), {}, CONFIG_FILE)
+
+
+def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
+    """Write a folder that `diffusers.VQModel.from_pretrained` loads.
+
+    Raises:
+        InputError: diffusers cannot express a part of the model, or the folder cannot be written.
+    """
+    config = vqmodel_config(vqgan.config)
+    tensors = {
+        vqmodel_name(name): _matrix(name, weight) for name, weight in vqgan.state_dict().items()
+    }
+    with atomic_folder(folder) as temporary:
+        description = config.model_dump(mode="json", by_alias=True)
+        (temporary / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
+        write_tensors(temporary / WEIGHTS_FILE, tensors, {"format": "pt"})
+
+
+def our_config(config: VQModelConfig) -> VQGANConfig:
+    """The same network in our words.
+
+    Raises:
+        InputError: our VQGAN does not have a part of it.
+    """
+    channels = config.block_out_channels[0]
+    levels = range(len(config.block_out_channels))
+    attention = tuple(i for i in levels if config.down_block_types[i] == DOWN[True])
+    mirrored = tuple(i for i in levels if config.up_block_types[-1 - i] == UP[True])
+    if attention != mirrored:
+        raise InputError(
+            f"down_block_types and up_block_types differ: attention at {attention} of the encoder "
+            f"and {mirrored} of the decoder, 0 being full resolution"
+        )
+    if any(width % channels for width in config.block_out_channels):
+        raise InputError(
+            f"block_out_channels {config.block_out_channels} are no multiples of the first"
+        )
+    code_dim = config.vq_embed_dim or config.latent_channels
+    try:
+        return VQGANConfig(
+            channels=channels,
+            channel_multipliers=tuple(width // channels for width in config.block_out_channels),
+            residual_blocks=config.layers_per_block,
+            norm_groups=config.norm_num_groups,
+            attention_levels=None if attention == (levels[-1],) else attention,
+            middle_attention=config.mid_block_add_attention,
+            code_dim=code_dim,
+            latent_channels=None if config.latent_channels == code_dim else config.latent_channels,
+            codebook_size=config.num_vq_embeddings,
+            quantizer=VectorQuantizerConfig(),
+        )
+    except ValidationError as error:
+        raise InputError(f"no VQGAN of ours is like this VQModel: {describe(error)}") from error
+
+
+def vqmodel_config(config: VQGANConfig) -> VQModelConfig:
+    """The same network in the words of diffusers.
+
+    Raises:
+        InputError: diffusers cannot express a part of it.
+    """
+    check_exportable(config, "diffusers")
+    multipliers = config.channel_multipliers
+    if multipliers[0] != 1:
+        raise InputError(f"channel_multipliers begin with {multipliers[0]}; diffusers has 1 only")
+    levels = range(len(multipliers))
+    attention = (levels[-1],) if config.attention_levels is None else config.attention_levels
+    return VQModelConfig.model_validate(
+        {
+            "_class_name": "VQModel",
+            "down_block_types": tuple(DOWN[i in attention] for i in levels),
+            "up_block_types": tuple(UP[i in attention] for i in reversed(levels)),
+            "block_out_channels": tuple(config.channels * multiplier for multiplier in multipliers),
+            "layers_per_block": config.residual_blocks,
+            "latent_channels": config.latent_channels or config.code_dim,
+            "num_vq_embeddings": config.codebook_size,
+            "norm_num_groups": config.norm_groups,
+            "vq_embed_dim": config.code_dim,
+            "mid_block_add_attention": config.middle_attention,
+        }
+    )
+
+
+def vqmodel_name(name: str) -> str:
+    """What diffusers calls a weight of a `VQGAN`."""
+    for ours, theirs in NAMES.items():
+        name = re.sub(ours, theirs, name)
+    return name
+
+
+def _present_name(name: str) -> str:
+    """Folders written before diffusers 0.13 have other names inside attention."""
+    return re.sub(
+        r"(attentions\.\d+)\.(query|key|value|proj_attn)\.",
+        lambda found: f"{found[1]}.{FORMER_NAMES[found[2]]}.",
+        name,
+    )
+
+
+def _matrix(name: str, weight: Tensor) -> Tensor:
+    """Attention's 1x1 convolutions are linear layers there."""
+    is_linear = re.search(r"attention.*\.(query|key|value|project)\.weight$", name)
+    return weight.flatten(1) if is_linear else weight
+
+
+def _read_config(path: Path) -> VQModelConfig:
+    try:
+        return VQModelConfig.model_validate_json(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"it has no {CONFIG_FILE}, so it is no folder of diffusers; of other programs give the "
+            "checkpoint file"
+        ) from error
+    except ValidationError as error:
+        raise InputError(f"{CONFIG_FILE} is no VQModel's: {describe(error)}") from error

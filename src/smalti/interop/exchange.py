@@ -1,0 +1,102 @@
+"""What all formats of other people's tokenizers share.
+
+On import every weight of ours is filled and no tensor is left over.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from smalti.tokenizer.quantizers import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.types import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A tokenizer made of other people's tensors, and what became of those."""
+
+    vqgan: VQGAN
+    """In eval mode."""
+    used: int
+    """Tensors that became its weights: all that it has."""
+    passed_over: Mapping[str, int]
+    """Tensors of other parts of the checkpoint (losses, another network), counted by part."""
+    shape_from: str
+    """What told the network's shape, for messages."""
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def fill_vqgan(
+    config: VQGANConfig, tensors: Mapping[str, Tensor], foreign_name: Callable[[str], str]
+) -> VQGAN:
+    """Build a VQGAN and give each of its weights the tensor of its foreign name.
+
+    Args:
+        config: its shape.
+        tensors: all of them must fit. A 1x1 convolution may be written as a matrix.
+        foreign_name: what a weight of ours is called there.
+
+    Returns:
+        The VQGAN in eval mode, float32 whatever the tensors are.
+
+    Raises:
+        InputError: a weight is missing, left over or of another shape.
+    """
+    vqgan = VQGAN(config)
+    weights = vqgan.state_dict()
+    names = {name: foreign_name(name) for name in weights}
+    missing = [theirs for theirs in names.values() if theirs not in tensors]
+    if missing:
+        raise InputError(
+            f"not a whole VQGAN: {missing[0]} is missing{_more(missing)}, as far as the other "
+            "tensors tell its shape"
+        )
+    left_over = sorted(tensors.keys() - names.values())
+    if left_over:
+        raise InputError(f"not a VQGAN of ours: {left_over[0]} has no place{_more(left_over)}")
+    vqgan.load_state_dict(
+        {
+            name: _shaped(tensors[names[name]], weight, names[name])
+            for name, weight in weights.items()
+        }
+    )
+    return vqgan.eval()
+
+
+def check_exportable(config: VQGANConfig, form: str) -> None:
+    """Refuse a VQGAN with a quantizer that only we have.
+
+    Raises:
+        InputError: it is not the plain lookup of Eq. 4.
+    """
+    plain = VectorQuantizerConfig()
+    given = config.quantizer.model_dump()
+    for name, value in plain.model_dump().items():
+        if given[name] != value:
+            raise InputError(f"quantizer.{name} is {given[name]}; {form} has {value} only")
+
+
+def _more(names: list[str]) -> str:
+    return f", and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _shaped(tensor: Tensor, weight: Tensor, name: str) -> Tensor:
+    """The tensor in the shape of a weight of ours."""
+    if weight.shape not in (tensor.shape, (*tensor.shape, 1, 1)):
+        raise InputError(
+            f"not a VQGAN of ours: {name} has the shape {tuple(tensor.shape)}, needed is "
+            f"{tuple(weight.shape)}"
+        )
+    return tensor.reshape(weight.shape)

@@ -1,0 +1,78 @@
+"""The released code's config of a VQGAN: read to compare with the tensors, written on export."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smalti.tokenizer.vqgan import VQGANConfig
+from smalti.types import InputError
+
+RESOLUTION = 256  # the released code places attention by the side that images of this size have
+
+
+def released_config(config: VQGANConfig) -> dict[str, Any]:
+    """The config of a VQGAN as the released code writes it.
+
+    It has `params.ddconfig` for both networks, and K and D beside it.
+    """
+    network = {
+        "double_z": False,
+        "z_channels": config.latent_channels or config.code_dim,
+        "resolution": RESOLUTION,
+        "in_channels": 3,
+        "out_ch": 3,
+        "ch": config.channels,
+        "ch_mult": list(config.channel_multipliers),
+        "num_res_blocks": config.residual_blocks,
+        "attn_resolutions": [RESOLUTION // 2**level for level in _attention_levels(config)],
+        "dropout": 0.0,
+    }
+    params = {"embed_dim": config.code_dim, "n_embed": config.codebook_size, "ddconfig": network}
+    return {"model": {"target": "taming.models.vqgan.VQModel", "params": params}}
+
+
+def check_released_config(path: Path, config: VQGANConfig) -> None:
+    """Compare a released config with the one that the tensors told.
+
+    Raises:
+        InputError: it is no config of a VQGAN, or a value of it differs.
+    """
+    theirs = _read_params(path)
+    ours = released_config(config)["model"]["params"]
+    network = theirs["ddconfig"]
+    levels = {
+        level
+        for level in range(len(config.channel_multipliers))
+        if network.get("resolution", RESOLUTION) // 2**level in network.get("attn_resolutions", ())
+    }
+    told = {name: theirs.get(name) for name in ("embed_dim", "n_embed")} | {
+        name: network.get(name) for name in ("z_channels", "ch", "ch_mult", "num_res_blocks")
+    }
+    told["levels of attn_resolutions"] = sorted(levels)
+    found = ours | ours["ddconfig"]
+    found["levels of attn_resolutions"] = list(_attention_levels(config))
+    for name, value in told.items():
+        if value is not None and value != found[name]:
+            raise InputError(f"{path} says {name} {value}, but the tensors have {found[name]}")
+
+
+def _attention_levels(config: VQGANConfig) -> tuple[int, ...]:
+    if config.attention_levels is None:
+        return (len(config.channel_multipliers) - 1,)
+    return config.attention_levels
+
+
+def _read_params(path: Path) -> Mapping[str, Any]:
+    """Parameters of the VQGAN, which may be the first stage of a larger model."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    try:
+        params = yaml.safe_load(path.read_text())["model"]["params"]
+        params = params.get("first_stage_config", {}).get("params", params)
+        if isinstance(params["ddconfig"], dict):
+            return params  # type: ignore[no-any-return]
+    except (UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        pass
+    raise InputError(f"{path} is no released config of a VQGAN: it has no model.params.ddconfig")

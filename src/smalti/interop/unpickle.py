@@ -1,0 +1,227 @@
+"""Reads the tensors of a `torch.save` file without running anything that the file names.
+
+Released checkpoints hold callbacks and config objects beside the weights, so torch's safe loader
+refuses them. Here every class and function that a file names is replaced by `Inert`, which does
+nothing whatever is done to it; only dictionaries and descriptions of tensors keep their meaning.
+The weights are read afterwards, only those of the state dict, so an optimizer's state costs
+nothing.
+
+Both formats of torch are read: the zip archive, and the row of pickles that came before it.
+"""
+
+import math
+import pickle
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from smalti.types import InputError
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the old format
+LEGACY_HEADER_PICKLES = 2  # protocol and machine, between the magic number and the content
+DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+class Inert:
+    """Stands for every class, function and object of a file that is not known to be harmless."""
+
+    def __new__(cls, *_: object, **__: object) -> "Inert":
+        """The same nothing for any arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __call__(self, *_: object, **__: object) -> "Inert":
+        """Calling it does nothing either."""
+        return self
+
+    def __setstate__(self, _: object) -> None: ...
+
+    def __setitem__(self, _: object, __: object) -> None: ...
+
+    def append(self, _: object) -> None:
+        """Drop what a pickled list would keep."""
+
+    def extend(self, _: object) -> None:
+        """Drop what a pickled list would keep."""
+
+    def add(self, _: object) -> None:
+        """Drop what a pickled set would keep."""
+
+
+class Dictionary(dict[Any, Any]):
+    """An ordered dictionary that takes no attributes from a file."""
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A run of numbers in the file that tensors share."""
+
+    key: str
+    dtype: torch.dtype
+    count: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes it takes in the file."""
+        return self.count * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where a tensor lies; nothing of it is read yet."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def build(self, data: bytes) -> Tensor:
+        """The tensor, from the bytes of its storage.
+
+        Raises:
+            ValueError: it does not lie within them.
+        """
+        # More elements than the storage has would let a small file ask for any memory.
+        if len(data) < self.storage.size_bytes or math.prod(self.shape) > self.storage.count:
+            raise ValueError(f"a tensor of shape {self.shape} is larger than its data")
+        if math.prod(self.shape) == 0:
+            return torch.empty(self.shape, dtype=self.storage.dtype)
+        flat = torch.frombuffer(bytearray(data), dtype=self.storage.dtype)
+        return flat.as_strided(self.shape, self.strides, self.offset)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint's state dict by name, on the CPU.
+
+    Args:
+        path: a file of `torch.save`: a state dict, or a dictionary with one under `state_dict`.
+
+    Raises:
+        InputError: it is no such file, it is damaged, or it holds no tensor.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read_zip(file) if zipfile.is_zipfile(file) else _read_legacy(file)
+    # A file that is cut short or made to harm can end in nearly any exception.
+    except Exception as error:
+        raise InputError(
+            f"{path} is not a checkpoint, or damaged: neither a whole file of torch.save nor one "
+            "that ends in .safetensors"
+        ) from error
+
+
+def named_tensors(content: object, kind: type) -> dict[str, Any]:
+    """Values of type `kind` by name: of a state dict, or of one under `state_dict`."""
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)
+    if not isinstance(content, dict):
+        return {}
+    return {
+        name: value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, kind)
+    }
+
+
+def _read_zip(file: IO[bytes]) -> dict[str, Tensor]:
+    """Of a zip archive: `NAME/data.pkl`, and each storage as `NAME/data/KEY`."""
+    with zipfile.ZipFile(file) as archive:
+        (description,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        folder = description.removesuffix("data.pkl")
+
+        def read(name: str) -> bytes:
+            # torch never compresses; a small archive that does may unpack to any size.
+            if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"its part {name} is compressed")
+            return archive.read(name)
+
+        if f"{folder}byteorder" in archive.namelist() and read(f"{folder}byteorder") != b"little":
+            raise ValueError("its numbers are big-endian")
+        with archive.open(description) as pickled:
+            content = _Unpickler(pickled).load()
+        return _build(content, lambda storage: read(f"{folder}data/{storage.key}"))
+
+
+def _read_legacy(file: IO[bytes]) -> dict[str, Tensor]:
+    """Of a row of pickles: magic number, header, content, storage keys; then the storages."""
+    file.seek(0)
+    if _Unpickler(file).load() != LEGACY_MAGIC:
+        raise ValueError("it does not begin as a file of torch.save")
+    for _ in range(LEGACY_HEADER_PICKLES):
+        _Unpickler(file).load()
+    unpickler = _Unpickler(file)
+    content = unpickler.load()
+    places = {}
+    for key in _Unpickler(file).load():
+        file.seek(8, 1)  # the count, which the content gave too
+        places[key] = file.tell()
+        file.seek(unpickler.storages[key].size_bytes, 1)
+
+    def read(storage: Storage) -> bytes:
+        file.seek(places[storage.key])
+        return file.read(storage.size_bytes)
+
+    return _build(content, read)
+
+
+def _build(content: object, read: Callable[[Storage], bytes]) -> dict[str, Tensor]:
+    stored = named_tensors(content, StoredTensor)
+    return {name: tensor.build(read(tensor.storage)) for name, tensor in stored.items()}
+
+
+# The one in Python: that in C sets aside memory for the largest number that the file names.
+class _Unpickler(pickle._Unpickler):
+    """Gives a meaning to the few names in `KNOWN` and to storages; everything else is `Inert`."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in DTYPES:
+            return DTYPES[name]
+        return KNOWN.get((module, name), Inert)
+
+    def persistent_load(self, identity: Any) -> Storage:
+        _, dtype, key, _, count, *views = identity  # kind, type, key, device, count
+        if not isinstance(dtype, torch.dtype) or any(views):
+            raise ValueError(f"its storage {key!r} is of a type that is not known here")
+        return self.storages.setdefault(key, Storage(key, dtype, count))
+
+
+def _tensor(
+    storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+) -> StoredTensor:
+    """What stands for torch's function that rebuilds a tensor."""
+    return StoredTensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _parameter(data: StoredTensor, *_: object) -> StoredTensor:
+    """What stands for torch's function that rebuilds a parameter."""
+    return data
+
+
+KNOWN = {
+    ("collections", "OrderedDict"): Dictionary,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+}

@@ -1,0 +1,211 @@
+"""Tokenizers of diffusers and ours are the same network, in both directions."""
+
+import json
+import logging
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from smalti.interop.diffusers_vqmodel import CONFIG_FILE, WEIGHTS_FILE, export_vqmodel
+from smalti.interop.tokenizers import import_tokenizer
+from smalti.tokenizer.quantizers import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.types import InputError
+
+BASE = VQGANConfig(
+    channels=32,
+    channel_multipliers=(1, 2, 2),
+    residual_blocks=1,
+    norm_groups=32,
+    code_dim=16,
+    codebook_size=64,
+    quantizer=VectorQuantizerConfig(),
+)
+SHAPES = {
+    "attention at the lowest level": {},
+    "attention elsewhere": {"attention_levels": (0, 2), "residual_blocks": 2},
+    "attention in the middle only": {"attention_levels": (), "code_dim": 3},
+    "no attention": {"attention_levels": (), "middle_attention": False},
+    "other groups": {"norm_groups": 8, "channels": 24},
+    "narrow codes": {"code_dim": 4, "latent_channels": 16, "channel_multipliers": (1, 1, 2, 4)},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet():
+    """Diffusers advises to install more while it loads."""
+    logger = logging.getLogger("diffusers")
+    before, logger.level = logger.level, logging.ERROR
+    yield
+    logger.setLevel(before)
+
+
+def vqmodel_class():
+    from diffusers import VQModel
+
+    return VQModel
+
+
+def shaped(shape: str) -> VQGANConfig:
+    return VQGANConfig.model_validate(BASE.model_dump() | SHAPES[shape])
+
+
+def lively(model: torch.nn.Module) -> torch.nn.Module:
+    """Every weight away from its start value, so that a swapped or forgotten one shows."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def their_model(config: VQGANConfig) -> torch.nn.Module:
+    """What diffusers builds from its own options."""
+    levels = len(config.channel_multipliers)
+    attention = (levels - 1,) if config.attention_levels is None else config.attention_levels
+    prefix = ["Attn" if level in attention else "" for level in range(levels)]
+    return lively(
+        vqmodel_class()(
+            down_block_types=tuple(f"{name}DownEncoderBlock2D" for name in prefix),
+            up_block_types=tuple(f"{name}UpDecoderBlock2D" for name in reversed(prefix)),
+            block_out_channels=tuple(config.channels * m for m in config.channel_multipliers),
+            layers_per_block=config.residual_blocks,
+            latent_channels=config.latent_channels or config.code_dim,
+            num_vq_embeddings=config.codebook_size,
+            norm_num_groups=config.norm_groups,
+            vq_embed_dim=config.code_dim,
+            mid_block_add_attention=config.middle_attention,
+        )
+    )
+
+
+@torch.no_grad()
+def assert_equal_networks(ours: VQGAN, theirs: torch.nn.Module) -> None:
+    images = 2 * torch.rand(2, 3, 48, 32, generator=torch.Generator().manual_seed(1)) - 1
+    z = theirs.encode(images).latents
+    torch.testing.assert_close(ours.latent(images), z, rtol=1e-4, atol=1e-4)
+    _, _, (_, _, indices) = theirs.quantize(z)
+    codes = ours.encode(images)
+    assert len(codes.unique()) > 1
+    assert torch.equal(codes.flatten(), indices)
+    decoded = theirs.decode(z).sample.clamp(-1, 1)
+    torch.testing.assert_close(ours.decode(codes), decoded, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_import_of_a_folder_that_diffusers_wrote(shape, tmp_path):
+    theirs = their_model(shaped(shape))
+    theirs.save_pretrained(tmp_path)
+    imported = import_tokenizer(tmp_path)
+    assert imported.vqgan.config == shaped(shape)
+    assert imported.used == len(theirs.state_dict())
+    assert imported.shape_from == CONFIG_FILE
+    assert_equal_networks(imported.vqgan, theirs)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_diffusers_loads_what_we_export(shape, tmp_path):
+    ours = lively(VQGAN(shaped(shape)))
+    export_vqmodel(ours, tmp_path / "out")
+    theirs = vqmodel_class().from_pretrained(tmp_path / "out", low_cpu_mem_usage=False)
+    assert_equal_networks(ours, theirs.eval())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An exported folder, to be changed by a test."""
+    torch.manual_seed(0)
+    export_vqmodel(VQGAN(BASE), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def rewrite(folder, **changes):
+    path = folder / CONFIG_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_former_names_of_attention_and_pickled_weights(folder):
+    """What folders of the first releases have."""
+    expected = import_tokenizer(folder).vqgan.state_dict()
+    tensors = load_file(folder / WEIGHTS_FILE)
+    for now, then in {
+        "to_q": "query",
+        "to_k": "key",
+        "to_v": "value",
+        "to_out.0": "proj_attn",
+    }.items():
+        tensors = {name.replace(f".{now}.", f".{then}."): t for name, t in tensors.items()}
+    assert any(".proj_attn." in name for name in tensors)
+    (folder / WEIGHTS_FILE).unlink()
+    torch.save(tensors, folder / "diffusion_pytorch_model.bin")
+    found = import_tokenizer(folder).vqgan.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"_class_name": "AutoencoderKL"}, "_class_name: .*'VQModel', got 'AutoencoderKL'"),
+        ({"norm_type": "spatial"}, "norm_type: .*'group', got 'spatial'"),
+        ({"act_fn": "relu"}, "act_fn: .*got 'relu'"),
+        ({"in_channels": 4}, "in_channels: .*3, got 4"),
+        ({"block_out_channels": [32, 48, 64]}, r"\(32, 48, 64\) are no multiples of the first"),
+        ({"block_out_channels": [32, 64]}, "must pair up"),
+        ({"block_out_channels": [0, 64, 64]}, "greater than 0, got 0"),
+        ({"norm_num_groups": 5}, "channels 32 is not a multiple of norm_groups 5"),
+        ({"down_block_types": ["AttnDownEncoderBlock2D"] * 3}, r"types differ: .*\(0, 1, 2\)"),
+        ({"down_block_types": ["DownBlock2D"] * 3}, "down_block_types.0: .*'DownBlock2D'"),
+        ({"layers_per_block": 2}, "is missing, and .* more"),
+        ({"num_vq_embeddings": 65}, r"embedding.weight has the shape \(64, 16\).*\(65, 16\)"),
+        ({"mid_block_add_attention": False}, "mid_block.attentions.0.* has no place"),
+    ],
+)
+def test_what_of_a_config_does_not_fit_is_named(folder, changes, words):
+    rewrite(folder, **changes)
+    with pytest.raises(InputError, match=rf"model.*{words}"):
+        import_tokenizer(folder)
+
+
+def test_folder_without_a_config_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"no config.json, so it is no folder of diffusers"):
+        import_tokenizer(tmp_path)
+
+
+def test_model_folder_of_ours_is_no_folder_of_diffusers(tmp_path):
+    VQGAN(BASE).save_pretrained(tmp_path / "ours")
+    with pytest.raises(
+        InputError, match=r"config.json is no VQModel's: _class_name: Field required"
+    ):
+        import_tokenizer(tmp_path / "ours")
+
+
+def test_folder_without_weights_is_named(folder):
+    (folder / WEIGHTS_FILE).unlink()
+    with pytest.raises(InputError, match=rf"{WEIGHTS_FILE} does not exist"):
+        import_tokenizer(folder)
+
+
+def test_weights_alone_ask_for_their_folder(folder, tmp_path):
+    save_file(load_file(folder / WEIGHTS_FILE), tmp_path / "alone.safetensors")
+    with pytest.raises(InputError, match=r"alone.safetensors: .*give the folder"):
+        import_tokenizer(tmp_path / "alone.safetensors")
+
+
+def test_released_config_is_not_for_a_folder(folder, tmp_path):
+    with pytest.raises(InputError, match=r"has its own config; leave .*vqgan.yaml out"):
+        import_tokenizer(folder, tmp_path / "vqgan.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"channel_multipliers": (2, 2, 2)}, "channel_multipliers begin with 2"),
+        ({"quantizer": VectorQuantizerConfig(lookup_dim=4)}, "quantizer.lookup_dim is 4"),
+        ({"quantizer": VectorQuantizerConfig(l2_normalised=True)}, "l2_normalised is True"),
+    ],
+)
+def test_what_diffusers_cannot_express_is_named(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        export_vqmodel(VQGAN(BASE.model_copy(update=changes)), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
