@@ -162,12 +162,13 @@ class _Fetched:
         """The same in page-locked memory; the DataLoader looks for a method of this name."""
         if self.batch is None:
             return self
-        values = {field.name: getattr(self.batch, field.name) for field in fields(self.batch)}
-        pinned = {
-            name: value.pin_memory() if isinstance(value, Tensor) else value
-            for name, value in values.items()
+        values: dict[str, Any] = {
+            field.name: getattr(self.batch, field.name) for field in fields(self.batch)
         }
-        return replace(self, batch=Batch(**pinned))
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = value.pin_memory()
+        return replace(self, batch=Batch(**values))
 
 
 class _Reader(Dataset[_Fetched]):
