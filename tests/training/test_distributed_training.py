@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from PIL import Image
 from skimage import data
 
 from smalti import stages
-from smalti.files import TEMPORARY
 from smalti.model_folder import read_tensors
 from smalti.runs import LOCK_FILE, PriorRunConfig, VQGANRunConfig
 from smalti.stages import train_prior, train_vqgan
@@ -34,8 +32,8 @@ class Ended(NamedTuple):
     said: str
 
 
-def together(command: list[str], **variables: str) -> list[Ended]:
-    """Run a command as two processes of one run, as torchrun would."""
+def run_as_two(command: list[str]) -> list[Ended]:
+    """Run a Python command as two processes of one run, as torchrun would."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -43,7 +41,7 @@ def together(command: list[str], **variables: str) -> list[Ended]:
     both = [
         subprocess.Popen(
             [sys.executable, *command],
-            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank} | variables,
+            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -77,7 +75,12 @@ def vqgan_config(photos: Path, **changes: Any) -> Config:
     return {
         "data": (str(photos),),
         "image": {"size": 16, "resize_px": "keep"},
-        "vqgan": {"channel_multipliers": (1, 1), "code_dim": 8, "codebook_size": 16},
+        "vqgan": {
+            "channels": 16,
+            "channel_multipliers": (1, 1),
+            "code_dim": 8,
+            "codebook_size": 16,
+        },
         "discriminator": {"filters": 4, "layers": 1},
         "loss": {
             "perceptual": {"kind": "none"},
@@ -108,7 +111,7 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def configs(photos, tmp_path_factory) -> dict[str, Config]:
+def configs(photos) -> dict[str, Config]:
     spectral = {"filters": 4, "layers": 1, "norm": "spectral"}
     return {
         "vector": vqgan_config(photos),
@@ -134,14 +137,10 @@ def pair(photos, configs, tmp_path_factory) -> Pair:
         "poisoned": {"rank": 1, "step": 7, "how": "nan"},
     }.items():
         jobs[name] = {"stage": "vqgan", "config": configs["vector"], "disturbance": disturbance}
-    odd = vqgan_config(photos, training={"batch_size": 6, "accumulation_steps": 2})
-    jobs["odd"] = {"stage": "vqgan", "config": odd}
-    card = vqgan_config(photos, training={"device": "cpu:0", "precision": "bfloat16"})
-    del card
     for name, job in jobs.items():
         job["config"] = job["config"] | {"out": str(root / "two" / name)}
     (root / "jobs.json").write_text(json.dumps(list(jobs.values())))
-    ended = together([str(SCRIPT), str(root / "jobs.json")])
+    ended = run_as_two([str(SCRIPT), str(root / "jobs.json")])
     assert [process.code for process in ended] == [0, 0], ended
     outcomes = [json.loads((root / f"outcome.{rank}.json").read_text()) for rank in (0, 1)]
     return Pair(root, {name: list(both) for name, *both in zip(jobs, *outcomes, strict=True)})
@@ -176,7 +175,6 @@ def test_two_processes_train_the_same_tokenizer_as_one(pair, configs, name):
     config = configs[name] | {"out": str(pair.alone(name))}
     train_vqgan(VQGANRunConfig.model_validate(config))
     found = differences(pair.run(name), pair.alone(name))
-    print(name, found)
     assert {"vqgan", "average", "discriminator"} <= found.keys()
     assert max(found.values()) < 1e-5, found
 
@@ -186,5 +184,93 @@ def test_two_processes_train_the_same_prior_as_one(pair, photos):
     config = prior_config(photos, pair.run("vector")) | {"out": str(pair.alone("prior"))}
     train_prior(PriorRunConfig.model_validate(config))
     found = differences(pair.run("prior"), pair.alone("prior"))
-    print(found)
     assert max(found.values()) < 1e-5, found
+
+
+def test_two_processes_tell_once_what_one_tells(pair, configs):
+    """The losses are means over both."""
+    config = configs["vector"] | {"out": str(pair.alone("vector"))}
+    train_vqgan(VQGANRunConfig.model_validate(config))  # is done already if another test did it
+    lines, others = read_metrics(pair.run("vector")), read_metrics(pair.alone("vector"))
+    assert [line["step"] for line in lines] == [5, 10, 10, 15, 20, 20]
+    for line, other in zip(lines, others, strict=True):
+        assert line.keys() == other.keys()
+        group = line.pop("group")
+        assert other.pop("group") == group
+        del_seconds(line, other)
+        assert line == pytest.approx(other, rel=1e-4, abs=1e-6)
+
+
+def del_seconds(*lines: dict[str, Any]) -> None:
+    for line in lines:
+        line.pop("seconds", None)
+
+
+# What ends one process ends both
+
+
+def test_signal_to_one_process_stops_both_after_the_same_step(pair, configs):
+    """And one process goes on alone, as if it had always been alone."""
+    assert pair.outcomes["stopped"] == ["Stopped: stopped by SIGTERM"] * 2
+    run = pair.run("stopped")
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_00000007"]
+    assert not (run / LOCK_FILE).exists()
+    train_vqgan(VQGANRunConfig.model_validate(configs["vector"] | {"out": str(run)}))
+    found = differences(run, pair.run("vector"))
+    assert max(found.values()) < 1e-5, found
+
+
+def test_number_that_is_none_in_one_process_ends_both_with_its_line(pair):
+    first, second = pair.outcomes["poisoned"]
+    line = second.removeprefix("NotFiniteError: ")
+    assert line.startswith("pixel_loss became nan at step 7; batch: ")
+    assert first == f"InputError: {line}"
+    assert not list((pair.run("poisoned") / "checkpoints").glob("step_*"))
+
+
+def test_process_that_dies_ends_the_other_with_one_line(photos, configs, tmp_path):
+    config = configs["vector"] | {"out": str(tmp_path / "run")}
+    disturbance = {"rank": 1, "step": 3, "how": "death"}
+    jobs = [{"stage": "vqgan", "config": config, "disturbance": disturbance}]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    survivor, dead = run_as_two([str(SCRIPT), str(tmp_path / "jobs.json")])
+    assert (survivor.code, dead.code) == (1, 3)
+    assert "ProcessLostError: another process of the run ended" in survivor.said
+    assert not (tmp_path / "run" / LOCK_FILE).exists()
+
+
+def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_path):
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    command = [
+        "-m",
+        "smalti",
+        "train",
+        "vqgan",
+        "--data",
+        str(photos),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    options = ["--training.batch_size", "6", "--training.accumulation_steps", "2"]
+    ended = subprocess.run(
+        [*launch, *command, *options, "--training.device", "cpu", "--image.size", "32"],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in ended.stderr.splitlines() if line.startswith("smalti: ")]
+    assert said == [
+        "smalti: batch_size is 6; with 2 processes and batches computed in 2 parts, allowed are "
+        "multiples of 4"
+    ]
+    assert ended.returncode != 0
+    assert "exitcode  : 2" in ended.stderr
+    assert not (tmp_path / "run").exists()
