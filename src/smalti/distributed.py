@@ -8,14 +8,14 @@ The processes are torchrun's; the process group is made by `training.processes`.
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from smalti.types import InputError
@@ -47,7 +47,7 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
     """The sum of a tensor over all processes; without a gradient, the argument is not changed."""
     if not is_distributed():
         return tensor.detach()
-    total = tensor.detach().clone()
+    total = tensor.detach().clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total
 
@@ -59,8 +59,20 @@ def mean_over_processes(tensor: Tensor) -> Tensor:
 
 def mean_with_gradient(tensor: Tensor) -> Tensor:
     """The mean of a tensor over all processes, through which gradients flow back to all."""
-    total: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
+    total: Tensor = _SumWithGradient.apply(tensor)  # type: ignore[no-untyped-call]
     return total / world_size()
+
+
+class _SumWithGradient(torch.autograd.Function):
+    """The sum over processes; each process's gradient is the sum of those of all."""
+
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        return sum_over_processes(tensor)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return sum_over_processes(gradient)
 
 
 def gather_batch(tensor: Tensor) -> Tensor:
@@ -137,7 +149,10 @@ def wrap(module: nn.Module) -> nn.Module:
         return module
     device = next(module.parameters()).device
     devices = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
+    with warnings.catch_warnings():
+        # The name that newer versions want instead is not in all that are supported.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
 
 def without_sync(module: nn.Module, unless: bool) -> contextlib.AbstractContextManager[object]:
