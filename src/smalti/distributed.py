@@ -1,15 +1,26 @@
-"""Sums over the processes of a run; with one process, nothing happens.
+"""What the processes of a run do together; with one process, nothing happens.
 
-The processes are torchrun's; the process group is made by `stages`.
+Each process computes its share of every batch. All take the same path through a run, so that none
+waits for another that never comes; process 0 alone writes and speaks.
+
+The processes are torchrun's; the process group is made by `training.processes`.
 """
 
 import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
+
+from smalti.types import InputError
+
+T = TypeVar("T")
 
 
 def is_distributed() -> bool:
@@ -27,11 +38,16 @@ def rank() -> int:
     return dist.get_rank() if is_distributed() else 0
 
 
+def local_rank() -> int:
+    """Number of this process among those of its machine, from 0; it chooses the card."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if is_distributed() else 0
+
+
 def sum_over_processes(tensor: Tensor) -> Tensor:
     """The sum of a tensor over all processes; without a gradient, the argument is not changed."""
     if not is_distributed():
         return tensor.detach()
-    total = tensor.detach().clone()
+    total = tensor.detach().clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total
 
@@ -43,8 +59,20 @@ def mean_over_processes(tensor: Tensor) -> Tensor:
 
 def mean_with_gradient(tensor: Tensor) -> Tensor:
     """The mean of a tensor over all processes, through which gradients flow back to all."""
-    total: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
+    total: Tensor = _SumWithGradient.apply(tensor)  # type: ignore[no-untyped-call]
     return total / world_size()
+
+
+class _SumWithGradient(torch.autograd.Function):
+    """The sum over processes; each process's gradient is the sum of those of all."""
+
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        return sum_over_processes(tensor)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return sum_over_processes(gradient)
 
 
 def gather_batch(tensor: Tensor) -> Tensor:
@@ -54,6 +82,77 @@ def gather_batch(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(tensor) for _ in range(world_size())]
     dist.all_gather(parts, tensor.detach().contiguous())
     return torch.cat(parts)
+
+
+def largest(number: int, group: dist.ProcessGroup | None = None) -> int:
+    """The largest of the numbers that the processes give."""
+    if not is_distributed():
+        return number
+    number_of_all = torch.tensor(number)  # on the CPU: a card's work is not waited for
+    dist.all_reduce(number_of_all, dist.ReduceOp.MAX, group)
+    return int(number_of_all)
+
+
+@contextlib.contextmanager
+def together(group: dist.ProcessGroup | None = None) -> Iterator[None]:
+    """An InputError of one process in the block is raised on all of them, after it.
+
+    Nothing in the block may wait for another process: one that failed would never come.
+
+    Args:
+        group: of all processes, over which they agree; None is the default one.
+
+    Raises:
+        InputError: this process's own, or the line of the first process that has one.
+    """
+    if not is_distributed():
+        yield
+        return
+    own: InputError | None = None
+    try:
+        yield
+    except InputError as error:
+        own = error
+    if largest(own is not None, group):
+        lines: list[str | None] = [None] * world_size()
+        dist.all_gather_object(lines, str(own) if own else None)
+        raise own or InputError(next(line for line in lines if line is not None))
+
+
+def from_first(make: Callable[[], T], patience: timedelta | None = None) -> T:
+    """What process 0 makes, given to all; the others wait for it.
+
+    Args:
+        make: called in process 0 alone; its result must be small, and data only.
+        patience: how long the others wait; None is as long as for anything else.
+
+    Raises:
+        InputError: of `make` in process 0, here on all processes.
+    """
+    if not is_distributed():
+        return make()
+    made: list[T | None] = [None]
+    group = dist.new_group(timeout=patience, backend="gloo") if patience else None
+    with together(group):
+        if rank() == 0:
+            made[0] = make()
+    dist.broadcast_object_list(made)
+    return cast(T, made[0])
+
+
+def wrap(module: nn.Module) -> nn.Module:
+    """The module, or with several processes one whose gradients are the mean over all of them.
+
+    Buffers are not exchanged: what changes them sees the batches of all processes.
+    """
+    if not is_distributed():
+        return module
+    device = next(module.parameters()).device
+    devices = [device] if device.type == "cuda" else None
+    with warnings.catch_warnings():
+        # The name that newer versions want instead is not in all that are supported.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
 
 def without_sync(module: nn.Module, unless: bool) -> contextlib.AbstractContextManager[object]:

@@ -19,6 +19,7 @@ import yaml
 from pydantic import Field, PositiveFloat
 
 from smalti.data.transforms import TransformConfig
+from smalti.distributed import rank, together
 from smalti.files import atomic_file, disk_errors
 from smalti.losses.discriminator import PatchDiscriminatorConfig
 from smalti.tokenizer.vqgan import VQGANConfig
@@ -232,11 +233,22 @@ def _differences(
 
 @contextlib.contextmanager
 def open_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
-    """Make the run folder ready and hold it, so that no second process trains in it.
+    """Make the run folder ready and hold it, so that no second run trains in it.
+
+    Of several processes of a run the first one does so for all.
 
     Raises:
-        InputError: another process trains there, or the folder cannot be written.
+        InputError: another run trains there, or the folder cannot be written.
     """
+    with contextlib.ExitStack() as held:
+        with together():
+            if rank() == 0:
+                held.enter_context(_hold_run(folder, config))
+        yield
+
+
+@contextlib.contextmanager
+def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = folder / LOCK_FILE

@@ -14,6 +14,7 @@ from smalti.data.maps import check_maps, check_sizes_beside
 from smalti.data.sources import open_source
 from smalti.data.sources.parts import IMAGES
 from smalti.data.summary import check_sizes
+from smalti.distributed import from_first, rank, together, world_size, wrap
 from smalti.loss_choice import fit_loss
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
@@ -50,6 +51,7 @@ from smalti.training.optim import build_optimizer
 from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
+from smalti.training.processes import processes
 from smalti.training.vqgan_stage import VQGANStage
 from smalti.training.vqgan_step import VQGANState, VQGANStepConfig
 from smalti.types import InputError
@@ -66,14 +68,21 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
     Raises:
         InputError: the config, the data or the folder do not allow it; nothing was written.
     """
-    config = resolve_vqgan(config)
-    folder = Path(config.out)
-    check_run_folder(folder, config)
-    compute = choose_compute(config.training.device, config.training.precision)
-    split = open_data(config, classes=False, content=config.vqgan.content)
-    loader = _training_loader(config, split)
-    check_size(config)
-    state = _vqgan_state(config, compute)
+    with processes():
+        return _train_vqgan(config)
+
+
+def _train_vqgan(config: VQGANRunConfig) -> Path:
+    with together():
+        config = resolve_vqgan(config)
+        folder = Path(config.out)
+        check_run_folder(folder, config)
+        compute = choose_compute(config.training.device, config.training.precision)
+        split = open_data(config, classes=False, content=config.vqgan.content)
+        loader = _training_loader(config, split, compute)
+        check_size(config)
+        state = _vqgan_state(config, compute)
+    _wrap_networks(state)
     _announce(config, compute, split)
     say(
         f"tokenizer: {_millions(state.vqgan)} M parameters, f = {state.vqgan.downsampling_factor}, "
@@ -95,7 +104,7 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
     )
     with open_run(folder, config):
         Trainer(stage, loader.batches, config.training, folder, config.seed).run()
-        draw_curves(folder)
+        from_first(lambda: draw_curves(folder))
     return folder
 
 
@@ -109,27 +118,32 @@ def train_prior(config: PriorRunConfig) -> Path:
         InputError: the config, the data, the tokenizer or the folder do not allow it; nothing was
             written.
     """
-    folder = Path(config.out)
-    check_run_folder(folder, config)
-    compute = choose_compute(config.training.device, config.training.precision)
-    own_tokenizer = folder / TOKENIZER_FOLDER
-    # A run keeps its tokenizer, even if the one that it came from was trained further or deleted.
-    tokenizer = load_tokenizer(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
-    tokenizer.to(compute.device)
-    split = open_data(config, config.condition == "class", tokenizer.content)
-    loader = _training_loader(config, split)
-    model_config = prior_model_config(config, tokenizer, split.train.class_names)
+    with processes():
+        return _train_prior(config)
+
+
+def _train_prior(config: PriorRunConfig) -> Path:
+    with together():
+        folder = Path(config.out)
+        check_run_folder(folder, config)
+        compute = choose_compute(config.training.device, config.training.precision)
+        own_tokenizer = folder / TOKENIZER_FOLDER
+        # A run keeps its tokenizer, even if the one that it came from was trained further.
+        tokenizer = load_tokenizer(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
+        tokenizer.to(compute.device)
+        split = open_data(config, config.condition == "class", tokenizer.content)
+        loader = _training_loader(config, split, compute)
+        model_config = prior_model_config(config, tokenizer, split.train.class_names)
+        codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
+        read_manifest(codes_folder)  # refuses a folder of other files before anything is written
     state = _prior_state(config, model_config, compute)
-    codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
-    read_manifest(codes_folder)  # refuses a folder of other files before anything is written
     _announce(config, compute, split)
     say(
         f"prior: {_millions(state.prior)} M parameters, sequences of "
         f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
     )
     with open_run(folder, config):
-        if not own_tokenizer.is_dir():
-            tokenizer.save_pretrained(own_tokenizer)
+        from_first(lambda: _keep(tokenizer, own_tokenizer))
         cache = load_or_encode(codes_folder, loader, tokenizer, config.codes.views, compute.device)
         pipeline = Pipeline(tokenizer, state.average.model, model_config)
         step_config = PriorStepConfig(
@@ -141,11 +155,17 @@ def train_prior(config: PriorRunConfig) -> Path:
             total_steps=config.training.total_steps,
             accumulation_steps=config.training.accumulation_steps,
         )
-        evaluation = _held_out_codes(config, split, tokenizer, compute)
+        with together():
+            evaluation = _held_out_codes(config, split, tokenizer, compute) if rank() == 0 else []
         stage = PriorStage(state, step_config, pipeline, evaluation, config.seed)
         Trainer(stage, cache.batches, config.training, folder, config.seed).run()
-        draw_curves(folder)
+        from_first(lambda: draw_curves(folder))
     return folder
+
+
+def _keep(tokenizer: TokenizerModel, folder: Path) -> None:
+    if not folder.is_dir():
+        tokenizer.save_pretrained(folder)
 
 
 def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
@@ -272,6 +292,12 @@ def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
     )
 
 
+def _wrap_networks(state: VQGANState) -> None:
+    state.forward = wrap(state.vqgan)
+    if state.adversary is not None:
+        state.adversary.judge = wrap(state.adversary.judge)
+
+
 def _adversary(config: VQGANRunConfig, compute: Compute) -> Adversary:
     return Adversary.build(
         config.loss.adversary,
@@ -288,29 +314,44 @@ def _prior_state(
         prior = GPT(model_config.gpt).to(compute.device)
     return PriorState(
         prior=prior,
+        forward=wrap(prior),
         average=EMA(prior, config.training.ema_decay),
         optimizer=build_optimizer(prior, config.optimizer),
         compute=compute,
     )
 
 
-def _training_loader(config: RunConfig, split: Split) -> BatchLoader:
+def _training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchLoader:
     """The loader, after looking for bad images: they must show before anything is written."""
     training = config.training
+    loader = BatchLoader(
+        split.train,
+        training.batch_size,
+        config.seed,
+        training.workers,
+        training.accumulation_steps,
+        pin_memory=compute.device.type == "cuda",
+    )
+    if rank() == 0:
+        _look_for_bad_images(config, split)
+    return loader
+
+
+def _look_for_bad_images(config: RunConfig, split: Split) -> None:
     for part in (split.train, split.held_out):
         if part is not None:
             check_sizes(part)
             check_maps(part)
-    trial = BatchLoader(split.train, training.batch_size, config.seed, workers=0)
+    trial = BatchLoader(split.train, config.training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
     if next(_evaluation_loader(config, split).evaluation_batches(), None) is None:
         raise InputError("all held-out images are broken; change --held_out")
-    return BatchLoader(split.train, training.batch_size, config.seed, training.workers)
 
 
 def _evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
     dataset = split.held_out if split.held_out is not None else split.train
-    return BatchLoader(dataset, config.training.batch_size, config.seed, workers=0)
+    # As large as what a process trains on at a time, so that it fits.
+    return BatchLoader(dataset, config.training.batch_size // world_size(), config.seed, workers=0)
 
 
 def _held_out_codes(
@@ -373,7 +414,8 @@ def _announce(config: RunConfig, compute: Compute, split: Split) -> None:
         if split.held_out is not None
         else "too few to hold any out: evaluating on the centres of the training images"
     )
-    say(f"run: {config.out}   device: {compute}")
+    several = f"   processes: {world_size()}" if world_size() > 1 else ""
+    say(f"run: {config.out}   device: {compute}{several}")
     say(
         f"data: {len(split.train)} images, {held_out}; crops of "
         f"{config.image.height_px}x{config.image.width_px}"

@@ -13,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smalti.data import loader as loader_module
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import FolderSource
@@ -183,3 +184,60 @@ def test_global_random_state_is_left_alone(photos: Path, workers: int) -> None:
 def test_numbers_out_of_range_are_an_error(photos: Path, batch_size: int, workers: int) -> None:
     with pytest.raises(InputError, match="allowed are"):
         make_loader(photos, batch_size, workers)
+
+
+# Training processes
+
+
+def be_one_of(monkeypatch: pytest.MonkeyPatch, world_size: int, rank: int) -> None:
+    monkeypatch.setattr(loader_module, "world_size", lambda: world_size)
+    monkeypatch.setattr(loader_module, "rank", lambda: rank)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
+@given(
+    world_size=st.integers(2, 4),
+    parts=st.integers(1, 3),
+    size=st.integers(1, 3),
+    step=st.integers(0, 30),
+)
+def test_processes_divide_each_part_of_a_batch_by_rank(
+    photos: Path, world_size: int, parts: int, size: int, step: int
+) -> None:
+    dataset = make_loader(photos).dataset
+    shares = []
+    with pytest.MonkeyPatch.context() as patch:
+        for rank in range(world_size):
+            be_one_of(patch, world_size, rank)
+            loader = BatchLoader(dataset, world_size * parts * size, 0, 0, parts)
+            shares.append(loader.own_draws(step))
+    pieces = [
+        share[start : start + size] for start in range(0, parts * size, size) for share in shares
+    ]
+    assert list(itertools.chain(*pieces)) == loader.draws(step)
+
+
+def test_process_reads_its_share_and_no_more(
+    many_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = keys(take(make_loader(many_photos, batch_size=6).batches(2), 1))
+    be_one_of(monkeypatch, world_size=3, rank=1)
+    assert keys(take(make_loader(many_photos, batch_size=6).batches(2), 1)) == whole[2:4]
+
+
+def test_batch_that_does_not_divide_is_an_error(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_one_of(monkeypatch, world_size=4, rank=0)
+    with pytest.raises(InputError, match=r"batch_size is 6; .* allowed are multiples of 4"):
+        make_loader(photos, batch_size=6)
+
+
+@pytest.mark.gpu
+def test_pinned_batches_are_the_same(many_photos: Path) -> None:
+    dataset = make_loader(many_photos).dataset
+    pinned = take(BatchLoader(dataset, 4, 0, workers=1, pin_memory=True).batches(0), 3)
+    assert all(batch.images.is_pinned() for batch in pinned)
+    assert_same(pinned, take(make_loader(many_photos).batches(0), 3))

@@ -57,3 +57,41 @@ def test_auto_device_is_the_processor_without_an_accelerator(monkeypatch):
 def test_name_says_device_and_format():
     assert str(choose_compute("cpu", "float32")).startswith("cpu (")
     assert str(choose_compute("cpu", "float32")).endswith("float32")
+
+
+# Several processes
+
+
+@pytest.fixture
+def fourth_process(monkeypatch) -> None:
+    """Of a machine that says it has every device."""
+    monkeypatch.setattr(precision, "is_distributed", lambda: True)
+    monkeypatch.setattr(precision, "local_rank", lambda: 3)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(precision, "_existing_device", torch.device)
+    monkeypatch.setattr(precision, "_best_device", lambda: "cuda")
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+def test_each_process_has_its_own_card(fourth_process, monkeypatch, asked):
+    current = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    assert choose_compute(asked).device == torch.device("cuda", 3)
+    assert current == [3]
+
+
+@pytest.mark.parametrize("asked", ["cuda:1", "mps"])
+def test_device_that_processes_would_share_is_refused(fourth_process, asked):
+    with pytest.raises(InputError, match=f"device '{asked}.*' is one for all processes; .*allowed"):
+        choose_compute(asked)
+
+
+def test_more_processes_than_cards_are_refused(fourth_process, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match="process 3 of this machine has no card: there are 2"):
+        choose_compute("cuda")
+
+
+def test_processes_may_share_a_processor(fourth_process):
+    assert choose_compute("cpu").device == torch.device("cpu")

@@ -42,7 +42,7 @@ def new_state(config: PriorStepConfig, dropout: float = 0.0) -> PriorState:
         prior = GPT(GPTConfig(vocab_size=vocab_size, max_length=LENGTH, **shape))
     optimizer = build_optimizer(prior, config.optimizer)
     compute = Compute(torch.device("cpu"), torch.float32)
-    return PriorState(prior, EMA(prior, 0.5), optimizer, compute)
+    return PriorState(prior, prior, EMA(prior, 0.5), optimizer, compute)
 
 
 def keep_tokens(state: PriorState) -> list[Tensor]:

@@ -3,6 +3,8 @@
 Nothing here imports torch, so that `smalti --help` answers at once.
 
 Exit codes: 0 done, 2 the user's input, 1 ours, 130 or 143 stopped by a signal, all saved.
+
+Of the processes that torchrun starts, the first one speaks for all.
 """
 
 import contextlib
@@ -58,7 +60,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         return _fail(f"unknown command {command!r}{hint} Known: {', '.join(COMMANDS)}", 2)
     try:
         module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
-        with _shown_log():
+        with _shown_log(), _shown_once():
             module.run(arguments)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
@@ -72,6 +74,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 def _explain(error: Exception) -> int:
     """Exit code of an error that people should see as one line; others are raised again."""
     from smalti.training.loop import Stopped
+    from smalti.training.processes import ProcessLostError
     from smalti.types import InputError
 
     if isinstance(error, Stopped):
@@ -79,24 +82,45 @@ def _explain(error: Exception) -> int:
         return _fail(f"{error}; all is saved, the same command goes on from here", code)
     if isinstance(error, InputError):
         return _fail(str(error), 2)
+    if isinstance(error, ProcessLostError):
+        return _fail(str(error), 1)
     raise error
 
 
 def _fail(line: str, code: int) -> int:
-    print(f"smalti: {' '.join(line.split())}", file=sys.stderr)
+    if _speaks():
+        print(f"smalti: {' '.join(line.split())}", file=sys.stderr)
     return code
+
+
+def _speaks() -> bool:
+    """Whether this process is alone, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
 def _shown_log() -> Iterator[None]:
     """Messages of the library on standard error, without decoration."""
+    # A process that does not speak still tells of the broken images that only it has met.
+    shown = "smalti" if _speaks() else "smalti.data"
     logger, handler = logging.getLogger("smalti"), logging.StreamHandler(sys.stderr)
+    handler.addFilter(logging.Filter(shown))
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _shown_once() -> Iterator[None]:
+    """Standard output of the process that speaks; that of the others is dropped."""
+    if _speaks():
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 def console() -> None:

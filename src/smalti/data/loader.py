@@ -1,20 +1,23 @@
 """Batches of a data set, read by any number of worker processes, from any step of a run.
 
 Which images a batch holds, and their crops, is a function of (seed, step): nothing of the loader is
-saved, and neither the number of workers nor where a run was resumed changes a batch.
+saved, and neither the number of workers, nor that of the training processes, nor where a run was
+resumed changes a batch.
 """
 
 import signal
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from smalti.data.dataset import ImageDataset, Loaded
+from smalti.distributed import rank, world_size
 from smalti.types import Batch, InputError, Sample
 
 
@@ -23,38 +26,59 @@ class BatchLoader:
 
     Training batches: each epoch is shuffled anew and cut into whole batches, the rest of it is
     dropped. A data set smaller than one batch is instead read round and round, a batch going on
-    where the last one stopped.
+    where the last one stopped. Each training process reads its share of every batch.
 
     Args:
         dataset: what to read; broken images are reported to it.
-        batch_size: images in a batch.
+        batch_size: images in a batch, over all training processes.
         seed: of the order; the crops have the data set's own.
         workers: processes that read and decode; 0 does it in this one.
+        parts: in which a batch will be computed one after the other, so that each of them holds the
+            same images whatever the number of training processes.
+        pin_memory: put batches into page-locked memory, from which a graphics card fetches them
+            while it computes.
 
     Raises:
-        InputError: batch_size or workers is out of range.
+        InputError: batch_size or workers is out of range, or the batch does not divide among the
+            training processes.
     """
 
-    def __init__(self, dataset: ImageDataset, batch_size: int, seed: int, workers: int) -> None:
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        seed: int,
+        workers: int,
+        parts: int = 1,
+        pin_memory: bool = False,
+    ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; allowed are 1 and more")
         if workers < 0:
             raise InputError(f"workers is {workers}; allowed are 0 and more")
+        if world_size() > 1 and batch_size % (world_size() * parts):
+            raise InputError(
+                f"batch_size is {batch_size}; with {world_size()} processes and batches computed "
+                f"in {parts} part{'s' if parts > 1 else ''}, allowed are multiples of "
+                f"{world_size() * parts}"
+            )
         self.dataset = dataset
         self.batch_size = batch_size
         self.workers = workers
+        self.parts = parts
+        self.pin_memory = pin_memory
         # A batch needs one epoch's order at a time, a few if the data set is smaller.
         self._order = lru_cache(maxsize=2)(partial(dataset.order, seed))
 
     def batches(self, start_step: int) -> Generator[Batch, None, None]:
-        """Training batches number `start_step`, `start_step` + 1, and so on without end.
+        """This process's share of training batches `start_step`, `start_step` + 1, without end.
 
         Close the iterator (or drop it) to stop its workers.
 
         Raises:
             InputError: an image is smaller than the crop, or all images are broken.
         """
-        return self._fetch(self.draws(step) for step in count(start_step))
+        return self._fetch(self.own_draws(step) for step in count(start_step))
 
     def augmented_batches(self, epoch: int) -> Generator[Batch, None, None]:
         """The training images of an epoch (random crops, flips) in the data set's own order.
@@ -83,6 +107,15 @@ class BatchLoader:
             draws.append(Draw(int(self._order(epoch)[place]), epoch))
         return draws
 
+    def own_draws(self, step: int) -> list["Draw"]:
+        """This process's share of `draws(step)`: of each part of the batch a piece, by rank."""
+        draws = self.draws(step)
+        if world_size() == 1:
+            return draws
+        size = self.batch_size // (self.parts * world_size())
+        starts = range(rank() * size, self.batch_size, world_size() * size)
+        return [draw for start in starts for draw in draws[start : start + size]]
+
     def _in_order(self, epoch: int | None) -> Iterator[list["Draw"]]:
         length = len(self.dataset)
         for start in range(0, length, self.batch_size):
@@ -95,6 +128,7 @@ class BatchLoader:
             sampler=jobs,
             batch_size=None,  # a job is a whole batch already
             collate_fn=_unchanged,
+            pin_memory=self.pin_memory,
             num_workers=self.workers,
             worker_init_fn=_ignore_stop_signals,
             generator=torch.Generator(),  # otherwise it would draw from the global one
@@ -123,6 +157,18 @@ class _Fetched:
     broken: dict[str, str]
     error: str | None = None
     """Line of an InputError: as a value it crosses to the main process without a traceback."""
+
+    def pin_memory(self) -> "_Fetched":
+        """The same in page-locked memory; the DataLoader looks for a method of this name."""
+        if self.batch is None:
+            return self
+        values: dict[str, Any] = {
+            field.name: getattr(self.batch, field.name) for field in fields(self.batch)
+        }
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = value.pin_memory()
+        return replace(self, batch=Batch(**values))
 
 
 class _Reader(Dataset[_Fetched]):

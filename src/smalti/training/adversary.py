@@ -157,11 +157,12 @@ class AdversarySchedule(nn.Module):
         """
         if self.is_decided:
             return
-        self.window_sum = self.window_sum.to(reconstruction_loss) + reconstruction_loss.detach()
+        self.window_sum = self.window_sum.to(reconstruction_loss)
+        self.window_sum += mean_over_processes(reconstruction_loss)
         done = step + 1
         if done % int(self.window_steps):
             return
-        window = mean_over_processes(self.window_sum).cpu()
+        window = self.window_sum.cpu()
         has_levelled_off = bool(window > (1 - self.improvement) * self.window_before)
         if done >= int(self.latest_step) or (done >= int(self.earliest_step) and has_levelled_off):
             self.start_step.fill_(done)

@@ -16,6 +16,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from smalti.data.loader import BatchLoader, Draw
+from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, sha256
 from smalti.model_folder import read_tensors, write_tensors
 from smalti.tokenizer.base import TokenizerModel
@@ -35,6 +37,9 @@ from smalti.types import Config, InputError
 MANIFEST_FILE = "manifest.json"
 LABELS_FILE = "labels.safetensors"
 FORMAT = 1  # raised when the meaning of the files changes
+
+PATIENCE = timedelta(days=2)
+"""How long other processes wait for the codes of a large data set."""
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +84,9 @@ class CodeCache:
         self.views, self.labels, self.loader = views, labels, loader
 
     def batches(self, start_step: int) -> Iterator[CodeBatch]:
-        """Batches number `start_step` and on, of the same images and crops as the loader's."""
+        """Batches from number `start_step` on, of the same images and crops as the loader's."""
         for step in count(start_step):
-            yield self._batch(self.loader.draws(step))
+            yield self._batch(self.loader.own_draws(step))
 
     def _batch(self, draws: Sequence[Draw]) -> CodeBatch:
         codes = [self.views[(epoch or 0) % len(self.views)][index] for index, epoch in draws]
@@ -98,6 +103,8 @@ def load_or_encode(
 ) -> CodeCache:
     """The codes of a data set: from the folder if they were made from the same, else made anew.
 
+    Process 0 makes them, and the others wait.
+
     Args:
         folder: of the cache.
         loader: of the training images.
@@ -108,13 +115,20 @@ def load_or_encode(
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
+    from_first(lambda: _encode_if_new(folder, loader, tokenizer, views, device), PATIENCE)
+    with together():
+        return _load(folder, loader, tokenizer.codebook_size)
+
+
+def _encode_if_new(
+    folder: Path, loader: BatchLoader, tokenizer: TokenizerModel, views: int, device: torch.device
+) -> None:
     made_from = _made_from(loader, tokenizer, views)
     stored = read_manifest(folder)
     if stored is None or stored["made_from"] != made_from:
         if stored is not None:
             log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
         _encode(folder, loader, tokenizer, made_from, device)
-    return _load(folder, loader, tokenizer.codebook_size)
 
 
 def weights_hash(module: nn.Module) -> str:

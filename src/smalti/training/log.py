@@ -13,6 +13,7 @@ from typing import Any, Self
 from PIL import Image
 from tqdm import tqdm
 
+from smalti.distributed import rank
 from smalti.files import atomic_file, disk_errors
 from smalti.types import InputError
 
@@ -22,12 +23,16 @@ METRICS_FILE = "metrics.jsonl"
 
 
 def say(text: str) -> None:
-    """Print a line for the person at the terminal, above a progress bar if there is one."""
-    tqdm.write(text, file=sys.stderr)
+    """Print a line for the person at the terminal, above a progress bar if there is one.
+
+    Of several processes the first one speaks for all.
+    """
+    if rank() == 0:
+        tqdm.write(text, file=sys.stderr)
 
 
 class RunLog:
-    """The log of one run; a context manager.
+    """The log of one run; a context manager. Only in process 0 does it write and show anything.
 
     Args:
         folder: the run folder.
@@ -41,14 +46,17 @@ class RunLog:
         self._folder = folder
         self._total_steps = total_steps
         self._batch_size = batch_size
-        _drop_later_lines(folder / METRICS_FILE, start_step)
-        self._board = _Board(folder / "tb", start_step)
+        self._is_kept = rank() == 0
+        self._board: _Board | None = None
+        if self._is_kept:
+            _drop_later_lines(folder / METRICS_FILE, start_step)
+            self._board = _Board(folder / "tb", start_step)
         self._bar = tqdm(
             total=total_steps,
             initial=start_step,
             unit="step",
             dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
+            disable=not (self._is_kept and sys.stderr.isatty()),
         )
         self._started, self._start_step = time.monotonic(), start_step
 
@@ -62,7 +70,8 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
     def advance(self) -> None:
         """One step is done."""
@@ -76,6 +85,8 @@ class RunLog:
             group: "train" or "eval".
             values: numbers by name.
         """
+        if self._board is None:
+            return
         line = {"step": step, "group": group, **values}
         path = self._folder / METRICS_FILE
         with _missed_on_full_disk(path), path.open("a") as metrics:

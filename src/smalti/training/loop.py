@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from PIL import Image
@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from smalti.data.randomness import generator_for
+from smalti.distributed import from_first, largest, mean_over_processes, together
 from smalti.model_folder import BEST, save_model
 from smalti.training.checkpoint import (
     Counters,
@@ -44,7 +45,7 @@ class TrainingConfig(Config):
     total_steps: int = Field(default=2000, ge=1)
     """Steps of the whole run; one step is one batch."""
     batch_size: int = Field(default=16, ge=1)
-    """Images per step."""
+    """Images per step, over all processes together."""
     accumulation_steps: int = Field(default=1, ge=1)
     """Parts in which a batch is computed, one after the other, to save memory."""
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
@@ -60,7 +61,7 @@ class TrainingConfig(Config):
     picture_steps: int = Field(default=250, ge=1)
     """Steps between pictures."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps. With several processes auto, cpu or cuda: a card for each."""
     precision: Precision = "auto"
     """auto takes bfloat16 where the hardware has it, else float32."""
     workers: int = Field(default=0, ge=0)
@@ -104,13 +105,24 @@ class Stage(Protocol[B_contra]):
         """One update; detached scalars by name."""
 
     def evaluate(self) -> Mapping[str, float]:
-        """Numbers on held-out data; "score" is the one to minimize."""
+        """Numbers on held-out data; "score" is the one to minimize. In process 0 alone."""
 
     def comparable_from(self) -> int:
         """First step whose scores may compete for the best: earlier ones measured less."""
 
     def pictures(self) -> Mapping[str, Image.Image]:
-        """Pictures to keep, by name."""
+        """Pictures to keep, by name. In process 0 alone."""
+
+
+class StepScalars(NamedTuple):
+    """What a step told of itself."""
+
+    step: int
+    """Number of the step, from 1."""
+    keys: Sequence[str]
+    """Where its examples came from."""
+    scalars: Mapping[str, Tensor]
+    """Losses and norms by name, on the device."""
 
 
 class NotFiniteError(InputError):
@@ -131,6 +143,9 @@ class Stopped(Exception):
 
 class Trainer(Generic[B]):
     """Runs a stage to its last step, from the run's newest checkpoint if there is one.
+
+    Several processes go through the same steps, each with its share of the batches. What one of
+    them must do alone (evaluate, draw, save) process 0 does, and the others wait for it.
 
     Args:
         stage: the stage, freshly initialised.
@@ -153,7 +168,7 @@ class Trainer(Generic[B]):
         self.checkpoints = folder / "checkpoints"
         self.counters = Counters()
         self._failed_saves = 0
-        self._unchecked: list[tuple[int, Sequence[str], Mapping[str, Tensor]]] = []
+        self._unchecked: list[StepScalars] = []
 
     def run(self) -> Counters:
         """Train.
@@ -166,11 +181,7 @@ class Trainer(Generic[B]):
             NotFiniteError: naming step, term and batch; nothing was saved since.
             InputError: the disk refused several checkpoints in a row, or the last one.
         """
-        self.counters = resume(self.checkpoints, self.stage.state()) or self.counters
-        self.stage.set_step(self.counters.step)
-        if self.counters.step:
-            say(f"resuming from step {self.counters.step}")
-        start = self.counters.step
+        start = self._resume()
         with (
             _StopSignals() as stop,
             RunLog(
@@ -182,11 +193,36 @@ class Trainer(Generic[B]):
         ):
             batches = self.batches(start)
             while self.counters.step < self.config.total_steps:
-                self._one_step(next(batches), run_log)
-                if stop.number is not None:
+                with together():
+                    batch = next(batches)
+                self._one_step(batch, run_log)
+                # A signal to one process stops all of them, after the same step.
+                stopped_by = largest(stop.number or 0)
+                if stopped_by:
                     self._save(must=True)
-                    raise Stopped(stop.number)
+                    raise Stopped(stopped_by)
         return self.counters
+
+    def _resume(self) -> int:
+        """Go on from the newest checkpoint; the step it was made at, or 0.
+
+        Raises:
+            InputError: all checkpoints are damaged, or not all processes see the same ones.
+        """
+        with together():
+            self.counters = resume(self.checkpoints, self.stage.state()) or self.counters
+        step = self.counters.step
+        newest = largest(step)
+        with together():
+            if step != newest:
+                raise InputError(
+                    f"{self.checkpoints} has step {newest} for one process and {step} for another: "
+                    "all machines must see the same folder"
+                )
+        self.stage.set_step(step)
+        if step:
+            say(f"resuming from step {step}")
+        return step
 
     def _one_step(self, batch: B, run_log: RunLog) -> None:
         started = time.monotonic()
@@ -199,22 +235,22 @@ class Trainer(Generic[B]):
             scalars = self.stage.step(batch)
         self.counters.step += 1
         step, last = self.counters.step, self.counters.step == self.config.total_steps
-        self._unchecked.append((step, batch.keys, scalars))
+        self._unchecked.append(StepScalars(step, batch.keys, scalars))
         run_log.advance()
         if last or step % self.config.log_steps == 0:
             self._log(run_log, scalars)
         if last or step % self.config.eval_steps == 0:
             self._evaluate(run_log)
         if last or step % self.config.picture_steps == 0:
-            for name, picture in self.stage.pictures().items():
-                run_log.picture(step, name, picture)
+            from_first(lambda: self._draw(run_log))
         self.counters.seconds += time.monotonic() - started
         if last or step % self.config.save_steps == 0:
             self._save(must=last)
 
     def _log(self, run_log: RunLog, scalars: Mapping[str, Tensor]) -> None:
         self._check_finite()
-        values = {name: float(value) for name, value in scalars.items()}
+        means = mean_over_processes(torch.stack([value.float() for value in scalars.values()]))
+        values = dict(zip(scalars, means.tolist(), strict=True))
         run_log.scalars(
             self.counters.step, "train", values | {"seconds": round(self.counters.seconds, 3)}
         )
@@ -223,46 +259,55 @@ class Trainer(Generic[B]):
 
     def _evaluate(self, run_log: RunLog) -> None:
         self._check_finite()
-        values = dict(self.stage.evaluate())
+        values = dict(from_first(self.stage.evaluate))
         score = values.pop("score")
         step, comparable_from = self.counters.step, self.stage.comparable_from()
         run_log.scalars(step, "eval", values)
         say(f"held-out at step {step}: " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
         is_first = self.counters.best_step < comparable_from <= step
         if is_first or score < self.counters.best_score:
-            self._guarded(lambda: self._save_best(score), must=False)
+            model = self.stage.model()
+            weights = model.module.state_dict()
+            best = self.checkpoints / BEST
+            if self._guarded(lambda: save_model(best, model.kind, model.config, weights)):
+                self.counters.best_step, self.counters.best_score = step, score
 
-    def _save_best(self, score: float) -> None:
-        model = self.stage.model()
-        save_model(self.checkpoints / BEST, model.kind, model.config, model.module.state_dict())
-        self.counters.best_step, self.counters.best_score = self.counters.step, score
+    def _draw(self, run_log: RunLog) -> None:
+        for name, picture in self.stage.pictures().items():
+            run_log.picture(self.counters.step, name, picture)
 
     def _save(self, must: bool) -> None:
         self._check_finite()
-        self._check_weights()
-        self._guarded(
-            lambda: save_checkpoint(
-                self.checkpoints, self.stage.state(), self.stage.model(), self.counters
-            ),
-            must,
-        )
+        with together():
+            self._check_weights()
+        state, model = self.stage.state(), self.stage.model()
+        self._guarded(lambda: save_checkpoint(self.checkpoints, state, model, self.counters), must)
 
-    def _guarded(self, save: Callable[[], object], must: bool) -> None:
-        """A full disk must not end a long run at once: it may be cleared before the next save."""
+    def _guarded(self, save: Callable[[], object], must: bool = False) -> bool:
+        """Save in process 0; whether it succeeded.
+
+        A full disk must not end a long run at once: it may be cleared before the next save.
+        """
         try:
-            save()
-            self._failed_saves = 0
+            from_first(save)
         except InputError as error:
             self._failed_saves += 1
             if must or self._failed_saves >= MAX_FAILED_SAVES:
                 raise
             log.warning("%s; training goes on, older checkpoints are kept", error)
+            return False
+        self._failed_saves = 0
+        return True
 
     def _check_finite(self) -> None:
-        """Look at the scalars of all steps since the last look; one transfer for all."""
+        """Look at the scalars of all steps since the last look."""
         unchecked, self._unchecked = self._unchecked, []
-        if not unchecked:
-            return
+        with together():
+            if unchecked:
+                self._check_scalars(unchecked)
+
+    def _check_scalars(self, unchecked: Sequence[StepScalars]) -> None:
+        # One transfer from the device for all of them.
         rows = [torch.stack([v.float() for v in scalars.values()]) for _, _, scalars in unchecked]
         if bool(torch.cat(rows).isfinite().all()):
             return

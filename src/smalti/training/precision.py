@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from smalti.distributed import is_distributed, local_rank
 from smalti.types import InputError
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -46,13 +47,32 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
         precision: "auto" takes bfloat16 where the device multiplies it in hardware.
 
     Raises:
-        InputError: the device does not exist.
+        InputError: the device does not exist, or the processes of a run would have to share it.
     """
     chosen = torch.device(_best_device()) if device == "auto" else _existing_device(device)
+    if is_distributed() and chosen.type != "cpu":
+        chosen = _own_card(chosen)
     if precision == "auto":
         fast = has_bfloat16(chosen)
         return Compute(chosen, torch.bfloat16 if fast else torch.float32)
     return Compute(chosen, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+
+
+def _own_card(device: torch.device) -> torch.device:
+    """The card of this process, which becomes its current one: nccl asks for that."""
+    if device.type != "cuda" or device.index is not None:
+        raise InputError(
+            f"device {str(device)!r} is one for all processes; with several, allowed are cpu, "
+            "cuda (a card for each) and auto"
+        )
+    cards = torch.cuda.device_count()
+    if local_rank() >= cards:
+        raise InputError(
+            f"process {local_rank()} of this machine has no card: there are {cards}; start "
+            "one process for each (torchrun --nproc-per-node)"
+        )
+    torch.cuda.set_device(local_rank())
+    return torch.device("cuda", local_rank())
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -7,8 +7,9 @@ Reference: arXiv:2012.09841, Sec. 3.2, Eq. 9.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from smalti.distributed import rank, without_sync
 from smalti.prior.gpt import GPT
 from smalti.prior.likelihood import nll
 from smalti.sequence.conditioners import drop
@@ -26,6 +27,8 @@ class PriorState:
     """What a step reads and changes."""
 
     prior: GPT
+    forward: nn.Module
+    """The prior, wrapped for distributed training where there is any."""
     average: EMA[GPT]
     optimizer: torch.optim.Optimizer
     compute: Compute
@@ -75,6 +78,8 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
 
     Reference: Eq. 9.
     """
+    if rank() > 0:  # each process drops other conditions and activations
+        torch.manual_seed(torch.initial_seed() + rank())
     # The loop seeds each step; this stream is the same on every device.
     dropping = torch.Generator().manual_seed(torch.initial_seed())
     sequence = config.sequence(batch.codes, batch.labels, dropping)
@@ -82,13 +87,15 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
     targets = sequence.targets.to(state.compute.device, non_blocking=True)
 
     total = torch.zeros((), device=tokens.device)
-    parts = config.accumulation_steps
-    for part, part_targets in zip(tokens.chunk(parts), targets.chunk(parts), strict=True):
-        with state.compute.autocast():
-            logits = state.prior(part)
-        mean = nll(config.layout.image_logits(logits), part_targets)
-        loss = mean * (len(part) / len(tokens))
-        loss.backward()  # type: ignore[no-untyped-call]
+    parts = tokens.chunk(config.accumulation_steps)
+    all_targets = targets.chunk(config.accumulation_steps)
+    for number, (part, part_targets) in enumerate(zip(parts, all_targets, strict=True), 1):
+        with without_sync(state.forward, unless=number == len(parts)):
+            with state.compute.autocast():
+                logits = state.forward(part)
+            mean = nll(config.layout.image_logits(logits), part_targets)
+            loss = mean * (len(part) / len(tokens))
+            loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
 
     rate = learning_rate_at(state.step, config.total_steps, config.optimizer)

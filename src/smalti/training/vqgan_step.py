@@ -111,8 +111,8 @@ def _start_quantizer(state: VQGANState, parts: Sequence[Tensor]) -> None:
     if not state.vqgan.quantizer.waits_for_start:
         return
     with torch.no_grad(), state.compute.autocast():
-        z = torch.cat([state.vqgan.latent(part) for part in parts])
-    state.vqgan.quantizer.start(gather_batch(z))
+        z = torch.cat([gather_batch(state.vqgan.latent(part)) for part in parts])
+    state.vqgan.quantizer.start(z)
     state.average.model.load_state_dict(state.vqgan.state_dict())
 
 

@@ -1,0 +1,6 @@
+"""`python -m smalti` is the command `smalti`, for launchers that start a module."""
+
+from smalti.cli.main import console
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,69 @@
+"""The processes that torchrun started, from their first word to each other to the last."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from smalti.distributed import is_distributed, largest
+from smalti.training.loop import Stopped
+from smalti.types import InputError
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for one that is still connected; that one may be evaluating."""
+RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+class ProcessLostError(RuntimeError):
+    """Another process of the run ended, or was not heard of for long."""
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[None]:
+    """Join the other processes of a run, for the block; one process alone has none to join.
+
+    Inside, every InputError must be one of all processes (`distributed.together`).
+
+    Raises:
+        ProcessLostError: another process ended in the middle of the block.
+    """
+    if is_distributed() or not _others_are_expected():
+        yield
+        return
+    # Tensors on the CPU go over gloo on every machine: they are what processes agree on.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield
+    except (InputError, Stopped):
+        _leave_together()
+        raise
+    except RuntimeError as error:
+        if not _tells_of_loss(error):
+            raise
+        raise ProcessLostError(
+            "another process of the run ended or does not answer: what it said itself tells why. "
+            "The last checkpoint is kept; the same command goes on from there"
+        ) from error
+    else:
+        _leave_together()
+
+
+def _others_are_expected() -> bool:
+    is_launched = all(name in os.environ for name in RENDEZVOUS)
+    return is_launched and int(os.environ["WORLD_SIZE"]) > 1
+
+
+def _leave_together() -> None:
+    """Wait for all: torchrun ends what still runs once one process has ended with an error."""
+    with contextlib.suppress(RuntimeError):  # one is gone already
+        largest(0)
+    dist.destroy_process_group()
+
+
+def _tells_of_loss(error: RuntimeError) -> bool:
+    # gloo has no class of its own for a connection that was closed.
+    return isinstance(error, dist.DistError) or "gloo" in str(error)

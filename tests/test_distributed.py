@@ -1,0 +1,102 @@
+"""What processes do together, in a group of one; `training/` has tests with two."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from smalti.cli.main import main
+from smalti.distributed import (
+    from_first,
+    is_distributed,
+    mean_with_gradient,
+    together,
+    without_sync,
+    wrap,
+)
+from smalti.training.processes import ProcessLostError, processes
+from smalti.types import InputError
+
+
+@pytest.fixture
+def group() -> Iterator[None]:
+    """This process as the only one of a group."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def fail() -> None:
+    raise InputError("a line")
+
+
+def test_one_process_alone_joins_no_group(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with processes():
+        assert not is_distributed()
+        network = nn.Linear(1, 1)
+        assert wrap(network) is network
+
+
+def test_error_of_a_block_is_raised_after_it(group):
+    with pytest.raises(InputError, match=r"^a line$"), together():
+        fail()
+    with pytest.raises(InputError, match=r"^a line$"):
+        from_first(fail)
+
+
+def test_result_of_the_first_process_is_given_to_all(group):
+    assert from_first(lambda: {"score": 1.5}) == {"score": 1.5}
+
+
+def test_gradients_flow_through_a_mean_over_processes(group):
+    tensor = torch.ones(3, 2).t().requires_grad_()
+    mean_with_gradient(tensor).square().sum().backward()
+    assert torch.equal(tensor.grad, 2 * tensor.detach())
+
+
+def test_gradients_are_exchanged_after_the_last_part_only(group):
+    network = wrap(nn.Linear(1, 1))
+    assert isinstance(network, DistributedDataParallel)
+    for is_last in (False, True):
+        with without_sync(network, unless=is_last):
+            assert network.require_backward_grad_sync is is_last
+
+
+def test_only_errors_of_the_connection_tell_of_a_lost_process(monkeypatch, group):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setattr("smalti.training.processes.is_distributed", lambda: False)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_args, **_options: None)
+    with pytest.raises(ProcessLostError, match="another process of the run ended"), processes():
+        raise RuntimeError("[/gloo/transport/tcp/pair.cc:537] Connection reset by peer")
+    with pytest.raises(RuntimeError, match="out of memory"), processes():
+        raise RuntimeError("out of memory")
+
+
+# The command
+
+
+def test_lost_process_is_one_line_and_exit_code_1(monkeypatch, capsys):
+    def lose(_arguments: list[str]) -> None:
+        raise ProcessLostError("another process ended")
+
+    monkeypatch.setattr("smalti.cli.train.run", lose)
+    assert main(["train"]) == 1
+    assert capsys.readouterr().err == "smalti: another process ended\n"
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_wrong_input_is_told_by_the_first_process_alone(monkeypatch, capsys, rank):
+    def run(_arguments: list[str]) -> None:
+        print("result")
+        fail()
+
+    monkeypatch.setattr("smalti.cli.train.run", run)
+    monkeypatch.setenv("RANK", rank)
+    assert main(["train"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (("result\n", "smalti: a line\n") if rank == "0" else ("", ""))

@@ -1,0 +1,278 @@
+"""Two processes train what one does with the same batches, and go wrong together."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from smalti import stages
+from smalti.model_folder import read_tensors
+from smalti.runs import LOCK_FILE, PriorRunConfig, VQGANRunConfig
+from smalti.stages import train_prior, train_vqgan
+from smalti.training.log import read_metrics
+
+STEPS = 20
+SCRIPT = Path(__file__).with_name("two_processes.py")
+
+Config = dict[str, Any]
+
+
+class Ended(NamedTuple):
+    """How a process ended."""
+
+    code: int
+    said: str
+
+
+def run_as_two(command: list[str]) -> list[Ended]:
+    """Run a Python command as two processes of one run, as torchrun would."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    both = [
+        subprocess.Popen(
+            [sys.executable, *command],
+            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    said = [process.communicate()[1] for process in both]
+    return [Ended(process.returncode, text) for process, text in zip(both, said, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Pieces of one photograph."""
+    root = tmp_path_factory.mktemp("photos")
+    pixels = np.asarray(data.astronaut())
+    for number in range(24):
+        top, left = 40 * (number // 8), 50 * (number % 8)
+        piece = Image.fromarray(pixels[top : top + 40, left : left + 40])
+        piece.save(root / f"{number:02}.png")
+    return root
+
+
+def vqgan_config(photos: Path, **changes: Any) -> Config:
+    training = {
+        "total_steps": STEPS,
+        "batch_size": 8,
+        "log_steps": 5,
+        "eval_steps": 10,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    return {
+        "data": (str(photos),),
+        "image": {"size": 16, "resize_px": "keep"},
+        "vqgan": {
+            "channels": 16,
+            "channel_multipliers": (1, 1),
+            "code_dim": 8,
+            "codebook_size": 16,
+        },
+        "discriminator": {"filters": 4, "layers": 1},
+        "loss": {
+            "perceptual": {"kind": "none"},
+            "adversary": {"start": 4, "warmup": 2, "ramp": 4},
+        },
+        "training": training | changes.pop("training", {}),
+    } | changes
+
+
+def prior_config(photos: Path, vqgan: Path) -> Config:
+    config = vqgan_config(photos, vqgan=str(vqgan), training={"accumulation_steps": 2})
+    del config["discriminator"], config["loss"]
+    prior = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
+    return config | {"prior": prior, "codes": {"views": 2}}
+
+
+class Pair(NamedTuple):
+    """Runs of two processes and the same of one, and how they ended in each of the two."""
+
+    root: Path
+    outcomes: dict[str, list[str]]
+    said: list[str]
+
+    def run(self, name: str) -> Path:
+        return self.root / "two" / name
+
+    def alone(self, name: str) -> Path:
+        return self.root / "one" / name
+
+
+@pytest.fixture(scope="module")
+def configs(photos) -> dict[str, Config]:
+    spectral = {"filters": 4, "layers": 1, "norm": "spectral"}
+    return {
+        "vector": vqgan_config(photos),
+        "parts": vqgan_config(photos, training={"accumulation_steps": 2}),
+        "spectral": vqgan_config(photos, discriminator=spectral),
+    }
+
+
+@pytest.fixture(scope="module")
+def pair(photos, configs, tmp_path_factory) -> Pair:
+    """One launch of two processes for all of this file's runs: it takes longer than they do."""
+    root = tmp_path_factory.mktemp("runs")
+    vqgan = root / "two" / "vector"
+    jobs = {name: {"stage": "vqgan", "config": config} for name, config in configs.items()}
+    jobs["spectral"]["config"] = vqgan_config(
+        photos,
+        discriminator=configs["spectral"]["discriminator"],
+        training={"accumulation_steps": 2},
+    )
+    jobs["prior"] = {"stage": "prior", "config": prior_config(photos, vqgan)}
+    for name, disturbance in {
+        "stopped": {"rank": 1, "step": 7, "how": "signal"},
+        "poisoned": {"rank": 1, "step": 7, "how": "nan"},
+    }.items():
+        jobs[name] = {"stage": "vqgan", "config": configs["vector"], "disturbance": disturbance}
+    for name, job in jobs.items():
+        job["config"] = job["config"] | {"out": str(root / "two" / name)}
+    (root / "jobs.json").write_text(json.dumps(list(jobs.values())))
+    ended = run_as_two([str(SCRIPT), str(root / "jobs.json")])
+    assert [process.code for process in ended] == [0, 0], ended
+    outcomes = [json.loads((root / f"outcome.{rank}.json").read_text()) for rank in (0, 1)]
+    by_name = {name: list(both) for name, *both in zip(jobs, *outcomes, strict=True)}
+    return Pair(root, by_name, [process.said for process in ended])
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch) -> None:
+    """Drawing takes longer than training."""
+    monkeypatch.setattr(stages, "draw_curves", lambda _folder: None)
+
+
+def tensors(run: Path) -> dict[str, Any]:
+    return read_tensors(run / "checkpoints" / f"step_{STEPS:08d}" / "training.safetensors")
+
+
+def differences(run: Path, other: Path) -> dict[str, float]:
+    """Largest difference of each network."""
+    ours, theirs = tensors(run), tensors(other)
+    assert ours.keys() == theirs.keys()
+    largest: dict[str, float] = {}
+    for name, tensor in ours.items():
+        group = name.partition("/")[0]
+        difference = float((tensor.double() - theirs[name].double()).abs().max())
+        largest[group] = max(largest.get(group, 0.0), difference)
+    return {group: value for group, value in largest.items() if "optimizer" not in group}
+
+
+@pytest.mark.parametrize("name", ["vector", "parts", "spectral"])
+def test_two_processes_train_the_same_tokenizer_as_one(pair, configs, name):
+    """`spectral` comes in two parts a step for the two processes, and whole for the one."""
+    assert pair.outcomes[name] == ["", ""]
+    config = configs[name] | {"out": str(pair.alone(name))}
+    train_vqgan(VQGANRunConfig.model_validate(config))
+    found = differences(pair.run(name), pair.alone(name))
+    assert {"vqgan", "average", "discriminator"} <= found.keys()
+    assert max(found.values()) < 1e-5, found
+
+
+def test_two_processes_train_the_same_prior_as_one(pair, photos):
+    assert pair.outcomes["prior"] == ["", ""]
+    config = prior_config(photos, pair.run("vector")) | {"out": str(pair.alone("prior"))}
+    train_prior(PriorRunConfig.model_validate(config))
+    found = differences(pair.run("prior"), pair.alone("prior"))
+    assert max(found.values()) < 1e-5, found
+
+
+def test_two_processes_tell_once_what_one_tells(pair, configs):
+    """The losses are means over both."""
+    config = configs["vector"] | {"out": str(pair.alone("vector"))}
+    train_vqgan(VQGANRunConfig.model_validate(config))  # is done already if another test did it
+    lines, others = read_metrics(pair.run("vector")), read_metrics(pair.alone("vector"))
+    assert [line["step"] for line in lines] == [5, 10, 10, 15, 20, 20]
+    for line, other in zip(lines, others, strict=True):
+        assert line.keys() == other.keys()
+        assert line["group"] == other["group"]
+        for name in line.keys() - {"seconds", "group"}:
+            assert line[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
+
+
+def test_process_0_speaks_for_both(pair):
+    said, other = pair.said
+    assert f"run: {pair.run('vector')}   device: cpu (1 threads), float32   processes: 2" in said
+    assert other == ""
+
+
+# What ends one process ends both
+
+
+def test_signal_to_one_process_stops_both_after_the_same_step(pair, configs):
+    """And one process goes on alone, as if it had always been alone."""
+    assert pair.outcomes["stopped"] == ["Stopped: stopped by SIGTERM"] * 2
+    run = pair.run("stopped")
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_00000007"]
+    assert not (run / LOCK_FILE).exists()
+    train_vqgan(VQGANRunConfig.model_validate(configs["vector"] | {"out": str(run)}))
+    found = differences(run, pair.run("vector"))
+    assert max(found.values()) < 1e-5, found
+
+
+def test_number_that_is_none_in_one_process_ends_both_with_its_line(pair):
+    first, second = pair.outcomes["poisoned"]
+    line = second.removeprefix("NotFiniteError: ")
+    assert line.startswith("pixel_loss became nan at step 7; batch: ")
+    assert first == f"InputError: {line}"
+    assert not list((pair.run("poisoned") / "checkpoints").glob("step_*"))
+
+
+def test_process_that_dies_ends_the_other_with_one_line(photos, configs, tmp_path):
+    config = configs["vector"] | {"out": str(tmp_path / "run")}
+    disturbance = {"rank": 1, "step": 3, "how": "death"}
+    jobs = [{"stage": "vqgan", "config": config, "disturbance": disturbance}]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    survivor, dead = run_as_two([str(SCRIPT), str(tmp_path / "jobs.json")])
+    assert (survivor.code, dead.code) == (1, 3)
+    assert "ProcessLostError: another process of the run ended" in survivor.said
+    assert not (tmp_path / "run" / LOCK_FILE).exists()
+
+
+def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_path):
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    command = [
+        "-m",
+        "smalti",
+        "train",
+        "vqgan",
+        "--data",
+        str(photos),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    options = ["--training.batch_size", "6", "--training.accumulation_steps", "2"]
+    ended = subprocess.run(
+        [*launch, *command, *options, "--training.device", "cpu", "--image.size", "32"],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in ended.stderr.splitlines() if line.startswith("smalti: ")]
+    assert said == [
+        "smalti: batch_size is 6; with 2 processes and batches computed in 2 parts, allowed are "
+        "multiples of 4"
+    ]
+    assert ended.returncode != 0
+    assert "exitcode  : 2" in ended.stderr
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,69 @@
+"""One of several processes that train together; `test_distributed.py` starts them.
+
+    python two_processes.py JOBS.json
+
+A job is {"stage", "config", "disturbance"}: a run, and what goes wrong in it. How each ended is
+written beside the jobs, as OUTCOME.RANK.json.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smalti import stages
+from smalti.distributed import rank
+from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.training.loop import Stopped
+from smalti.training.processes import processes
+from smalti.training.vqgan_stage import VQGANStage
+from smalti.types import InputError
+
+STEP = VQGANStage.step
+
+
+def disturb(disturbance: dict[str, Any]) -> None:
+    """Let something happen to one process, in the middle of one step."""
+
+    def step(stage: VQGANStage, batch: Any) -> Any:
+        scalars = STEP(stage, batch)
+        hit = (disturbance.get("rank"), disturbance.get("step")) == (rank(), stage.training.step)
+        if hit and disturbance["how"] == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        if hit and disturbance["how"] == "nan":
+            scalars = scalars | {"pixel_loss": torch.tensor(float("nan"))}
+        if hit and disturbance["how"] == "death":
+            os._exit(3)
+        return scalars
+
+    VQGANStage.step = step
+
+
+def run(job: dict[str, Any]) -> str:
+    """Train; the error it ended with, or an empty text."""
+    disturb(job.get("disturbance", {}))
+    try:
+        if job["stage"] == "vqgan":
+            stages.train_vqgan(VQGANRunConfig.model_validate(job["config"]))
+        else:
+            stages.train_prior(PriorRunConfig.model_validate(job["config"]))
+    except (InputError, Stopped) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    jobs_file = Path(sys.argv[1])
+    stages.draw_curves = lambda _folder: None  # drawing takes longer than training
+    with processes():
+        outcomes = [run(job) for job in json.loads(jobs_file.read_text())]
+        jobs_file.with_name(f"outcome.{rank()}.json").write_text(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    main()
