@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from smalti.metrics.nll import nats_per_token
 from smalti.prior.gpt import GPT
-from smalti.prior.likelihood import nll
 from smalti.sequence.conditioners import drop
 from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
@@ -86,7 +86,7 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
     for part, part_targets in zip(tokens.chunk(parts), targets.chunk(parts), strict=True):
         with state.compute.autocast():
             logits = state.prior(part)
-        mean = nll(config.layout.image_logits(logits), part_targets)
+        mean = nats_per_token(config.layout.image_logits(logits), part_targets).mean()
         loss = mean * (len(part) / len(tokens))
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
