@@ -25,7 +25,6 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.data.summary import check_sizes
     from smalti.evaluation import evaluate, photograph_measures
     from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
-    from smalti.model_folder import find_model
     from smalti.tokenizer.vqgan import VQGAN
     from smalti.training.precision import choose_compute
 
@@ -37,27 +36,13 @@ def run(arguments: Sequence[str]) -> None:
     dataset = _open_dataset(options, config)
     check_sizes(dataset)
     compute = choose_compute(options.device, "float32")
+    print(f"device: {compute}")
     tokenizer.to(compute.device)
     measures = photograph_measures(choose_perceptual(PerceptualConfig()), compute.device)
-    evaluation = evaluate(
-        tokenizer, _batches(dataset, options.batch_size, compute.device), measures
-    )
-    report = {
-        "model": str(find_model(options.model)),
-        "data": options.data,
-        "held_out_only": options.held_out,
-        "images": evaluation.images,
-        "transform": config.image.model_dump(mode="json", include={"size", "resize_px", "upscale"}),
-        "device": str(compute),
-        "figures": {
-            figure.name: {
-                "label": figure.label,
-                "value": figure.value if math.isfinite(figure.value) else None,
-            }
-            for figure in evaluation.figures
-        },
-        "warnings": [*evaluation.warnings, *_favour(trained)],
-    }
+    batches = _batches(dataset, options.batch_size, compute.device)
+    evaluation = evaluate(tokenizer, batches, measures)
+    report = _report(options, config, evaluation)
+    report["warnings"] += _favour(trained)
     _show(report, evaluation)
     if "out" in options:
         _write(Path(options.out), report)
@@ -136,6 +121,30 @@ def _batches(
         yield batch.images.to(device)
 
 
+def _report(
+    options: argparse.Namespace, config: "RunConfig", evaluation: "Evaluation"
+) -> dict[str, Any]:
+    """What was measured on what, as plain data; a figure that is not finite is null."""
+    from smalti.model_folder import find_model
+
+    figures = {
+        figure.name: {
+            "label": figure.label,
+            "value": figure.value if math.isfinite(figure.value) else None,
+        }
+        for figure in evaluation.figures
+    }
+    return {
+        "model": str(find_model(options.model)),
+        "data": options.data,
+        "held_out_only": options.held_out,
+        "images": evaluation.images,
+        "transform": config.image.model_dump(mode="json", include={"size", "resize_px", "upscale"}),
+        "figures": figures,
+        "warnings": list(evaluation.warnings),
+    }
+
+
 def _favour(trained: "VQGANRunConfig | None") -> list[str]:
     """That the network which judges is the one that taught, if so."""
     if trained is None or not trained.loss.perceptual.kind.startswith("efficientnet"):
@@ -147,13 +156,13 @@ def _favour(trained: "VQGANRunConfig | None") -> list[str]:
 
 
 def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
+    """Print the report as a table, and what to know before it is quoted."""
     size, resize = report["transform"]["size"], report["transform"]["resize_px"]
     height, width = (size, size) if isinstance(size, int) else size
     part = ", only those that the run held out" if report["held_out_only"] else ""
     print(f"model:  {report['model']}")
     print(f"data:   {report['images']} images of {', '.join(report['data'])}{part}")
     print(f"crop:   center, {width}x{height} pixels, resize_px {resize}")
-    print(f"device: {report['device']}")
     print()
     columns = max(len(figure.label) for figure in evaluation.figures)
     for figure in evaluation.figures:
