@@ -32,7 +32,7 @@ class PerceptualConfig(Config):
     """`lpips` as in the paper, `efficientnet` (installed with the package), `efficientnet-logits`
     (features and logits of the same network), `none`; `auto` is lpips where its VGG16 weights are
     at hand, else efficientnet."""
-    logit_weight: float = Field(default=0.1, ge=0)
+    logit_weight: float = Field(default=0.01, ge=0)
     """Weight of the logits' mean squared difference beside the feature distance. No effect with the
     kinds other than efficientnet-logits."""
     vgg_weights: Path | None = None
