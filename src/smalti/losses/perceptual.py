@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from smalti.losses.vgg import find_vgg_weights
@@ -27,9 +28,13 @@ NORM_EPSILON = 1e-10
 class PerceptualConfig(Config):
     """Which network compares images with their reconstructions."""
 
-    kind: Literal["auto", "lpips", "efficientnet", "none"] = "auto"
-    """`lpips` as in the paper, `efficientnet` (installed with the package), `none`; `auto` is lpips
-    where its VGG16 weights are at hand, else efficientnet; for maps, it is none."""
+    kind: Literal["auto", "lpips", "efficientnet", "efficientnet-logits", "none"] = "auto"
+    """`lpips` as in the paper, `efficientnet` (installed with the package), `efficientnet-logits`
+    (features and logits of the same network), `none`; `auto` is lpips where its VGG16 weights are
+    at hand, else efficientnet; for maps, it is none."""
+    logit_weight: float = Field(default=0.01, ge=0)
+    """Weight of the logits' mean squared difference beside the feature distance. No effect with the
+    kinds other than efficientnet-logits."""
     vgg_weights: Path | None = None
     """File with VGG16's weights for lpips (.pth of torchvision, .safetensors of timm). By default
     the environment variable SMALTI_VGG_WEIGHTS, then torch's download cache. No effect with the

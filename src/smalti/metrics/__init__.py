@@ -1,1 +1,1 @@
-"""Measures of what was learned; none of them is trained on."""
+"""Measures of what was learned. Of them only the negative log-likelihood is also trained on."""

@@ -13,15 +13,21 @@ from torch import Tensor
 def nats_per_token(logits: Tensor, tokens: Tensor) -> Tensor:
     """Negative log-likelihood of each image's tokens, averaged over its tokens.
 
+    Its mean over images is what a prior is trained to lower.
+
     Args:
         logits: (B, L, V) floating point; position i predicts `tokens[:, i]`.
         tokens: (B, L) int64 in [0, V).
 
     Returns:
         (B,) float32 >= 0.
+
+    Reference: arXiv:2012.09841, Eq. 9, divided by the length of the sequence.
     """
-    # Half precision would lose the third digit of a sum over V.
-    return F.cross_entropy(logits.float().mT, tokens, reduction="none").mean(1)
+    # Half precision would lose the third digit of a sum over V. Rows of V side by side take half
+    # the time of (B, V, L) on a processor.
+    rows = F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten(), reduction="none")
+    return rows.view_as(tokens).mean(1)
 
 
 def bits_per_dimension(nats: float, tokens: int, height_px: int, width_px: int) -> float:

@@ -4,7 +4,6 @@ Importing this package registers them all.
 """
 
 from smalti.prior.gpt import GPT, GPTConfig
-from smalti.prior.likelihood import nll
 from smalti.prior.registry import PRIORS
 
-__all__ = ["GPT", "PRIORS", "GPTConfig", "nll"]
+__all__ = ["GPT", "PRIORS", "GPTConfig"]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from smalti.distributed import rank, without_sync
+from smalti.metrics.nll import nats_per_token
 from smalti.prior.gpt import GPT
-from smalti.prior.likelihood import nll
 from smalti.sequence.conditioners import drop
 from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
@@ -93,7 +93,7 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
         with without_sync(state.forward, unless=number == len(parts)):
             with state.compute.autocast():
                 logits = state.forward(part)
-            mean = nll(config.layout.image_logits(logits), part_targets)
+            mean = nats_per_token(config.layout.image_logits(logits), part_targets).mean()
             loss = mean * (len(part) / len(tokens))
             loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()

@@ -1,0 +1,224 @@
+"""`smalti evaluate`: what a tokenizer keeps of a data set, in figures."""
+
+import argparse
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smalti.cli.arguments import Parser, device_argument, positive
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from smalti.data.dataset import ImageDataset
+    from smalti.evaluation import Evaluation
+    from smalti.runs import RunConfig, VQGANRunConfig
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print, and write where asked, what was measured on what."""
+    options = _parser().parse_args(arguments)
+
+    from smalti.cli.output import check_file
+    from smalti.data.summary import check_sizes
+    from smalti.evaluation import evaluate, photograph_measures
+    from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.training.precision import choose_compute
+
+    if "out" in options:
+        check_file(Path(options.out), (".json",))
+    tokenizer = VQGAN.from_pretrained(options.model)
+    trained = _read_run(Path(options.model))
+    config = _data_config(options, trained)
+    dataset = _open_dataset(options, config)
+    check_sizes(dataset)
+    compute = choose_compute(options.device, "float32")
+    print(f"device: {compute}")
+    tokenizer.to(compute.device)
+    measures = photograph_measures(choose_perceptual(PerceptualConfig()), compute.device)
+    batches = _batches(dataset, options.batch_size, compute.device)
+    evaluation = evaluate(tokenizer, batches, measures)
+    report = _report(options, config, evaluation)
+    report["warnings"] += _favour(trained)
+    _show(report, evaluation)
+    if "out" in options:
+        _write(Path(options.out), report)
+
+
+def _read_run(path: Path) -> "VQGANRunConfig | None":
+    """The config of a run of stage 1, or None for a model without a run.
+
+    Raises:
+        InputError: the config is damaged.
+    """
+    from pydantic import ValidationError
+
+    from smalti.runs import CONFIG_FILE, VQGANRunConfig, read_run_config
+    from smalti.types import InputError, describe
+
+    stored = read_run_config(path)
+    if stored is None:
+        return None
+    try:
+        return VQGANRunConfig.model_validate(stored)
+    except ValidationError as error:
+        raise InputError(f"{path / CONFIG_FILE}: {describe(error)}") from error
+
+
+def _data_config(options: argparse.Namespace, trained: "VQGANRunConfig | None") -> "RunConfig":
+    """How to read the data: as the run did, with what the options change.
+
+    Raises:
+        InputError: there is no run to say the size, or what it held out.
+    """
+    from smalti.data.transforms import TransformConfig
+    from smalti.runs import RunConfig
+    from smalti.types import InputError
+
+    if trained is None and options.held_out:
+        raise InputError(f"{options.model} is no run: only a run held images out")
+    if trained is None and "size" not in options:
+        raise InputError(f"{options.model} is no run that says the size of images; give --size")
+    image = TransformConfig() if trained is None else trained.image
+    if "size" in options:
+        image = image.model_copy(update={"size": options.size})
+    held_out = trained.held_out if trained is not None and options.held_out else 0.0
+    return RunConfig(data=tuple(options.data), held_out=held_out, out="", image=image)
+
+
+def _open_dataset(options: argparse.Namespace, config: "RunConfig") -> "ImageDataset":
+    """The images to measure.
+
+    Raises:
+        InputError: a source does not exist or is empty, or the run held nothing out.
+    """
+    from smalti.stages import open_data
+    from smalti.types import InputError
+
+    split = open_data(config, classes=False)
+    dataset = split.held_out if options.held_out else split.train
+    if dataset is None:
+        raise InputError(f"{options.model} holds nothing out of this data; leave out --held-out")
+    count = min(getattr(options, "images", len(dataset)), len(dataset))
+    # At even distances: files are often sorted by class.
+    return dataset.subset(number * len(dataset) // count for number in range(count))
+
+
+def _batches(
+    dataset: "ImageDataset", batch_size: int, device: "torch.device"
+) -> "Iterator[Tensor]":
+    """Center crops (B, 3, H, W) on the device, with a progress bar."""
+    from tqdm import tqdm
+
+    from smalti.data.loader import BatchLoader
+
+    loader = BatchLoader(dataset, batch_size, seed=0, workers=0)
+    total = -(-len(dataset) // batch_size)
+    for batch in tqdm(loader.evaluation_batches(), total=total, unit="batch", disable=None):
+        yield batch.images.to(device)
+
+
+def _report(
+    options: argparse.Namespace, config: "RunConfig", evaluation: "Evaluation"
+) -> dict[str, Any]:
+    """What was measured on what, as plain data; a figure that is not finite is null."""
+    from smalti.model_folder import find_model
+
+    figures = {
+        figure.name: {
+            "label": figure.label,
+            "value": figure.value if math.isfinite(figure.value) else None,
+        }
+        for figure in evaluation.figures
+    }
+    return {
+        "model": str(find_model(options.model)),
+        "data": options.data,
+        "held_out_only": options.held_out,
+        "images": evaluation.images,
+        "transform": config.image.model_dump(mode="json", include={"size", "resize_px", "upscale"}),
+        "figures": figures,
+        "warnings": list(evaluation.warnings),
+    }
+
+
+def _favour(trained: "VQGANRunConfig | None") -> list[str]:
+    """That the network which judges is the one that taught, if so."""
+    if trained is None or not trained.loss.perceptual.kind.startswith("efficientnet"):
+        return []
+    return [
+        "the run learned by EfficientNet-Lite0's features, which favours it in figures of that "
+        "network; PSNR and SSIM are independent of it"
+    ]
+
+
+def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
+    """Print the report as a table, and what to know before it is quoted."""
+    size, resize = report["transform"]["size"], report["transform"]["resize_px"]
+    height, width = (size, size) if isinstance(size, int) else size
+    part = ", only those that the run held out" if report["held_out_only"] else ""
+    print(f"model:  {report['model']}")
+    print(f"data:   {report['images']} images of {', '.join(report['data'])}{part}")
+    print(f"crop:   center, {width}x{height} pixels, resize_px {resize}")
+    print()
+    columns = max(len(figure.label) for figure in evaluation.figures)
+    for figure in evaluation.figures:
+        print(f"{figure.label:{columns}}  {figure.text:>10}")
+    for warning in report["warnings"]:
+        print(f"note: {warning}")
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    import json
+
+    from smalti.files import atomic_file
+
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"done: {path}")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "evaluate",
+        "Send the images of a data set through a tokenizer and back, and measure what was kept: "
+        "reconstruction FD (Frechet distance of EfficientNet-Lite0's features; it is not the FID), "
+        "perceptual distance, PSNR, SSIM, and use of the codebook.",
+    )
+    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        help="what to measure on: as for --data of `smalti train`",
+    )
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="only the images that the run held out; --data is then what it was trained on",
+    )
+    parser.add_argument(
+        "--images",
+        type=positive,
+        default=argparse.SUPPRESS,
+        help="measure on this many, taken at even distances (default: all)",
+    )
+    parser.add_argument(
+        "--size",
+        type=positive,
+        default=argparse.SUPPRESS,
+        help="side in pixels of the square center crops (default: as the run was trained)",
+    )
+    parser.add_argument(
+        "--batch-size", type=positive, default=32, help="images at once; changes no figure"
+    )
+    parser.add_argument(
+        "--out",
+        default=argparse.SUPPRESS,
+        help="JSON file for the figures too; replaced if it exists (default: none)",
+    )
+    device_argument(parser)
+    return parser
