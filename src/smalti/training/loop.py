@@ -3,11 +3,13 @@
 One counter rules everything: a step is one batch seen by the generator or the prior.
 """
 
+import contextlib
 import logging
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Generic, Protocol, Self, TypeVar
@@ -26,8 +28,11 @@ from smalti.training.checkpoint import (
     resume,
     save_checkpoint,
 )
-from smalti.training.log import RunLog, say
+from smalti.training.health import Finding, History, Line, in_words
+from smalti.training.log import RunLog, read_metrics, say
+from smalti.training.pace import Pace
 from smalti.training.precision import Precision
+from smalti.training.remedies import Treatment
 from smalti.types import Config, InputError
 
 B_contra = TypeVar("B_contra", bound="Keyed", contravariant=True)
@@ -112,6 +117,12 @@ class Stage(Protocol[B_contra]):
     def pictures(self) -> Mapping[str, Image.Image]:
         """Pictures to keep, by name."""
 
+    def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
+        """What is wrong with the run, by the lines of its metrics so far."""
+
+    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
+        """Apply the remedies that were asked for, and that help; what was changed."""
+
 
 class NotFiniteError(InputError):
     """A loss or gradient became NaN or infinite; the last good checkpoint is kept."""
@@ -153,6 +164,7 @@ class Trainer(Generic[B]):
         self.checkpoints = folder / "checkpoints"
         self.counters = Counters()
         self._failed_saves = 0
+        self._pace = Pace(images_done=0)
         self._unchecked: list[tuple[int, Sequence[str], Mapping[str, Tensor]]] = []
 
     def run(self) -> Counters:
@@ -181,21 +193,21 @@ class Trainer(Generic[B]):
             ) as run_log,
         ):
             batches = self.batches(start)
+            self._pace = Pace(start * self.config.batch_size)
             while self.counters.step < self.config.total_steps:
-                self._one_step(next(batches), run_log)
+                with self._pace.waiting():
+                    batch = next(batches)
+                self._one_step(batch, run_log)
                 if stop.number is not None:
                     self._save(must=True)
                     raise Stopped(stop.number)
+        for line in in_words(self.stage.examine(read_metrics(self.folder))):
+            say(f"health: {line}")
         return self.counters
 
     def _one_step(self, batch: B, run_log: RunLog) -> None:
         started = time.monotonic()
-        # Dropout and label dropout draw from here: resume needs the step, not a generator's state.
-        # A run on the CPU leaves graphics cards alone, which may be full.
-        started_cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-        devices = range(torch.cuda.device_count()) if started_cuda else ()
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(generator_for(self.seed, self.counters.step).initial_seed())
+        with self._randomness_of_step():
             scalars = self.stage.step(batch)
         self.counters.step += 1
         step, last = self.counters.step, self.counters.step == self.config.total_steps
@@ -203,8 +215,15 @@ class Trainer(Generic[B]):
         run_log.advance()
         if last or step % self.config.log_steps == 0:
             self._log(run_log, scalars)
+        with self._pace.paused():
+            self._look_and_save(run_log, last, started)
+
+    def _look_and_save(self, run_log: RunLog, last: bool, started: float) -> None:
+        """What is done every so many steps, in a step that began at `started`."""
+        step = self.counters.step
         if last or step % self.config.eval_steps == 0:
             self._evaluate(run_log)
+            self._look_after(run_log)
         if last or step % self.config.picture_steps == 0:
             for name, picture in self.stage.pictures().items():
                 run_log.picture(step, name, picture)
@@ -212,12 +231,22 @@ class Trainer(Generic[B]):
         if last or step % self.config.save_steps == 0:
             self._save(must=last)
 
+    @contextlib.contextmanager
+    def _randomness_of_step(self) -> Iterator[None]:
+        """Dropout and the like draw from here: resume needs the step, not a generator's state."""
+        # A run on the CPU leaves graphics cards alone, which may be full.
+        started_cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        devices = range(torch.cuda.device_count()) if started_cuda else ()
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(generator_for(self.seed, self.counters.step).initial_seed())
+            yield
+
     def _log(self, run_log: RunLog, scalars: Mapping[str, Tensor]) -> None:
         self._check_finite()
         values = {name: float(value) for name, value in scalars.items()}
-        run_log.scalars(
-            self.counters.step, "train", values | {"seconds": round(self.counters.seconds, 3)}
-        )
+        pace = self._pace.lap(self.counters.step * self.config.batch_size)
+        times = {"seconds": round(self.counters.seconds, 3)} | pace
+        run_log.scalars(self.counters.step, "train", values | times)
         shown = {name: values[name] for name in self.stage.shown if name in values}
         run_log.progress(self.counters.step, shown)
 
@@ -231,6 +260,22 @@ class Trainer(Generic[B]):
         is_first = self.counters.best_step < comparable_from <= step
         if is_first or score < self.counters.best_score:
             self._guarded(lambda: self._save_best(score), must=False)
+
+    def _look_after(self, run_log: RunLog) -> None:
+        """Say what has newly gone wrong, and treat it where that was asked for."""
+        step, lines = self.counters.step, read_metrics(self.folder)
+        findings = self.stage.examine(lines)
+        known = History(lines).last_findings()
+        for finding in findings:
+            if finding.kind not in known:
+                say(f"health: {finding.in_words}")
+        run_log.flags = [finding.flag for finding in findings]
+        run_log.line(step, "health", {"findings": [finding.kind for finding in findings]})
+        with self._randomness_of_step():
+            treatments = self.stage.treat(findings)
+        for treatment in treatments:
+            say(f"remedy at step {step}: {treatment.change}")
+            run_log.line(step, "remedy", asdict(treatment))
 
     def _save_best(self, score: float) -> None:
         model = self.stage.model()
