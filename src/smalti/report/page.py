@@ -46,8 +46,8 @@ def write_report(state: RunState) -> Path:
 
 def _body(state: RunState, pictures: dict[str, int], curves: dict[str, str]) -> Iterator[str]:
     config = state.config
-    yield f"<h1>{html.escape(state.folder.name)}: step {state.step} of "
-    yield f"{config.training.total_steps}</h1>"
+    steps = f"step {state.step} of {config.training.total_steps}"
+    yield f"<h1>{html.escape(state.folder.name)}: {steps}</h1>"
     yield from _health(state)
     yield "<h2>Pictures</h2>"
     yield from _figures([name for name in pictures if name not in CODEBOOK], pictures)
@@ -56,6 +56,10 @@ def _body(state: RunState, pictures: dict[str, int], curves: dict[str, str]) -> 
         yield from _figures([name for name in CODEBOOK if name in pictures], pictures)
     yield "<h2>The run</h2>"
     yield table(_facts(state))
+    evaluated = state.last_evaluation()
+    if evaluated:
+        yield "<h2>Held-out images</h2>"
+        yield table({name: f"{value:.4g}" for name, value in evaluated.items()})
     for title, file in curves.items():
         yield f"<h2>{title}</h2>"
         yield figure(file, "Lines are training, dots are held-out images; dotted: a remedy")
@@ -88,7 +92,7 @@ def _figures(names: Sequence[str], steps: dict[str, int]) -> Iterator[str]:
 
 
 def _facts(state: RunState) -> dict[str, str]:
-    """The run's config and last evaluation, the parts that people compare."""
+    """The parts of the run's config that people compare."""
     config = state.config
     facts = {
         "stage": config.stage,
@@ -111,10 +115,7 @@ def _facts(state: RunState) -> dict[str, str]:
         shape = config.prior
         facts["tokenizer"] = config.vqgan
         facts["prior"] = f"{shape.layers} layers, {shape.heads} heads, {shape.width} wide"
-    evaluated = {
-        f"held-out {name}": f"{value:.4g}" for name, value in state.last_evaluation().items()
-    }
-    return facts | evaluated
+    return facts
 
 
 def _draw_curves(state: RunState, folder: Path) -> dict[str, str]:

@@ -80,8 +80,8 @@ def _rows_in_context(
             # Cell (row, column) of the inner grid has its surroundings' corner there in the whole.
             top, left = (place * tokenizer.downsampling_factor for place in (row, column))
             tiles.append(_tile(reconstructions[number, :, top : top + size, left : left + size]))
-        tiles += [empty] * (1 + PLACES - len(tiles))
-        rows.append(contact_sheet(tiles, columns=1 + PLACES))
+        tiles += [empty] * (1 + PLACES - len(tiles)) + [empty]  # the last divides the rows
+        rows.append(contact_sheet(tiles, columns=len(tiles)))
     return rows
 
 

@@ -250,21 +250,36 @@ def _dominating_pull(history: History) -> str | None:
 
 
 def _worse_reconstruction(history: History, treated: History) -> str | None:
-    """Compares with the last evaluation before the discriminator was first heard."""
+    """Compares with how it was before the discriminator was first heard."""
     heard = [line["step"] for line in history.train("adversary_weight") if line["adversary_weight"]]
     if not heard:
         return None
     name = "reconstruction_loss"
-    before = [line[name] for line in history.evaluations(name) if line["step"] <= heard[0]]
-    after = [line[name] for line in treated.evaluations(name) if line["step"] > heard[0]]
+    before, after = _split_at(heard[0], history.evaluations(name), treated.evaluations(name), name)
     recent = after[-WORSE_EVALUATIONS:]
     if not before or len(recent) < WORSE_EVALUATIONS:
+        return None
+    trained_before, trained = _split_at(heard[0], history.train(name), treated.train(name), name)
+    # Where training images got no worse it is over-fitting, which is not the adversary's doing.
+    if _recent_mean(trained) <= _recent_mean(trained_before):
         return None
     if min(recent) <= WORSE_RECONSTRUCTION * before[-1]:
         return None
     return (
         f"held-out reconstruction is {recent[-1] / before[-1] - 1:.0%} worse than before it joined"
     )
+
+
+def _split_at(
+    step: int, lines: Sequence[Line], treated: Sequence[Line], name: str
+) -> tuple[list[float], list[float]]:
+    """Values up to a step, and those after it and after the last remedy."""
+    before = [line[name] for line in lines if line["step"] <= step]
+    return before, [line[name] for line in treated if line["step"] > step]
+
+
+def _recent_mean(values: Sequence[float]) -> float:
+    return fmean(values[-RECENT_LINES:]) if values else 0.0
 
 
 def _over_fitting(history: History) -> Finding | None:
