@@ -296,8 +296,8 @@ def test_second_signal_ends_the_process_at_once():
     """In the middle of a step that would never end."""
     program = textwrap.dedent("""
         import signal
-        from smalti.training.loop import _StopSignals
-        with _StopSignals():
+        from smalti.training.stop_signals import StopSignals
+        with StopSignals():
             signal.raise_signal(signal.SIGTERM)
             print("first", flush=True)
             signal.raise_signal(signal.SIGTERM)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
@@ -33,6 +32,7 @@ from smalti.training.log import RunLog, read_metrics, say
 from smalti.training.pace import Pace
 from smalti.training.precision import Precision
 from smalti.training.remedies import Treatment
+from smalti.training.stop_signals import StopSignals
 from smalti.types import Config, InputError
 
 B_contra = TypeVar("B_contra", bound="Keyed", contravariant=True)
@@ -184,7 +184,7 @@ class Trainer(Generic[B]):
             say(f"resuming from step {self.counters.step}")
         start = self.counters.step
         with (
-            _StopSignals() as stop,
+            StopSignals() as stop,
             RunLog(
                 self.folder,
                 self.config.total_steps,
@@ -331,30 +331,3 @@ class Trainer(Generic[B]):
             f"{what}. The last checkpoint is kept in {self.checkpoints}; "
             "try a lower learning rate or precision float32"
         )
-
-
-class _StopSignals:
-    """Notes SIGINT and SIGTERM while it is entered; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._before[number] = signal.signal(number, self._note)
-            except ValueError:  # not the main thread: whoever runs us stops us otherwise
-                continue
-        return self
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.number = number
-        say(f"{signal.Signals(number).name}: finishing this step, then saving")
-
-    def __exit__(self, *details: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from smalti.distributed import gather_batch
+from smalti.distributed import gather_batch, sum_over_processes
 from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.reconstruction import psnr, ssim
@@ -156,7 +156,9 @@ class VQGANStage:
         assert self._last_images is not None, "a remedy is due after a step"
         vqgan = self.training.vqgan
         z = gather_batch(vqgan.latent(self._last_images))
-        moved = vqgan.quantizer.restart(self._use.counts == 0, z)
+        # Process 0 alone evaluates; the others have counted nothing.
+        counts = sum_over_processes(self._use.counts.to(z.device))
+        moved = vqgan.quantizer.restart(counts == 0, z)
         return f"{moved} unused codes moved onto latents of the last batch" if moved else None
 
     def _held_out(self) -> Iterable[Tensor]:
