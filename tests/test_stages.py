@@ -141,6 +141,8 @@ def test_stage_1_leaves_models_numbers_and_pictures(vqgan_run):
         "metrics.jsonl",
         "curves.png",
         "samples/reconstructions_00000006.png",
+        "samples/codes_00000006.png",
+        "samples/codes_in_context_00000006.png",
         "checkpoints/best/config.json",
         "checkpoints/best/model.safetensors",
         f"{checkpoint}/config.json",

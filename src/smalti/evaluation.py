@@ -11,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smalti.content import ContentConfig
 from smalti.losses.efficientnet import BLOCKS, HEAD_CHANNELS, EfficientNetLite0, load_efficientnet
-from smalti.losses.perceptual import PerceptualLoss
+from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss, choose_perceptual
 from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.frechet import FrechetDistance, frechet_warning
+from smalti.metrics.label_map import LabelMapScores
 from smalti.metrics.reconstruction import psnr, ssim
-from smalti.types import Tokenizer
+from smalti.tokenizer.base import TokenizerModel
 
 # Shorter side of what the network of the Frechet distance sees. It was trained at 224 pixels; small
 # images are enlarged less than that, for at 224 they would take 3.5 times as long as at 128.
@@ -45,7 +47,7 @@ class Measure(Protocol):
     """Looks at images and their reconstructions, batch by batch."""
 
     def add(self, images: Tensor, reconstructions: Tensor) -> None:
-        """Look at images (B, 3, H, W) float32 in [-1, 1] and their reconstructions."""
+        """Look at images of the tokenizer's content and their reconstructions, the same form."""
 
     def figures(self) -> Sequence[Figure]:
         """What came of it."""
@@ -66,14 +68,14 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    tokenizer: Tokenizer, batches: Iterable[Tensor], measures: Sequence[Measure]
+    tokenizer: TokenizerModel, batches: Iterable[Tensor], measures: Sequence[Measure]
 ) -> Evaluation:
     """Send images through a tokenizer and back, and measure what was kept.
 
     Args:
         tokenizer: in eval mode.
-        batches: images (B, 3, H, W) float32 in [-1, 1] on the tokenizer's device, sides divisible
-            by its down-sampling factor; the figures do not depend on how they are batched.
+        batches: images of the tokenizer's content on its device, sides divisible by its
+            down-sampling factor; the figures do not depend on how they are batched.
         measures: what to look at besides the codes; new ones, for they keep what they saw.
 
     Raises:
@@ -93,6 +95,19 @@ def evaluate(
     return Evaluation(seen, figures + code_figures(use), warnings)
 
 
+def measures_of(content: ContentConfig, device: torch.device) -> list[Measure]:
+    """What to measure of a tokenizer, by what its images are; new ones at each call.
+
+    Raises:
+        InputError: weights of the perceptual loss are named that do not exist.
+    """
+    if content.kind == "labels":
+        return [LabelMapMeasure(content.classes)]
+    if content.kind == "rgb":
+        return photograph_measures(choose_perceptual(PerceptualConfig()), device)
+    return [Average("psnr_db", "PSNR", psnr, "{:.2f} dB")]
+
+
 def photograph_measures(perceptual: PerceptualLoss, device: torch.device) -> list[Measure]:
     """What to measure of a tokenizer of RGB images."""
     label = f"perceptual distance ({perceptual.name})"
@@ -102,6 +117,32 @@ def photograph_measures(perceptual: PerceptualLoss, device: torch.device) -> lis
         Average("psnr_db", "PSNR", psnr, "{:.2f} dB"),
         Average("ssim", "SSIM", ssim, "{:.4f}"),
     ]
+
+
+class LabelMapMeasure:
+    """Pixel accuracy and mean IoU of reconstructed label maps.
+
+    Args:
+        classes: number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._scores = LabelMapScores(classes)
+
+    def add(self, images: Tensor, reconstructions: Tensor) -> None:
+        """Compare label maps (B, H, W) int64."""
+        self._scores.add(images, reconstructions)
+
+    def figures(self) -> Sequence[Figure]:
+        """Both, over all maps together."""
+        return [
+            Figure("pixel_accuracy", "pixel accuracy", self._scores.pixel_accuracy, "{:.2%}"),
+            Figure("mean_iou", "mean IoU", self._scores.mean_iou, "{:.2%}"),
+        ]
+
+    def warnings(self) -> Sequence[str]:
+        """None."""
+        return []
 
 
 def code_figures(use: CodebookUse) -> list[Figure]:

@@ -44,6 +44,7 @@ CHANGEABLE = {
     "training.picture_steps",
     "training.device",
     "training.workers",
+    "training.auto_remedy",
 }
 
 
@@ -90,6 +91,15 @@ class RunConfig(BaseRunConfig):
     """Length, batch and intervals."""
 
 
+class VQGANTrainingConfig(TrainingConfig):
+    """The same, and what may be done about a sick tokenizer."""
+
+    auto_remedy: bool = False
+    """Apply safe remedies of what goes wrong, and log them: move unused codes, halve the
+    discriminator's learning rate or the adversary's weight (`smalti inspect RUN` tells).
+    `--auto-remedy` for short."""
+
+
 class VQGANRunConfig(RunConfig):
     """Root of stage 1: `smalti train vqgan`."""
 
@@ -101,6 +111,8 @@ class VQGANRunConfig(RunConfig):
     of `vqgan` then come from it."""
     vqgan: VQGANConfig = VQGANConfig()
     """The tokenizer."""
+    training: VQGANTrainingConfig = VQGANTrainingConfig()
+    """Length, batch, intervals and remedies."""
     discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig(filters=32, layers=2)
     """The adversary's network."""
     loss: VQGANLossConfig = VQGANLossConfig()

@@ -101,6 +101,7 @@ def _train_vqgan(config: VQGANRunConfig) -> Path:
         step_config,
         _evaluation_loader(config, split).evaluation_batches,
         config.training.eval_images,
+        config.training.auto_remedy,
     )
     with open_run(folder, config):
         Trainer(stage, loader.batches, config.training, folder, config.seed).run()

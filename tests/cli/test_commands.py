@@ -288,6 +288,41 @@ def test_run_of_a_tokenizer_is_described(succeed, world):
     assert f"{count:,} parameters" in text
 
 
+def test_run_is_judged_and_has_a_page(succeed, world):
+    result = succeed("inspect", world.vqgan).out
+    page = world.vqgan / "report" / "index.html"
+    assert "health:       nothing wrong is seen" in result
+    assert str(page) in result
+    assert 'src="codes.png"' in page.read_text(encoding="utf-8")
+
+
+def test_run_that_was_stopped_is_described_without_its_data(succeed, here, world):
+    shutil.copytree(world.vqgan, here / "run")
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    config["data"], config["training"]["total_steps"] = ["gone"], 9
+    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    assert "step 3 of 9" in succeed("inspect", "run").out
+
+
+def test_run_before_its_first_checkpoint_is_described(succeed, here, world):
+    shutil.copytree(world.vqgan, here / "run")
+    shutil.rmtree("run/checkpoints")
+    text = succeed("inspect", "run").out
+    assert "checkpoint:   none yet" in text
+    assert "run/report/index.html" in text
+
+
+def test_memory_of_a_run_counts_its_discriminator(succeed, here, world):
+    def trained_mib(what):
+        return int(re.search(r"about (\d+) MiB to train", succeed("inspect", what).out)[1])
+
+    shutil.copytree(world.vqgan, here / "run")
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    config["discriminator"]["filters"] = 128
+    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    assert trained_mib("run") > trained_mib(world.vqgan)
+
+
 def test_run_of_a_prior_is_described(succeed, world):
     text = succeed("inspect", world.classes).out
     for word in ("1 layers, 2 heads, 16 wide", "1 + 64 tokens", "cat, person", "16x16 pixels"):

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from smalti.model_folder import read_tensors
 from smalti.training import loop
 from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.health import Finding
 from smalti.training.log import read_metrics
 from smalti.training.loop import NotFiniteError, Stopped, Trainer, TrainingConfig
+from smalti.training.remedies import Treatment
 from smalti.types import Config, InputError
 
 SEED = 3
@@ -57,6 +59,7 @@ class SumStage:
     def __init__(self, scores: Mapping[int, float] | None = None, comparable: int = 0) -> None:
         self.module, self.scores, self.comparable = Sum(), scores or {}, comparable
         self.current, self.draws, self.before_step = 0, [], {}
+        self.sick_from, self.treated = 10**9, []
 
     @property
     def total(self) -> float:
@@ -90,6 +93,15 @@ class SumStage:
     def pictures(self) -> dict[str, Image.Image]:
         return {"grid": Image.new("RGB", (2, 2))}
 
+    def examine(self, lines: list[dict]) -> list[Finding]:
+        """Sick from a step on, and the lines must tell the step."""
+        sick = max((line["step"] for line in lines), default=0) >= self.sick_from
+        return [Finding("over_fitting", "over-fitting: bad", "do less")] if sick else []
+
+    def treat(self, findings: list[Finding]) -> list[Treatment]:
+        self.treated += [float(torch.rand(())) for _ in findings]
+        return [Treatment(f.kind, "restart_codes", f"change {self.current}") for f in findings]
+
 
 def train(folder: Path, stage: SumStage, **config: int) -> SumStage:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
@@ -114,13 +126,71 @@ def fail_saves(monkeypatch, fail) -> None:
     monkeypatch.setattr(loop, "save_checkpoint", save)
 
 
+# Health
+
+
+def test_finding_is_said_when_it_first_appears_and_at_the_end(tmp_path, capsys):
+    stage = SumStage()
+    stage.sick_from = 4
+    train(tmp_path, stage, eval_steps=2)
+    said = [line for line in capsys.readouterr().err.splitlines() if "over-fitting: bad" in line]
+    assert said == ["health: over-fitting: bad. What to change: do less"] * 2
+    health = [line["findings"] for line in read_metrics(tmp_path) if line["group"] == "health"]
+    assert health == [[], ["over_fitting"], ["over_fitting"]]
+
+
+def test_finding_shows_in_the_progress(tmp_path, capsys):
+    stage = SumStage()
+    stage.sick_from = 4
+    train(tmp_path, stage, eval_steps=2)
+    flagged = [
+        line.split()[1] for line in capsys.readouterr().err.splitlines() if "fitting!" in line
+    ]
+    assert flagged == ["5/6", "6/6"]
+
+
+def test_remedy_is_said_and_logged(tmp_path, capsys):
+    stage = SumStage()
+    stage.sick_from = 6
+    train(tmp_path, stage, eval_steps=3)
+    assert "remedy at step 6: change 6" in capsys.readouterr().err
+    (line,) = (line for line in read_metrics(tmp_path) if line["group"] == "remedy")
+    assert line == {
+        "step": 6,
+        "group": "remedy",
+        "finding": "over_fitting",
+        "remedy": "restart_codes",
+        "change": "change 6",
+    }
+
+
+def test_randomness_of_a_remedy_follows_from_the_step(tmp_path):
+    treated = []
+    for name in ("a", "b"):
+        stage = SumStage()
+        stage.sick_from = 2
+        torch.rand(len(treated) + 1)
+        train(tmp_path / name, stage, eval_steps=3)
+        treated.append(stage.treated)
+    assert len(treated[0]) == 2
+    assert treated[0] == treated[1]
+
+
+def test_pace_is_logged(tmp_path):
+    train(tmp_path, SumStage(), log_steps=3, batch_size=2)
+    lines = [line for line in read_metrics(tmp_path) if line["group"] == "train"]
+    assert all(0 <= line["data_wait"] <= 1 and line["images_per_second"] > 0 for line in lines)
+
+
 # When it does what
 
 
 def test_intervals_decide_when_it_looks_and_saves(tmp_path):
     train(tmp_path, SumStage(), log_steps=4, eval_steps=3)
     lines = [(line["group"], line["step"]) for line in read_metrics(tmp_path)]
-    assert lines == [("eval", 3), ("train", 4), ("train", 6), ("eval", 6)]
+    looked = [(group, step) for group, step in lines if group != "health"]
+    assert looked == [("eval", 3), ("train", 4), ("train", 6), ("eval", 6)]
+    assert [step for group, step in lines if group == "health"] == [3, 6]
     assert checkpoints(tmp_path) == ["best", "step_00000004", "step_00000006"]
     assert [path.name for path in (tmp_path / "samples").iterdir()] == ["grid_00000006.png"]
 
@@ -226,8 +296,8 @@ def test_second_signal_ends_the_process_at_once():
     """In the middle of a step that would never end."""
     program = textwrap.dedent("""
         import signal
-        from smalti.training.loop import _StopSignals
-        with _StopSignals():
+        from smalti.training.stop_signals import StopSignals
+        with StopSignals():
             signal.raise_signal(signal.SIGTERM)
             print("first", flush=True)
             signal.raise_signal(signal.SIGTERM)
@@ -322,7 +392,8 @@ def test_full_disk_costs_numbers_and_pictures_but_not_the_run(tmp_path, monkeypa
     with caplog.at_level(logging.WARNING):
         train(tmp_path, SumStage(), total_steps=4)
     monkeypatch.setattr(Image.Image, "save", real_save)
-    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 3, 4, 4]
+    numbers = [line for line in read_metrics(tmp_path) if line["group"] != "health"]
+    assert [line["step"] for line in numbers] == [1, 3, 4, 4]
     assert [r.getMessage().partition(":")[0].rpartition("/")[2] for r in caplog.records] == [
         "metrics.jsonl",
         "grid_00000004.png",

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from smalti.content import ContentConfig
     from smalti.data.dataset import ImageDataset
     from smalti.evaluation import Evaluation
-    from smalti.runs import RunConfig, VQGANRunConfig
+    from smalti.runs import BaseRunConfig, VQGANRunConfig
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -22,23 +23,24 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
 
     from smalti.cli.output import check_file
+    from smalti.data.maps import check_maps
     from smalti.data.summary import check_sizes
-    from smalti.evaluation import evaluate, photograph_measures
-    from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
-    from smalti.tokenizer.vqgan import VQGAN
+    from smalti.evaluation import evaluate, measures_of
+    from smalti.tokenizer import load_tokenizer
     from smalti.training.precision import choose_compute
 
     if "out" in options:
         check_file(Path(options.out), (".json",))
-    tokenizer = VQGAN.from_pretrained(options.model)
+    tokenizer = load_tokenizer(options.model)
     trained = _read_run(Path(options.model))
     config = _data_config(options, trained)
-    dataset = _open_dataset(options, config)
+    dataset = _open_dataset(options, config, tokenizer.content)
     check_sizes(dataset)
+    check_maps(dataset)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     tokenizer.to(compute.device)
-    measures = photograph_measures(choose_perceptual(PerceptualConfig()), compute.device)
+    measures = measures_of(tokenizer.content, compute.device)
     batches = _batches(dataset, options.batch_size, compute.device)
     evaluation = evaluate(tokenizer, batches, measures)
     report = _report(options, config, evaluation)
@@ -68,14 +70,14 @@ def _read_run(path: Path) -> "VQGANRunConfig | None":
         raise InputError(f"{path / CONFIG_FILE}: {describe(error)}") from error
 
 
-def _data_config(options: argparse.Namespace, trained: "VQGANRunConfig | None") -> "RunConfig":
+def _data_config(options: argparse.Namespace, trained: "VQGANRunConfig | None") -> "BaseRunConfig":
     """How to read the data: as the run did, with what the options change.
 
     Raises:
         InputError: there is no run to say the size, or what it held out.
     """
     from smalti.data.transforms import TransformConfig
-    from smalti.runs import RunConfig
+    from smalti.runs import BaseRunConfig
     from smalti.types import InputError
 
     if trained is None and options.held_out:
@@ -86,10 +88,14 @@ def _data_config(options: argparse.Namespace, trained: "VQGANRunConfig | None") 
     if "size" in options:
         image = image.model_copy(update={"size": options.size})
     held_out = trained.held_out if trained is not None and options.held_out else 0.0
-    return RunConfig(data=tuple(options.data), held_out=held_out, out="", image=image)
+    return BaseRunConfig(
+        stage="evaluate", data=tuple(options.data), held_out=held_out, out="", image=image
+    )
 
 
-def _open_dataset(options: argparse.Namespace, config: "RunConfig") -> "ImageDataset":
+def _open_dataset(
+    options: argparse.Namespace, config: "BaseRunConfig", content: "ContentConfig"
+) -> "ImageDataset":
     """The images to measure.
 
     Raises:
@@ -98,7 +104,7 @@ def _open_dataset(options: argparse.Namespace, config: "RunConfig") -> "ImageDat
     from smalti.stages import open_data
     from smalti.types import InputError
 
-    split = open_data(config, classes=False)
+    split = open_data(config, classes=False, content=content)
     dataset = split.held_out if options.held_out else split.train
     if dataset is None:
         raise InputError(f"{options.model} holds nothing out of this data; leave out --held-out")
@@ -122,7 +128,7 @@ def _batches(
 
 
 def _report(
-    options: argparse.Namespace, config: "RunConfig", evaluation: "Evaluation"
+    options: argparse.Namespace, config: "BaseRunConfig", evaluation: "Evaluation"
 ) -> dict[str, Any]:
     """What was measured on what, as plain data; a figure that is not finite is null."""
     from smalti.model_folder import find_model

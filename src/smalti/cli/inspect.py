@@ -1,4 +1,4 @@
-"""`smalti inspect`: what is in a data set, a model or a run."""
+"""`smalti inspect`: what is in a data set or a model, and how a run is doing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +12,25 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.inspect_data import describe_data
     from smalti.cli.inspect_model import describe_model, is_model
+    from smalti.cli.inspect_run import describe_run
+    from smalti.report.run_state import read_run
 
-    if is_model(Path(options.what)):
-        describe_model(Path(options.what))
+    path = Path(options.what)
+    state = read_run(path)
+    if state is not None:
+        describe_run(state)
+    elif is_model(path):
+        describe_model(path)
     else:
         describe_data(options.what, options.classes)
 
 
 def _parser() -> Parser:
-    parser = Parser("inspect", "What is in a data set, a model or a run.")
+    parser = Parser(
+        "inspect",
+        "What is in a data set or a model; or how a run is doing, while it trains or after: its "
+        "health in words, and a page with its curves and pictures, RUN/report/index.html.",
+    )
     parser.add_argument("what", help="as for --data of `smalti train`; or a run or model folder")
     parser.add_argument(
         "--classes", action="store_true", help="of a data set: count its classes (sub-folders)"

@@ -18,7 +18,9 @@ def run(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         sys.exit(0 if arguments else 2)
-    stage, options = arguments[0], arguments[1:]
+    stage = arguments[0]
+    short = {"--auto-remedy": "--training.auto_remedy=true"}
+    options = [short.get(option, option) for option in arguments[1:]]
 
     from smalti.cli.train_config import read_config
     from smalti.palette import train_pixels

@@ -1,6 +1,5 @@
 """The page that shows what the demonstration learned."""
 
-import html
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from smalti.files import atomic_file
 from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.reconstruction import psnr
 from smalti.ranges import from_pil, to_pil
+from smalti.report.html import document, figure
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
 from smalti.tokenizer.vqgan import VQGAN
@@ -19,17 +19,6 @@ from smalti.training.curves import CURVES_FILE
 
 SAMPLES = 24
 COLUMNS = 6
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
-       color: #222; background: #fff }
-h1, h2 { font-weight: 600 } h2 { margin-top: 2.5rem }
-figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top }
-figcaption { font-size: .85rem; color: #666 }
-img.small { image-rendering: pixelated; max-width: 100% }
-img.curves { max-width: 100% }
-code { background: #f3f3f3; padding: .1em .3em }
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +87,7 @@ def _html(reconstructed: Sequence[Reconstructed], use: CodebookUse, pipeline: Pi
     mean = sum(item.psnr_db for item in reconstructed) / len(reconstructed)
     f, layout = pipeline.tokenizer.downsampling_factor, pipeline.layout
     height, width = pipeline.size
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>smalti demo</title>
-<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
-<h1>smalti: photographs in, codes learned, new images out</h1>
+    body = f"""<h1>smalti: photographs in, codes learned, new images out</h1>
 <p>{len(reconstructed)} photographs that come with scikit-image, two stages. Stage 1 learned
 {layout.codebook_size} codes, one for each {f}x{f} pixels; stage 2 learned which codes follow which,
 in crops of {height}x{width} pixels.</p>
@@ -115,20 +101,15 @@ These photographs use {use.usage:.0%} of the codes (perplexity {use.perplexity:.
 they are pieces of these photographs, newly put together.</p>
 <p><img class="small" src="samples.png" alt="samples"></p>
 <h2>Stage 1: what it learned when</h2>
-<p><img class="curves" src="curves_vqgan.png" alt="numbers of stage 1 over its steps"></p>
+<p><img src="curves_vqgan.png" alt="numbers of stage 1 over its steps"></p>
 <h2>Stage 2</h2>
-<p><img class="curves" src="curves_prior.png" alt="numbers of stage 2 over its steps"></p>
+<p><img src="curves_prior.png" alt="numbers of stage 2 over its steps"></p>
 <h2>With your own photographs</h2>
 <p><code>smalti train vqgan --data PHOTOS/</code>, then
 <code>smalti train prior --data PHOTOS/ --vqgan runs/vqgan</code>, then
-<code>smalti sample runs/prior -n 16 --out samples</code>.</p>
-</body></html>
-"""
+<code>smalti sample runs/prior -n 16 --out samples</code>.</p>"""
+    return document("smalti demo", body)
 
 
 def _figure(item: Reconstructed) -> str:
-    name = html.escape(item.name)
-    return (
-        f'<figure><img src="reconstruction_{name}.png" alt="{name} and its reconstruction">'
-        f"<figcaption>{name}, {item.psnr_db:.1f} dB</figcaption></figure>"
-    )
+    return figure(f"reconstruction_{item.name}.png", f"{item.name}, {item.psnr_db:.1f} dB")

@@ -19,6 +19,7 @@ from smalti.distributed import mean_over_processes
 from smalti.losses.adversarial import AdaptiveWeightConfig, LogitAverages
 from smalti.losses.discriminator import Judge, PatchDiscriminator
 from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.training.remedies import Remedies
 from smalti.types import Config, InputError
 
 # A whole number is steps, a fraction is a share of the run.
@@ -182,6 +183,7 @@ class Adversary:
     optimizer: torch.optim.Optimizer
     schedule: AdversarySchedule
     averages: LogitAverages
+    remedies: Remedies
 
     @classmethod
     def build(
@@ -199,4 +201,5 @@ class Adversary:
             optimizer=build_optimizer(discriminator, optimizer),
             schedule=AdversarySchedule(config, total_steps),
             averages=LogitAverages().to(next(discriminator.parameters()).device),
+            remedies=Remedies(),
         )

@@ -1,14 +1,54 @@
 """Plots of a run's numbers over its steps."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from smalti.files import atomic_file
+from smalti.training.health import Line
 from smalti.training.log import read_metrics
 
 CURVES_FILE = "curves.png"
 COLUMNS = 3
 NOT_PLOTTED = {"step", "group", "seconds"}
+OTHER = "Other"
+# Which numbers belong together; a number that is not here is drawn under "Other".
+GROUPS = {
+    "Losses": (
+        "reconstruction_loss",
+        "pixel_loss",
+        "perceptual_loss",
+        "nll",
+        "nll_uniform",
+        "bits_per_dimension",
+        "bits_per_dimension_uniform",
+        "psnr_db",
+        "ssim",
+    ),
+    "Adversary": (
+        "generator_loss",
+        "discriminator_loss",
+        "adaptive_weight",
+        "adversary_weight",
+        "real_logits",
+        "fake_logits",
+        "real_accuracy",
+        "fake_accuracy",
+        "reconstruction_gradient_norm",
+        "generator_gradient_norm",
+        "discriminator_gradient_norm",
+    ),
+    "Codes": (
+        "code_use",
+        "code_perplexity",
+        "dead_codes",
+        "code_vectors",
+        "codebook_loss",
+        "commitment_loss",
+        "entropy_loss",
+    ),
+    "Speed": ("images_per_second", "data_wait"),
+}
 
 
 def draw_curves(run: Path) -> Path:
@@ -17,21 +57,42 @@ def draw_curves(run: Path) -> Path:
     Returns:
         The picture: one plot a number, training as a line, held-out with dots.
     """
-    from matplotlib.figure import Figure  # takes a second to import, and only the end needs it
-
     lines = read_metrics(run)
-    names = sorted({name for line in lines for name in line} - NOT_PLOTTED)
-    rows = max(1, -(-len(names) // COLUMNS))
-    figure = Figure(figsize=(4 * COLUMNS, 2.4 * rows), layout="constrained")
-    for number, name in enumerate(names):
-        axes = figure.add_subplot(rows, COLUMNS, number + 1)
-        _draw(axes, name, lines)
+    names = [name for group in grouped_names(lines).values() for name in group]
     with atomic_file(run / CURVES_FILE) as path:
-        figure.savefig(path, dpi=90)
+        draw_numbers(lines, names, path)
     return run / CURVES_FILE
 
 
-def _draw(axes: Any, name: str, lines: list[dict[str, Any]]) -> None:
+def grouped_names(lines: Sequence[Line]) -> dict[str, list[str]]:
+    """The numbers that a run has, by the group they belong to; groups without any are left out."""
+    names = {name for line in _numbers(lines) for name in line} - NOT_PLOTTED
+    groups = {title: [name for name in group if name in names] for title, group in GROUPS.items()}
+    grouped = {name for group in groups.values() for name in group}
+    groups[OTHER] = sorted(names - grouped)
+    return {title: group for title, group in groups.items() if group}
+
+
+def draw_numbers(lines: Sequence[Line], names: Sequence[str], path: Path) -> None:
+    """Draw some numbers over the steps, a plot each; dotted where a remedy was applied."""
+    from matplotlib.figure import Figure  # takes a second to import, and only the end needs it
+
+    rows = max(1, -(-len(names) // COLUMNS))
+    figure = Figure(figsize=(4 * COLUMNS, 2.4 * rows), layout="constrained")
+    remedies = [line["step"] for line in lines if line["group"] == "remedy"]
+    for number, name in enumerate(names):
+        axes = figure.add_subplot(rows, COLUMNS, number + 1)
+        _draw(axes, name, lines)
+        for step in remedies:
+            axes.axvline(step, linestyle=":", linewidth=1, color="black")
+    figure.savefig(path, dpi=90)
+
+
+def _numbers(lines: Sequence[Line]) -> Iterator[Line]:
+    return (line for line in lines if line["group"] in ("train", "eval"))
+
+
+def _draw(axes: Any, name: str, lines: Sequence[Line]) -> None:
     for group, style, label in (("train", "-", "training"), ("eval", "o-", "held out")):
         points = [(line["step"], line[name]) for line in lines if _has(line, name, group)]
         if points:
@@ -42,5 +103,5 @@ def _draw(axes: Any, name: str, lines: list[dict[str, Any]]) -> None:
     axes.legend(fontsize=7)
 
 
-def _has(line: dict[str, Any], name: str, group: str) -> bool:
+def _has(line: Line, name: str, group: str) -> bool:
     return name in line and line["group"] == group

@@ -87,7 +87,8 @@ def weigh(adversary: Adversary, sides: Tensor, step: int) -> dict[str, Tensor]:
         "generator_gradient_norm": torch.linalg.vector_norm(generator),
     }
     config, adaptive = adversary.config, adversary.config.adaptive
-    weight = sides.new_tensor(config.weight * adversary.schedule.ramp(step))
+    factor = adversary.schedule.ramp(step) * float(adversary.remedies.adversary_weight_factor)
+    weight = sides.new_tensor(config.weight * factor)
     if config.weighing == "adaptive":
         ratio = adaptive_weight(reconstruction, generator, adaptive.delta, adaptive.max_weight)
         scalars["adaptive_weight"] = adaptive.factor * ratio

@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,6 +58,8 @@ class RunLog:
             dynamic_ncols=True,
             disable=not (self._is_kept and sys.stderr.isatty()),
         )
+        self.flags: Sequence[str] = ()
+        """What is wrong, in a few words each; shown with the progress."""
         self._started, self._start_step = time.monotonic(), start_step
 
     def __enter__(self) -> Self:
@@ -78,24 +80,37 @@ class RunLog:
         self._bar.update()
 
     def scalars(self, step: int, group: str, values: Mapping[str, float]) -> None:
-        """Write one line of numbers; a full disk costs the line, not the run.
+        """Write one line of numbers, and plot them where TensorBoard is.
 
         Args:
             step: steps done.
             group: "train" or "eval".
             values: numbers by name.
         """
-        if self._board is None:
+        self.line(step, group, values)
+        if self._board is not None:
+            names = {f"{group}/{name}": value for name, value in values.items()}
+            self._board.scalars(step, names)
+
+    def line(self, step: int, group: str, values: Mapping[str, object]) -> None:
+        """Write one line of `metrics.jsonl`; a full disk costs the line, not the run.
+
+        Args:
+            step: steps done.
+            group: what the line tells of: "train", "eval", "health" or "remedy".
+            values: what JSON can say, by name.
+        """
+        if not self._is_kept:
             return
         line = {"step": step, "group": group, **values}
         path = self._folder / METRICS_FILE
         with _missed_on_full_disk(path), path.open("a") as metrics:
             metrics.write(json.dumps(line) + "\n")
-        self._board.scalars(step, {f"{group}/{name}": value for name, value in values.items()})
 
     def progress(self, step: int, values: Mapping[str, float]) -> None:
         """Show the most telling numbers, the speed and the time left."""
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        numbers = [f"{name} {value:.4g}" for name, value in values.items()]
+        shown = "  ".join([*numbers, *self.flags])
         if not self._bar.disable:
             self._bar.set_postfix_str(shown, refresh=False)
             return

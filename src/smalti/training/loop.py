@@ -3,13 +3,14 @@
 One counter rules everything: a step is one batch seen by the generator or the prior.
 """
 
+import contextlib
 import logging
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import torch
@@ -27,8 +28,12 @@ from smalti.training.checkpoint import (
     resume,
     save_checkpoint,
 )
-from smalti.training.log import RunLog, say
+from smalti.training.health import Finding, History, Line, in_words
+from smalti.training.log import RunLog, read_metrics, say
+from smalti.training.pace import Pace
 from smalti.training.precision import Precision
+from smalti.training.remedies import Treatment
+from smalti.training.stop_signals import StopSignals
 from smalti.types import Config, InputError
 
 B_contra = TypeVar("B_contra", bound="Keyed", contravariant=True)
@@ -113,6 +118,12 @@ class Stage(Protocol[B_contra]):
     def pictures(self) -> Mapping[str, Image.Image]:
         """Pictures to keep, by name. In process 0 alone."""
 
+    def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
+        """What is wrong with the run, by the lines of its metrics so far."""
+
+    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
+        """Apply the remedies that were asked for, and that help; what was changed."""
+
 
 class StepScalars(NamedTuple):
     """What a step told of itself."""
@@ -168,6 +179,7 @@ class Trainer(Generic[B]):
         self.checkpoints = folder / "checkpoints"
         self.counters = Counters()
         self._failed_saves = 0
+        self._pace = Pace(images_done=0)
         self._unchecked: list[StepScalars] = []
 
     def run(self) -> Counters:
@@ -183,7 +195,7 @@ class Trainer(Generic[B]):
         """
         start = self._resume()
         with (
-            _StopSignals() as stop,
+            StopSignals() as stop,
             RunLog(
                 self.folder,
                 self.config.total_steps,
@@ -192,8 +204,9 @@ class Trainer(Generic[B]):
             ) as run_log,
         ):
             batches = self.batches(start)
+            self._pace = Pace(start * self.config.batch_size)
             while self.counters.step < self.config.total_steps:
-                with together():
+                with self._pace.waiting(), together():
                     batch = next(batches)
                 self._one_step(batch, run_log)
                 # A signal to one process stops all of them, after the same step.
@@ -201,6 +214,8 @@ class Trainer(Generic[B]):
                 if stopped_by:
                     self._save(must=True)
                     raise Stopped(stopped_by)
+        for line in in_words(self.stage.examine(self._lines())):
+            say(f"health: {line}")
         return self.counters
 
     def _resume(self) -> int:
@@ -226,12 +241,7 @@ class Trainer(Generic[B]):
 
     def _one_step(self, batch: B, run_log: RunLog) -> None:
         started = time.monotonic()
-        # Dropout and label dropout draw from here: resume needs the step, not a generator's state.
-        # A run on the CPU leaves graphics cards alone, which may be full.
-        started_cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-        devices = range(torch.cuda.device_count()) if started_cuda else ()
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(generator_for(self.seed, self.counters.step).initial_seed())
+        with self._randomness_of_step():
             scalars = self.stage.step(batch)
         self.counters.step += 1
         step, last = self.counters.step, self.counters.step == self.config.total_steps
@@ -239,21 +249,38 @@ class Trainer(Generic[B]):
         run_log.advance()
         if last or step % self.config.log_steps == 0:
             self._log(run_log, scalars)
+        with self._pace.paused():
+            self._look_and_save(run_log, last, started)
+
+    def _look_and_save(self, run_log: RunLog, last: bool, started: float) -> None:
+        """What is done every so many steps, in a step that began at `started`."""
+        step = self.counters.step
         if last or step % self.config.eval_steps == 0:
             self._evaluate(run_log)
+            self._look_after(run_log)
         if last or step % self.config.picture_steps == 0:
             from_first(lambda: self._draw(run_log))
         self.counters.seconds += time.monotonic() - started
         if last or step % self.config.save_steps == 0:
             self._save(must=last)
 
+    @contextlib.contextmanager
+    def _randomness_of_step(self) -> Iterator[None]:
+        """Dropout and the like draw from here: resume needs the step, not a generator's state."""
+        # A run on the CPU leaves graphics cards alone, which may be full.
+        started_cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        devices = range(torch.cuda.device_count()) if started_cuda else ()
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(generator_for(self.seed, self.counters.step).initial_seed())
+            yield
+
     def _log(self, run_log: RunLog, scalars: Mapping[str, Tensor]) -> None:
         self._check_finite()
         means = mean_over_processes(torch.stack([value.float() for value in scalars.values()]))
         values = dict(zip(scalars, means.tolist(), strict=True))
-        run_log.scalars(
-            self.counters.step, "train", values | {"seconds": round(self.counters.seconds, 3)}
-        )
+        pace = self._pace.lap(self.counters.step * self.config.batch_size)
+        times = {"seconds": round(self.counters.seconds, 3)} | pace
+        run_log.scalars(self.counters.step, "train", values | times)
         shown = {name: values[name] for name in self.stage.shown if name in values}
         run_log.progress(self.counters.step, shown)
 
@@ -275,6 +302,26 @@ class Trainer(Generic[B]):
     def _draw(self, run_log: RunLog) -> None:
         for name, picture in self.stage.pictures().items():
             run_log.picture(self.counters.step, name, picture)
+
+    def _lines(self) -> Sequence[Line]:
+        """The run's metrics so far, for all processes: those of the first, which keeps them."""
+        return from_first(lambda: read_metrics(self.folder))
+
+    def _look_after(self, run_log: RunLog) -> None:
+        """Say what has newly gone wrong, and treat it where that was asked for."""
+        step, lines = self.counters.step, self._lines()
+        findings = self.stage.examine(lines)
+        known = History(lines).last_findings()
+        for finding in findings:
+            if finding.kind not in known:
+                say(f"health: {finding.in_words}")
+        run_log.flags = [finding.flag for finding in findings]
+        run_log.line(step, "health", {"findings": [finding.kind for finding in findings]})
+        with self._randomness_of_step():
+            treatments = self.stage.treat(findings)
+        for treatment in treatments:
+            say(f"remedy at step {step}: {treatment.change}")
+            run_log.line(step, "remedy", asdict(treatment))
 
     def _save(self, must: bool) -> None:
         self._check_finite()
@@ -331,30 +378,3 @@ class Trainer(Generic[B]):
             f"{what}. The last checkpoint is kept in {self.checkpoints}; "
             "try a lower learning rate or precision float32"
         )
-
-
-class _StopSignals:
-    """Notes SIGINT and SIGTERM while it is entered; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._before[number] = signal.signal(number, self._note)
-            except ValueError:  # not the main thread: whoever runs us stops us otherwise
-                continue
-        return self
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.number = number
-        say(f"{signal.Signals(number).name}: finishing this step, then saving")
-
-    def __exit__(self, *details: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -11,7 +11,9 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.code_cache import CodeBatch
+from smalti.training.health import Finding, Line, examine
 from smalti.training.prior_step import PriorState, PriorStepConfig, prior_step
+from smalti.training.remedies import Treatment
 
 PICTURES = 16  # samples in the picture
 
@@ -90,3 +92,11 @@ class PriorStage:
         """New images, from the same seeds each time."""
         samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
         return {"samples": contact_sheet(samples)}
+
+    def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
+        """What is wrong with the run, by the lines of its metrics so far."""
+        return examine(lines, codebook_size=None)
+
+    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
+        """No remedy is known."""
+        return ()

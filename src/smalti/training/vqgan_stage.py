@@ -1,15 +1,19 @@
 """Stage 1 as the loop sees it: the tokenizer's models, its batches' meaning, its evaluation."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from smalti.distributed import gather_batch, sum_over_processes
 from smalti.metrics.codebook import CodebookUse
 from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.codebook_picture import codebook_pictures
+from smalti.training.health import Finding, Line, RemedyKind, examine
 from smalti.training.reconstruction_scores import ReconstructionScores
+from smalti.training.remedies import Treatment
 from smalti.training.vqgan_step import VQGANState, VQGANStepConfig, vqgan_step
 from smalti.types import Batch
 
@@ -24,6 +28,7 @@ class VQGANStage:
         config: of the step.
         evaluation_batches: the held-out batches, anew at each call.
         eval_images: how many of them to look at, at most.
+        auto_remedy: apply the remedies of findings.
     """
 
     shown = ("reconstruction_loss", "pixel_loss", "perceptual_loss", "adaptive_weight")
@@ -34,9 +39,13 @@ class VQGANStage:
         config: VQGANStepConfig,
         evaluation_batches: Callable[[], Iterable[Batch]],
         eval_images: int,
+        auto_remedy: bool = False,
     ) -> None:
         self.training, self.config = training, config
         self._evaluation_batches, self._eval_images = evaluation_batches, eval_images
+        self._auto_remedy = auto_remedy
+        self._last_images: Tensor | None = None
+        self._use = CodebookUse(training.vqgan.codebook_size)
 
     def state(self) -> TrainingState:
         """Everything that a step changes."""
@@ -48,6 +57,7 @@ class VQGANStage:
                 "discriminator": adversary.discriminator,
                 "schedule": adversary.schedule,
                 "logit_averages": adversary.averages,
+                "remedies": adversary.remedies,
             }
             optimizers["discriminator_optimizer"] = adversary.optimizer
         return TrainingState(modules, optimizers)
@@ -63,7 +73,8 @@ class VQGANStage:
 
     def step(self, batch: Batch) -> Mapping[str, Tensor]:
         """One update of both sides."""
-        return vqgan_step(self.training, self._on_device(batch), self.config)
+        self._last_images = self._on_device(batch)
+        return vqgan_step(self.training, self._last_images, self.config)
 
     def comparable_from(self) -> int:
         """Before the adversary has its full weight, scores are lower for no better pictures."""
@@ -77,22 +88,63 @@ class VQGANStage:
     def evaluate(self) -> Mapping[str, float]:
         """Quality of the averaged tokenizer's reconstructions of held-out images."""
         training, tokenizer = self.training, self.training.average.model
-        use = CodebookUse(tokenizer.codebook_size)
+        use = self._use = CodebookUse(tokenizer.codebook_size)
         scores = ReconstructionScores(tokenizer.content, self.config.loss, training.perceptual)
         for images in self._held_out():
             codes = tokenizer.encode(images)
             use.add(codes)
             scores.add(images, tokenizer.outputs(codes))
-        return scores.values() | {"code_use": use.usage, "code_perplexity": use.perplexity}
+        values = scores.values()
+        return values | {
+            "reconstruction_loss": values["score"],
+            "code_use": use.usage,
+            "code_perplexity": use.perplexity,
+            "dead_codes": use.dead,
+            "code_vectors": int(use.counts.sum()),
+        }
 
     @torch.no_grad()
     def pictures(self) -> Mapping[str, Image.Image]:
-        """Held-out images above their reconstructions."""
-        images = next(iter(self._held_out()))[:PICTURES]
-        reconstructions = self.training.average.model.reconstruct(images)
-        draw = self.training.average.model.content.draw
-        both = [draw(image) for image in torch.cat([images, reconstructions])]
-        return {"reconstructions": contact_sheet(both, columns=len(images))}
+        """Held-out images above their reconstructions, and the codes that they use."""
+        tokenizer = self.training.average.model
+        held_out = next(iter(self._held_out()))
+        images = held_out[:PICTURES]
+        both = torch.cat([images, tokenizer.reconstruct(images)])
+        sheet = contact_sheet([tokenizer.content.draw(i) for i in both], columns=len(images))
+        return {"reconstructions": sheet, **codebook_pictures(tokenizer, held_out)}
+
+    def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
+        """What is wrong with the run, by the lines of its metrics so far."""
+        return examine(lines, self.training.vqgan.codebook_size)
+
+    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
+        """Apply the findings' remedies, each once; what was changed."""
+        treatments = []
+        for finding in findings if self._auto_remedy else ():
+            change = self._apply(finding.remedy) if finding.remedy else None
+            if finding.remedy and change:
+                treatments.append(Treatment(finding.kind, finding.remedy, change))
+        return treatments
+
+    def _apply(self, remedy: RemedyKind) -> str | None:
+        if remedy == "restart_codes":
+            return self._restart_codes()
+        assert self.training.adversary is not None, "only an adversary asks for this"
+        remedies = self.training.adversary.remedies
+        if remedy == "slow_discriminator":
+            return remedies.slow_discriminator()
+        return remedies.soften_adversary()
+
+    @torch.no_grad()
+    def _restart_codes(self) -> str | None:
+        """Move the codes that no held-out image used onto latents of the last batch."""
+        assert self._last_images is not None, "a remedy is due after a step"
+        vqgan = self.training.vqgan
+        z = gather_batch(vqgan.latent(self._last_images))
+        # Process 0 alone evaluates; the others have counted nothing.
+        counts = sum_over_processes(self._use.counts.to(z.device))
+        moved = vqgan.quantizer.restart(counts == 0, z)
+        return f"{moved} unused codes moved onto latents of the last batch" if moved else None
 
     def _held_out(self) -> Iterable[Tensor]:
         """Batches of held-out images, `eval_images` together at most."""

@@ -127,6 +127,7 @@ def _update_adversary(
     start = int(schedule.start_step)
     optimizer = config.discriminator_optimizer
     rate = learning_rate_at(step - start, config.total_steps - start, optimizer)
+    rate *= float(adversary.remedies.discriminator_rate_factor)
     norm = update(adversary.optimizer, adversary.discriminator, rate, optimizer.clip_norm)
     logits = torch.stack([scalars["real_logits"], scalars["fake_logits"]])
     adversary.averages.update(*mean_over_processes(logits))

@@ -1,0 +1,47 @@
+"""`smalti inspect RUN`: how far it is, its health, its model, and its page."""
+
+from smalti.cli.inspect_model import Training, describe_model
+from smalti.model_folder import step_folders
+from smalti.report.page import write_report
+from smalti.report.run_state import RunState
+from smalti.runs import VQGANRunConfig
+from smalti.training.checkpoint import read_counters
+from smalti.training.health import in_words
+
+
+def describe_run(state: RunState) -> None:
+    """Print the state of a run, and write its page.
+
+    Raises:
+        InputError: its newest checkpoint or its model is damaged, or the page cannot be written.
+    """
+    config = state.config
+    print(f"run of stage {config.stage}: step {state.step} of {config.training.total_steps}")
+    print(f"{'time:':14}{state.seconds / 60:.1f} minutes of training")
+    folders = step_folders(state.folder / "checkpoints")
+    if folders:
+        counters = read_counters(folders[-1])
+        print(f"{'checkpoint:':14}step {counters.step}")
+        if counters.best_step >= 0:
+            print(f"{'best:':14}step {counters.best_step}, score {counters.best_score:.4g}")
+    else:
+        print(f"{'checkpoint:':14}none yet")
+    numbers = state.last_evaluation().items()
+    if numbers:
+        print(f"{'held-out:':14}{'  '.join(f'{name} {value:.4g}' for name, value in numbers)}")
+    for line in in_words(state.findings):
+        print(f"{'health:':14}{line}")
+    if folders:
+        describe_model(state.folder, _training(state))
+    print(f"{'page:':14}{write_report(state)}")
+
+
+def _training(state: RunState) -> Training:
+    """What a step of the run holds in memory beside the model."""
+    config = state.config
+    return Training(
+        config.training.batch_size,
+        config.image.height_px,
+        config.image.width_px,
+        config.discriminator if isinstance(config, VQGANRunConfig) else None,
+    )

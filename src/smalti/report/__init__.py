@@ -1,0 +1,1 @@
+"""A page about one run: its health, its curves and its pictures."""

@@ -1,0 +1,45 @@
+"""What every page of ours is made of. Pages use nothing from outside their folder."""
+
+import html
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
+       color: #222; background: #fff }
+h1, h2 { font-weight: 600 } h2 { margin-top: 2.5rem }
+figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; max-width: 100% }
+figcaption { font-size: .85rem; color: #666 }
+img { max-width: 100% }
+img.small { image-rendering: pixelated; min-width: min(100%, 40rem) }
+code { background: #f3f3f3; padding: .1em .3em }
+th { text-align: left; font-weight: 400; color: #666; padding-right: 2rem; vertical-align: top }
+.good { border-left: .3rem solid #3a8a4d; padding-left: 1rem }
+.bad { border-left: .3rem solid #c0392b; padding-left: 1rem; margin: 1rem 0 }
+"""
+
+
+def document(title: str, body: str) -> str:
+    """A whole page around a body that is HTML already."""
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
+<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
+{body}
+</body></html>
+"""
+
+
+def figure(file: str, caption: str, css_class: str = "") -> str:
+    """A picture of the page's own folder with a caption below it."""
+    name, words = html.escape(file), html.escape(caption)
+    styled = f' class="{css_class}"' if css_class else ""
+    return (
+        f'<figure><img{styled} src="{name}" alt="{words}"><figcaption>{words}</figcaption></figure>'
+    )
+
+
+def table(rows: dict[str, str]) -> str:
+    """Two columns, names and values."""
+    cells = (
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table>{''.join(cells)}</table>"

@@ -1,0 +1,138 @@
+"""The page of a run: `RUN/report/index.html` and its pictures, written anew each time."""
+
+import html
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from smalti.files import atomic_folder
+from smalti.report.html import document, figure, table
+from smalti.report.run_state import RunState
+from smalti.runs import VQGANRunConfig
+from smalti.training.curves import draw_numbers, grouped_names
+
+REPORT_FOLDER = "report"
+PICTURE = re.compile(r"(\w+)_(\d{8})\.png")  # as the log of a run names its pictures
+
+CAPTIONS = {
+    "reconstructions": "Held-out images above, what their codes give back below",
+    "samples": "New images, from the same seeds at each step",
+    "codes": "Each code decoded alone (a grid of it, its middle shown), most-used first, from the "
+    "upper left",
+    "codes_in_context": "The most-used codes: first alone, then the middle of pieces of held-out "
+    "reconstructions",
+}
+CODEBOOK = ("codes", "codes_in_context")
+
+
+def write_report(state: RunState) -> Path:
+    """Write the page from what the run has written so far; no model and no data are needed.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: the run's folder cannot be written.
+    """
+    with atomic_folder(state.folder / REPORT_FOLDER) as folder:
+        pictures = _copy_newest_pictures(state.folder / "samples", folder)
+        curves = _draw_curves(state, folder)
+        title = f"{state.config.stage} run {state.folder.name}: step {state.step}"
+        body = "\n".join(_body(state, pictures, curves))
+        (folder / "index.html").write_text(document(title, body), encoding="utf-8")
+    return state.folder / REPORT_FOLDER / "index.html"
+
+
+def _body(state: RunState, pictures: dict[str, int], curves: dict[str, str]) -> Iterator[str]:
+    config = state.config
+    steps = f"step {state.step} of {config.training.total_steps}"
+    yield f"<h1>{html.escape(state.folder.name)}: {steps}</h1>"
+    yield from _health(state)
+    yield "<h2>Pictures</h2>"
+    yield from _figures([name for name in pictures if name not in CODEBOOK], pictures)
+    if isinstance(config, VQGANRunConfig):
+        yield "<h2>Codebook</h2>"
+        yield from _figures([name for name in CODEBOOK if name in pictures], pictures)
+    yield "<h2>The run</h2>"
+    yield table(_facts(state))
+    evaluated = state.last_evaluation()
+    if evaluated:
+        yield "<h2>Held-out images</h2>"
+        yield table({name: f"{value:.4g}" for name, value in evaluated.items()})
+    for title, file in curves.items():
+        yield f"<h2>{title}</h2>"
+        yield figure(file, "Lines are training, dots are held-out images; dotted: a remedy")
+
+
+def _health(state: RunState) -> Iterator[str]:
+    """What is wrong, and what was done about it."""
+    yield "<h2>Health</h2>"
+    if not state.findings:
+        yield '<p class="good">Healthy: nothing wrong is seen.</p>'
+    for finding in state.findings:
+        message, advice = html.escape(finding.message), html.escape(finding.advice)
+        yield f'<div class="bad"><strong>{message}</strong><br>What to change: {advice}.</div>'
+    remedies = [line for line in state.lines if line["group"] == "remedy"]
+    if remedies:
+        items = (
+            f"<li>step {line['step']}: {html.escape(line['change'])}, because of "
+            f"{html.escape(line['finding'].replace('_', ' '))}</li>"
+            for line in remedies
+        )
+        yield f"<p>Remedies applied:</p><ul>{''.join(items)}</ul>"
+
+
+def _figures(names: Sequence[str], steps: dict[str, int]) -> Iterator[str]:
+    if not names:
+        yield "<p>None yet: the first come after training.picture_steps steps.</p>"
+    for name in names:
+        caption = CAPTIONS.get(name, name.replace("_", " ").capitalize())
+        yield figure(f"{name}.png", f"{caption}. Step {steps[name]}.", "small")
+
+
+def _facts(state: RunState) -> dict[str, str]:
+    """The parts of the run's config that people compare."""
+    config = state.config
+    facts = {
+        "stage": config.stage,
+        "data": ", ".join(config.data),
+        "crops": f"{config.image.height_px}x{config.image.width_px} pixels",
+        "batch": f"{config.training.batch_size} images",
+        "training time": f"{state.seconds / 60:.1f} minutes",
+    }
+    if isinstance(config, VQGANRunConfig):
+        vqgan = config.vqgan
+        facts["tokenizer"] = (
+            f"f = {vqgan.downsampling_factor}, K = {vqgan.codebook_size}, "
+            f"quantizer {vqgan.quantizer.kind}"
+        )
+        facts["perceptual loss"] = config.loss.perceptual.kind
+        facts["adversary"] = (
+            f"{config.loss.adversary.kind}, weight {config.loss.adversary.weight:g}"
+        )
+    else:
+        shape = config.prior
+        facts["tokenizer"] = config.vqgan
+        facts["prior"] = f"{shape.layers} layers, {shape.heads} heads, {shape.width} wide"
+    return facts
+
+
+def _draw_curves(state: RunState, folder: Path) -> dict[str, str]:
+    """Draw a picture for each group of numbers; their files by the group's title."""
+    files: dict[str, str] = {}
+    for title, names in grouped_names(state.lines).items():
+        files[title] = f"curves_{title.lower()}.png"
+        draw_numbers(state.lines, names, folder / files[title])
+    return files
+
+
+def _copy_newest_pictures(samples: Path, folder: Path) -> dict[str, int]:
+    """Copy the newest picture of each name as NAME.png; the steps that they are from, by name."""
+    newest: dict[str, int] = {}
+    for path in sorted(samples.glob("*.png")):
+        found = PICTURE.fullmatch(path.name)
+        if found:
+            newest[found[1]] = int(found[2])
+            shutil.copyfile(path, folder / f"{found[1]}.png")
+    return newest

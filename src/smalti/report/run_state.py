@@ -1,0 +1,61 @@
+"""How a run stands, from what its folder tells; the run may still be training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from smalti.runs import CONFIG_FILE, PriorRunConfig, VQGANRunConfig, read_run_config
+from smalti.training.health import Finding, Line, examine
+from smalti.training.log import read_metrics
+from smalti.types import InputError, describe
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What a run's folder tells of it."""
+
+    folder: Path
+    config: VQGANRunConfig | PriorRunConfig
+    lines: list[Line]
+    """Of `metrics.jsonl`."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong with it."""
+        config = self.config
+        codebook_size = config.vqgan.codebook_size if isinstance(config, VQGANRunConfig) else None
+        return examine(self.lines, codebook_size)
+
+    @property
+    def step(self) -> int:
+        """Steps that the log knows of."""
+        return max((line["step"] for line in self.lines), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Training time that the log knows of."""
+        return max((line.get("seconds", 0.0) for line in self.lines), default=0.0)
+
+    def last_evaluation(self) -> dict[str, float]:
+        """The newest numbers on held-out data, by name; empty before the first evaluation."""
+        evaluations = [line for line in self.lines if line["group"] == "eval"]
+        last = evaluations[-1] if evaluations else {}
+        return {name: value for name, value in last.items() if name not in ("step", "group")}
+
+
+def read_run(folder: Path) -> RunState | None:
+    """The state of a run; None where the folder is not a run.
+
+    Raises:
+        InputError: its config is damaged.
+    """
+    stored = read_run_config(folder)
+    if stored is None:
+        return None
+    root = PriorRunConfig if stored.get("stage") == "prior" else VQGANRunConfig
+    try:
+        config = root.model_validate(stored)
+    except ValidationError as error:
+        raise InputError(f"{folder / CONFIG_FILE}: {describe(error)}") from error
+    return RunState(folder, config, read_metrics(folder))

@@ -1,0 +1,56 @@
+"""How fast a run goes, and how much of its time it waits for data."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+
+class Pace:
+    """Measures the time between two lines of the log.
+
+    Pauses (evaluations, pictures, saving) do not count. Where a graphics card computes behind the
+    program's back, waiting for data includes waiting that the card's work hides.
+
+    Args:
+        images_done: images that the run was trained on before.
+    """
+
+    def __init__(self, images_done: int) -> None:
+        self._images_done = images_done
+        self._start_lap()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While the next batch is fetched."""
+        started = time.monotonic()
+        yield
+        self._waited += time.monotonic() - started
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """While the run does something else than training."""
+        started = time.monotonic()
+        yield
+        self._paused += time.monotonic() - started
+
+    def lap(self, images_done: int) -> dict[str, float]:
+        """Numbers for the log, of the time since the last call.
+
+        Args:
+            images_done: images that the run was trained on so far.
+
+        Returns:
+            `data_wait`, the share of time in [0, 1] spent waiting for data, and
+            `images_per_second`.
+        """
+        seconds = max(time.monotonic() - self._started - self._paused, 1e-9)
+        numbers = {
+            "data_wait": round(min(1.0, self._waited / seconds), 4),
+            "images_per_second": round((images_done - self._images_done) / seconds, 2),
+        }
+        self._images_done = images_done
+        self._start_lap()
+        return numbers
+
+    def _start_lap(self) -> None:
+        self._started, self._waited, self._paused = time.monotonic(), 0.0, 0.0

@@ -1,0 +1,112 @@
+"""The page of a run, from a folder that a run could have left."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from smalti.report.page import write_report
+from smalti.report.run_state import read_run
+from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.types import InputError
+
+LINES = [
+    {"step": 20, "group": "train", "reconstruction_loss": 0.5, "data_wait": 0.1, "seconds": 90.0},
+    {"step": 40, "group": "eval", "reconstruction_loss": 0.4, "psnr_db": 21.5},
+]
+
+
+def make_run(folder: Path, lines: list[dict[str, Any]], pictures: tuple[str, ...] = ()) -> Path:
+    config = VQGANRunConfig(data=("<photos>",), out=str(folder))
+    (folder / "samples").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for number, name in enumerate(pictures):
+        Image.new("RGB", (8 + number, 8)).save(folder / "samples" / f"{name}.png")
+    return folder
+
+
+def write(folder: Path) -> str:
+    return write_report(read_run(folder)).read_text(encoding="utf-8")
+
+
+def collapsed(step: int) -> dict[str, Any]:
+    numbers = {"code_use": 0.01, "code_perplexity": 3.0, "code_vectors": 9999}
+    return {"step": step, "group": "eval", **numbers}
+
+
+def test_page_shows_only_pictures_of_its_folder(tmp_path):
+    names = ("reconstructions_00000020", "reconstructions_00000040", "codes_00000040")
+    page = write(make_run(tmp_path / "run", LINES, names))
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {"reconstructions.png", "codes.png", "curves_losses.png", "curves_speed.png"} == {*files}
+    for file in files:
+        with Image.open(tmp_path / "run" / "report" / file) as picture:
+            picture.verify()
+
+
+def test_pictures_are_the_newest(tmp_path):
+    run = make_run(tmp_path / "run", LINES, ("samples_00000100", "samples_00000020"))
+    assert "Step 100." in write(run)
+    with Image.open(run / "report" / "samples.png") as picture:
+        assert picture.width == 8
+
+
+def test_healthy_run_is_called_so(tmp_path):
+    page = write(make_run(tmp_path / "run", LINES))
+    assert "Healthy" in page
+    assert "What to change" not in page
+
+
+def test_findings_and_remedies_are_told(tmp_path):
+    remedy = {"step": 20, "group": "remedy", "finding": "codebook_collapse"}
+    remedy |= {"remedy": "restart_codes", "change": "7 codes moved"}
+    page = write(make_run(tmp_path / "run", [remedy, collapsed(40), collapsed(60)]))
+    assert "codebook collapse: 1% of 512 codes" in page
+    assert "What to change: --vqgan.quantizer" in page
+    assert "step 20: 7 codes moved, because of codebook collapse" in page
+
+
+def test_facts_and_numbers_are_told(tmp_path):
+    page = write(make_run(tmp_path / "run", LINES))
+    for words in ("step 40 of 2000", "1.5 minutes", "f = 8, K = 512", "psnr_db", "21.5"):
+        assert words in page
+    assert "&lt;photos&gt;" in page
+
+
+def test_run_that_has_just_begun_has_a_page(tmp_path):
+    page = write(make_run(tmp_path / "run", []))
+    assert "step 0 of 2000" in page
+    assert "None yet" in page
+
+
+def test_run_of_stage_2_has_no_codebook(tmp_path):
+    run = make_run(tmp_path / "run", [], ("samples_00000040",))
+    config = PriorRunConfig(data=("photos",), vqgan="runs/tokenizer", out=str(run))
+    (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    page = write(run)
+    assert "runs/tokenizer" in page
+    assert "Codebook" not in page
+
+
+def test_page_is_written_anew(tmp_path):
+    run = make_run(tmp_path / "run", LINES, ("codes_00000040",))
+    write(run)
+    (run / "samples" / "codes_00000040.png").unlink()
+    assert "codes.png" not in write(run)
+    assert not (run / "report" / "codes.png").exists()
+
+
+def test_folder_that_is_no_run_has_no_state(tmp_path):
+    assert read_run(tmp_path) is None
+
+
+def test_run_with_a_damaged_config_is_refused(tmp_path):
+    run = make_run(tmp_path / "run", LINES)
+    (run / "config.yaml").write_text("stage: vqgan\nvqgn: 1\n")
+    with pytest.raises(InputError, match="vqgn"):
+        read_run(run)
