@@ -375,10 +375,15 @@ def check_size(config: VQGANRunConfig) -> None:
     """Refuse image sizes that a network of the run cannot take, before anything is written.
 
     Raises:
-        InputError: a side does not divide by f, or is too small for the discriminator, the
-            perceptual loss or the evaluation.
+        InputError: a side does not divide by f, is too small for the discriminator, the perceptual
+            loss or the evaluation, or gives too few vectors for the codebook's start.
     """
-    _check_divides(config, config.vqgan.downsampling_factor)
+    factor = config.vqgan.downsampling_factor
+    _check_divides(config, factor)
+    codes = (config.image.height_px // factor) * (config.image.width_px // factor)
+    config.vqgan.quantizer.check_first_batch(
+        config.vqgan.codebook_size, config.training.batch_size * codes
+    )
     config.loss.adversary.check(config.training.total_steps)
     if config.loss.adversary.is_played:
         discriminator = f"a discriminator of {config.discriminator.layers} layers"

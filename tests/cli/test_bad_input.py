@@ -14,6 +14,7 @@ import yaml
 from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
+KMEANS = "--vqgan.quantizer.kind ema --vqgan.quantizer.kmeans_start true"
 DiskUsage = namedtuple("DiskUsage", "total used free")
 
 
@@ -112,6 +113,8 @@ def test_wrong_command_line(refused, line, words):
         ("--vqgan.codebook_size 1", ["vqgan.codebook_size", "equal to 2", "got 1"]),
         ("--data_weights x", ["data_weights", "float > 0", "got x"]),
         ("--data_weights [1,2]", ["2 weights for 1 data sets"]),
+        (f"{KMEANS} --vqgan.codebook_size 257", ["codebook_size 257", "the 256 vectors"]),
+        ("--vqgan.quantizer.kind fsq --vqgan.codebook_size 17", ["17", "16 or 18"]),
         ("--image.size 15", ["15x15", "multiples of 2"]),
         ("--image.size 4 --discriminator.layers 3", ["image.size 4", "3 layers", "24 pixels"]),
         ("--loss.adversary.start 3", ["start is step 3", "ends at step 3", "kind to none"]),

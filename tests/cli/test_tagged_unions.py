@@ -36,7 +36,7 @@ def test_nothing_given_is_the_default():
         ("--vqgan.quantizer.levels [8,8,8] --vqgan.quantizer.kind=fsq", {"levels": (8, 8, 8)}),
         ("--vqgan.quantizer {kind:\u00a0lfq}", {"kind": "lfq"}),
         ("--vqgan {quantizer:\u00a0{kind:\u00a0lfq}}", {"kind": "lfq"}),
-        ("--config ema.yaml", {"kind": "ema", "decay": 0.5, "restart_below": 0.1}),
+        ("--config ema.yaml", {"kind": "ema", "decay": 0.5, "restart_below": 0.4}),
         ("--config ema.yaml --vqgan.quantizer.decay 0.7", {"kind": "ema", "decay": 0.7}),
         ("--vqgan.quantizer.decay 0.7 --config ema.yaml", {"kind": "ema", "decay": 0.5}),
         ("--config ema.yaml --config dim.yaml", {"kind": "ema", "decay": 0.5, "lookup_dim": 4}),
@@ -92,4 +92,4 @@ def test_printed_config_has_all_options_of_the_kind(here, capsys):
     printed: dict[str, Any] = capsys.readouterr().out
     Path("printed.yaml").write_text(printed)
     assert quantizer_of("--config printed.yaml") == quantizer_of("--config ema.yaml")
-    assert "restart_below: 0.1" in printed
+    assert "restart_below: 0.4" in printed

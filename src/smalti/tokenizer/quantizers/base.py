@@ -25,6 +25,17 @@ class QuantizerOptions(Config):
             ValueError: with the sizes near it that it can.
         """
 
+    def check_first_batch(self, codebook_size: int, vectors: int) -> None:
+        """Refuse a first batch that the codebook cannot start from.
+
+        Args:
+            codebook_size: K.
+            vectors: of the first batch of all processes, images times codes an image.
+
+        Raises:
+            InputError: with both numbers.
+        """
+
 
 class Quantized(NamedTuple):
     """Result of a quantizer's forward pass."""

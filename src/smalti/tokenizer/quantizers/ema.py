@@ -38,14 +38,27 @@ class EMAQuantizerConfig(LookupOptions):
     code_dim dimensions. Small (8 to 32) keeps more codes in use."""
     l2_normalised: bool = True
     """Compare directions instead of points: vectors and codes are scaled to length one."""
-    decay: float = Field(default=0.99, ge=0, lt=1)
+    decay: float = Field(default=0.97, ge=0, lt=1)
     """Share of the averages that is kept at each step."""
     kmeans_start: bool | None = None
     """Whether the entries begin as the k-means centres of the first batch; null does it where that
     has enough vectors (batch size times codes an image) for codebook_size entries."""
-    restart_below: float = Field(default=0.1, ge=0, lt=1)
+    restart_below: float = Field(default=0.4, ge=0, lt=1)
     """Entries used less than this share of even use, by the moving average, are moved onto vectors
     of the batch; 0 never moves one."""
+
+    def check_first_batch(self, codebook_size: int, vectors: int) -> None:
+        """Refuse a k-means start that was asked for with fewer vectors than entries.
+
+        Raises:
+            InputError: with both numbers.
+        """
+        if self.kmeans_start and codebook_size > vectors:
+            raise InputError(
+                f"codebook_size {codebook_size} is more than the {vectors} vectors of the first "
+                "batch; raise training.batch_size, lower vqgan.codebook_size or leave out "
+                "vqgan.quantizer.kmeans_start"
+            )
 
 
 class _Seen(NamedTuple):
@@ -78,9 +91,9 @@ class EMAQuantizer(LookupQuantizer):
         self.config = config
         entries = torch.randn(codebook_size, self.lookup_dim)
         self.register_buffer("codebook", entries)
-        # As if each entry had been used once, so that the first steps do not jump.
-        self.register_buffer("counts", torch.ones(codebook_size))
-        self.register_buffer("sums", entries.clone())
+        # Not used yet: an entry's first vectors, or its first restart, put it where the data is.
+        self.register_buffer("counts", torch.zeros(codebook_size))
+        self.register_buffer("sums", torch.zeros_like(entries))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("started", torch.tensor(config.kmeans_start is False))
         self._seen: list[_Seen] = []
@@ -117,7 +130,7 @@ class EMAQuantizer(LookupQuantizer):
 
     @torch.no_grad()
     def start(self, z: Tensor) -> None:
-        """Make the entries the k-means centres of the first batch.
+        """Make the entries the k-means centres of the first batch, where it has enough vectors.
 
         Args:
             z: encoder output (B, D, h, w) of the whole first batch, of all processes.
@@ -127,15 +140,10 @@ class EMAQuantizer(LookupQuantizer):
         """
         vectors = to_rows(self.lookup_vectors(z))
         size = len(self.codebook)
+        self.config.check_first_batch(size, len(vectors))
         if size <= len(vectors):
             generator = torch.Generator().manual_seed(0)
             self._place(slice(None), kmeans(vectors, size, KMEANS_ITERATIONS, generator))
-        elif self.config.kmeans_start:
-            raise InputError(
-                f"codebook_size {size} is more than the {len(vectors)} vectors of the first batch; "
-                "raise training.batch_size, lower vqgan.codebook_size or leave out "
-                "vqgan.quantizer.kmeans_start"
-            )
         self.started.fill_(True)
 
     @torch.no_grad()
