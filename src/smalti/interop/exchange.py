@@ -76,11 +76,13 @@ def fill_vqgan(
 
 
 def check_exportable(config: VQGANConfig, form: str) -> None:
-    """Refuse a VQGAN with a quantizer that only we have.
+    """Refuse a VQGAN of something else than photographs, or with a quantizer that only we have.
 
     Raises:
-        InputError: it is not the plain lookup of Eq. 4.
+        InputError: it does not tokenize RGB images by the plain lookup of Eq. 4.
     """
+    if config.content.kind != "rgb":
+        raise InputError(f"its content is {config.content.kind}; {form} is written for rgb only")
     quantizer = config.quantizer
     if not isinstance(quantizer, VectorQuantizerConfig):
         raise InputError(f"its quantizer is {quantizer.kind}; {form} has vector only")
