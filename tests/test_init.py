@@ -84,7 +84,7 @@ def config(tmp_path, photos):
 
 def quality(model: VQGAN, run: VQGANRunConfig) -> float:
     """PSNR in dB of the model's reconstructions of what the run is evaluated on."""
-    split = open_data(run, classes=False)
+    split = open_data(run, classes=False, content=run.vqgan.content)
     batches = BatchLoader(split.train, 4, run.seed, workers=0).evaluation_batches()
     images = torch.cat([batch.images for batch in batches])
     return float(psnr(images, model.reconstruct(images)).mean())

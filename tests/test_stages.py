@@ -349,7 +349,7 @@ def test_stage_1_refuses_before_it_writes(photos, tmp_path, changes, match):
 
 def test_small_image_behind_the_first_held_out_batch_is_found_before_writing(tmp_path):
     config = vqgan_config(write_photos(tmp_path / "photos", 24), tmp_path / "run", held_out=0.5)
-    held_out = open_data(config, classes=False).held_out
+    held_out = open_data(config, classes=False, content=config.vqgan.content).held_out
     assert held_out is not None
     assert len(held_out) > config.training.batch_size
     name = held_out.name(len(held_out) - 1)

@@ -153,7 +153,7 @@ def test_folder_with_other_files_is_not_replaced(here, refused, vqgan, command):
 
 
 def test_model_that_a_format_cannot_express_is_refused(refused, world):
-    words = ["runs/vqgan cannot be exported", "quantizer.lookup_dim is 8", "diffusers has None"]
+    words = ["runs/vqgan cannot be exported", "quantizer.lookup_dim is 8", "diffusers compares"]
     refused("export", world.vqgan, "--out", "out", words=words)
 
 

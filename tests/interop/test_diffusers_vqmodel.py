@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from smalti.content import DepthContent
 from smalti.interop.diffusers_vqmodel import CONFIG_FILE, WEIGHTS_FILE, export_vqmodel
 from smalti.interop.tokenizers import import_tokenizer
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
@@ -200,9 +201,10 @@ def test_released_config_is_not_for_a_folder(folder, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"content": DepthContent()}, "content is depth; diffusers is written for rgb only"),
         ({"channel_multipliers": (2, 2, 2)}, "channel_multipliers begin with 2"),
         ({"quantizer": VectorQuantizerConfig(lookup_dim=4)}, "quantizer.lookup_dim is 4"),
-        ({"quantizer": VectorQuantizerConfig(l2_normalised=True)}, "l2_normalised is True"),
+        ({"quantizer": VectorQuantizerConfig(l2_normalised=True)}, "l2_normalised is true"),
     ],
 )
 def test_what_diffusers_cannot_express_is_named(tmp_path, changes, words):

@@ -337,6 +337,10 @@ def test_half_precision_becomes_float32(released):
             {"encoder.conv_in.bias": torch.zeros(31)},
             r"conv_in.bias has the shape \(31,\).* \(32,\)",
         ),
+        ({"quantize.embedding.weight": torch.zeros(3)}, r"embedding.weight has the shape \(3,\)"),
+        ({"encoder.conv_in.weight": torch.tensor(1.0)}, r"conv_in.weight has the shape \(\)"),
+        ({"encoder.conv_in.weight": torch.zeros(0, 3, 3, 3)}, r"has the shape \(0, 3, 3, 3\)"),
+        ({"quantize.proj.weight": torch.zeros(1)}, "quantizer is Gumbel-softmax"),
         ({"encoder.down_blocks.0.a": torch.zeros(1)}, "names of diffusers: give the folder"),
     ],
 )
@@ -413,8 +417,11 @@ def test_export_gives_the_released_tensors_back(vqgan, released, tmp_path):
     [
         ({"norm_groups": 8}, "norm_groups is 8; taming has 32"),
         ({"middle_attention": False}, "middle_attention is false"),
-        ({"quantizer": VectorQuantizerConfig(lookup_dim=4)}, "lookup_dim is 4; taming has None"),
-        ({"quantizer": VectorQuantizerConfig(l2_normalised=True)}, "l2_normalised is True"),
+        (
+            {"quantizer": VectorQuantizerConfig(lookup_dim=4)},
+            "lookup_dim is 4; taming compares in all",
+        ),
+        ({"quantizer": VectorQuantizerConfig(l2_normalised=True)}, "l2_normalised is true"),
     ],
 )
 def test_what_the_released_code_cannot_express_is_named(vqgan, tmp_path, change, words):

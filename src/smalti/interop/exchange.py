@@ -76,16 +76,23 @@ def fill_vqgan(
 
 
 def check_exportable(config: VQGANConfig, form: str) -> None:
-    """Refuse a VQGAN with a quantizer that only we have.
+    """Refuse a VQGAN of something else than photographs, or with a quantizer that only we have.
 
     Raises:
-        InputError: it is not the plain lookup of Eq. 4.
+        InputError: it does not tokenize RGB images by the plain lookup of Eq. 4.
     """
-    plain = VectorQuantizerConfig()
-    given = config.quantizer.model_dump()
-    for name, value in plain.model_dump().items():
-        if given[name] != value:
-            raise InputError(f"quantizer.{name} is {given[name]}; {form} has {value} only")
+    if config.content.kind != "rgb":
+        raise InputError(f"its content is {config.content.kind}; {form} is written for rgb only")
+    quantizer = config.quantizer
+    if not isinstance(quantizer, VectorQuantizerConfig):
+        raise InputError(f"its quantizer is {quantizer.kind}; {form} has vector only")
+    if quantizer.lookup_dim is not None:
+        raise InputError(
+            f"its quantizer.lookup_dim is {quantizer.lookup_dim}; {form} compares in all of "
+            "code_dim (null) only"
+        )
+    if quantizer.l2_normalised:
+        raise InputError(f"its quantizer.l2_normalised is true; {form} has false only")
 
 
 def _more(names: list[str]) -> str:

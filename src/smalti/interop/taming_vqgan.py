@@ -96,14 +96,15 @@ def infer_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
     """Config of the VQGAN whose released state dict this is.
 
     Raises:
-        InputError: a level's channels are not a multiple of the first convolution's.
+        InputError: a level's channels are not a multiple of the first convolution's, or a tensor
+            is of no weight's shape.
         KeyError: a weight that tells the shape is missing.
     """
-    channels = len(tensors["encoder.conv_in.weight"])
+    channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
     levels = 1 + max(_numbers(tensors, r"encoder\.down\.(\d+)\.block\."), default=0)
     attention = _numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
-    codebook_size, code_dim = tensors["quantize.embedding.weight"].shape
-    latent_channels = len(tensors["encoder.conv_out.weight"])
+    codebook_size, code_dim = _shape(tensors, "quantize.embedding.weight", dimensions=2)
+    latent_channels, *_ = _shape(tensors, "encoder.conv_out.weight", dimensions=4)
     return VQGANConfig(
         channels=channels,
         channel_multipliers=tuple(
@@ -159,7 +160,9 @@ def _check_kind(tensors: Mapping[str, Tensor]) -> None:
         raise InputError(f"it is no VQGAN: encoder.conv_in.weight is missing; it holds {names} ...")
     if not any(name.startswith("quantize.") for name in tensors):
         raise InputError("it is an autoencoder without a codebook (quantize.embedding.weight)")
-    in_channels = tensors["encoder.conv_in.weight"].shape[1]
+    if "quantize.proj.weight" in tensors:
+        raise InputError("its quantizer is Gumbel-softmax; only the lookup of Eq. 4 is imported")
+    _, in_channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
     if in_channels != 3:
         raise InputError(f"its images have {in_channels} channels; only RGB is imported")
 
@@ -170,8 +173,15 @@ def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:
     return {int(match[1]) for match in found if match}
 
 
+def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
+    shape = tuple(tensors[name].shape)
+    if len(shape) != dimensions or 0 in shape:
+        raise InputError(f"not a whole VQGAN: {name} has the shape {shape}")
+    return shape
+
+
 def _multiplier(tensors: Mapping[str, Tensor], name: str, channels: int) -> int:
-    width = len(tensors[name])
+    width, *_ = _shape(tensors, name, dimensions=4)
     if width % channels:
         raise InputError(
             f"not a VQGAN of ours: {name} has {width} channels, no multiple of the first "
