@@ -11,7 +11,7 @@ from PIL import Image
 
 from smalti.report.page import write_report
 from smalti.report.run_state import read_run
-from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.types import InputError
 
 LINES = [
@@ -67,7 +67,7 @@ def test_findings_and_remedies_are_told(tmp_path):
     remedy |= {"remedy": "restart_codes", "change": "7 codes moved"}
     page = write(make_run(tmp_path / "run", [remedy, collapsed(40), collapsed(60)]))
     assert "codebook collapse: 1% of 512 codes" in page
-    assert "What to change: --vqgan.quantizer" in page
+    assert "What to change: another --vqgan.quantizer" in page
     assert "step 20: 7 codes moved, because of codebook collapse" in page
 
 
@@ -102,6 +102,12 @@ def test_page_is_written_anew(tmp_path):
 
 
 def test_folder_that_is_no_run_has_no_state(tmp_path):
+    assert read_run(tmp_path) is None
+
+
+def test_palette_has_no_steps_and_no_state(tmp_path):
+    config = PixelsRunConfig(data=("photos",))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     assert read_run(tmp_path) is None
 
 

@@ -124,8 +124,7 @@ def options(text: str) -> list[str]:
 def test_advice_names_options_that_exist(kind):
     (finding,) = examine(SICK[kind], K)
     named = options(finding.advice)
-    quantizer = {"vqgan.quantizer.lookup_dim", "vqgan.quantizer.l2_normalised"}
-    known = {*_paths(VQGANRunConfig), *_paths(PriorRunConfig), *quantizer}
+    known = {*_paths(VQGANRunConfig), *_paths(PriorRunConfig)}
     assert named
     assert {name.removeprefix("--") for name in named} <= known
 

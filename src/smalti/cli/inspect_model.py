@@ -9,6 +9,7 @@ from torch import nn
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.model_folder import CONFIG_FILE, find_model, read_description
 from smalti.prior.gpt import GPT
+from smalti.runs import read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
@@ -19,8 +20,8 @@ MIB = 2**20
 
 
 def is_model(path: Path) -> bool:
-    """Whether a folder is a model (and not a data set)."""
-    return (path / CONFIG_FILE).is_file()
+    """Whether a folder is a model, or the run of one that has no steps (and not a data set)."""
+    return (path / CONFIG_FILE).is_file() or read_run_config(path) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
         lambda: VQGAN(vqgan.config),
         lambda: vqgan.content.blank(training.batch_size, height, width),
     )
-    discriminator = _discriminator_bytes(training) if training.discriminator else 0
+    discriminator = _discriminator_bytes(training, vqgan.content.channels)
     _describe_memory(vqgan, activations + discriminator, training.batch_size)
 
 
@@ -97,13 +98,17 @@ def _count_tokenizer(pipeline: Pipeline) -> int:
     return _count(pipeline.tokenizer)
 
 
-def _discriminator_bytes(training: Training) -> int:
+def _discriminator_bytes(training: Training, channels: int) -> int:
     """Memory of the discriminator: weights, gradients, Adam's two moments, and what it keeps."""
     config = training.discriminator
-    assert config is not None
-    shape = (2 * training.batch_size, 3, training.height_px, training.width_px)  # real and fake
-    activations = saved_bytes(lambda: PatchDiscriminator(config), lambda: torch.zeros(shape))
-    return 4 * 4 * _count(PatchDiscriminator(config)) + activations
+    if config is None:
+        return 0
+    # Real images and reconstructions.
+    shape = (2 * training.batch_size, channels, training.height_px, training.width_px)
+    activations = saved_bytes(
+        lambda: PatchDiscriminator(config, channels), lambda: torch.zeros(shape)
+    )
+    return 4 * 4 * _count(PatchDiscriminator(config, channels)) + activations
 
 
 def _describe_memory(module: nn.Module, other_bytes: int, batch_size: int) -> None:

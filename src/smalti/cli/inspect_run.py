@@ -39,9 +39,12 @@ def describe_run(state: RunState) -> None:
 def _training(state: RunState) -> Training:
     """What a step of the run holds in memory beside the model."""
     config = state.config
+    discriminator = None
+    if isinstance(config, VQGANRunConfig) and config.loss.adversary.is_played:
+        discriminator = config.discriminator
     return Training(
         config.training.batch_size,
         config.image.height_px,
         config.image.width_px,
-        config.discriminator if isinstance(config, VQGANRunConfig) else None,
+        discriminator,
     )

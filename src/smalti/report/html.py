@@ -9,7 +9,7 @@ h1, h2 { font-weight: 600 } h2 { margin-top: 2.5rem }
 figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; max-width: 100% }
 figcaption { font-size: .85rem; color: #666 }
 img { max-width: 100% }
-img.small { image-rendering: pixelated; min-width: min(100%, 40rem) }
+img.small { image-rendering: pixelated; width: 40rem }
 code { background: #f3f3f3; padding: .1em .3em }
 th { text-align: left; font-weight: 400; color: #666; padding-right: 2rem; vertical-align: top }
 .good { border-left: .3rem solid #3a8a4d; padding-left: 1rem }

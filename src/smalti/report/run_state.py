@@ -5,10 +5,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from smalti.runs import CONFIG_FILE, PriorRunConfig, VQGANRunConfig, read_run_config
+from smalti.runs import (
+    CONFIG_FILE,
+    PixelsRunConfig,
+    PriorRunConfig,
+    VQGANRunConfig,
+    read_run_config,
+)
 from smalti.training.health import Finding, Line, examine
 from smalti.training.log import read_metrics
 from smalti.types import InputError, describe
+
+PIXELS = PixelsRunConfig.model_fields["stage"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +53,13 @@ class RunState:
 
 
 def read_run(folder: Path) -> RunState | None:
-    """The state of a run; None where the folder is not a run.
+    """The state of a run; None where the folder is not a run, or one that has no steps (pixels).
 
     Raises:
         InputError: its config is damaged.
     """
     stored = read_run_config(folder)
-    if stored is None:
+    if stored is None or stored.get("stage") == PIXELS:
         return None
     root = PriorRunConfig if stored.get("stage") == "prior" else VQGANRunConfig
     try:

@@ -152,8 +152,8 @@ def _codebook_collapse(history: History, codebook_size: int) -> Finding | None:
         "codebook_collapse",
         f"codebook collapse: {now['code_use']:.0%} of {codebook_size} codes are in use, "
         f"perplexity {now['code_perplexity']:.0f}",
-        "--vqgan.quantizer.lookup_dim 8 with --vqgan.quantizer.l2_normalised true keeps codes "
-        "alive, or take a smaller --vqgan.codebook_size",
+        "another --vqgan.quantizer (kind ema moves unused codes by itself; vector with "
+        "lookup_dim 8 and l2_normalised true keeps them alive), or a smaller --vqgan.codebook_size",
         "restart_codes",
     )
 

@@ -11,33 +11,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import torch
-from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from smalti.data.randomness import generator_for
 from smalti.distributed import from_first, largest, mean_over_processes, together
 from smalti.model_folder import BEST, save_model
-from smalti.training.checkpoint import (
-    Counters,
-    InferenceModel,
-    TrainingState,
-    resume,
-    save_checkpoint,
-)
-from smalti.training.health import Finding, History, Line, in_words
+from smalti.training.checkpoint import Counters, resume, save_checkpoint
+from smalti.training.health import History, Line, in_words
 from smalti.training.log import RunLog, read_metrics, say
 from smalti.training.pace import Pace
 from smalti.training.precision import Precision
-from smalti.training.remedies import Treatment
+from smalti.training.stage import Keyed, Stage
 from smalti.training.stop_signals import StopSignals
 from smalti.types import Config, InputError
 
-B_contra = TypeVar("B_contra", bound="Keyed", contravariant=True)
-B = TypeVar("B", bound="Keyed")
+B = TypeVar("B", bound=Keyed)
 
 MAX_FAILED_SAVES = 3
 
@@ -80,49 +72,6 @@ class TrainingConfig(Config):
                 f"{self.batch_size}"
             )
         return self
-
-
-class Keyed(Protocol):
-    """A batch that can say which images are in it."""
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """Where each example came from."""
-
-
-class Stage(Protocol[B_contra]):
-    """What the loop needs to know of a stage of training."""
-
-    @property
-    def shown(self) -> Sequence[str]:
-        """Names of the scalars that the progress line shows."""
-
-    def state(self) -> TrainingState:
-        """Everything that a step changes."""
-
-    def model(self) -> InferenceModel:
-        """What is used after training."""
-
-    def set_step(self, step: int) -> None:
-        """Go on from a resumed step."""
-
-    def step(self, batch: B_contra) -> Mapping[str, Tensor]:
-        """One update; detached scalars by name."""
-
-    def evaluate(self) -> Mapping[str, float]:
-        """Numbers on held-out data; "score" is the one to minimize. In process 0 alone."""
-
-    def comparable_from(self) -> int:
-        """First step whose scores may compete for the best: earlier ones measured less."""
-
-    def pictures(self) -> Mapping[str, Image.Image]:
-        """Pictures to keep, by name. In process 0 alone."""
-
-    def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
-        """What is wrong with the run, by the lines of its metrics so far."""
-
-    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
-        """Apply the remedies that were asked for, and that help; what was changed."""
 
 
 class StepScalars(NamedTuple):
