@@ -9,11 +9,12 @@ from PIL import Image
 from skimage import data
 
 from smalti.content import LabelsContent
-from smalti.loss_choice import fit_loss
-from smalti.palette import train_pixels
 from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.stages import resolve_vqgan, train_prior, train_vqgan
+from smalti.stages import train_prior, train_vqgan
+from smalti.stages.loss_choice import fit_loss
+from smalti.stages.pixels import train_pixels
+from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import read_metrics
@@ -84,7 +85,7 @@ def test_label_maps_are_judged_by_their_labels(label_run: Path) -> None:
 
 
 def test_label_maps_are_drawn_in_colours(label_run: Path) -> None:
-    (picture,) = (label_run / "samples").glob("*.png")
+    (picture,) = (label_run / "samples").glob("reconstructions_*.png")
     assert len(np.unique(np.asarray(Image.open(picture)).reshape(-1, 3), axis=0)) > 2
 
 

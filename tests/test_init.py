@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from skimage import data
 
-from smalti import stages
 from smalti.data.loader import BatchLoader
 from smalti.metrics.reconstruction import psnr
 from smalti.runs import VQGANRunConfig
-from smalti.stages import open_data, resolve_vqgan, train_vqgan
+from smalti.stages import common, train_vqgan
+from smalti.stages.common import open_data
+from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.log import read_metrics
@@ -52,7 +53,7 @@ def model(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _no_curves(monkeypatch):
-    monkeypatch.setattr(stages, "draw_curves", lambda _: None)
+    monkeypatch.setattr(common, "draw_curves", lambda _: None)
 
 
 @pytest.fixture

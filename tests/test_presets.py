@@ -11,7 +11,8 @@ from smalti.cli.train_config import presets, read_config
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.gpt import GPT
 from smalti.runs import PriorRunConfig, VQGANRunConfig
-from smalti.stages import check_size, prior_model_config, resolve_vqgan
+from smalti.stages.prior import prior_model_config
+from smalti.stages.vqgan import check_size, resolve_vqgan
 from smalti.tokenizer.vqgan import VQGAN
 
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig}

@@ -122,6 +122,7 @@ CHANGES = {
     "training.picture_steps": 9,
     "training.device": "cpu",
     "training.workers": 9,
+    "training.auto_remedy": True,
 }
 
 

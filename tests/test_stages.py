@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 from skimage import data
 
-from smalti import stages
 from smalti.cli.main import main
 from smalti.model_folder import read_tensors
 from smalti.runs import PriorRunConfig, VQGANRunConfig, open_run
 from smalti.sampling.pipeline import Pipeline
-from smalti.stages import open_data, resolve_vqgan, train_prior, train_vqgan
+from smalti.stages import common, train_prior, train_vqgan
+from smalti.stages.common import open_data
+from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.log import read_metrics
 from smalti.training.prior_stage import PriorStage
@@ -127,7 +128,7 @@ def prior_run(photos, vqgan_run, tmp_path_factory) -> Path:
 @pytest.fixture
 def no_curves(monkeypatch) -> None:
     """Drawing takes longer than training."""
-    monkeypatch.setattr(stages, "draw_curves", lambda _folder: None)
+    monkeypatch.setattr(common, "draw_curves", lambda _folder: None)
 
 
 # What a run leaves

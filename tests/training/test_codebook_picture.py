@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.content import RGBContent
 from smalti.sampling.sheet import MARGIN_PX
 from smalti.training.codebook_picture import TILE_PX, codebook_pictures, most_used
 
@@ -13,6 +14,7 @@ STEP = TILE_PX + MARGIN_PX
 class GreyTokenizer:
     """Code c is a square of 2x2 pixels of grey value c / 8 - 1."""
 
+    content = RGBContent()
     codebook_size, downsampling_factor = 16, 2
 
     def encode(self, images: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from skimage import data
 
-from smalti import stages
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.model_folder import read_tensors
 from smalti.runs import VQGANRunConfig
+from smalti.stages import common, train_vqgan
 from smalti.tokenizer.quantizers.vector import VectorQuantizer
 from smalti.training import vqgan_stage, vqgan_step
 from smalti.training.health import Finding
@@ -21,7 +21,7 @@ from smalti.training.log import read_metrics
 @pytest.fixture
 def config(tmp_path, monkeypatch) -> VQGANRunConfig:
     """A tiny run on pieces of a photograph, with remedies asked for."""
-    monkeypatch.setattr(stages, "draw_curves", lambda _folder: None)
+    monkeypatch.setattr(common, "draw_curves", lambda _folder: None)
     pixels = np.asarray(data.astronaut())
     (tmp_path / "photos").mkdir()
     for number in range(20):
@@ -64,7 +64,7 @@ STUCK = Finding("discriminator_stuck", "stuck", "change")
 
 
 def train(config: VQGANRunConfig) -> Path:
-    return stages.train_vqgan(config)
+    return train_vqgan(config)
 
 
 def remedies_of(run: Path) -> list[tuple[int, str]]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from smalti import stages
 from smalti.distributed import rank
 from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.stages import common, train_prior, train_vqgan
 from smalti.training.loop import Stopped
 from smalti.training.processes import processes
 from smalti.training.vqgan_stage import VQGANStage
@@ -48,9 +48,9 @@ def run(job: dict[str, Any]) -> str:
     disturb(job.get("disturbance", {}))
     try:
         if job["stage"] == "vqgan":
-            stages.train_vqgan(VQGANRunConfig.model_validate(job["config"]))
+            train_vqgan(VQGANRunConfig.model_validate(job["config"]))
         else:
-            stages.train_prior(PriorRunConfig.model_validate(job["config"]))
+            train_prior(PriorRunConfig.model_validate(job["config"]))
     except (InputError, Stopped) as error:
         return f"{type(error).__name__}: {error}"
     return ""
@@ -59,7 +59,7 @@ def run(job: dict[str, Any]) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     jobs_file = Path(sys.argv[1])
-    stages.draw_curves = lambda _folder: None  # drawing takes longer than training
+    common.draw_curves = lambda _folder: None  # drawing takes longer than training
     with processes():
         outcomes = [run(job) for job in json.loads(jobs_file.read_text())]
         jobs_file.with_name(f"outcome.{rank()}.json").write_text(json.dumps(outcomes))

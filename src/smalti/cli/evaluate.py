@@ -101,7 +101,7 @@ def _open_dataset(
     Raises:
         InputError: a source does not exist or is empty, or the run held nothing out.
     """
-    from smalti.stages import open_data
+    from smalti.stages.common import open_data
     from smalti.types import InputError
 
     split = open_data(config, classes=False, content=content)

@@ -23,10 +23,10 @@ def run(arguments: Sequence[str]) -> None:
     options = [short.get(option, option) for option in arguments[1:]]
 
     from smalti.cli.train_config import read_config
-    from smalti.palette import train_pixels
     from smalti.registry import unknown_name
     from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
     from smalti.stages import train_prior, train_vqgan
+    from smalti.stages.pixels import train_pixels
 
     if stage == "vqgan":
         folder = train_vqgan(read_config(VQGANRunConfig, options))

@@ -11,7 +11,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.summary import check_sizes
 from smalti.model_folder import BEST
 from smalti.runs import PixelsRunConfig, check_run_folder, open_run
-from smalti.stages import open_data
+from smalti.stages.common import open_data
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import say
 

@@ -1,0 +1,118 @@
+"""What the stages share: data, batches, first weights, and what a run says of itself."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from smalti.content import ContentConfig
+from smalti.data.dataset import ImageDataset, Split, split_held_out
+from smalti.data.loader import BatchLoader
+from smalti.data.maps import check_maps, check_sizes_beside
+from smalti.data.sources import open_source
+from smalti.data.sources.parts import IMAGES
+from smalti.data.summary import check_sizes
+from smalti.distributed import from_first, rank, world_size
+from smalti.runs import BaseRunConfig, RunConfig
+from smalti.training.curves import draw_curves
+from smalti.training.log import say
+from smalti.training.precision import Compute
+from smalti.types import InputError
+
+
+def open_data(config: BaseRunConfig, classes: bool, content: ContentConfig) -> Split:
+    """The images of a run, divided into training and held-out.
+
+    Raises:
+        InputError: a source does not exist or is empty, or has not what is wanted: classes, or
+            maps; or a map has another size than the image beside it.
+    """
+    sources = [open_source(spec, classes, content.part) for spec in config.data]
+    for spec, source in zip(config.data, sources, strict=True):
+        if content.part != IMAGES and IMAGES in source.parts:
+            check_sizes_beside(source, open_source(spec, classes=False))
+    dataset = ImageDataset(sources, config.image, config.seed, config.data_weights, content)
+    return split_held_out(dataset, config.held_out)
+
+
+def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchLoader:
+    """The loader, after looking for bad images: they must show before anything is written."""
+    training = config.training
+    loader = BatchLoader(
+        split.train,
+        training.batch_size,
+        config.seed,
+        training.workers,
+        training.accumulation_steps,
+        pin_memory=compute.device.type == "cuda",
+    )
+    if rank() == 0:
+        _look_for_bad_images(config, split)
+    return loader
+
+
+def _look_for_bad_images(config: RunConfig, split: Split) -> None:
+    for part in (split.train, split.held_out):
+        if part is not None:
+            check_sizes(part)
+            check_maps(part)
+    trial = BatchLoader(split.train, config.training.batch_size, config.seed, workers=0)
+    next(trial.batches(0))
+    if next(evaluation_loader(config, split).evaluation_batches(), None) is None:
+        raise InputError("all held-out images are broken; change --held_out")
+
+
+def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
+    """The held-out images, or all where none are held out."""
+    dataset = split.held_out if split.held_out is not None else split.train
+    # As large as what a process trains on at a time, so that it fits.
+    return BatchLoader(dataset, config.training.batch_size // world_size(), config.seed, workers=0)
+
+
+def check_divides(config: RunConfig, factor: int) -> None:
+    """Refuse an image size that does not divide into codes.
+
+    Raises:
+        InputError: with the factor.
+    """
+    height, width = config.image.height_px, config.image.width_px
+    if height % factor or width % factor:
+        raise InputError(
+            f"image.size {height}x{width} does not divide into codes: both sides must be multiples "
+            f"of {factor}"
+        )
+
+
+@contextlib.contextmanager
+def weights_from(seed: int) -> Iterator[None]:
+    """New weights follow from the seed; other randomness goes on as if none had been drawn."""
+    # They are drawn on the CPU: no graphics card is touched, and all devices start alike.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def finish(folder: Path) -> None:
+    """Leave the curves of a run that came to its end."""
+    from_first(lambda: draw_curves(folder))
+
+
+def announce(config: RunConfig, compute: Compute, split: Split) -> None:
+    """Say where a run computes, and on what."""
+    held_out = (
+        f"{len(split.held_out)} held out"
+        if split.held_out is not None
+        else "too few to hold any out: evaluating on the centres of the training images"
+    )
+    several = f"   processes: {world_size()}" if world_size() > 1 else ""
+    say(f"run: {config.out}   device: {compute}{several}")
+    say(
+        f"data: {len(split.train)} images, {held_out}; crops of "
+        f"{config.image.height_px}x{config.image.width_px}"
+    )
+
+
+def millions(module: torch.nn.Module) -> str:
+    """Number of parameters, for people."""
+    return f"{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.2f}"
