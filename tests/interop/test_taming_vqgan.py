@@ -11,7 +11,7 @@ from smalti.interop.taming_losses import import_discriminator, name_discriminato
 from smalti.interop.taming_vqgan import export_vqgan, import_vqgan, released_name
 from smalti.losses.adversarial import AdaptiveWeightConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
+from smalti.tokenizer.quantizers import GumbelQuantizerConfig, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
@@ -318,6 +318,23 @@ def test_losses_in_the_state_dict_are_passed_over_and_counted(released):
     assert imported.passed_over == {"loss": 1}
 
 
+def test_gumbel_checkpoint_chooses_the_code_with_the_best_score(released, oracle):
+    """As the released code without noise: argmax of a 1x1 convolution, then a look-up."""
+    tensors = {name: t for name, t in released.items() if not name.startswith("quantize.")}
+    projection, embed = torch.nn.Conv2d(16, 20, 1), torch.nn.Embedding(20, 16)
+    tensors |= {f"quantize.proj.{name}": t for name, t in projection.state_dict().items()}
+    tensors |= {"quantize.embed.weight": embed.weight.detach()}
+    imported = import_vqgan(tensors)
+    assert imported.used == len(tensors)
+    vqgan = imported.vqgan
+    assert vqgan.config.quantizer == GumbelQuantizerConfig()
+    with torch.no_grad():
+        expected = projection(oracle["out.quant_conv_out"]).argmax(1)
+        codes = vqgan.encode(oracle["in.x"])
+        assert torch.equal(codes, expected)
+        assert torch.equal(vqgan.quantizer.embed(codes), embed(codes).permute(0, 3, 1, 2))
+
+
 def test_half_precision_becomes_float32(released):
     halves = {name: tensor.half() for name, tensor in released.items()}
     weights = import_vqgan(halves).vqgan.state_dict().values()
@@ -340,7 +357,7 @@ def test_half_precision_becomes_float32(released):
         ({"quantize.embedding.weight": torch.zeros(3)}, r"embedding.weight has the shape \(3,\)"),
         ({"encoder.conv_in.weight": torch.tensor(1.0)}, r"conv_in.weight has the shape \(\)"),
         ({"encoder.conv_in.weight": torch.zeros(0, 3, 3, 3)}, r"has the shape \(0, 3, 3, 3\)"),
-        ({"quantize.proj.weight": torch.zeros(1)}, "quantizer is Gumbel-softmax"),
+        ({"quantize.proj.weight": torch.zeros(1)}, "quantize.embed.weight is missing"),
         ({"encoder.down_blocks.0.a": torch.zeros(1)}, "names of diffusers: give the folder"),
     ],
 )

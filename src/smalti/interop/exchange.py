@@ -39,14 +39,16 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def fill_vqgan(
-    config: VQGANConfig, tensors: Mapping[str, Tensor], foreign_name: Callable[[str], str]
+    config: VQGANConfig, tensors: Mapping[str, Tensor], foreign_name: Callable[[str], str | None]
 ) -> VQGAN:
     """Build a VQGAN and give each of its weights the tensor of its foreign name.
 
     Args:
         config: its shape.
-        tensors: all of them must fit. A 1x1 convolution may be written as a matrix.
-        foreign_name: what a weight of ours is called there.
+        tensors: all of them must fit. A 1x1 convolution may be a matrix, or
+            the other way round.
+        foreign_name: what a weight of ours is called there; None for a count of training steps
+            that others do not keep, which then starts anew.
 
     Returns:
         The VQGAN in eval mode, float32 whatever the tensors are.
@@ -56,7 +58,7 @@ def fill_vqgan(
     """
     vqgan = VQGAN(config)
     weights = vqgan.state_dict()
-    names = {name: foreign_name(name) for name in weights}
+    names = {name: theirs for name in weights if (theirs := foreign_name(name)) is not None}
     missing = [theirs for theirs in names.values() if theirs not in tensors]
     if missing:
         raise InputError(
@@ -66,12 +68,8 @@ def fill_vqgan(
     left_over = sorted(tensors.keys() - names.values())
     if left_over:
         raise InputError(f"not a VQGAN of ours: {left_over[0]} has no place{_more(left_over)}")
-    vqgan.load_state_dict(
-        {
-            name: _shaped(tensors[names[name]], weight, names[name])
-            for name, weight in weights.items()
-        }
-    )
+    found = {name: _shaped(tensors[their], weights[name], their) for name, their in names.items()}
+    vqgan.load_state_dict(weights | found)
     return vqgan.eval()
 
 
@@ -101,7 +99,8 @@ def _more(names: list[str]) -> str:
 
 def _shaped(tensor: Tensor, weight: Tensor, name: str) -> Tensor:
     """The tensor in the shape of a weight of ours."""
-    if weight.shape not in (tensor.shape, (*tensor.shape, 1, 1)):
+    alike = (tensor.shape, (*tensor.shape, 1, 1))
+    if weight.shape not in alike and (*weight.shape, 1, 1) != tensor.shape:
         raise InputError(
             f"not a VQGAN of ours: {name} has the shape {tuple(tensor.shape)}, needed is "
             f"{tuple(weight.shape)}"

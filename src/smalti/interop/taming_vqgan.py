@@ -19,7 +19,7 @@ from smalti.files import atomic_folder
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
 from smalti.interop.taming_config import released_config
 from smalti.model_folder import write_tensors
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
+from smalti.tokenizer.quantizers import GumbelQuantizerConfig, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError, describe
 
@@ -48,6 +48,12 @@ NAMES = {
     r"\.project\.": ".proj_out.",
 }
 
+GUMBEL_NAMES = {
+    "quantizer.codebook.": "quantize.embed.",
+    "quantizer.scores.": "quantize.proj.",
+    "quantizer.steps": None,
+}
+
 
 def import_vqgan(tensors: Mapping[str, Tensor]) -> Imported:
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
@@ -68,7 +74,10 @@ def import_vqgan(tensors: Mapping[str, Tensor]) -> Imported:
     except ValidationError as error:
         raise InputError(f"not a VQGAN of ours: {describe(error)}") from error
     levels = len(config.channel_multipliers)
-    vqgan = fill_vqgan(config, own, lambda name: released_name(name, levels))
+    if config.quantizer.kind == "gumbel":
+        vqgan = fill_vqgan(config, own, lambda name: _name_with_gumbel(name, levels))
+    else:
+        vqgan = fill_vqgan(config, own, lambda name: released_name(name, levels))
     return Imported(vqgan, len(own), passed_over, "the tensors' shapes")
 
 
@@ -103,7 +112,9 @@ def infer_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
     channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
     levels = 1 + max(_numbers(tensors, r"encoder\.down\.(\d+)\.block\."), default=0)
     attention = _numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
-    codebook_size, code_dim = _shape(tensors, "quantize.embedding.weight", dimensions=2)
+    is_gumbel = "quantize.proj.weight" in tensors
+    codebook = "quantize.embed.weight" if is_gumbel else "quantize.embedding.weight"
+    codebook_size, code_dim = _shape(tensors, codebook, dimensions=2)
     latent_channels, *_ = _shape(tensors, "encoder.conv_out.weight", dimensions=4)
     return VQGANConfig(
         channels=channels,
@@ -118,7 +129,7 @@ def infer_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
         code_dim=code_dim,
         latent_channels=None if latent_channels == code_dim else latent_channels,
         codebook_size=codebook_size,
-        quantizer=VectorQuantizerConfig(),
+        quantizer=GumbelQuantizerConfig() if is_gumbel else VectorQuantizerConfig(),
     )
 
 
@@ -133,6 +144,14 @@ def released_name(name: str, levels: int) -> str:
     for ours, theirs in NAMES.items():
         name = re.sub(ours, theirs, name)
     return name
+
+
+def _name_with_gumbel(name: str, levels: int) -> str | None:
+    """The same where the quantizer is Gumbel-softmax; our count of steps is not kept there."""
+    for ours, theirs in GUMBEL_NAMES.items():
+        if name.startswith(ours):
+            return None if theirs is None else name.replace(ours, theirs)
+    return released_name(name, levels)
 
 
 def _split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Counter[str]]:
@@ -160,8 +179,6 @@ def _check_kind(tensors: Mapping[str, Tensor]) -> None:
         raise InputError(f"it is no VQGAN: encoder.conv_in.weight is missing; it holds {names} ...")
     if not any(name.startswith("quantize.") for name in tensors):
         raise InputError("it is an autoencoder without a codebook (quantize.embedding.weight)")
-    if "quantize.proj.weight" in tensors:
-        raise InputError("its quantizer is Gumbel-softmax; only the lookup of Eq. 4 is imported")
     _, in_channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
     if in_channels != 3:
         raise InputError(f"its images have {in_channels} channels; only RGB is imported")
