@@ -124,6 +124,23 @@ def test_a_palette_is_a_tokenizer_like_any_other(palette, scenes, succeed, here)
 # Bad input
 
 
+def test_evaluation_measures_what_fits_the_content(label_model, depth_model, scenes, succeed):
+    labels = succeed("evaluate", label_model, "--data", scenes).out
+    assert "4 images" in labels
+    assert "pixel accuracy" in labels
+    assert "mean IoU" in labels
+    assert "FD" not in labels
+    depth = succeed("evaluate", depth_model, "--data", scenes).out
+    assert "PSNR" in depth
+    assert "SSIM" not in depth
+
+
+def test_evaluation_of_a_palettes_run(palette, scenes, succeed):
+    out = succeed("evaluate", palette, "--data", scenes, "--size", 16).out
+    assert "dead codes, of 16 codes" in out
+    assert "reconstruction FD" in out
+
+
 def test_photographs_given_to_a_model_of_maps(label_model, depth_model, scenes, fails):
     photograph = scenes / "images/0.png"
     for model in (label_model, depth_model):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smalti.content import ContentConfig
     from smalti.data.dataset import ImageDataset
     from smalti.evaluation import Evaluation
-    from smalti.runs import BaseRunConfig, VQGANRunConfig
+    from smalti.runs import BaseRunConfig
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -50,27 +50,28 @@ def run(arguments: Sequence[str]) -> None:
         _write(Path(options.out), report)
 
 
-def _read_run(path: Path) -> "VQGANRunConfig | None":
-    """The config of a run of stage 1, or None for a model without a run.
+def _read_run(path: Path) -> "BaseRunConfig | None":
+    """The config of a tokenizer's run, or None for a model without a run.
 
     Raises:
         InputError: the config is damaged.
     """
     from pydantic import ValidationError
 
-    from smalti.runs import CONFIG_FILE, VQGANRunConfig, read_run_config
+    from smalti.runs import CONFIG_FILE, PixelsRunConfig, VQGANRunConfig, read_run_config
     from smalti.types import InputError, describe
 
     stored = read_run_config(path)
     if stored is None:
         return None
+    root = PixelsRunConfig if stored.get("stage") == "pixels" else VQGANRunConfig
     try:
-        return VQGANRunConfig.model_validate(stored)
+        return root.model_validate(stored)
     except ValidationError as error:
         raise InputError(f"{path / CONFIG_FILE}: {describe(error)}") from error
 
 
-def _data_config(options: argparse.Namespace, trained: "VQGANRunConfig | None") -> "BaseRunConfig":
+def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -> "BaseRunConfig":
     """How to read the data: as the run did, with what the options change.
 
     Raises:
@@ -151,9 +152,13 @@ def _report(
     }
 
 
-def _favour(trained: "VQGANRunConfig | None") -> list[str]:
+def _favour(trained: "BaseRunConfig | None") -> list[str]:
     """That the network which judges is the one that taught, if so."""
-    if trained is None or not trained.loss.perceptual.kind.startswith("efficientnet"):
+    from smalti.runs import VQGANRunConfig
+
+    if not isinstance(trained, VQGANRunConfig):
+        return []
+    if not trained.loss.perceptual.kind.startswith("efficientnet"):
         return []
     return [
         "the run learned by EfficientNet-Lite0's features, which favours it in figures of that "
@@ -190,9 +195,11 @@ def _write(path: Path, report: dict[str, Any]) -> None:
 def _parser() -> Parser:
     parser = Parser(
         "evaluate",
-        "Send the images of a data set through a tokenizer and back, and measure what was kept: "
+        "Send the images of a data set through a tokenizer and back, and measure what was kept. Of "
+        "photographs: "
         "reconstruction FD (Frechet distance of EfficientNet-Lite0's features; it is not the FID), "
-        "perceptual distance, PSNR, SSIM, and use of the codebook.",
+        "perceptual distance, PSNR, SSIM; of label maps: pixel accuracy, mean IoU; of other maps: "
+        "PSNR; of all: use of the codebook.",
     )
     parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
     parser.add_argument(
