@@ -113,7 +113,9 @@ class VQGANRunConfig(RunConfig):
     """The tokenizer."""
     training: VQGANTrainingConfig = VQGANTrainingConfig()
     """Length, batch, intervals and remedies."""
-    discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig(filters=32, layers=2)
+    discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig(
+        filters=32, layers=2, norm="spectral"
+    )
     """The adversary's network."""
     loss: VQGANLossConfig = VQGANLossConfig()
     """Terms of the loss."""

@@ -138,6 +138,7 @@ class OneStep:
             warmup=0,
             ramp=0,
             weight=1.0,
+            lecam_weight=0.0,
             adaptive=AdaptiveWeightConfig(delta=1e-4, factor=0.8),
         )
         self.loss = VQGANLossConfig(

@@ -54,7 +54,7 @@ class AdversaryConfig(Config):
     """adaptive: `weight` times the adaptive weight of Eq. 7. fixed: `weight` alone."""
     adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
     """The adaptive weight; no effect on a fixed one."""
-    lecam_weight: float = Field(default=0.0, ge=0)
+    lecam_weight: float = Field(default=0.01, ge=0)
     """Weight of the LeCam penalty in the discriminator loss (Tseng et al. 2021, arXiv:2104.03310);
     0 is off."""
 
