@@ -84,8 +84,8 @@ def within(path: Path) -> str:
 @pytest.mark.parametrize("path", SOURCES, ids=within)
 def test_imports_go_downward_only(path):
     part = within(path).partition("/")[0].removesuffix(".py")
-    if part == "__init__":
-        return  # the package's door names its two classes, from any layer
+    if part in ("__init__", "__main__"):
+        return  # the package's doors name its two classes and its command, from any layer
     assert forbidden_imports(part, path.read_text()) == []
 
 
