@@ -154,6 +154,8 @@ class EMAQuantizer(LookupQuantizer):
         """
         if not self._seen:
             return
+        # One process alone may have divided its batch unevenly; its rows are in order anyway.
+        parts = len(self._seen) if world_size() > 1 else 1
         seen = _Seen(*(torch.cat(column) for column in zip(*self._seen, strict=True)))
         self._seen.clear()
         size = len(self.codebook)
@@ -167,7 +169,7 @@ class EMAQuantizer(LookupQuantizer):
         used = self.counts > SMALLEST_COUNT
         means = self.sums / self.counts.clamp(min=SMALLEST_COUNT)[:, None]
         self.codebook.copy_(torch.where(used[:, None], means, self.codebook))
-        self._restart_unused(seen.vectors)
+        self._restart_unused(seen.vectors, parts)
         self.steps += 1
 
     @torch.no_grad()
@@ -177,25 +179,25 @@ class EMAQuantizer(LookupQuantizer):
         self._place(numbers, rows)
         return len(numbers)
 
-    def _restart_unused(self, vectors: Tensor) -> None:
+    def _restart_unused(self, vectors: Tensor, parts: int) -> None:
         """Move entries below the threshold onto vectors of the step, the same on every process.
 
         Args:
-            vectors: (N, d), this process's part of the batch.
+            vectors: (N, d), this process's share of the batch.
+            parts: in which the batch was computed; of each the share has a piece, all of one size.
         """
         unused = self.counts < self.config.restart_below
         (numbers,) = unused.nonzero(as_tuple=True)
-        sizes = torch.zeros(world_size(), dtype=torch.int64, device=vectors.device)
-        sizes[rank()] = len(vectors)
-        sizes = sum_over_processes(sizes)
-        # Rows are numbered through all processes, so that their number does not change the draw.
+        # Drawn from the whole batch in its order, so that the number of processes changes nothing:
+        # the pieces of its first part follow each other by rank, then those of the second.
         generator = torch.Generator().manual_seed(int(self.steps))
-        drawn = torch.randperm(int(sizes.sum()), generator=generator)[: len(numbers)]
-        own = drawn.to(vectors.device) - sizes[: rank()].sum()
-        is_own = (own >= 0) & (own < len(vectors))
-        rows = vectors.new_zeros(len(own), self.lookup_dim)
-        rows[is_own] = vectors[own[is_own]]
-        self._place(numbers[: len(own)], sum_over_processes(rows))
+        drawn = torch.randperm(len(vectors) * world_size(), generator=generator)[: len(numbers)]
+        size = len(vectors) // parts
+        piece, row = drawn.to(vectors.device) // size, drawn.to(vectors.device) % size
+        is_own = piece % world_size() == rank()
+        rows = vectors.new_zeros(len(drawn), self.lookup_dim)
+        rows[is_own] = vectors[(piece // world_size() * size + row)[is_own]]
+        self._place(numbers[: len(drawn)], sum_over_processes(rows))
 
     def _place(self, numbers: Tensor | slice, rows: Tensor) -> None:
         """Put entries at rows (M, d), as if each had been in even use."""
