@@ -42,8 +42,8 @@ CASES = {
     "fsq": FSQConfig(),
     "fsq-levels": FSQConfig(levels=(2, 8)),
     "lfq": LFQConfig(),
-    "simvq": SimVQConfig(),
-    "simvq-low-l2": SimVQConfig(lookup_dim=3, l2_normalised=True),
+    "simvq": SimVQConfig(lookup_dim=None, l2_normalised=False),
+    "simvq-low-l2": SimVQConfig(lookup_dim=3),
     "ibq": IBQConfig(),
     "ibq-all-dimensions": IBQConfig(lookup_dim=None),
 }

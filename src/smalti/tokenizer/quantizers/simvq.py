@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized
@@ -21,6 +22,11 @@ class SimVQConfig(LookupOptions):
     """Config of `SimVQ`."""
 
     kind: Literal["simvq"] = "simvq"
+    lookup_dim: int | None = Field(default=8, ge=1)
+    """Dimension in which codes are compared, through learned projections; null compares in all
+    code_dim dimensions, as the source does: short runs then use a handful of codes."""
+    l2_normalised: bool = True
+    """Compare directions instead of points: vectors and codes are scaled to length one."""
 
 
 @QUANTIZERS.register("simvq")
