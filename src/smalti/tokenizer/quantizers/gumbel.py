@@ -18,6 +18,8 @@ from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer, Q
 from smalti.tokenizer.quantizers.lookup import check_shape, to_grid, to_rows
 from smalti.tokenizer.quantizers.soft import entropies, over_chunks
 
+SPREAD = 5.0  # deviation of the first scores of vectors of deviation 1
+
 
 class GumbelQuantizerConfig(QuantizerOptions):
     """Config of `GumbelQuantizer`."""
@@ -61,7 +63,8 @@ class GumbelQuantizer(Quantizer):
         self.config = config
         self.code_dim = code_dim
         self.scores = nn.Linear(code_dim, codebook_size)
-        nn.init.normal_(self.scores.weight, std=code_dim**-0.5)
+        # Scores must stand out of the noise (deviation 1.3), or the decoder sees nothing but chance.
+        nn.init.normal_(self.scores.weight, std=SPREAD * code_dim**-0.5)
         nn.init.zeros_(self.scores.bias)
         self.codebook = nn.Embedding(codebook_size, code_dim)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
