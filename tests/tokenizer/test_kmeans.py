@@ -1,9 +1,9 @@
-import pytest
 import torch
 from torch import Tensor
 
 from smalti.tokenizer import kmeans as module
-from smalti.tokenizer.kmeans import kmeans, nearest_centres
+from smalti.tokenizer.kmeans import kmeans
+from smalti.tokenizer.nearest import nearest_entries
 
 
 def draw(seed: int = 0) -> torch.Generator:
@@ -18,16 +18,17 @@ def blobs() -> Tensor:
 
 def test_each_centre_is_the_mean_of_the_vectors_nearest_to_it() -> None:
     centres = kmeans(blobs(), 5, iterations=30, generator=draw())
-    chosen = nearest_centres(blobs(), centres).centre
+    chosen = nearest_entries(blobs(), centres)
     means = torch.stack([blobs()[chosen == number].mean(0) for number in range(5)])
     torch.testing.assert_close(centres, means)
 
 
 def test_more_iterations_represent_the_vectors_better() -> None:
-    errors = [
-        float(nearest_centres(blobs(), kmeans(blobs(), 10, count, draw())).distance.mean())
-        for count in (0, 2, 20)
-    ]
+    errors = []
+    for count in (0, 2, 20):
+        centres = kmeans(blobs(), 10, count, draw())
+        nearest = centres[nearest_entries(blobs(), centres)]
+        errors.append(float((blobs() - nearest).square().sum(1).mean()))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] < 0.75 * errors[0]
 
@@ -47,16 +48,5 @@ def test_as_many_clusters_as_distinct_vectors_are_those_vectors() -> None:
 def test_a_centre_without_vectors_moves_to_the_worst_represented_one() -> None:
     vectors = torch.tensor([[0.0], [1.0], [9.0]])
     centres = torch.tensor([[0.0], [100.0]])
-    averaged = module._averaged(vectors, nearest_centres(vectors, centres), 2)
+    averaged = module._averaged(vectors, centres)
     torch.testing.assert_close(averaged, torch.tensor([[10 / 3], [9.0]]))
-
-
-def test_nearest_centres_are_those_of_all_distances_in_any_number_of_pieces(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    vectors, centres = blobs(), torch.randn(7, 2, generator=draw(2))
-    monkeypatch.setattr(module, "DISTANCES_AT_ONCE", 100)
-    nearest = nearest_centres(vectors, centres)
-    distances = torch.cdist(vectors, centres)
-    assert torch.equal(nearest.centre, distances.argmin(1))
-    torch.testing.assert_close(nearest.distance, distances.amin(1).square(), atol=1e-4, rtol=1e-4)

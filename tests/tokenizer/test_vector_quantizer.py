@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smalti.tokenizer.quantizers import VectorQuantizer, VectorQuantizerConfig, lookup
-from smalti.tokenizer.quantizers.lookup import nearest_entries, rotated
+from smalti.tokenizer import nearest
+from smalti.tokenizer.nearest import nearest_entries
+from smalti.tokenizer.quantizers import VectorQuantizer, VectorQuantizerConfig
+from smalti.tokenizer.quantizers.lookup import rotated
 
 
 def quantizer_of(entries: torch.Tensor, **options: object) -> VectorQuantizer:
@@ -45,13 +47,13 @@ def test_codes_do_not_depend_on_the_chunks(monkeypatch, generator):
     entries = torch.randn(32, 4, generator=generator)
     whole = nearest_entries(vectors, entries)
     for rows in (1, 7, 100):
-        monkeypatch.setattr(lookup, "CHUNK_ELEMENTS", rows * len(entries))
+        monkeypatch.setattr(nearest, "CHUNK_ELEMENTS", rows * len(entries))
         assert torch.equal(nearest_entries(vectors, entries), whole)
     assert torch.equal(whole, brute_force(vectors, entries))
 
 
 def test_codebook_larger_than_a_chunk_works(monkeypatch, generator):
-    monkeypatch.setattr(lookup, "CHUNK_ELEMENTS", 8)
+    monkeypatch.setattr(nearest, "CHUNK_ELEMENTS", 8)
     vectors = torch.randn(5, 4, generator=generator)
     entries = torch.randn(32, 4, generator=generator)
     assert torch.equal(nearest_entries(vectors, entries), brute_force(vectors, entries))
@@ -101,7 +103,7 @@ def test_l2_normalised_lookup_compares_directions():
 PEAK_MB = """
 import torch
 from pathlib import Path
-from smalti.tokenizer.quantizers.lookup import nearest_entries, rotated
+from smalti.tokenizer.nearest import nearest_entries
 
 def peak_mb():
     lines = Path("/proc/self/status").read_text().splitlines()

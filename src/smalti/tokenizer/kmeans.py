@@ -5,22 +5,10 @@ Reference: Lloyd 1982, "Least squares quantization in PCM", IEEE Transactions on
     28(2), Sec. II; the two alternating conditions.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-DISTANCES_AT_ONCE = 2**24
-"""Distances held in memory together; 64 MiB, whatever N and K are."""
-
-
-class Nearest(NamedTuple):
-    """The nearest centre of each vector."""
-
-    centre: Tensor
-    """(N,) int64 in [0, K)."""
-    distance: Tensor
-    """(N,) float32 >= 0, squared Euclidean."""
+from smalti.tokenizer.nearest import nearest_entries
 
 
 def kmeans(vectors: Tensor, clusters: int, iterations: int, generator: torch.Generator) -> Tensor:
@@ -42,25 +30,8 @@ def kmeans(vectors: Tensor, clusters: int, iterations: int, generator: torch.Gen
     vectors = vectors.detach().float()
     centres = _distinct_start(vectors, clusters, generator)
     for _ in range(iterations):
-        centres = _averaged(vectors, nearest_centres(vectors, centres), clusters)
+        centres = _averaged(vectors, centres)
     return centres
-
-
-def nearest_centres(vectors: Tensor, centres: Tensor) -> Nearest:
-    """The nearest centre of each vector (N, d), among centres (K, d); the first of equal ones.
-
-    Works in pieces of fixed memory.
-    """
-    rows = max(1, DISTANCES_AT_ONCE // len(centres))
-    # |v - c|^2 without |v|^2, which is the same for all centres.
-    half_norms = centres.square().sum(1) / 2
-    parts = []
-    with torch.autocast(vectors.device.type, enabled=False):
-        for part in torch.split(vectors, rows):
-            chosen = torch.addmm(half_norms, part, centres.T, alpha=-1).argmin(1)
-            # From the difference itself: the expanded square loses small distances.
-            parts.append(Nearest(chosen, (part - centres[chosen]).square().sum(1)))
-    return Nearest(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _distinct_start(vectors: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
@@ -77,12 +48,14 @@ def _distinct_start(vectors: Tensor, clusters: int, generator: torch.Generator) 
     return vectors[drawn[:clusters]].clone()
 
 
-def _averaged(vectors: Tensor, nearest: Nearest, clusters: int) -> Tensor:
+def _averaged(vectors: Tensor, centres: Tensor) -> Tensor:
     """Mean (K, d) of each centre's vectors; the worst represented vectors where it has none."""
-    counts = torch.bincount(nearest.centre, minlength=clusters)
-    sums = vectors.new_zeros(clusters, vectors.shape[1]).index_add_(0, nearest.centre, vectors)
+    nearest = nearest_entries(vectors, centres)
+    counts = torch.bincount(nearest, minlength=len(centres))
+    sums = torch.zeros_like(centres).index_add_(0, nearest, vectors)
     means = sums / counts.clamp(min=1)[:, None]
     (empty,) = torch.nonzero(counts == 0, as_tuple=True)
-    worst = nearest.distance.argsort(descending=True, stable=True)[: len(empty)]
-    means[empty] = vectors[worst]
+    if len(empty):
+        distances = (vectors - centres[nearest]).square().sum(1)
+        means[empty] = vectors[distances.argsort(descending=True, stable=True)[: len(empty)]]
     return means

@@ -17,7 +17,8 @@ from torch import Tensor
 from smalti.content import RGBContent
 from smalti.model_folder import load_model, save_model
 from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
-from smalti.tokenizer.kmeans import kmeans, nearest_centres
+from smalti.tokenizer.kmeans import kmeans
+from smalti.tokenizer.nearest import nearest_entries
 from smalti.types import Config, InputError
 
 
@@ -86,7 +87,7 @@ class PixelTokenizer(TokenizerModel):
 
     def nearest(self, pixels: Tensor) -> Tensor:
         """Codes (N,) int64 of pixels (N, 3) float32 in [-1, 1]."""
-        return nearest_centres(pixels, self.palette).centre
+        return nearest_entries(pixels, self.palette)
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer
 from smalti.tokenizer.quantizers.lookup import (
-    Projection,
     check_shape,
+    projections,
     rows_for_restart,
     to_grid,
     to_rows,
@@ -65,11 +65,7 @@ class IBQ(Quantizer):
         self.config = config
         self.code_dim = code_dim
         lookup_dim = config.lookup_dim or code_dim
-        self.project_in: nn.Module = nn.Identity()
-        self.project_out: nn.Module = nn.Identity()
-        if config.lookup_dim is not None:
-            self.project_in = Projection(code_dim, lookup_dim)
-            self.project_out = Projection(lookup_dim, code_dim)
+        self.project_in, self.project_out = projections(code_dim, config.lookup_dim)
         self.codebook = nn.Embedding(codebook_size, lookup_dim)
         # Even lengths: the inner product prefers the long.
         nn.init.normal_(self.codebook.weight)
@@ -120,7 +116,7 @@ class IBQ(Quantizer):
     @torch.no_grad()
     def restart(self, unused: Tensor, z: Tensor) -> int:
         """Move unused entries (K,) bool onto vectors of z (B, D, h, w); returns how many."""
-        numbers, rows = rows_for_restart(unused, self._lookup_vectors(z), seed=0)
+        numbers, rows = rows_for_restart(unused, self._lookup_vectors(z))
         self.codebook.weight[numbers] = rows.to(self.codebook.weight.dtype)
         return len(numbers)
 

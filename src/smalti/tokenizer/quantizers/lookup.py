@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from smalti.tokenizer.quantizers.base import Quantizer, QuantizerOptions
-
-CHUNK_ELEMENTS = 2**24  # distances held at a time: 64 MiB in float32
+from smalti.tokenizer.nearest import nearest_entries
+from smalti.tokenizer.quantizers.base import Quantized, Quantizer, QuantizerOptions
 
 
 class Projection(nn.Conv2d):
@@ -31,6 +30,13 @@ class Projection(nn.Conv2d):
         assert self.bias is not None
         with torch.autocast(grid.device.type, enabled=False):
             return F.conv2d(grid.float(), self.weight.float(), self.bias.float())
+
+
+def projections(code_dim: int, lookup_dim: int | None) -> tuple[nn.Module, nn.Module]:
+    """From D dimensions to those of the lookup, and back; None leaves them as they are."""
+    if lookup_dim is None:
+        return nn.Identity(), nn.Identity()
+    return Projection(code_dim, lookup_dim), Projection(lookup_dim, code_dim)
 
 
 def to_rows(grid: Tensor) -> Tensor:
@@ -94,11 +100,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
         self.options = options
         self.code_dim = code_dim
         self.lookup_dim = options.lookup_dim or code_dim
-        self.project_in: nn.Module = nn.Identity()
-        self.project_out: nn.Module = nn.Identity()
-        if options.lookup_dim is not None:
-            self.project_in = Projection(code_dim, self.lookup_dim)
-            self.project_out = Projection(self.lookup_dim, code_dim)
+        self.project_in, self.project_out = projections(code_dim, options.lookup_dim)
 
     @abc.abstractmethod
     def all_entries(self) -> Tensor:
@@ -107,13 +109,14 @@ class LookupQuantizer(Quantizer, abc.ABC):
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
         """Codes (B, h, w) int64 of the nearest entries; the lowest code wins a tie."""
-        return self._nearest(self.lookup_vectors(z), self._scaled_entries())
+        return self._nearest(self.lookup_vectors(z), self._scaled_entries(z.device))
 
     def embed(self, codes: Tensor) -> Tensor:
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the codebook."""
-        entries = self._scaled_entries()
-        latent = self.project_out(_pick(entries, codes))
-        return latent.to(self.all_entries().dtype)  # type: ignore[no-any-return]
+        with torch.autocast(codes.device.type, enabled=False):
+            entries = self.all_entries()
+            latent = self.project_out(_pick(self._scale(entries.float()), codes))
+        return latent.to(entries.dtype)  # type: ignore[no-any-return]
 
     def match(self, z: Tensor) -> Match:
         """The nearest entry of each vector of an encoder output z (B, D, h, w).
@@ -122,7 +125,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
             ValueError: z is not 4-dimensional or its channels are not D.
         """
         vectors = self.lookup_vectors(z)
-        entries = self._scaled_entries()
+        entries = self._scaled_entries(z.device)
         codes = self._nearest(vectors, entries)
         return Match(vectors, codes, _pick(entries, codes))
 
@@ -138,44 +141,48 @@ class LookupQuantizer(Quantizer, abc.ABC):
             ValueError: z is not 4-dimensional or its channels are not D.
         """
         check_shape(z, self.code_dim)
-        return self._scale(self.project_in(z.float()), dim=1)
+        return self._scale(self.project_in(z.float()))
 
-    def _scaled_entries(self) -> Tensor:
-        with torch.autocast(self.all_entries().device.type, enabled=False):
-            return self._scale(self.all_entries().float(), dim=1)
+    def _scaled_entries(self, device: torch.device) -> Tensor:
+        with torch.autocast(device.type, enabled=False):
+            return self._scale(self.all_entries().float())
 
     @torch.no_grad()
     def _nearest(self, vectors: Tensor, entries: Tensor) -> Tensor:
         batch, _, height, width = vectors.shape
         return nearest_entries(to_rows(vectors), entries).view(batch, height, width)
 
-    def _scale(self, vectors: Tensor, dim: int) -> Tensor:
-        return F.normalize(vectors, dim=dim) if self.options.l2_normalised else vectors
+    def _scale(self, vectors: Tensor) -> Tensor:
+        """Vectors (B, d, h, w) or entries (K, d) at the length at which they are compared."""
+        return F.normalize(vectors, dim=1) if self.options.l2_normalised else vectors
+
+
+class LearnedLookup(LookupQuantizer, abc.ABC):
+    """A lookup whose entries learn by gradient: the codebook loss draws them to their vectors."""
+
+    def forward(self, z: Tensor) -> Quantized:
+        """Quantize an encoder output.
+
+        Args:
+            z: (B, D, h, w) floating point, unbounded.
+
+        Returns:
+            The latent in the dtype of z; both losses are means in float32 over the lookup space.
+
+        Raises:
+            ValueError: z is not 4-dimensional or its channels are not D.
+        """
+        match = self.match(z)
+        codebook_loss = F.mse_loss(match.entries, match.vectors.detach())
+        commitment_loss = F.mse_loss(match.vectors, match.entries.detach())
+        none = codebook_loss.new_zeros(())
+        z_q = self.latent(match, z.dtype)
+        return Quantized(z_q, match.codes, codebook_loss, commitment_loss, none)
 
 
 def _pick(entries: Tensor, codes: Tensor) -> Tensor:
     """Entries (B, d, h, w) of codes (B, h, w) from a codebook (K, d)."""
     return to_grid(F.embedding(codes.flatten(), entries), codes)
-
-
-def nearest_entries(vectors: Tensor, entries: Tensor) -> Tensor:
-    """Index (N,) int64 of the entry nearest to each vector; the lowest index wins a tie.
-
-    Memory does not grow with N * K: the distances are made for some rows at a time.
-
-    Args:
-        vectors: (N, d) float32.
-        entries: (K, d) float32.
-    """
-    # |v - e|^2 less |v|^2, which is the same for every entry.
-    offsets = entries.square().sum(1)
-    rows = max(1, CHUNK_ELEMENTS // len(entries))
-    with torch.autocast(vectors.device.type, enabled=False):
-        chunks = [
-            torch.addmm(offsets, chunk, entries.T, alpha=-2).argmin(1)
-            for chunk in torch.split(vectors, rows)
-        ]
-    return torch.cat(chunks)
 
 
 def straight_through(vectors: Tensor, entries: Tensor) -> Tensor:
@@ -209,18 +216,19 @@ def rotated(vectors: Tensor, entries: Tensor) -> Tensor:
 GRADIENTS = {"straight_through": straight_through, "rotation": rotated}
 
 
-def rows_for_restart(unused: Tensor, vectors: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def rows_for_restart(unused: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Which entries move where: different vectors drawn at random for the unused entries.
+
+    The draw is the same on every process.
 
     Args:
         unused: (K,) bool.
         vectors: (N, d); with fewer vectors than unused entries, the first entries move.
-        seed: of the draw.
 
     Returns:
         Entry numbers (M,) int64 and their new vectors (M, d).
     """
     (numbers,) = unused.nonzero(as_tuple=True)
-    order = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(0))
     order = order[: len(numbers)].to(vectors.device)
     return numbers[: len(order)], vectors[order]

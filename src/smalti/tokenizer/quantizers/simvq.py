@@ -10,12 +10,11 @@ Reference: Zhu et al. 2024, "Addressing Representation Collapse in Vector Quanti
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized
-from smalti.tokenizer.quantizers.lookup import LookupOptions, LookupQuantizer
+from smalti.tokenizer.quantizers.base import QUANTIZERS
+from smalti.tokenizer.quantizers.lookup import LearnedLookup, LookupOptions
 
 
 class SimVQConfig(LookupOptions):
@@ -30,8 +29,10 @@ class SimVQConfig(LookupOptions):
 
 
 @QUANTIZERS.register("simvq")
-class SimVQ(LookupQuantizer):
+class SimVQ(LearnedLookup):
     """Nearest neighbour among the images of fixed random vectors under a learned linear map.
+
+    The codebook loss moves the linear map.
 
     Args:
         config: the kind's options.
@@ -47,25 +48,6 @@ class SimVQ(LookupQuantizer):
         self.register_buffer("codebook", entries)
         self.basis = nn.Linear(self.lookup_dim, self.lookup_dim, bias=False)
         nn.init.orthogonal_(self.basis.weight)  # the entries begin as they were drawn, only turned
-
-    def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output.
-
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z; the codebook loss moves the linear layer.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
-        """
-        match = self.match(z)
-        codebook_loss = F.mse_loss(match.entries, match.vectors.detach())
-        commitment_loss = F.mse_loss(match.vectors, match.entries.detach())
-        none = codebook_loss.new_zeros(())
-        z_q = self.latent(match, z.dtype)
-        return Quantized(z_q, match.codes, codebook_loss, commitment_loss, none)
 
     def all_entries(self) -> Tensor:
         """The codebook (K, d): the frozen vectors through the learned layer."""

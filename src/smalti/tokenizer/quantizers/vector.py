@@ -7,13 +7,12 @@ Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 2 and 4.
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized
+from smalti.tokenizer.quantizers.base import QUANTIZERS
 from smalti.tokenizer.quantizers.lookup import (
+    LearnedLookup,
     LookupOptions,
-    LookupQuantizer,
     rows_for_restart,
     to_rows,
 )
@@ -26,7 +25,7 @@ class VectorQuantizerConfig(LookupOptions):
 
 
 @QUANTIZERS.register("vector")
-class VectorQuantizer(LookupQuantizer):
+class VectorQuantizer(LearnedLookup):
     """Nearest-neighbour lookup in a learned codebook.
 
     Args:
@@ -43,25 +42,6 @@ class VectorQuantizer(LookupQuantizer):
         else:
             nn.init.uniform_(self.codebook.weight, -1 / codebook_size, 1 / codebook_size)
 
-    def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output.
-
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z; both losses are means in float32 over the lookup space.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
-        """
-        match = self.match(z)
-        codebook_loss = F.mse_loss(match.entries, match.vectors.detach())
-        commitment_loss = F.mse_loss(match.vectors, match.entries.detach())
-        none = codebook_loss.new_zeros(())
-        z_q = self.latent(match, z.dtype)
-        return Quantized(z_q, match.codes, codebook_loss, commitment_loss, none)
-
     def all_entries(self) -> Tensor:
         """The codebook (K, d)."""
         return self.codebook.weight
@@ -69,6 +49,6 @@ class VectorQuantizer(LookupQuantizer):
     @torch.no_grad()
     def restart(self, unused: Tensor, z: Tensor) -> int:
         """Move unused entries (K,) bool onto vectors of z (B, D, h, w); returns how many."""
-        numbers, rows = rows_for_restart(unused, to_rows(self.lookup_vectors(z)), seed=0)
+        numbers, rows = rows_for_restart(unused, to_rows(self.lookup_vectors(z)))
         self.codebook.weight[numbers] = rows.to(self.codebook.weight.dtype)
         return len(numbers)
