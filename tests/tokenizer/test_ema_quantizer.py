@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.quantizers import EMAQuantizer, EMAQuantizerConfig, ema
 from smalti.types import InputError
 
@@ -126,17 +127,23 @@ class Processes:
             thread.join()
 
 
+@pytest.fixture
+def processes(monkeypatch) -> Processes:
+    processes = Processes()
+    monkeypatch.setattr(ema, "rank", processes.rank)
+    monkeypatch.setattr(ema, "world_size", processes.world_size)
+    monkeypatch.setattr(ema, "sum_over_processes", processes.sum)
+    return processes
+
+
 @pytest.mark.parametrize("config", [PLAIN, RESTARTS], ids=["plain", "restarts"])
-def test_two_processes_learn_the_same_as_one(generator, monkeypatch, config):
+def test_two_processes_learn_the_same_as_one(generator, request, config):
     entries = torch.randn(8, 4, generator=generator)
     batches = torch.randn(3, 4, 4, 3, 3, generator=generator)
     alone = quantizer_of(entries, config)
     for z in batches:
         learn(alone, z)
-    processes = Processes()
-    monkeypatch.setattr(ema, "rank", processes.rank)
-    monkeypatch.setattr(ema, "world_size", processes.world_size)
-    monkeypatch.setattr(ema, "sum_over_processes", processes.sum)
+    processes = request.getfixturevalue("processes")
     pair = [quantizer_of(entries, config) for _ in range(2)]
 
     def job(rank: int):
@@ -146,6 +153,15 @@ def test_two_processes_learn_the_same_as_one(generator, monkeypatch, config):
     assert torch.equal(pair[0].codebook, pair[1].codebook)
     torch.testing.assert_close(pair[0].codebook, alone.codebook)
     torch.testing.assert_close(pair[0].counts, alone.counts)
+
+
+def test_two_processes_start_alike_whatever_order_they_sum_in(generator, monkeypatch, processes):
+    z = torch.randn(1, 2, 4, 4, generator=generator)
+    monkeypatch.setattr(ema, "kmeans", lambda *args: kmeans(*args) + processes.rank())
+    pair = [EMAQuantizer(PLAIN, 4, 2) for _ in range(2)]
+    processes.run([lambda: pair[0].start(z), lambda: pair[1].start(z)])
+    assert torch.equal(pair[0].codebook, pair[1].codebook)
+    assert not pair[0].waits_for_start
 
 
 # Restarts

@@ -142,8 +142,12 @@ class EMAQuantizer(LookupQuantizer):
         size = len(self.codebook)
         self.config.check_first_batch(size, len(vectors))
         if size <= len(vectors):
-            generator = torch.Generator().manual_seed(0)
-            self._place(slice(None), kmeans(vectors, size, KMEANS_ITERATIONS, generator))
+            # In process 0 for all: a graphics card does not sum in the same order each time.
+            centres = torch.zeros_like(vectors[:size])
+            if rank() == 0:
+                generator = torch.Generator().manual_seed(0)
+                centres = kmeans(vectors, size, KMEANS_ITERATIONS, generator)
+            self._place(slice(None), sum_over_processes(centres))
         self.started.fill_(True)
 
     @torch.no_grad()
@@ -175,7 +179,7 @@ class EMAQuantizer(LookupQuantizer):
     @torch.no_grad()
     def restart(self, unused: Tensor, z: Tensor) -> int:
         """Move unused entries (K,) bool onto vectors of z (B, D, h, w); returns how many."""
-        numbers, rows = rows_for_restart(unused, to_rows(self.lookup_vectors(z)), seed=0)
+        numbers, rows = rows_for_restart(unused, to_rows(self.lookup_vectors(z)))
         self._place(numbers, rows)
         return len(numbers)
 
