@@ -58,6 +58,7 @@ def test_levels_are_found_wherever_there_are_some(levels):
         ({}, 2, "2 is not a product of levels from 3 to 8.*near it are 3"),
         ({"levels": (8, 5, 5)}, 1000, r"1000 is not the product.*8 \* 5 \* 5 = 200"),
         ({"levels": (8, 1)}, 8, "greater than or equal to 2"),
+        ({"levels": (2048,)}, 2048, "less than or equal to 256"),
     ],
 )
 def test_sizes_that_levels_do_not_give_are_refused(options, size, reason):

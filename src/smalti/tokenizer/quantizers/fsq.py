@@ -24,9 +24,11 @@ class FSQConfig(QuantizerOptions):
     """Config of `FSQ`."""
 
     kind: Literal["fsq"] = "fsq"
-    levels: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(default=None, min_length=1)
-    """Values that each dimension is rounded to; their product is codebook_size. null makes them of
-    codebook_size: as few dimensions as possible of 3 to 8 values."""
+    levels: tuple[Annotated[int, Field(ge=2, le=256)], ...] | None = Field(
+        default=None, min_length=1
+    )
+    """Number of values that each dimension is rounded to, 2 to 256; their product is codebook_size.
+    null makes them of codebook_size: as few dimensions as possible of 3 to 8 values."""
 
     def check_codebook_size(self, codebook_size: int) -> None:
         """Refuse a K that the levels do not give.
