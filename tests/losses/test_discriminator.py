@@ -1,7 +1,14 @@
 import pytest
 import torch
+from torch import nn
 
-from smalti.losses.discriminator import Judge, PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses import discriminator
+from smalti.losses.discriminator import (
+    GlobalBatchNorm,
+    Judge,
+    PatchDiscriminator,
+    PatchDiscriminatorConfig,
+)
 from smalti.types import InputError
 
 
@@ -90,3 +97,23 @@ def test_judge_normalizes_each_side_by_its_own_statistics(generator):
     judgement = Judge(discriminator)(images, reconstructions)
     torch.testing.assert_close(judgement.real_logits, discriminator(images))
     torch.testing.assert_close(judgement.fake_logits, discriminator(reconstructions))
+
+
+def test_batch_norm_of_several_processes_is_batch_norm(monkeypatch, generator):
+    """Far from 0 too, where the difference of squares would lose the variance."""
+    ours, theirs = GlobalBatchNorm(3), nn.BatchNorm2d(3)
+    monkeypatch.setattr(discriminator, "is_distributed", lambda: True)  # of one process
+    features = 300 + torch.randn(4, 3, 5, 5, generator=generator, requires_grad=True)
+    weights = torch.randn(4, 3, 5, 5, generator=generator)
+    normalized, expected = ours(features), theirs(features)
+    torch.testing.assert_close(normalized, expected, rtol=1e-4, atol=1e-4)
+    ours_gradient = torch.autograd.grad((normalized * weights).sum(), features)
+    theirs_gradient = torch.autograd.grad((expected * weights).sum(), features)
+    torch.testing.assert_close(ours_gradient, theirs_gradient, rtol=1e-3, atol=1e-4)
+    for name, running in theirs.named_buffers():
+        torch.testing.assert_close(ours.get_buffer(name), running)
+
+
+def test_batch_norm_of_even_features_is_finite(monkeypatch):
+    monkeypatch.setattr(discriminator, "is_distributed", lambda: True)
+    assert not GlobalBatchNorm(2)(torch.full((4, 2, 5, 5), 1234.567)).any()

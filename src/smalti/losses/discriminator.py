@@ -26,7 +26,6 @@ class PatchDiscriminatorConfig(Config):
     """Channels after the first convolution; they double with each layer, up to 8 times."""
     layers: int = Field(default=3, ge=1)
     """Down-sampling convolutions; 3 make patches of 70x70 pixels, 2 of 34x34, 1 of 16x16."""
-
     norm: Literal["batch", "spectral"] = "batch"
     """batch: BatchNorm, as in the paper. spectral: each convolution's largest gain is held at one
     (Miyato et al. 2018, arXiv:1802.05957), which bounds how fast its judgement can change; the
@@ -128,13 +127,13 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             return local
         with torch.autocast(input.device.type, enabled=False):
             features = input.float()
-            moments = torch.stack([features.mean((0, 2, 3)), features.square().mean((0, 2, 3))])
-            mean, mean_square = mean_with_gradient(moments)
-            variance = mean_square - mean.square()
+            mean = mean_with_gradient(features.mean((0, 2, 3)))
+            # From the differences: as a difference of squares it may round to less than 0.
+            centred = features - mean.view(-1, 1, 1)
+            variance = mean_with_gradient(centred.square().mean((0, 2, 3)))
             self._follow(mean.detach(), variance.detach(), world_size() * input[:, 0].numel())
             scale = self.weight * (variance + self.eps).rsqrt()
-            shift = self.bias - mean * scale
-            normalized = features * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+            normalized = centred * scale.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
         result: Tensor = normalized.to(input.dtype)
         return result
 
