@@ -96,6 +96,11 @@ def test_figures_do_not_depend_on_the_batches(photographs, generator):
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
+def test_no_images_are_refused():
+    with pytest.raises(InputError, match="no image to measure"):
+        evaluate(Spoiling(torch.zeros(0), torch.zeros(0)), [], [])
+
+
 def test_average_is_over_images_and_shows_its_unit():
     average = Average("error", "error", lambda a, b: (a - b).abs().mean((1, 2, 3)), "{:.1f} dB")
     average.add(torch.zeros(3, 3, 2, 2), torch.ones(3, 3, 2, 2))

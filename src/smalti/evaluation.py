@@ -1,6 +1,6 @@
 """What a tokenizer keeps of images, measured the same way for every model: `smalti evaluate`.
 
-Axes: B batch, H/W image size in pixels.
+Axes: B batch, C channels, H/W image size in pixels.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +19,7 @@ from smalti.metrics.frechet import FrechetDistance, frechet_warning
 from smalti.metrics.label_map import LabelMapScores
 from smalti.metrics.reconstruction import psnr, ssim
 from smalti.tokenizer.base import TokenizerModel
+from smalti.types import InputError
 
 # Shorter side of what the network of the Frechet distance sees. It was trained at 224 pixels; small
 # images are enlarged less than that, for at 224 they would take 3.5 times as long as at 128.
@@ -79,7 +80,8 @@ def evaluate(
         measures: what to look at besides the codes; new ones, for they keep what they saw.
 
     Raises:
-        InputError: a side does not divide, or the images are too few or too small for a measure.
+        InputError: a side does not divide, there is no image, or the images are too few or too
+            small for a measure.
     """
     use = CodebookUse(tokenizer.codebook_size)
     seen = 0
@@ -90,6 +92,8 @@ def evaluate(
         for measure in measures:
             measure.add(images, reconstructions)
         seen += len(images)
+    if not seen:
+        raise InputError("there is no image to measure: all are broken")
     figures = [figure for measure in measures for figure in measure.figures()]
     warnings = [warning for measure in measures for warning in measure.warnings()]
     return Evaluation(seen, figures + code_figures(use), warnings)
@@ -161,7 +165,7 @@ class Average:
     Args:
         name: as of the `Figure`.
         label: as of the `Figure`.
-        compare: numbers (B,) of images and reconstructions (B, 3, H, W).
+        compare: numbers (B,) of images and reconstructions (B, C, H, W) each.
         form: as of the `Figure`.
     """
 

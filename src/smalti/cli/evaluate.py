@@ -117,7 +117,7 @@ def _open_dataset(
 def _batches(
     dataset: "ImageDataset", batch_size: int, device: "torch.device"
 ) -> "Iterator[Tensor]":
-    """Center crops (B, 3, H, W) on the device, with a progress bar."""
+    """Center crops on the device, (B, ...) in the form of the content, with a progress bar."""
     from tqdm import tqdm
 
     from smalti.data.loader import BatchLoader
@@ -153,16 +153,18 @@ def _report(
 
 
 def _favour(trained: "BaseRunConfig | None") -> list[str]:
-    """That the network which judges is the one that taught, if so."""
+    """That figures of the network which taught the run favour it, if one did."""
     from smalti.runs import VQGANRunConfig
 
     if not isinstance(trained, VQGANRunConfig):
         return []
-    if not trained.loss.perceptual.kind.startswith("efficientnet"):
+    kind = trained.loss.perceptual.kind
+    if kind == "none":
         return []
+    network = "VGG16 (LPIPS)" if kind == "lpips" else "EfficientNet-Lite0"
     return [
-        "the run learned by EfficientNet-Lite0's features, which favours it in figures of that "
-        "network; PSNR and SSIM are independent of it"
+        f"the run learned by {network}'s features, which favours it in figures of that network; "
+        "PSNR and SSIM are independent of it"
     ]
 
 
@@ -196,10 +198,9 @@ def _parser() -> Parser:
     parser = Parser(
         "evaluate",
         "Send the images of a data set through a tokenizer and back, and measure what was kept. Of "
-        "photographs: "
-        "reconstruction FD (Frechet distance of EfficientNet-Lite0's features; it is not the FID), "
-        "perceptual distance, PSNR, SSIM; of label maps: pixel accuracy, mean IoU; of other maps: "
-        "PSNR; of all: use of the codebook.",
+        "photographs: reconstruction FD (Frechet distance of EfficientNet-Lite0's features; it is "
+        "not the FID), perceptual distance, PSNR, SSIM; of label maps: pixel accuracy, mean IoU; "
+        "of other maps: PSNR; of all: use of the codebook.",
     )
     parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
     parser.add_argument(
