@@ -1,6 +1,6 @@
 """The adversarial losses and the adaptive weight that balances them with the reconstruction.
 
-Axes: B batch, C channels, H/W image size in pixels, h/w grid of patches.
+Axes: B batch, C channels of an image, H/W image size in pixels, h/w grid of patches.
 Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, Eqs. 5 to 7.
 """
 
@@ -169,12 +169,12 @@ def last_layer_gradient(features: Tensor, output_gradient: Tensor, weight: Tenso
     engine for a parameter's own gradient, which sharded training cannot give.
 
     Args:
-        features: (B, C, H, W), input of the convolution.
-        output_gradient: (B, 3, H, W), gradient of a loss at its output.
-        weight: (3, C, 3, 3); only its shape matters. Stride 1, padding 1.
+        features: (B, channels, H, W), input of the convolution.
+        output_gradient: (B, C, H, W), gradient of a loss at its output.
+        weight: (C, channels, 3, 3); only its shape matters. Stride 1, padding 1.
 
     Returns:
-        (3, C, 3, 3) float32.
+        (C, channels, 3, 3) float32.
     """
     assert weight.shape[-2:] == (3, 3), f"the last convolution must be 3x3, got {weight.shape}"
     with torch.autocast(features.device.type, enabled=False):

@@ -1,6 +1,6 @@
 """How close reconstructions are to their images, pixel by pixel.
 
-Axes: B batch, H/W image size in pixels.
+Axes: B batch, C channels, H/W image size in pixels.
 """
 
 from torch import Tensor
@@ -15,7 +15,7 @@ def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each reconstruction.
 
     Args:
-        images: (B, 3, H, W) floating point in [-1, 1].
+        images: (B, C, H, W) floating point in [-1, 1].
         reconstructions: the same shape; values outside [-1, 1] are clipped, as a picture's are.
 
     Returns:
@@ -39,7 +39,7 @@ def ssim(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Structural similarity of each reconstruction.
 
     Args:
-        images: (B, 3, H, W) floating point in [-1, 1], at least 11x11 pixels.
+        images: (B, C, H, W) floating point in [-1, 1], at least 11x11 pixels.
         reconstructions: the same shape; values outside [-1, 1] are clipped.
 
     Returns:
