@@ -73,6 +73,12 @@ def test_a_label_out_of_range_is_named_with_its_file() -> None:
         LABELS.decode(as_file(np.array([[12]], np.uint8)), "key")
 
 
+@pytest.mark.parametrize("label", [-5, IGNORED])
+def test_a_negative_label_is_named_with_its_file(label: int) -> None:
+    with pytest.raises(InputError, match=rf"key has label {label}; allowed are 0 to 11"):
+        LABELS.decode(as_file(np.array([[2, label]], np.int32), format="TIFF"), "key")
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
 @pytest.mark.parametrize("reader", [LABELS, DEPTH])
 def test_pictures_with_colours_are_no_maps(reader: Any, mode: str) -> None:

@@ -105,15 +105,16 @@ class LabelReader(Reader):
     def decode(self, content: bytes, key: str) -> Image.Image:
         """Picture of mode I whose values are the labels, checked; `IGNORED` where ignored."""
         labels = np.array(decode_map(content, key), dtype=np.int32)
-        if self._content.ignore is not None:
-            labels[labels == self._content.ignore] = IGNORED
-        highest = int(labels.max())
-        if highest >= self._content.classes:
-            unlabelled = "none" if self._content.ignore is None else self._content.ignore
+        classes, ignore = self._content.classes, self._content.ignore
+        is_ignored = labels == ignore
+        is_wrong = ((labels < 0) | (labels >= classes)) & ~is_ignored
+        if is_wrong.any():
+            unlabelled = "none" if ignore is None else ignore
             raise InputError(
-                f"{key} has label {highest}; allowed are 0 to {self._content.classes - 1} "
+                f"{key} has label {labels[is_wrong].max()}; allowed are 0 to {classes - 1} "
                 f"(content.classes), and {unlabelled} for unlabelled (content.ignore)"
             )
+        labels[is_ignored] = IGNORED
         return Image.fromarray(labels)
 
     def to_image(self, picture: Image.Image) -> Tensor:
