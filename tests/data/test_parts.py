@@ -76,6 +76,17 @@ def test_a_folder_called_images_means_nothing_without_maps(tmp_path: Path, encod
     assert source.class_names == ("images", "more")
 
 
+def test_folders_above_may_be_called_like_a_part(tmp_path: Path, encode: Any) -> None:
+    root = tmp_path / "images"
+    make_folder(root, encode, None)
+    names = [f"{root}/set/{part}/{n}.png" for part in ("segmentations", "images") for n in NAMES]
+    spec = tmp_path / "list.txt"
+    spec.write_text("\n".join(names))
+    images, maps = (open_source(str(spec), False, part) for part in ("images", "segmentations"))
+    assert [images.name(index) for index in range(len(images))] == names[3:]
+    assert scene(images, 0) == scene(maps, 0) == f"{root}/set/a"
+
+
 def test_classes_are_the_folders_inside_a_part(tmp_path: Path, encode: Any) -> None:
     for path in ("images/cat/1.png", "images/dog/2.png", "depths/cat/1.png"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

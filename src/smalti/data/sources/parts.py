@@ -50,11 +50,11 @@ def choose_part(names: Sequence[str], part: str, spec: str) -> Chosen:
 
 def without_part(name: str) -> str:
     """A file's name without the folder of its part: what classes are read from."""
-    folders = name.split("/")
     part = _part_of(name)
-    if part is not None:
-        folders.remove(part)
-    return "/".join(folders)
+    if part is None:
+        return name
+    before, _, after = f"/{name}".rpartition(f"/{part}/")
+    return f"{before}/{after}".removeprefix("/")
 
 
 def scene(source: ImageSource, index: int) -> str:
@@ -67,4 +67,6 @@ def scene(source: ImageSource, index: int) -> str:
 
 
 def _part_of(name: str) -> str | None:
-    return next((folder for folder in name.split("/")[:-1] if folder in COLUMNS), None)
+    # The nearest one: a folder far above may be called `images` for other reasons.
+    folders = reversed(name.split("/")[:-1])
+    return next((folder for folder in folders if folder in COLUMNS), None)
