@@ -185,10 +185,12 @@ def test_checkpoint_without_tensors_is_named(save, content):
         read_checkpoint(save(content))
 
 
-def _archive(path, pickled, storage=b"\0" * 8, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("model/data.pkl", pickled)
-        archive.writestr("model/data/0", storage)
+def _archive(path, pickled, storage=b"\0" * 8, compressed=None):
+    """Writes the two parts of an archive, compressing the one of that name."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {"model/data.pkl": pickled, "model/data/0": storage}.items():
+            how = zipfile.ZIP_DEFLATED if name == compressed else zipfile.ZIP_STORED
+            archive.writestr(name, content, how)
 
 
 def _tensor(shape: tuple[int, ...], strides: tuple[int, ...], count: int, offset: int = 0) -> bytes:
@@ -223,9 +225,10 @@ def test_hand_written_archive_is_read_where_its_claims_hold(tmp_path):
     assert_same(read_state_dict(path), {"weight": torch.tensor([1.0, 2.0])})
 
 
-def test_compressed_archive_is_refused(tmp_path):
+@pytest.mark.parametrize("compressed", ["model/data.pkl", "model/data/0"])
+def test_compressed_archive_is_refused(tmp_path, compressed):
     """A few bytes of it may unpack to any size; torch never compresses."""
     path = tmp_path / "model.pt"
-    _archive(path, _tensor((2,), (1,), 2), b"\0" * 1000, zipfile.ZIP_DEFLATED)
+    _archive(path, _tensor((2,), (1,), 2), compressed=compressed)
     with pytest.raises(InputError, match="not a checkpoint, or damaged"):
         read_state_dict(path)

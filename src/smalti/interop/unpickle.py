@@ -9,6 +9,7 @@ nothing.
 Both formats of torch are read: the zip archive, and the row of pickles that came before it.
 """
 
+import io
 import math
 import pickle
 import zipfile
@@ -156,8 +157,7 @@ def _read_zip(file: IO[bytes]) -> dict[str, Tensor]:
 
         if f"{folder}byteorder" in archive.namelist() and read(f"{folder}byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
-        with archive.open(description) as pickled:
-            content = _Unpickler(pickled).load()
+        content = _Unpickler(io.BytesIO(read(description))).load()
         return _build(content, lambda storage: read(f"{folder}data/{storage.key}"))
 
 
