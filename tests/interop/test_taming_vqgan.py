@@ -401,6 +401,8 @@ def test_config_that_agrees_is_accepted(vqgan, tmp_path):
         ("ch_mult", [1, 2, 4], r"ch_mult \[1, 2, 4\], but the tensors have \[1, 2, 2\]"),
         ("attn_resolutions", [256], r"attn_resolutions \[0\], but the tensors have \[2\]"),
         ("z_channels", 8, "z_channels 8, but the tensors have 16"),
+        ("attn_resolutions", None, "attn_resolutions a list, got 256 and None"),
+        ("resolution", "large", "resolution must be a whole number .* got 'large'"),
     ],
 )
 def test_config_that_differs_is_refused(vqgan, tmp_path, name, value, words):
@@ -414,7 +416,9 @@ def test_config_that_differs_is_refused(vqgan, tmp_path, name, value, words):
         check_released_config(path, vqgan.config)
 
 
-@pytest.mark.parametrize("text", ["- 1", "model: {params: {}}", "model: 3", "{", "\0"])
+@pytest.mark.parametrize(
+    "text", ["- 1", "model: {params: {}}", "model: 3", "{", "\0", "[" * 9999], ids=range(6)
+)
 def test_what_is_no_released_config_is_named(vqgan, tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text)

@@ -42,15 +42,17 @@ def check_released_config(path: Path, config: VQGANConfig) -> None:
     theirs = _read_params(path)
     ours = released_config(config)["model"]["params"]
     network = theirs["ddconfig"]
-    levels = {
-        level
-        for level in range(len(config.channel_multipliers))
-        if network.get("resolution", RESOLUTION) // 2**level in network.get("attn_resolutions", ())
-    }
+    side, sides = network.get("resolution", RESOLUTION), network.get("attn_resolutions", [])
+    if not isinstance(side, int) or not isinstance(sides, list):
+        raise InputError(
+            f"{path}: resolution must be a whole number and attn_resolutions a list, got {side!r} "
+            f"and {sides!r}"
+        )
+    levels = [i for i in range(len(config.channel_multipliers)) if side // 2**i in sides]
     told = {name: theirs.get(name) for name in ("embed_dim", "n_embed")} | {
         name: network.get(name) for name in ("z_channels", "ch", "ch_mult", "num_res_blocks")
     }
-    told["levels of attn_resolutions"] = sorted(levels)
+    told["levels of attn_resolutions"] = levels
     found = ours | ours["ddconfig"]
     found["levels of attn_resolutions"] = list(_attention_levels(config))
     for name, value in told.items():
@@ -73,6 +75,13 @@ def _read_params(path: Path) -> Mapping[str, Any]:
         params = params.get("first_stage_config", {}).get("params", params)
         if isinstance(params["ddconfig"], dict):
             return params  # type: ignore[no-any-return]
-    except (UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+    except (
+        UnicodeDecodeError,
+        yaml.YAMLError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         pass
     raise InputError(f"{path} is no released config of a VQGAN: it has no model.params.ddconfig")
