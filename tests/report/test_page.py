@@ -35,7 +35,7 @@ def write(folder: Path) -> str:
 
 
 def collapsed(step: int) -> dict[str, Any]:
-    numbers = {"code_use": 0.01, "code_perplexity": 3.0, "code_vectors": 9999}
+    numbers = {"code_use": 0.01, "code_perplexity": 3.0, "code_vectors": 9999, "ssim": 0.5}
     return {"step": step, "group": "eval", **numbers}
 
 

@@ -50,7 +50,7 @@ def eval_line(step: int, **changes: float) -> Line:
         "code_perplexity": 480.0,
         "dead_codes": 154,
         "code_vectors": 16384,
-        "psnr_db": 22.0,
+        "ssim": 0.7,
     }
     return line | changes
 
@@ -155,11 +155,11 @@ def test_small_evaluation_set_cannot_show_a_large_codebook():
     assert kinds(history(evaluated=few), codebook_size=16384) == []
 
 
-def test_few_codes_of_label_maps_are_no_collapse():
+def test_few_codes_of_maps_are_no_collapse():
     lines = history(evaluated=after(0, code_use=0.02, code_perplexity=9.0))
     assert kinds(lines) == ["codebook_collapse"]
-    labels = [{k: v for k, v in line.items() if k != "psnr_db"} for line in lines]
-    assert kinds(labels) == []
+    maps = [{k: v for k, v in line.items() if k != "ssim"} for line in lines]
+    assert kinds(maps) == []
 
 
 def test_use_that_falls_and_falls_is_a_collapse():

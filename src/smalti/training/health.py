@@ -140,8 +140,8 @@ def examine(lines: Sequence[Line], codebook_size: int | None) -> list[Finding]:
 
 def _codebook_collapse(history: History, codebook_size: int) -> Finding | None:
     """Few codes in use, or fewer and fewer."""
-    # Label maps, which have no PSNR, are mostly flat and need few codes.
-    names = ("code_use", "code_perplexity", "code_vectors", "psnr_db")
+    # Maps, which have no SSIM, are mostly flat and need few codes.
+    names = ("code_use", "code_perplexity", "code_vectors", "ssim")
     evaluations = history.since_remedy("restart_codes").evaluations(*names)
     recent = evaluations[-COLLAPSED_EVALUATIONS:]
     if len(recent) < COLLAPSED_EVALUATIONS:
