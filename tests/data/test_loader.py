@@ -231,8 +231,17 @@ def test_batch_that_does_not_divide_is_an_error(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     be_one_of(monkeypatch, world_size=4, rank=0)
+    loader = make_loader(photos, batch_size=6)
     with pytest.raises(InputError, match=r"batch_size is 6; .* allowed are multiples of 4"):
-        make_loader(photos, batch_size=6)
+        loader.batches(0)
+
+
+def test_one_process_may_evaluate_batches_that_do_not_divide(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = keys(list(make_loader(photos, batch_size=3).evaluation_batches()))
+    be_one_of(monkeypatch, world_size=4, rank=0)
+    assert keys(list(make_loader(photos, batch_size=3).evaluation_batches())) == whole
 
 
 @pytest.mark.gpu

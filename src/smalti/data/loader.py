@@ -7,13 +7,12 @@ resumed changes a batch.
 
 import signal
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from smalti.data.dataset import ImageDataset, Loaded
@@ -39,8 +38,7 @@ class BatchLoader:
             while it computes.
 
     Raises:
-        InputError: batch_size or workers is out of range, or the batch does not divide among the
-            training processes.
+        InputError: batch_size or workers is out of range.
     """
 
     def __init__(
@@ -56,12 +54,6 @@ class BatchLoader:
             raise InputError(f"batch_size is {batch_size}; allowed are 1 and more")
         if workers < 0:
             raise InputError(f"workers is {workers}; allowed are 0 and more")
-        if world_size() > 1 and batch_size % (world_size() * parts):
-            raise InputError(
-                f"batch_size is {batch_size}; with {world_size()} processes and batches computed "
-                f"in {parts} part{'s' if parts > 1 else ''}, allowed are multiples of "
-                f"{world_size() * parts}"
-            )
         self.dataset = dataset
         self.batch_size = batch_size
         self.workers = workers
@@ -76,9 +68,25 @@ class BatchLoader:
         Close the iterator (or drop it) to stop its workers.
 
         Raises:
-            InputError: an image is smaller than the crop, or all images are broken.
+            InputError: an image is smaller than the crop, all images are broken, or the batch does
+                not divide among the training processes.
         """
+        self.check_shares()
         return self._fetch(self.own_draws(step) for step in count(start_step))
+
+    def check_shares(self) -> None:
+        """Refuse training batches that do not divide among the training processes.
+
+        Raises:
+            InputError: with the sizes that do.
+        """
+        divisor = world_size() * self.parts
+        if world_size() > 1 and self.batch_size % divisor:
+            raise InputError(
+                f"batch_size is {self.batch_size}; with {world_size()} processes and batches "
+                f"computed in {self.parts} part{'s' if self.parts > 1 else ''}, allowed are "
+                f"multiples of {divisor}"
+            )
 
     def augmented_batches(self, epoch: int) -> Generator[Batch, None, None]:
         """The training images of an epoch (random crops, flips) in the data set's own order.
@@ -162,13 +170,9 @@ class _Fetched:
         """The same in page-locked memory; the DataLoader looks for a method of this name."""
         if self.batch is None:
             return self
-        values: dict[str, Any] = {
-            field.name: getattr(self.batch, field.name) for field in fields(self.batch)
-        }
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                values[name] = value.pin_memory()
-        return replace(self, batch=Batch(**values))
+        images, labels = self.batch.images.pin_memory(), self.batch.labels
+        labels = None if labels is None else labels.pin_memory()
+        return replace(self, batch=replace(self.batch, images=images, labels=labels))
 
 
 class _Reader(Dataset[_Fetched]):

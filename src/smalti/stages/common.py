@@ -37,7 +37,12 @@ def open_data(config: BaseRunConfig, classes: bool, content: ContentConfig) -> S
 
 
 def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchLoader:
-    """The loader, after looking for bad images: they must show before anything is written."""
+    """The loader, after looking for bad images: they must show before anything is written.
+
+    Raises:
+        InputError: the batch does not divide among the processes; in process 0, an image is smaller
+            than the crop, a map does not fit, or all images are broken.
+    """
     training = config.training
     loader = BatchLoader(
         split.train,
@@ -47,6 +52,7 @@ def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchL
         training.accumulation_steps,
         pin_memory=compute.device.type == "cuda",
     )
+    loader.check_shares()
     if rank() == 0:
         _look_for_bad_images(config, split)
     return loader
@@ -66,7 +72,7 @@ def _look_for_bad_images(config: RunConfig, split: Split) -> None:
 def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
     """The held-out images, or all where none are held out."""
     dataset = split.held_out if split.held_out is not None else split.train
-    # As large as what a process trains on at a time, so that it fits.
+    # As many as a process trains on in a step: it evaluates alone, and without a graph they fit.
     return BatchLoader(dataset, config.training.batch_size // world_size(), config.seed, workers=0)
 
 
