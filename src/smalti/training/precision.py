@@ -49,20 +49,21 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
     Raises:
         InputError: the device does not exist, or the processes of a run would have to share it.
     """
-    chosen = torch.device(_best_device()) if device == "auto" else _existing_device(device)
-    if is_distributed() and chosen.type != "cpu":
-        chosen = _own_card(chosen)
+    name = _best_device() if device == "auto" else device
+    chosen = _existing_device(_own_device(name) if is_distributed() else name)
     if precision == "auto":
         fast = has_bfloat16(chosen)
         return Compute(chosen, torch.bfloat16 if fast else torch.float32)
     return Compute(chosen, torch.bfloat16 if precision == "bfloat16" else torch.float32)
 
 
-def _own_card(device: torch.device) -> torch.device:
-    """The card of this process, which becomes its current one: nccl asks for that."""
-    if device.type != "cuda" or device.index is not None:
+def _own_device(name: str) -> str:
+    """The card of this process, which becomes its current one (nccl asks for that), or the CPU."""
+    if name == "cpu":
+        return name
+    if name != "cuda":
         raise InputError(
-            f"device {str(device)!r} is one for all processes; with several, allowed are cpu, "
+            f"device {name!r} is one for all processes; with several, allowed are cpu, "
             "cuda (a card for each) and auto"
         )
     cards = torch.cuda.device_count()
@@ -72,7 +73,7 @@ def _own_card(device: torch.device) -> torch.device:
             "one process for each (torchrun --nproc-per-node)"
         )
     torch.cuda.set_device(local_rank())
-    return torch.device("cuda", local_rank())
+    return f"cuda:{local_rank()}"
 
 
 def has_bfloat16(device: torch.device) -> bool:
