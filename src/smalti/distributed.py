@@ -79,8 +79,9 @@ def gather_batch(tensor: Tensor) -> Tensor:
     """The rows of all processes, (sum of B, ...), in order of rank; equal shapes, no gradient."""
     if not is_distributed():
         return tensor.detach()
-    parts = [torch.empty_like(tensor) for _ in range(world_size())]
-    dist.all_gather(parts, tensor.detach().contiguous())
+    own = tensor.detach().contiguous()
+    parts = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(parts, own)
     return torch.cat(parts)
 
 

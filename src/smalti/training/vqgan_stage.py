@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from smalti.distributed import gather_batch, sum_over_processes
+from smalti.distributed import sum_over_processes
 from smalti.metrics.codebook import CodebookUse
 from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
@@ -14,7 +14,12 @@ from smalti.training.codebook_picture import codebook_pictures
 from smalti.training.health import Finding, Line, RemedyKind, examine
 from smalti.training.reconstruction_scores import ReconstructionScores
 from smalti.training.remedies import Treatment
-from smalti.training.vqgan_step import VQGANState, VQGANStepConfig, vqgan_step
+from smalti.training.vqgan_step import (
+    VQGANState,
+    VQGANStepConfig,
+    latent_of_all,
+    vqgan_step,
+)
 from smalti.types import Batch
 
 PICTURES = 8  # images in the picture of reconstructions
@@ -139,11 +144,10 @@ class VQGANStage:
     def _restart_codes(self) -> str | None:
         """Move the codes that no held-out image used onto latents of the last batch."""
         assert self._last_images is not None, "a remedy is due after a step"
-        vqgan = self.training.vqgan
-        z = gather_batch(vqgan.latent(self._last_images))
+        z = latent_of_all(self.training, self._last_images.chunk(self.config.accumulation_steps))
         # Process 0 alone evaluates; the others have counted nothing.
         counts = sum_over_processes(self._use.counts.to(z.device))
-        moved = vqgan.quantizer.restart(counts == 0, z)
+        moved = self.training.vqgan.quantizer.restart(counts == 0, z)
         return f"{moved} unused codes moved onto latents of the last batch" if moved else None
 
     def _held_out(self) -> Iterable[Tensor]:

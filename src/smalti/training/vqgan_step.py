@@ -108,12 +108,23 @@ def vqgan_step(state: VQGANState, images: Tensor, config: VQGANStepConfig) -> di
 
 def _start_quantizer(state: VQGANState, parts: Sequence[Tensor]) -> None:
     """Show the first batch to a quantizer that begins where the data is."""
-    if not state.vqgan.quantizer.waits_for_start:
+    # Later it is not asked: the answer may lie on a graphics card, which would be waited for.
+    if state.step > 0 or not state.vqgan.quantizer.waits_for_start:
         return
-    with torch.no_grad(), state.compute.autocast():
-        z = torch.cat([gather_batch(state.vqgan.latent(part)) for part in parts])
-    state.vqgan.quantizer.start(z)
+    state.vqgan.quantizer.start(latent_of_all(state, parts))
     state.average.model.load_state_dict(state.vqgan.state_dict())
+
+
+@torch.no_grad()
+def latent_of_all(state: VQGANState, parts: Sequence[Tensor]) -> Tensor:
+    """Encoder output (B, D, h, w) of a batch of all processes, in the order of its images.
+
+    Args:
+        state: with the encoder.
+        parts: of this process's share, (B', 3, H, W) each, as the step computes them.
+    """
+    with state.compute.autocast():
+        return torch.cat([gather_batch(state.vqgan.latent(part)) for part in parts])
 
 
 def _update_adversary(
