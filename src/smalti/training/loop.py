@@ -143,18 +143,13 @@ class Trainer(Generic[B]):
             InputError: the disk refused several checkpoints in a row, or the last one.
         """
         start = self._resume()
-        with (
-            StopSignals() as stop,
-            RunLog(
-                self.folder,
-                self.config.total_steps,
-                start,
-                self.config.batch_size,
-            ) as run_log,
-        ):
+        batch_size, total_steps = self.config.batch_size, self.config.total_steps
+        with together():
+            run_log = RunLog(self.folder, total_steps, start, batch_size)
+        with StopSignals() as stop, run_log:
             batches = self.batches(start)
-            self._pace = Pace(start * self.config.batch_size)
-            while self.counters.step < self.config.total_steps:
+            self._pace = Pace(start * batch_size)
+            while self.counters.step < total_steps:
                 with self._pace.waiting(), together():
                     batch = next(batches)
                 self._one_step(batch, run_log)
