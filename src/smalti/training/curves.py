@@ -24,10 +24,13 @@ GROUPS = {
         "bits_per_dimension_uniform",
         "psnr_db",
         "ssim",
+        "pixel_accuracy",
+        "mean_iou",
     ),
     "Adversary": (
         "generator_loss",
         "discriminator_loss",
+        "lecam_penalty",
         "adaptive_weight",
         "adversary_weight",
         "real_logits",
