@@ -49,11 +49,11 @@ def train_pixels(config: PixelsRunConfig) -> Path:
 
 
 def draw_pixels(images: ImageDataset, count: int, seed: int, generator: torch.Generator) -> Tensor:
-    """Pixels (N, 3) float32 in [-1, 1], `count` or a little more, as many of each image.
+    """Pixels (N, 3) float32 in [-1, 1], as many of each image.
 
     Args:
         images: looked at as training would, cropped and flipped.
-        count: of pixels; no more than there are.
+        count: of pixels; a little more to be even, or fewer where there are no more.
         seed: of the order of the images.
         generator: CPU generator that chooses the pixels.
     """

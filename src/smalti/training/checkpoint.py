@@ -37,7 +37,7 @@ class Counters:
     best_score: float = float("inf")
     """Its score on the held-out data; lower is better."""
     seconds: float = 0.0
-    """Training time so far."""
+    """Time so far in steps, evaluations and pictures; fetching batches and saving do not count."""
 
 
 @dataclass(frozen=True, slots=True)

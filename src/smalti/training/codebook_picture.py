@@ -64,7 +64,7 @@ def _decode_alone(tokenizer: TokenizerModel, codes: Tensor) -> list[Image.Image]
 def _rows_in_context(
     tokenizer: TokenizerModel, codes: Tensor, chosen: Sequence[int], alone: Sequence[Image.Image]
 ) -> list[Image.Image]:
-    """A strip of tiles for each chosen code that is somewhere not at the border."""
+    """A strip of tiles for each chosen code; places at the border are not shown."""
     margin = CONTEXT_CELLS // 2
     inner = codes[:, margin:-margin, margin:-margin]
     if not inner.numel():
