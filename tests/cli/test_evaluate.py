@@ -89,10 +89,10 @@ def test_measures_only_what_the_run_held_out(succeed, here, world):
 
 
 def test_some_images_for_a_plain_model_at_the_size_that_is_given(succeed, plain_model, world):
-    options = ["--data", world.photos / "cat", "--images", 4, "--size", 20]
+    options = ["--data", world.photos / "cat", "--images", 4, "--size", "16x20"]
     out = succeed("evaluate", plain_model, *options).out
     assert f"4 images of {world.photos / 'cat'}" in out
-    assert "center, 20x20 pixels" in out
+    assert "center, 20x16 pixels" in out
 
 
 def test_says_when_the_judge_was_the_teacher(succeed, run_of, world):
@@ -109,6 +109,8 @@ def test_wrong_input_is_one_line(refused, plain_model, world):
     refused([world.vqgan, "--data", "none"], "'none' does not exist")
     refused([world.vqgan, *data, "--size", 64], "24x20", "64x64")
     refused([world.vqgan, *data, "--size", 15], "15x15", "multiples of 2")
+    refused([world.vqgan, *data, "--size", "16x20x16"], "--size", "like 256 or 360x480")
+    refused([world.vqgan, *data, "--size", "16x"], "--size", "16x")
     refused([world.vqgan, *data, "--size", 8], "at least 16x16", "8x8")
     refused([world.vqgan, *data, "--images", 1], "at least 2 images, got 1")
     refused([world.vqgan, *data, "--images", 0], "--images", "at least 1")

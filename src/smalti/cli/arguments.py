@@ -40,3 +40,11 @@ def not_negative(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {number}")
     return number
+
+
+def height_and_width(text: str) -> tuple[int, int]:
+    """Type of an argument that is a size in pixels: `256` for a square, or `360x480`."""
+    numbers = [positive(part) for part in text.split("x")]
+    if len(numbers) > 2:
+        raise argparse.ArgumentTypeError(f"must be like 256 or 360x480, got {text}")
+    return numbers[0], numbers[-1]

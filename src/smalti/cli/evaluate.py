@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smalti.cli.arguments import Parser, device_argument, positive
+from smalti.cli.arguments import Parser, device_argument, height_and_width, positive
 
 if TYPE_CHECKING:
     import torch
@@ -222,9 +222,10 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--size",
-        type=positive,
+        type=height_and_width,
         default=argparse.SUPPRESS,
-        help="side in pixels of the square center crops (default: as the run was trained)",
+        help="center crops in pixels, one number for squares or HEIGHTxWIDTH (default: as the run "
+        "was trained)",
     )
     parser.add_argument(
         "--batch-size", type=positive, default=32, help="images at once; changes no figure"

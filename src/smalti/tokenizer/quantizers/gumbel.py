@@ -63,7 +63,7 @@ class GumbelQuantizer(Quantizer):
         self.config = config
         self.code_dim = code_dim
         self.scores = nn.Linear(code_dim, codebook_size)
-        # Scores must stand out of the noise (deviation 1.3), or the decoder sees nothing but chance.
+        # Scores must stand out of the noise (deviation 1.3), or the decoder sees only chance.
         nn.init.normal_(self.scores.weight, std=SPREAD * code_dim**-0.5)
         nn.init.zeros_(self.scores.bias)
         self.codebook = nn.Embedding(codebook_size, code_dim)
