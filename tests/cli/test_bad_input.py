@@ -89,6 +89,8 @@ def cut_short(world, here):
         ("train vqgan --data x --preset=prior-demo", ["'prior-demo'", "vqgan-cifar10"]),
         ("train vqgan --data x --image.siez 3", ["--image.siez", "did you mean 'image.size'"]),
         ("train vqgan --data x --config none.yaml", ["none.yaml does not exist"]),
+        ("train vqgan --data x --config", ["--config", "one argument"]),
+        ("train prior --data x --auto-remedy", ["unknown option --auto-remedy"]),
     ],
 )
 def test_wrong_command_line(refused, line, words):

@@ -113,6 +113,11 @@ def test_printed_config_is_a_config_file_that_says_the_same(succeed, here, world
     assert not Path("run").exists()
 
 
+def test_auto_remedy_has_a_short_option(succeed):
+    line = "train vqgan --data x --auto-remedy --print_config"
+    assert yaml.safe_load(succeed(*line.split()).out)["training"]["auto_remedy"] is True
+
+
 def test_later_values_win_over_earlier_ones(succeed, here):
     Path("config.yaml").write_text("training: {total_steps: 7, batch_size: 5}")
     line = "train vqgan --data a --preset vqgan-demo --config config.yaml --training.batch_size 3"

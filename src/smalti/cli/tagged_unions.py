@@ -131,7 +131,7 @@ def settle_unions(
     layers: list[dict[str, Any]] = [{}]  # options between two files count as written at once
     for words in _options(arguments):
         name, value = _name_and_value(words)
-        if name == "config":
+        if name == "config" and value:
             layers += [dict(read_file(Path(value))), {}]
         elif any(_is_within(field.path, name) or _is_within(name, field.path) for field in fields):
             _merge(layers[-1], _nest(name, _parse(name, value)))

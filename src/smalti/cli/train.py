@@ -18,9 +18,7 @@ def run(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         sys.exit(0 if arguments else 2)
-    stage = arguments[0]
-    short = {"--auto-remedy": "--training.auto_remedy=true"}
-    options = [short.get(option, option) for option in arguments[1:]]
+    stage, *options = arguments
 
     from smalti.cli.train_config import read_config
     from smalti.registry import unknown_name
@@ -29,6 +27,8 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.stages.pixels import train_pixels
 
     if stage == "vqgan":
+        short = {"--auto-remedy": "--training.auto_remedy=true"}
+        options = [short.get(option, option) for option in options]
         folder = train_vqgan(read_config(VQGANRunConfig, options))
         print(f"done: {folder}")
         print(f"next: smalti reconstruct {folder} PHOTO --out reconstruction.png")

@@ -159,7 +159,7 @@ def _check_files(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
 def _values(arguments: Sequence[str], name: str) -> Iterator[str]:
     """Values of an option, written `--name value` or `--name=value`."""
     for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        if argument == f"--{name}" and not following.startswith("--"):
+        if argument == f"--{name}" and following and not following.startswith("--"):
             yield following
         elif argument.startswith(f"--{name}="):
             yield argument.partition("=")[2]
