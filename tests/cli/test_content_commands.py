@@ -121,9 +121,6 @@ def test_a_palette_is_a_tokenizer_like_any_other(palette, scenes, succeed, here)
     assert len(colours) <= 16
 
 
-# Bad input
-
-
 def test_evaluation_measures_what_fits_the_content(label_model, depth_model, scenes, succeed):
     labels = succeed("evaluate", label_model, "--data", scenes).out
     assert "4 images" in labels
@@ -141,6 +138,9 @@ def test_evaluation_of_a_palettes_run(palette, scenes, succeed):
     assert "reconstruction FD" in out
 
 
+# Bad input
+
+
 def test_photographs_given_to_a_model_of_maps(label_model, depth_model, scenes, fails):
     photograph = scenes / "images/0.png"
     for model in (label_model, depth_model):
@@ -154,7 +154,7 @@ def test_a_label_that_is_no_class(scenes, fails):
     fails(command, "segmentations/", ".png has label", "allowed are 0 to 1")
 
 
-def test_a_part_that_is_not_there(scenes, fails, tmp_path_factory):
+def test_photographs_given_as_label_maps(scenes, fails):
     command = ["train", "vqgan", "--data", scenes / "images", "--out", "out", *TINY, *LABELS]
     fails(command, "images/0.png is a picture of mode RGB")
 
