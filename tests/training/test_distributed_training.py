@@ -102,7 +102,7 @@ class Pair(NamedTuple):
 
     root: Path
     outcomes: dict[str, list[str]]
-    said: list[str]
+    ended: list[Ended]
 
     def run(self, name: str) -> Path:
         return self.root / "two" / name
@@ -127,7 +127,10 @@ def configs(photos) -> dict[str, Config]:
 
 @pytest.fixture(scope="module")
 def pair(photos, configs, tmp_path_factory) -> Pair:
-    """One launch of two processes for all of this file's runs: it takes longer than they do."""
+    """One launch of two processes for all of this file's runs: it takes longer than they do.
+
+    The last run ends with the second process.
+    """
     root = tmp_path_factory.mktemp("runs")
     vqgan = root / "two" / "vector"
     jobs = {name: {"stage": "vqgan", "config": config} for name, config in configs.items()}
@@ -140,16 +143,20 @@ def pair(photos, configs, tmp_path_factory) -> Pair:
     for name, disturbance in {
         "stopped": {"rank": 1, "step": 7, "how": "signal"},
         "poisoned": {"rank": 1, "step": 7, "how": "nan"},
+        "lost": {"rank": 1, "step": 3, "how": "death"},
     }.items():
         jobs[name] = {"stage": "vqgan", "config": configs["vector"], "disturbance": disturbance}
     for name, job in jobs.items():
         job["config"] = job["config"] | {"out": str(root / "two" / name)}
     (root / "jobs.json").write_text(json.dumps(list(jobs.values())))
     ended = run_as_two([str(SCRIPT), str(root / "jobs.json")])
-    assert [process.code for process in ended] == [0, 0], ended
-    outcomes = [json.loads((root / f"outcome.{rank}.json").read_text()) for rank in (0, 1)]
-    by_name = {name: list(both) for name, *both in zip(jobs, *outcomes, strict=True)}
-    return Pair(root, by_name, [process.said for process in ended])
+    files = [root / f"outcome.{rank}.json" for rank in (0, 1)]
+    assert all(file.is_file() for file in files), ended
+    outcomes = [json.loads(file.read_text()) for file in files]
+    finished = [name for name in jobs if name != "lost"]
+    assert [len(of_rank) for of_rank in outcomes] == [len(finished)] * 2, ended
+    by_name = {name: list(both) for name, *both in zip(finished, *outcomes, strict=True)}
+    return Pair(root, by_name, ended)
 
 
 @pytest.fixture(autouse=True)
@@ -210,9 +217,10 @@ def numbers(run: Path) -> list[dict[str, float]]:
 
 
 def test_process_0_speaks_for_both(pair):
-    said, other = pair.said
-    assert f"run: {pair.run('vector')}   device: cpu (1 threads), float32   processes: 2" in said
-    assert other == ""
+    first, second = pair.ended
+    line = f"run: {pair.run('vector')}   device: cpu (1 threads), float32   processes: 2"
+    assert line in first.said
+    assert second.said == ""
 
 
 # What ends one process ends both
@@ -237,15 +245,11 @@ def test_number_that_is_none_in_one_process_ends_both_with_its_line(pair):
     assert not list((pair.run("poisoned") / "checkpoints").glob("step_*"))
 
 
-def test_process_that_dies_ends_the_other_with_one_line(photos, configs, tmp_path):
-    config = configs["vector"] | {"out": str(tmp_path / "run")}
-    disturbance = {"rank": 1, "step": 3, "how": "death"}
-    jobs = [{"stage": "vqgan", "config": config, "disturbance": disturbance}]
-    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
-    survivor, dead = run_as_two([str(SCRIPT), str(tmp_path / "jobs.json")])
+def test_process_that_dies_ends_the_other_with_one_line(pair):
+    survivor, dead = pair.ended
     assert (survivor.code, dead.code) == (1, 3)
     assert "ProcessLostError: another process of the run ended" in survivor.said
-    assert not (tmp_path / "run" / LOCK_FILE).exists()
+    assert not (pair.run("lost") / LOCK_FILE).exists()
 
 
 def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_path):

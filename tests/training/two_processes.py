@@ -1,9 +1,9 @@
-"""One of several processes that train together; `test_distributed.py` starts them.
+"""One of several processes that train together; `test_distributed_training.py` starts them.
 
     python two_processes.py JOBS.json
 
 A job is {"stage", "config", "disturbance"}: a run, and what goes wrong in it. How each ended is
-written beside the jobs, as OUTCOME.RANK.json.
+written beside the jobs after each, as outcome.RANK.json.
 """
 
 import json
@@ -60,9 +60,11 @@ def main() -> None:
     torch.set_num_threads(1)
     jobs_file = Path(sys.argv[1])
     common.draw_curves = lambda _folder: None  # drawing takes longer than training
+    outcomes: list[str] = []
     with processes():
-        outcomes = [run(job) for job in json.loads(jobs_file.read_text())]
-        jobs_file.with_name(f"outcome.{rank()}.json").write_text(json.dumps(outcomes))
+        for job in json.loads(jobs_file.read_text()):
+            outcomes.append(run(job))
+            jobs_file.with_name(f"outcome.{rank()}.json").write_text(json.dumps(outcomes))
 
 
 if __name__ == "__main__":
