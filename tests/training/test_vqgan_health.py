@@ -63,10 +63,6 @@ COLLAPSE = Finding("codebook_collapse", "collapse", "change", "restart_codes")
 STUCK = Finding("discriminator_stuck", "stuck", "change")
 
 
-def train(config: VQGANRunConfig) -> Path:
-    return train_vqgan(config)
-
-
 def remedies_of(run: Path) -> list[tuple[int, str]]:
     lines = read_metrics(run)
     return [(line["step"], line["remedy"]) for line in lines if line["group"] == "remedy"]
@@ -82,7 +78,7 @@ def factors_of(run: Path, step: int) -> tuple[float, float]:
 
 def test_remedies_are_applied_once_an_evaluation_and_saved(config, monkeypatch):
     sick_with(monkeypatch, STRONG, DOMINATES, STUCK)
-    run = train(config)
+    run = train_vqgan(config)
     both = ["slow_discriminator", "soften_adversary"]
     assert remedies_of(run) == [(step, remedy) for step in (2, 4) for remedy in both]
     assert factors_of(run, 4) == (0.25, 0.25)
@@ -92,7 +88,7 @@ def test_factor_reaches_the_adversarys_weight(config, monkeypatch):
     fixed = config.loss.adversary.model_copy(update={"weighing": "fixed", "weight": 0.5})
     loss = config.loss.model_copy(update={"adversary": fixed})
     sick_with(monkeypatch, DOMINATES)
-    run = train(config.model_copy(update={"loss": loss}))
+    run = train_vqgan(config.model_copy(update={"loss": loss}))
     lines = [line for line in read_metrics(run) if line["group"] == "train"]
     assert [line["adversary_weight"] for line in lines] == [0.5, 0.5, 0.25, 0.25]
 
@@ -107,9 +103,9 @@ def test_factor_reaches_the_discriminators_learning_rate(config, monkeypatch):
         return update(optimizer, module, rate, clip_norm)
 
     monkeypatch.setattr(vqgan_step, "update", noted)
-    train(config.model_copy(update={"out": f"{config.out}_healthy"}))
+    train_vqgan(config.model_copy(update={"out": f"{config.out}_healthy"}))
     sick_with(monkeypatch, STRONG)
-    train(config)
+    train_vqgan(config)
     healthy, slowed = rates[:4], rates[4:]
     factors = [slow / rate for slow, rate in zip(slowed, healthy, strict=True)]
     assert factors == pytest.approx([1, 1, 0.5, 0.5])
@@ -118,7 +114,7 @@ def test_factor_reaches_the_discriminators_learning_rate(config, monkeypatch):
 def test_nothing_is_touched_unless_asked(config, monkeypatch):
     sick_with(monkeypatch, STRONG, DOMINATES, COLLAPSE)
     training = config.training.model_copy(update={"auto_remedy": False})
-    run = train(config.model_copy(update={"training": training}))
+    run = train_vqgan(config.model_copy(update={"training": training}))
     assert remedies_of(run) == []
     assert factors_of(run, 4) == (1, 1)
 
@@ -132,7 +128,7 @@ def test_unused_codes_are_moved_onto_latents(config, monkeypatch):
 
     monkeypatch.setattr(VectorQuantizer, "restart", restart)
     sick_with(monkeypatch, COLLAPSE)
-    run = train(config)
+    run = train_vqgan(config)
     assert seen == [(torch.bool, (16,), (4, 64, 8, 8))] * 2
     evaluated = [line for line in read_metrics(run) if line["group"] == "eval"]
     treated = [line for line in read_metrics(run) if line["group"] == "remedy"]
@@ -141,7 +137,7 @@ def test_unused_codes_are_moved_onto_latents(config, monkeypatch):
 
 
 def test_evaluation_tells_what_the_findings_need(config):
-    (line, _) = (line for line in read_metrics(train(config)) if line["group"] == "eval")
+    (line, _) = (line for line in read_metrics(train_vqgan(config)) if line["group"] == "eval")
     assert line["code_vectors"] == 1 * 8 * 8  # one image is held out
     assert line["dead_codes"] == round(16 * (1 - line["code_use"]))
     assert line["reconstruction_loss"] == pytest.approx(line["pixel_loss"])
