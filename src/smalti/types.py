@@ -4,8 +4,8 @@ Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, L seq
 V vocabulary size.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,6 +54,9 @@ class Sample:
     float32 of depth maps and edges, (H, W) int64 of label maps."""
     label: int | None
     """Class number, or None where the data set has no classes."""
+    conditions: Mapping[str, Tensor] = field(default_factory=dict)
+    """What a prior is to be told of the image, by kind of conditioner: a map of the same crop
+    (segmentation, depth, edges, low_resolution), or what that kind says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,22 @@ class Batch:
     int64 of label maps. See `smalti.content`."""
     labels: Tensor | None
     """(B,) int64, or None where the data set has no classes."""
+    conditions: Mapping[str, Tensor] = field(default_factory=dict)
+    """(B, ...) of each kind of condition; see `Sample`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a grid of codes that the prior looks at; all in cells."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    canvas_height: int
+    """Rows of the whole grid."""
+    canvas_width: int
+    """Columns of the whole grid."""
 
 
 class Tokenizer(Protocol):
@@ -96,20 +115,27 @@ class Tokenizer(Protocol):
 
 
 class Conditioner(Protocol):
-    """What stands before the image in the sequence: a start token, a class, another picture."""
+    """What stands before the image in the sequence: a start token, a class, another picture.
 
+    Values (what the data or a user gives) become codes (what is kept of them for a whole image),
+    these are cut to the window that the prior looks at, and become tokens.
+    """
+
+    kind: str
+    """Its name, under which values and codes are found."""
     length: int
     """Number of conditioning tokens."""
     vocab_size: int
     """Conditioning tokens are in [0, vocab_size), before the layout shifts them."""
 
-    def labels(
-        self, condition: str | int | Sequence[str | int] | None, count: int
-    ) -> Tensor | None:
-        """Labels (count,) int64 of images to make, for what the user asked for."""
+    def encode(self, values: Tensor) -> Tensor:
+        """Codes (B, ...) of values (B, ...), whose form is the kind's own."""
 
-    def tokens(self, labels: Tensor | None, batch_size: int) -> Tensor:
-        """Conditioning tokens (B, length) int64 of labels (B,) int64."""
+    def at(self, codes: Tensor, window: Window) -> Tensor:
+        """Codes (B, ...) of a window, of the codes (B, ...) of a whole canvas."""
+
+    def tokens(self, codes: Tensor) -> Tensor:
+        """Conditioning tokens (B, length) int64 of the codes (B, ...) of a window."""
 
     def null_tokens(self, batch_size: int) -> Tensor:
         """Conditioning tokens (B, length) int64 that say nothing: the dropped condition."""

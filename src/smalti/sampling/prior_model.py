@@ -3,28 +3,45 @@
 Axes: h/w latent grid.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from smalti.prior import GPTConfig
-from smalti.sequence.conditioners import CONDITIONERS, ConditionerConfig, UnconditionalConfig
+from smalti.sequence.conditioners import (
+    CONDITIONERS,
+    ConditionerConfig,
+    SpatialConfig,
+    UnconditionalConfig,
+)
+from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering
-from smalti.types import Conditioner, Config
+from smalti.types import Conditioner, Config, Tokenizer
 
 
 class PriorModelConfig(Config):
     """What a trained prior must know of itself: its shape, and how it reads a grid of codes."""
 
-    gpt: GPTConfig
-    """Shape of the transformer. Its vocabulary holds the codes, then the conditioning tokens."""
-    conditioner: ConditionerConfig = UnconditionalConfig()
-    """What stands before the image: `kind: none` (a start token) or `kind: class`."""
+    prior: GPTConfig
+    """Shape of the prior. Its vocabulary holds the codes, then the conditioning tokens."""
+    codebook_size: int = Field(ge=2)
+    """K of the images' tokenizer."""
+    conditioners: tuple[ConditionerConfig, ...] = Field(
+        default=(UnconditionalConfig(),), min_length=1
+    )
+    """What stands before the image, in this order; `kind: none` is a start token."""
+    condition_drop: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the examples whose conditions were dropped in training; at 0 guidance has nothing to
+    compare with."""
+    vocabulary: Literal["segments", "shared"] = "segments"
+    """Whether conditioning tokens have numbers of their own, or those of the codes (in imported
+    priors)."""
     ordering: str = "row_major"
-    """Order in which the grid is read: `row_major`."""
+    """Order in which the grid is read."""
     grid_height: int = Field(ge=1)
-    """h, rows of codes of an image."""
+    """h, rows of codes of an image, or of the window where images are larger."""
     grid_width: int = Field(ge=1)
     """w, columns of codes of an image."""
 
@@ -34,16 +51,25 @@ class PriorModelConfig(Config):
         ORDERINGS[ordering]  # raises with the nearest name
         return ordering
 
+    @field_validator("conditioners")
+    @classmethod
+    def _once(cls, conditioners: tuple[ConditionerConfig, ...]) -> tuple[ConditionerConfig, ...]:
+        kinds = [conditioner.kind for conditioner in conditioners]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"a condition is named twice: {', '.join(kinds)}")
+        return conditioners
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         layout = self.layout
-        if layout.codebook_size < 1:
+        if layout.vocab_size > self.prior.vocab_size:
             raise ValueError(
-                f"gpt.vocab_size must exceed the {layout.cond_vocab_size} conditioning tokens"
+                f"prior.vocab_size must be at least {layout.vocab_size}: {self.codebook_size} codes"
+                f" and {layout.cond_vocab_size} values of conditioning tokens"
             )
-        if layout.input_length > self.gpt.max_length:
+        if layout.input_length > self.prior.max_length:
             raise ValueError(
-                f"gpt.max_length must be at least {layout.input_length} for the grid of "
+                f"prior.max_length must be at least {layout.input_length} for the grid of "
                 f"{self.grid_height} x {self.grid_width} and its conditioning"
             )
         return self
@@ -51,20 +77,39 @@ class PriorModelConfig(Config):
     @property
     def layout(self) -> Layout:
         """Where conditioning and image stand in the prior's sequence and vocabulary."""
-        conditioner = self.build_conditioner()
+        conditioning = self.build_conditioning()
         return Layout(
-            codebook_size=self.gpt.vocab_size - conditioner.vocab_size,
-            cond_length=conditioner.length,
-            cond_vocab_size=conditioner.vocab_size,
+            codebook_size=self.codebook_size,
+            cond_length=conditioning.length,
+            cond_vocab_size=conditioning.vocab_size,
             image_length=self.grid_height * self.grid_width,
+            shared=self.vocabulary == "shared",
         )
 
-    def build_conditioner(self) -> Conditioner:
-        """The conditioner of the config's kind."""
-        conditioner: Conditioner = CONDITIONERS[self.conditioner.kind](self.conditioner)
-        return conditioner
+    @property
+    def spatial_kinds(self) -> tuple[str, ...]:
+        """Kinds of the conditions that are pictures, and have tokenizers."""
+        return tuple(c.kind for c in self.conditioners if isinstance(c, SpatialConfig))
+
+    def build_conditioning(self, tokenizers: Mapping[str, Tokenizer] | None = None) -> Conditioning:
+        """The conditioners in a row.
+
+        Args:
+            tokenizers: of the conditions that are pictures, by kind; without them the conditioning
+                cannot encode.
+        """
+        return Conditioning([_build(config, tokenizers or {}) for config in self.conditioners])
 
     def build_ordering(self) -> Ordering:
         """The ordering of the grid."""
         ordering: Ordering = ORDERINGS[self.ordering](self.grid_height, self.grid_width)
         return ordering
+
+
+def _build(config: ConditionerConfig, tokenizers: Mapping[str, Tokenizer]) -> Conditioner:
+    kind = CONDITIONERS[config.kind]
+    if isinstance(config, SpatialConfig):
+        spatial: Conditioner = kind(config, tokenizers.get(config.kind))
+        return spatial
+    conditioner: Conditioner = kind(config)
+    return conditioner

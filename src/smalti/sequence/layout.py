@@ -1,7 +1,7 @@
 """Layout: where the conditioning and the image stand in the sequence and in the vocabulary.
 
 The sequence is `[conditioning | image]`. Image tokens keep their numbers in [0, K), conditioning
-tokens follow in [K, K + conditioning vocabulary). The prior reads all but the last image token, and
+tokens follow in [K, K + conditioning vocabulary), or have the same numbers in imported priors. The prior reads all but the last image token, and
 its last `image_length` positions predict the image, each from the tokens before it.
 
 Axes: B batch, K codebook size, V vocabulary size.
@@ -36,10 +36,14 @@ class Layout:
     """Number of values of a conditioning token."""
     image_length: int
     """Number of image tokens."""
+    shared: bool = False
+    """Whether both parts have one vocabulary: the released code's way."""
 
     @property
     def vocab_size(self) -> int:
         """V, number of values of a token in the joint sequence."""
+        if self.shared:
+            return max(self.codebook_size, self.cond_vocab_size)
         return self.codebook_size + self.cond_vocab_size
 
     @property
@@ -49,7 +53,7 @@ class Layout:
 
     def shift(self, cond_tokens: Tensor) -> Tensor:
         """Conditioning tokens (B, cond_length) moved to their segment [K, V) of the vocabulary."""
-        return cond_tokens + self.codebook_size
+        return cond_tokens if self.shared else cond_tokens + self.codebook_size
 
     def join(self, cond_tokens: Tensor, image_tokens: Tensor) -> TrainingSequence:
         """The sequence to learn from.

@@ -1,8 +1,8 @@
 """The codes of a data set, encoded once, for training the prior.
 
-    FOLDER/view_000.safetensors   codes (N, h, w) of each image's first random crop and flip
+    FOLDER/view_000.safetensors   codes (N, h, w) of each image's first random crop and flip, and
+                                  of that crop's conditions: condition.KIND (N, ...)
     FOLDER/view_001.safetensors   ... of its second
-    FOLDER/labels.safetensors     (N,) where the data set has classes
     FOLDER/manifest.json          what they were made from, and a hash of each file
 
 View v is what the data set gives in epoch v, so with as many views as epochs, training from the
@@ -14,11 +14,13 @@ Axes: N images, B batch, h/w latent grid.
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,15 +33,20 @@ from smalti.data.loader import BatchLoader, Draw
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, sha256
 from smalti.model_folder import read_tensors, write_tensors
+from smalti.sequence.conditioners import SpatialConditioner
+from smalti.sequence.conditioning import Conditioning, values_of
 from smalti.tokenizer.base import TokenizerModel
-from smalti.types import Config, InputError
+from smalti.types import Batch, Conditioner, Config, InputError
 
 MANIFEST_FILE = "manifest.json"
-LABELS_FILE = "labels.safetensors"
-FORMAT = 1  # raised when the meaning of the files changes
+CODES = "codes"
+CONDITION = "condition."
+FORMAT = 2  # raised when the meaning of the files changes
 
 PATIENCE = timedelta(days=2)
 """How long other processes wait for the codes of a large data set."""
+
+View = NDArray[Any]
 
 log = logging.getLogger(__name__)
 
@@ -62,26 +69,21 @@ class CodeBatch:
     """Where each image came from."""
     codes: Tensor
     """(B, h, w) int64 in [0, K)."""
-    labels: Tensor | None
-    """(B,) int64, or None where the data set has no classes."""
+    conditions: Mapping[str, Tensor]
+    """Codes (B, ...) of the images' conditions, by kind."""
 
 
 class CodeCache:
     """Codes of all views, read from disk as they are needed.
 
     Args:
-        views: (N, h, w) uint16 or int32 each, in the data set's order.
-        labels: (N,) int64 or None.
+        views: of each, the codes (N, h, w) uint16 or int32 and those of the conditions (N, ...),
+            in the data set's order.
         loader: the loader whose order training follows.
     """
 
-    def __init__(
-        self,
-        views: Sequence[NDArray[np.unsignedinteger | np.signedinteger]],
-        labels: Tensor | None,
-        loader: BatchLoader,
-    ) -> None:
-        self.views, self.labels, self.loader = views, labels, loader
+    def __init__(self, views: Sequence[Mapping[str, View]], loader: BatchLoader) -> None:
+        self.views, self.loader = views, loader
 
     def batches(self, start_step: int) -> Iterator[CodeBatch]:
         """Batches from number `start_step` on, of the same images and crops as the loader's."""
@@ -89,17 +91,31 @@ class CodeCache:
             yield self._batch(self.loader.own_draws(step))
 
     def _batch(self, draws: Sequence[Draw]) -> CodeBatch:
-        codes = [self.views[(epoch or 0) % len(self.views)][index] for index, epoch in draws]
-        indices = [index for index, _ in draws]
+        rows = [(self.views[(epoch or 0) % len(self.views)], index) for index, epoch in draws]
+        tensors = {name: _stack([view[name][index] for view, index in rows]) for name in rows[0][0]}
+        codes = tensors.pop(CODES)
         return CodeBatch(
-            keys=[self.loader.dataset.name(index) for index in indices],
-            codes=torch.from_numpy(np.stack(codes).astype(np.int64)),
-            labels=None if self.labels is None else self.labels[indices],
+            keys=[self.loader.dataset.name(index) for index, _ in draws],
+            codes=codes,
+            conditions={name.removeprefix(CONDITION): tensors[name] for name in tensors},
         )
 
 
+def _stack(rows: Sequence[View]) -> Tensor:
+    """Rows as one tensor, whole numbers as int64."""
+    stacked = np.stack(rows)
+    return torch.from_numpy(
+        stacked if np.issubdtype(stacked.dtype, np.floating) else stacked.astype(np.int64)
+    )
+
+
 def load_or_encode(
-    folder: Path, loader: BatchLoader, tokenizer: TokenizerModel, views: int, device: torch.device
+    folder: Path,
+    loader: BatchLoader,
+    tokenizer: TokenizerModel,
+    conditioning: Conditioning,
+    views: int,
+    device: torch.device,
 ) -> CodeCache:
     """The codes of a data set: from the folder if they were made from the same, else made anew.
 
@@ -109,26 +125,32 @@ def load_or_encode(
         folder: of the cache.
         loader: of the training images.
         tokenizer: on `device`.
+        conditioning: whose tokenizers are on `device` too.
         views: random crops and flips of each image.
         device: where to encode.
 
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
-    from_first(lambda: _encode_if_new(folder, loader, tokenizer, views, device), PATIENCE)
+    from_first(lambda: _encode_if_new(folder, loader, tokenizer, conditioning, views, device), PATIENCE)
     with together():
         return _load(folder, loader, tokenizer.codebook_size)
 
 
 def _encode_if_new(
-    folder: Path, loader: BatchLoader, tokenizer: TokenizerModel, views: int, device: torch.device
+    folder: Path,
+    loader: BatchLoader,
+    tokenizer: TokenizerModel,
+    conditioning: Conditioning,
+    views: int,
+    device: torch.device,
 ) -> None:
-    made_from = _made_from(loader, tokenizer, views)
+    made_from = _made_from(loader, tokenizer, conditioning, views)
     stored = read_manifest(folder)
     if stored is None or stored["made_from"] != made_from:
         if stored is not None:
             log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
-        _encode(folder, loader, tokenizer, made_from, device)
+        _encode(folder, loader, tokenizer, conditioning, made_from, device)
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -140,7 +162,9 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _made_from(loader: BatchLoader, tokenizer: TokenizerModel, views: int) -> dict[str, object]:
+def _made_from(
+    loader: BatchLoader, tokenizer: TokenizerModel, conditioning: Conditioning, views: int
+) -> dict[str, object]:
     return {
         "format": FORMAT,
         "data": loader.dataset.fingerprint(),
@@ -148,8 +172,17 @@ def _made_from(loader: BatchLoader, tokenizer: TokenizerModel, views: int) -> di
         "transform": loader.dataset.transform.model_dump(mode="json"),
         "crop_seed": loader.dataset.seed,
         "tokenizer": weights_hash(tokenizer),
+        "conditions": {one.kind: _made_from_condition(one) for one in conditioning.conditioners},
         "views": views,
     }
+
+
+def _made_from_condition(conditioner: Conditioner) -> dict[str, object]:
+    if not isinstance(conditioner, SpatialConditioner):
+        return {}
+    assert isinstance(conditioner.tokenizer, nn.Module)
+    weights = weights_hash(conditioner.tokenizer)
+    return {"config": conditioner.config.model_dump(mode="json"), "tokenizer": weights}
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
@@ -170,10 +203,30 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
         raise InputError(f"{path} is damaged: {error}; delete {folder}") from error
 
 
+def encode_batch(
+    batch: Batch, tokenizer: TokenizerModel, conditioning: Conditioning, device: torch.device
+) -> CodeBatch:
+    """The codes of a batch and of its conditions, on the processor.
+
+    Raises:
+        InputError: the data lacks a condition.
+    """
+    values = {kind: value.to(device) for kind, value in values_of(batch).items()}
+    conditions = {kind: codes.cpu() for kind, codes in conditioning.encode(values).items()}
+    codes = tokenizer.encode(batch.images.to(device)).cpu()
+    return CodeBatch(batch.keys, codes, conditions)
+
+
+def _compact(codes: Tensor) -> Tensor:
+    """Whole numbers as int32: no vocabulary has more."""
+    return codes if codes.is_floating_point() else codes.to(torch.int32)
+
+
 def _encode(
     folder: Path,
     loader: BatchLoader,
     tokenizer: TokenizerModel,
+    conditioning: Conditioning,
     made_from: dict[str, object],
     device: torch.device,
 ) -> None:
@@ -186,16 +239,15 @@ def _encode(
         tqdm(total=total, unit="image", desc="encoding", dynamic_ncols=True, disable=None) as bar,
     ):
         for view in range(views):
-            codes: list[Tensor] = []
-            labels: list[Tensor] = []
+            parts: dict[str, list[Tensor]] = defaultdict(list)
             for batch in loader.augmented_batches(view):
-                codes.append(tokenizer.encode(batch.images.to(device)).cpu().to(dtype))
-                if batch.labels is not None:
-                    labels.append(batch.labels)
+                codes = encode_batch(batch, tokenizer, conditioning, device)
+                parts[CODES].append(codes.codes.to(dtype))
+                for kind, condition in codes.conditions.items():
+                    parts[CONDITION + kind].append(_compact(condition))
                 bar.update(len(batch.keys))
-            write_tensors(temporary / f"view_{view:03d}.safetensors", {"codes": torch.cat(codes)})
-        if labels:
-            write_tensors(temporary / LABELS_FILE, {"labels": torch.cat(labels)})
+            tensors = {name: torch.cat(rows) for name, rows in parts.items()}
+            write_tensors(temporary / f"view_{view:03d}.safetensors", tensors)
         hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"made_from": made_from, "sha256": hashes}
         (temporary / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
@@ -216,14 +268,12 @@ def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
             )
     views = []
     for name in sorted(manifest["sha256"]):
-        if name == LABELS_FILE:
-            continue
-        view = read_tensors(folder / name)["codes"].numpy()
-        if view.size and int(view.max()) >= codebook_size:
+        tensors = read_tensors(folder / name)
+        view = {part: tensor.numpy() for part, tensor in tensors.items()}
+        codes = view[CODES]
+        if codes.size and int(codes.max()) >= codebook_size:
             raise InputError(
-                f"{folder / name} has code {int(view.max())}, but the codebook has {codebook_size}"
+                f"{folder / name} has code {int(codes.max())}, but the codebook has {codebook_size}"
             )
         views.append(view)
-    has_labels = LABELS_FILE in manifest["sha256"]
-    labels = read_tensors(folder / LABELS_FILE)["labels"] if has_labels else None
-    return CodeCache(views, labels, loader)
+    return CodeCache(views, loader)

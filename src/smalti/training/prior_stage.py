@@ -71,7 +71,7 @@ class PriorStage:
         layout, device = self._pipeline.layout, self.training.compute.device
         total, images = 0.0, 0
         for batch in self._evaluation:
-            sequence = self.config.sequence(batch.codes, batch.labels)
+            sequence = self.config.sequence(batch)
             with self.training.compute.autocast():
                 logits = self.training.average.model(sequence.tokens.to(device))
             nats_of_images = nats_per_token(

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from smalti.distributed import rank, without_sync
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.gpt import GPT
-from smalti.sequence.conditioners import drop
+from smalti.sequence.conditioners import draw_kept
+from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
 from smalti.training.code_cache import CodeBatch
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, learning_rate_at, update
 from smalti.training.precision import Compute
-from smalti.types import Conditioner
 
 
 @dataclass(slots=True)
@@ -41,28 +41,28 @@ class PriorStepConfig:
 
     layout: Layout
     ordering: Ordering
-    conditioner: Conditioner
+    conditioning: Conditioning
     condition_drop: float
-    """Share of the examples whose condition says nothing."""
+    """Share of the examples whose conditions say nothing."""
     optimizer: OptimizerConfig
     total_steps: int
     accumulation_steps: int
 
     def sequence(
-        self, codes: Tensor, labels: Tensor | None, dropping: torch.Generator | None = None
+        self, batch: CodeBatch, dropping: torch.Generator | None = None
     ) -> TrainingSequence:
         """Join conditioning and image.
 
         Args:
-            codes: (B, h, w) int64 in [0, K).
-            labels: (B,) int64, or None where the data set has no classes.
+            batch: codes of images and of their conditions.
             dropping: decides which conditions are dropped; None keeps them all.
         """
-        cond_tokens = self.conditioner.tokens(labels, len(codes))
-        if dropping is not None:
-            null_tokens = self.conditioner.null_tokens(len(codes))
-            cond_tokens = drop(cond_tokens, null_tokens, self.condition_drop, dropping)
-        return self.layout.join(cond_tokens, self.ordering.to_tokens(codes))
+        kept = None
+        if dropping is not None and self.condition_drop > 0:
+            conditions = len(self.conditioning.kinds)
+            kept = draw_kept(len(batch.codes), conditions, self.condition_drop, dropping)
+        cond_tokens = self.conditioning.tokens(batch.conditions, kept)
+        return self.layout.join(cond_tokens, self.ordering.to_tokens(batch.codes))
 
 
 def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> dict[str, Tensor]:
@@ -82,7 +82,7 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
         torch.manual_seed(torch.initial_seed() + rank())
     # The loop seeds each step; this stream is the same on every device.
     dropping = torch.Generator().manual_seed(torch.initial_seed())
-    sequence = config.sequence(batch.codes, batch.labels, dropping)
+    sequence = config.sequence(batch, dropping)
     tokens = sequence.tokens.to(state.compute.device, non_blocking=True)
     targets = sequence.targets.to(state.compute.device, non_blocking=True)
 

@@ -1,4 +1,4 @@
-"""What all conditioners share: their registry, and dropping the condition."""
+"""What all conditioners share: their registry, and dropping conditions."""
 
 from typing import Any
 
@@ -7,29 +7,32 @@ from torch import Tensor
 
 from smalti.registry import Registry
 
-CONDITIONERS: Registry[Any] = Registry("conditioner")
+CONDITIONERS: Registry[Any] = Registry("condition")
 """Classes that follow `smalti.types.Conditioner` and are built with their config."""
 
 
-def drop(
-    cond_tokens: Tensor, null_tokens: Tensor, probability: float, generator: torch.Generator
+def draw_kept(
+    batch_size: int, conditions: int, drop: float, generator: torch.Generator
 ) -> Tensor:
-    """Replace the whole condition of some examples by one that says nothing.
+    """Which conditions of which examples are said in training; the others are dropped.
 
-    A prior trained so knows the images with and without their condition, which is what
-    classifier-free guidance compares.
+    A prior trained so knows the images with and without their conditions, which is what
+    classifier-free guidance compares. All conditions of an example are dropped together with
+    probability `drop`; of several, each is dropped alone with the same probability too.
 
     Args:
-        cond_tokens: (B, length) int64.
-        null_tokens: (B, length) int64, on the same device.
-        probability: share of the examples to replace, in [0, 1].
-        generator: source of the choice, on any device.
+        batch_size: B.
+        conditions: n, number of conditions.
+        drop: probability, in [0, 1].
+        generator: source of the choice, on the processor.
 
     Returns:
-        (B, length) int64.
+        (B, n) bool, on the processor.
 
     Reference: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598,
-        Algorithm 1.
+        Algorithm 1; Brooks et al. 2023, "InstructPix2Pix", arXiv:2211.09800, Sec. 3.2.1.
     """
-    chances = torch.rand(len(cond_tokens), 1, generator=generator, device=generator.device)
-    return torch.where((chances < probability).to(cond_tokens.device), null_tokens, cond_tokens)
+    kept = torch.rand(batch_size, 1, generator=generator) >= drop
+    if conditions > 1:
+        kept = kept & (torch.rand(batch_size, conditions, generator=generator) >= drop)
+    return kept.expand(batch_size, conditions)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from smalti.registry import unknown_name
 from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.types import Config, InputError
+from smalti.types import Config, InputError, Window
 
 
 class ClassLabelConfig(Config):
@@ -38,6 +38,7 @@ class ClassLabel:
     Follows the `Conditioner` protocol.
     """
 
+    kind = "class"
     length = 1
 
     def __init__(self, config: ClassLabelConfig) -> None:
@@ -84,16 +85,17 @@ class ClassLabel:
             raise InputError("the list of classes is empty; name at least one, or leave it out")
         return torch.tensor(numbers)[torch.arange(count) % len(numbers)]
 
-    def tokens(self, labels: Tensor | None, batch_size: int) -> Tensor:
-        """Class tokens (batch_size, 1) int64 in [0, classes) of labels (batch_size,) int64.
+    def encode(self, values: Tensor) -> Tensor:
+        """The class numbers (B,) int64, as they are."""
+        return values
 
-        Raises:
-            InputError: there are no labels.
-        """
-        if labels is None:
-            raise InputError("a class-conditional prior needs images with classes; these have none")
-        assert len(labels) == batch_size
-        return labels.unsqueeze(1)
+    def at(self, codes: Tensor, window: Window) -> Tensor:
+        """The same: a class holds for every part of the image."""
+        return codes
+
+    def tokens(self, codes: Tensor) -> Tensor:
+        """Class tokens (B, 1) int64 in [0, classes) of class numbers (B,) int64."""
+        return codes.unsqueeze(1)
 
     def null_tokens(self, batch_size: int) -> Tensor:
         """The dropped condition (batch_size, 1) int64: the last value of the vocabulary."""

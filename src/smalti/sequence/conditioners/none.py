@@ -1,50 +1,49 @@
 """No condition: a start token that is always the same."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.types import Config, InputError
+from smalti.types import Config, Window
 
 
 class UnconditionalConfig(Config):
     """Config of `Unconditional`."""
 
     kind: Literal["none"] = "none"
+    token: int = Field(default=0, ge=0)
+    """Number of the start token; other than 0 in imported priors only."""
 
 
 @CONDITIONERS.register("none")
 class Unconditional:
     """One start token, so that the first image token has something to follow.
 
-    Follows the `Conditioner` protocol.
+    Its values and codes are empty, (B, 0). Follows the `Conditioner` protocol.
     """
 
+    kind = "none"
     length = 1
-    vocab_size = 1
 
     def __init__(self, config: UnconditionalConfig) -> None:
         self.config = config
+        self.vocab_size = config.token + 1
 
-    def labels(self, condition: str | int | Sequence[str | int] | None, count: int) -> None:
-        """None, the labels of images without a condition.
+    def encode(self, values: Tensor) -> Tensor:
+        """The same (B, 0)."""
+        return values
 
-        Raises:
-            InputError: a condition was asked for.
-        """
-        if condition is not None:
-            raise InputError(
-                f"this prior knows no classes, so it cannot be asked for {condition!r}; "
-                "leave the condition out"
-            )
+    def at(self, codes: Tensor, window: Window) -> Tensor:
+        """The same (B, 0)."""
+        return codes
 
-    def tokens(self, labels: Tensor | None, batch_size: int) -> Tensor:
-        """Start tokens (batch_size, 1) int64, all 0; `labels` are ignored."""
-        return self.null_tokens(batch_size)
+    def tokens(self, codes: Tensor) -> Tensor:
+        """Start tokens (B, 1) int64."""
+        return self.null_tokens(len(codes)).to(codes.device)
 
     def null_tokens(self, batch_size: int) -> Tensor:
-        """Start tokens (batch_size, 1) int64, all 0."""
-        return torch.zeros(batch_size, 1, dtype=torch.int64)
+        """Start tokens (batch_size, 1) int64."""
+        return torch.full((batch_size, 1), self.config.token)
