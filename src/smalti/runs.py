@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, field_validator
 
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import rank, together
@@ -148,10 +148,17 @@ class PriorRunConfig(RunConfig):
     """Folder of the run. The same command resumes it."""
     vqgan: str
     """The tokenizer: a run of stage 1 or of `smalti train pixels`, a model folder or a hub id."""
-    condition: Literal["none", "class"] = "none"
-    """none, or class: sub-folders or labels of the data are classes to choose from."""
+    condition: tuple[str, ...] = ()
+    """What the prior is told of an image, as `KIND` or `KIND=TOKENIZER`; none is nothing. Kinds:
+    class (sub-folders or labels of the data), segmentation and depth (maps beside the images,
+    through a tokenizer of theirs), edges (found in the images), low_resolution (the images made
+    smaller; the images' own tokenizer unless another is named), coordinates (where a crop lies),
+    keypoints (JSON beside the images). Several stand one after the other."""
     condition_drop: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the examples trained without their class, for guidance in sampling."""
+    """Share of the examples trained without their conditions, for guidance in sampling; of several,
+    each is left out as often by itself too."""
+    low_resolution_factor: int = Field(default=8, ge=2)
+    """How many times smaller each side of a low_resolution condition is."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """The codes of the data, encoded once."""
     prior: PriorShapeConfig = PriorShapeConfig()
@@ -160,6 +167,13 @@ class PriorRunConfig(RunConfig):
     """Of the transformer."""
     training: TrainingConfig = TrainingConfig(batch_size=32)
     """Length, batch and intervals."""
+
+    @field_validator("condition", mode="before")
+    @classmethod
+    def _several(cls, condition: object) -> object:
+        return (
+            () if condition == "none" else (condition,) if isinstance(condition, str) else condition
+        )
 
 
 def read_run_config(folder: Path) -> dict[str, Any] | None:

@@ -3,7 +3,9 @@
 Axes: B batch, n images, h/w latent grid, K codebook size.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -16,18 +18,42 @@ from tqdm import tqdm
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.prior import GPT, PRIORS
-from smalti.sampling.draw import seeded_draw
+from smalti.sampling.draw import Draw, seeded_draw
 from smalti.sampling.filters import SamplingConfig
-from smalti.sampling.generate import Prompt, generate
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.requests import Condition, picture_size, read_values
+from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sequence.conditioners import SpatialConfig
 from smalti.tokenizer import load_tokenizer
 from smalti.types import InputError, Tokenizer, describe
 
 KIND = "prior"
 TOKENIZER_FOLDER = "tokenizer"
+CONDITIONS_FOLDER = "conditions"
+LARGEST_WHOLE_CELLS = 64 * 64
+"""Grids of more cells are decoded in tiles, so that memory does not grow with the image."""
 
-Condition = str | int | Sequence[str | int] | None
-"""A class by name or number, several of them, or None."""
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Images to make."""
+
+    n: int
+    values: Mapping[str, Tensor]
+    """(n, ...) of each condition, by kind."""
+    height: int
+    """Rows of codes."""
+    width: int
+    """Columns of codes."""
+
+    def rows(self, images: range) -> dict[str, Tensor]:
+        """Values of some of the images."""
+        return {kind: value[images.start : images.stop] for kind, value in self.values.items()}
+
+
+def condition_folder(folder: Path, kind: str) -> Path:
+    """Where the tokenizer of a condition lies, in a run or a pipeline's folder."""
+    return folder / CONDITIONS_FOLDER / kind
 
 
 class Pipeline:
@@ -37,23 +63,31 @@ class Pipeline:
         tokenizer: images <-> codes.
         prior: model over the tokens of the codes, on the same device.
         config: of the prior.
+        condition_tokenizers: of the conditions that are pictures, by kind.
 
     Raises:
-        InputError: the prior was trained on another number of codes.
+        InputError: the prior was trained on another number of codes, of images or of a condition.
     """
 
-    def __init__(self, tokenizer: Tokenizer, prior: GPT, config: PriorModelConfig) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        prior: GPT,
+        config: PriorModelConfig,
+        condition_tokenizers: Mapping[str, Tokenizer] | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.prior = prior
         self.config = config
+        self.condition_tokenizers = dict(condition_tokenizers or {})
         self.layout = config.layout
-        self.conditioner = config.build_conditioner()
+        self.conditioning = config.build_conditioning(self.condition_tokenizers)
         self.ordering = config.build_ordering()
-        if tokenizer.codebook_size != self.layout.codebook_size:
-            raise InputError(
-                f"the prior was trained on {self.layout.codebook_size} codes, "
-                f"but the tokenizer has {tokenizer.codebook_size}"
-            )
+        _check_codes("the prior", self.layout.codebook_size, tokenizer)
+        for conditioner in config.conditioners:
+            if isinstance(conditioner, SpatialConfig):
+                found = self.condition_tokenizers[conditioner.kind]
+                _check_codes(f"the condition {conditioner.kind}", conditioner.codebook_size, found)
 
     @property
     def device(self) -> torch.device:
@@ -68,7 +102,8 @@ class Pipeline:
 
     def to(self, device: str | torch.device) -> Self:
         """Move both models to a device, in place."""
-        self.tokenizer.to(torch.device(device))
+        for tokenizer in (self.tokenizer, *self.condition_tokenizers.values()):
+            tokenizer.to(torch.device(device))
         self.prior.to(device)
         return self
 
@@ -81,9 +116,11 @@ class Pipeline:
         temperature: float = 1.0,
         top_k: int = 100,
         top_p: float = 1.0,
-        guidance: float = 1.0,
+        guidance: float | Sequence[float] = 1.0,
+        guidance_schedule: str = "constant",
         batch_size: int = 16,
         size: int | tuple[int, int] | None = None,
+        stride: int = 1,
         progress: bool = True,
     ) -> list[Image.Image]:
         """Make new images.
@@ -92,15 +129,20 @@ class Pipeline:
             n: how many.
             seed: image i is a function of (seed, i), whatever n and the batch size are (but for
                 rounding, which differs a little between batch sizes and devices).
-            condition: a class, by name or number; or several, which the images take in turn; None
-                takes all classes in turn. Must be None if the prior knows no classes.
+            condition: of a prior of classes a class, by name or number; of one of maps or keypoints
+                a file or picture. Several are taken in turn. Of several conditions, a mapping from
+                kinds. None takes all classes in turn.
             temperature: below 1 more of the likely, above 1 more of the rest; 0 is greedy.
             top_k: draw among the k likeliest codes only; 0 is off.
             top_p: draw among the fewest codes that have this probability together; 1 is off.
-            guidance: how closely to follow the condition; 1 is off.
+            guidance: how closely to follow the conditions, or each of them; 1 is off.
+            guidance_schedule: "constant", or "cosine": rising from 1 along the image.
             batch_size: images made at the same time.
-            size: (height, width) in pixels, or one number for both. Only the size the prior was
-                trained on is possible; None is that size.
+            size: (height, width) in pixels, or one number for both; above the size the prior was
+                trained on a window slides over the image. None is the size of the condition, or
+                that of the training.
+            stride: codes drawn in one window position; 1 is the paper's sliding window, more is
+                faster and loses context.
             progress: show a bar.
 
         Returns:
@@ -108,29 +150,50 @@ class Pipeline:
             16-bit grey).
 
         Raises:
-            InputError: a value is not allowed, or there is no such class.
+            InputError: a value is not allowed, or a condition is missing or unknown.
         """
-        self._check_size(size)
-        config = _sampling_config(
-            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance
+        config = sampling_config(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            guidance=guidance,
+            guidance_schedule=guidance_schedule,
         )
+        request = self.request(n, condition, size)
         codes = self.sample_codes(
-            n, seed, condition, config=config, batch_size=batch_size, progress=progress
+            request, seed, config=config, batch_size=batch_size, stride=stride, progress=progress
         )
-        return [
-            self.tokenizer.content.to_picture(image)
-            for part in torch.split(codes, batch_size)
-            for image in self.tokenizer.decode(part)
-        ]
+        return [picture for row in codes.split(1) for picture in self.pictures(row)]
+
+    def request(
+        self, n: int, condition: Condition = None, size: int | tuple[int, int] | None = None
+    ) -> Request:
+        """What `sample_codes` is to make: conditions of n images, and their size.
+
+        Raises:
+            InputError: as `sample`.
+        """
+        _check_at_least("the number of images", n, 1)
+        values = read_values(self.conditioning, condition, n)
+        given = picture_size(self.conditioning, values)
+        asked = (size, size) if isinstance(size, int) else size
+        if asked is not None and given is not None and tuple(asked) != given:
+            raise InputError(
+                f"size {asked[0]}x{asked[1]} differs from that of the condition, "
+                f"{given[0]}x{given[1]} (height x width); leave the size out, or resize the "
+                "condition"
+            )
+        height, width = asked or given or self.size
+        return Request(n, values, *self._cells(height, width))
 
     def sample_codes(
         self,
-        n: int,
+        request: Request,
         seed: int = 0,
-        condition: Condition = None,
         *,
         config: SamplingConfig | None = None,
         batch_size: int = 16,
+        stride: int = 1,
         progress: bool = True,
     ) -> Tensor:
         """Make the codes of new images; as `sample`, without the tokenizer.
@@ -139,67 +202,104 @@ class Pipeline:
             (n, h, w) int64 in [0, K), on the device of the prior.
 
         Raises:
-            InputError: a value is not allowed, or there is no such class.
+            InputError: a value is not allowed.
         """
         config = config or SamplingConfig()
-        _check_at_least("the number of images", n, 1)
         _check_at_least("the batch size", batch_size, 1)
         _check_at_least("the seed", seed, 0)
-        prompt = self._prompt(n, condition)
-        if config.guidance != 1 and torch.equal(prompt.cond_tokens, prompt.null_tokens):
-            raise InputError(
-                f"guidance {config.guidance} needs a prior with a condition; leave it at 1"
-            )
-        batches = -(-n // batch_size)
-        with tqdm(
-            total=batches * self.layout.image_length, unit="token", disable=not progress
-        ) as bar:
-            parts = self._tokens(prompt, seed, config, batch_size, bar.update)
-            tokens = torch.cat(list(parts))
-        return self.ordering.to_codes(tokens, self.config.grid_height, self.config.grid_width)
+        cells = request.height * request.width
+        batches = [
+            range(start, min(start + batch_size, request.n))
+            for start in range(0, request.n, batch_size)
+        ]
+        with tqdm(total=len(batches) * cells, unit="token", disable=not progress) as bar:
+            made = []
+            for number, images in enumerate(batches):
+                canvas = Canvas.empty(len(images), request.height, request.width, self.device)
+                self.fill(
+                    canvas,
+                    request.rows(images),
+                    seeded_draw(seed, images, cells, self.device),
+                    config,
+                    stride=stride,
+                    on_cell=lambda done, number=number: bar.update(number * cells + done - bar.n),
+                )
+                made.append(canvas.codes)
+        return torch.cat(made)
 
-    def _prompt(self, n: int, condition: Condition) -> Prompt:
-        labels = self.conditioner.labels(condition, n)
-        cond_tokens = self.conditioner.tokens(labels, n)
-        null_tokens = self.conditioner.null_tokens(n)
-        shift = self.layout.shift
-        return Prompt(shift(cond_tokens).to(self.device), shift(null_tokens).to(self.device))
-
-    def _tokens(
+    def fill(
         self,
-        prompt: Prompt,
-        seed: int,
+        canvas: Canvas,
+        values: Mapping[str, Tensor],
+        draw: Draw,
         config: SamplingConfig,
-        batch_size: int,
-        on_token: Callable[[], object],
-    ) -> Iterator[Tensor]:
-        """Image tokens (B, h * w) of one batch after the other."""
-        images = range(len(prompt.cond_tokens))
-        length = self.layout.image_length
+        *,
+        stride: int = 1,
+        start: int = 0,
+        on_cell: Callable[[int], object] = lambda done: None,
+    ) -> None:
+        """Draw the unknown codes of a canvas, in place.
+
+        Args:
+            canvas: codes, and which of them are known.
+            values: (B, ...) of the conditions, by kind.
+            draw: chooses tokens from probabilities.
+            config: temperature, top-k, top-p, guidance.
+            stride: codes drawn in one window position.
+            start: cells that were done before, when going on.
+            on_cell: called with the number of cells done.
+        """
         training = self.prior.training
         self.prior.eval()
         try:
-            for start in images[::batch_size]:
-                batch = images[start : start + batch_size]
-                yield generate(
-                    self.prior,
-                    prompt.rows(batch),
-                    length,
-                    self.layout.codebook_size,
-                    config,
-                    seeded_draw(seed, batch, length, self.device),
-                    on_token,
-                )
+            with torch.no_grad():
+                on_device = {kind: value.to(self.device) for kind, value in values.items()}
+                codes = self.conditioning.encode(on_device)
+            sample_canvas(
+                self.prior,
+                self.config,
+                self.conditioning,
+                codes,
+                canvas,
+                config,
+                draw,
+                stride=stride,
+                start=start,
+                on_cell=on_cell,
+            )
         finally:
             self.prior.train(training)
 
-    def _check_size(self, size: int | tuple[int, int] | None) -> None:
-        asked = (size, size) if isinstance(size, int) else size
-        if asked is not None and tuple(asked) != self.size:
+    def pictures(self, codes: Tensor) -> list[Image.Image]:
+        """Pictures of codes (B, h, w) int64 in [0, K); large ones are decoded in tiles."""
+        is_large = codes.shape[1] * codes.shape[2] > LARGEST_WHOLE_CELLS
+        decode = self.tokenizer.decode_in_tiles if is_large else self.tokenizer.decode
+        return [self.tokenizer.content.to_picture(image) for image in decode(codes)]
+
+    def _cells(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Rows and columns of codes of a size in pixels.
+
+        Raises:
+            InputError: it is below a window, or does not divide into codes.
+        """
+        size = f"size {height_px}x{width_px} (height x width)"
+        if height_px < self.size[0] or width_px < self.size[1]:
             raise InputError(
-                f"size {asked[0]}x{asked[1]} is not possible: this prior makes images of "
-                f"{self.size[0]}x{self.size[1]} (height x width) only"
+                f"{size} is below the window of this prior, {self.size[0]}x{self.size[1]} pixels"
             )
+        tokenizers = (self.tokenizer, *self.condition_tokenizers.values())
+        f = math.lcm(*(tokenizer.downsampling_factor for tokenizer in tokenizers))
+        if height_px % f or width_px % f:
+            raise InputError(f"{size} is not possible: both sides must be multiples of {f}")
+        own = self.tokenizer.downsampling_factor
+        return height_px // own, width_px // own
+
+    def save_condition_tokenizers(self, folder: Path) -> None:
+        """Write the folder of each condition's tokenizer that is not there yet."""
+        for kind, tokenizer in self.condition_tokenizers.items():
+            if not condition_folder(folder, kind).is_dir():
+                condition_folder(folder, kind).parent.mkdir(parents=True, exist_ok=True)
+                tokenizer.save_pretrained(condition_folder(folder, kind))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the prior's `config.json` and `model.safetensors`, and the tokenizer's folder.
@@ -210,6 +310,7 @@ class Pipeline:
         with atomic_folder(Path(folder)) as temporary:
             write_model_files(temporary, KIND, self.config, self.prior.state_dict())
             self.tokenizer.save_pretrained(temporary / TOKENIZER_FOLDER)
+            self.save_condition_tokenizers(temporary)
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Self:
@@ -222,10 +323,14 @@ class Pipeline:
         """
         files = load_model(name, KIND)
         config = files.parse_config(PriorModelConfig)
-        prior: GPT = PRIORS[config.gpt.kind](config.gpt)
+        prior: GPT = PRIORS[config.prior.kind](config.prior)
         files.load_into(prior)
-        tokenizer = load_tokenizer(_tokenizer_folder(files.folder))
-        return cls(tokenizer, prior.eval(), config)
+        folder = _tokenizer_folder(files.folder)
+        tokenizers = {
+            kind: load_tokenizer(condition_folder(folder.parent, kind))
+            for kind in config.spatial_kinds
+        }
+        return cls(load_tokenizer(folder), prior.eval(), config, tokenizers)
 
 
 def _tokenizer_folder(model_folder: Path) -> Path:
@@ -237,7 +342,12 @@ def _tokenizer_folder(model_folder: Path) -> Path:
     raise InputError(f"{model_folder} has no folder {TOKENIZER_FOLDER!r}: the tokenizer is missing")
 
 
-def _sampling_config(**values: float) -> SamplingConfig:
+def sampling_config(**values: object) -> SamplingConfig:
+    """A config of the given values.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
     try:
         return SamplingConfig.model_validate(values)
     except ValidationError as error:
@@ -247,3 +357,10 @@ def _sampling_config(**values: float) -> SamplingConfig:
 def _check_at_least(what: str, value: int, least: int) -> None:
     if value < least:
         raise InputError(f"{what} must be at least {least}, got {value}")
+
+
+def _check_codes(what: str, codes: int, tokenizer: Tokenizer) -> None:
+    if tokenizer.codebook_size != codes:
+        raise InputError(
+            f"{what} was trained on {codes} codes, but the tokenizer has {tokenizer.codebook_size}"
+        )

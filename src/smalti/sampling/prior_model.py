@@ -3,7 +3,7 @@
 Axes: h/w latent grid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -98,12 +98,19 @@ class PriorModelConfig(Config):
             tokenizers: of the conditions that are pictures, by kind; without them the conditioning
                 cannot encode.
         """
-        return Conditioning([_build(config, tokenizers or {}) for config in self.conditioners])
+        return conditioning_of(self.conditioners, tokenizers)
 
     def build_ordering(self) -> Ordering:
         """The ordering of the grid."""
         ordering: Ordering = ORDERINGS[self.ordering](self.grid_height, self.grid_width)
         return ordering
+
+
+def conditioning_of(
+    conditioners: Sequence[ConditionerConfig], tokenizers: Mapping[str, Tokenizer] | None = None
+) -> Conditioning:
+    """Conditioners in a row, as `PriorModelConfig.build_conditioning`."""
+    return Conditioning([_build(config, tokenizers or {}) for config in conditioners])
 
 
 def _build(config: ConditionerConfig, tokenizers: Mapping[str, Tokenizer]) -> Conditioner:

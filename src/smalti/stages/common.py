@@ -1,7 +1,7 @@
 """What the stages share: data, batches, first weights, and what a run says of itself."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from smalti.content import ContentConfig
 from smalti.data.dataset import ImageDataset, Split, split_held_out
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps, check_sizes_beside
+from smalti.data.paired import Paired
 from smalti.data.sources import open_source
 from smalti.data.sources.parts import IMAGES
 from smalti.data.summary import check_sizes
@@ -21,7 +22,9 @@ from smalti.training.precision import Compute
 from smalti.types import InputError
 
 
-def open_data(config: BaseRunConfig, classes: bool, content: ContentConfig) -> Split:
+def open_data(
+    config: BaseRunConfig, classes: bool, content: ContentConfig, paired: Sequence[Paired] = ()
+) -> Split:
     """The images of a run, divided into training and held-out.
 
     Raises:
@@ -32,7 +35,7 @@ def open_data(config: BaseRunConfig, classes: bool, content: ContentConfig) -> S
     for spec, source in zip(config.data, sources, strict=True):
         if content.part != IMAGES and IMAGES in source.parts:
             check_sizes_beside(source, open_source(spec, classes=False))
-    dataset = ImageDataset(sources, config.image, config.seed, config.data_weights, content)
+    dataset = ImageDataset(sources, config.image, config.seed, config.data_weights, content, paired)
     return split_held_out(dataset, config.held_out)
 
 

@@ -1,20 +1,13 @@
 """Stage 2, from a config to a finished run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.data.dataset import Split
+from smalti.data.dataset import ImageDataset, Split
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.runs import PriorRunConfig, check_run_folder, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
-from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import (
-    CONDITIONERS,
-    ClassLabelConfig,
-    ConditionerConfig,
-    UnconditionalConfig,
-)
+from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
 from smalti.stages.common import (
     announce,
     check_divides,
@@ -25,9 +18,15 @@ from smalti.stages.common import (
     training_loader,
     weights_from,
 )
+from smalti.stages.conditions import Conditions, open_conditions
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
-from smalti.training.code_cache import CodeBatch, load_or_encode, read_manifest
+from smalti.training.code_cache import (
+    CodeBatch,
+    encode_batch,
+    load_or_encode,
+    read_manifest,
+)
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
@@ -36,7 +35,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
-from smalti.types import InputError
+from smalti.types import Batch, InputError
 
 CODES_FOLDER = "codes"
 
@@ -64,9 +63,10 @@ def _train_prior(config: PriorRunConfig) -> Path:
         # A run keeps its tokenizer, even if the one that it came from was trained further.
         tokenizer = load_tokenizer(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
         tokenizer.to(compute.device)
-        split = open_data(config, config.condition == "class", tokenizer.content)
+        told = open_conditions(config, folder, tokenizer)
+        split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
         loader = training_loader(config, split, compute)
-        model_config = prior_model_config(config, tokenizer, split.train.class_names)
+        model_config = prior_model_config(config, tokenizer, told, split.train)
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
     state = _prior_state(config, model_config, compute)
@@ -77,19 +77,28 @@ def _train_prior(config: PriorRunConfig) -> Path:
     )
     with open_run(folder, config):
         from_first(lambda: _keep(tokenizer, own_tokenizer))
-        cache = load_or_encode(codes_folder, loader, tokenizer, config.codes.views, compute.device)
-        pipeline = Pipeline(tokenizer, state.average.model, model_config)
+        pipeline = Pipeline(tokenizer, state.average.model, model_config, told.tokenizers)
+        pipeline.to(compute.device)
+        from_first(lambda: pipeline.save_condition_tokenizers(folder))
+        cache = load_or_encode(
+            codes_folder,
+            loader,
+            tokenizer,
+            pipeline.conditioning,
+            config.codes.views,
+            compute.device,
+        )
         step_config = PriorStepConfig(
             layout=model_config.layout,
             ordering=pipeline.ordering,
-            conditioner=pipeline.conditioner,
-            condition_drop=config.condition_drop if config.condition != "none" else 0.0,
+            conditioning=pipeline.conditioning,
+            condition_drop=model_config.condition_drop,
             optimizer=config.optimizer,
             total_steps=config.training.total_steps,
             accumulation_steps=config.training.accumulation_steps,
         )
         with together():
-            evaluation = _held_out_codes(config, split, tokenizer, compute) if rank() == 0 else []
+            evaluation = _held_out_codes(config, split, pipeline, compute) if rank() == 0 else []
         stage = PriorStage(state, step_config, pipeline, evaluation, config.seed)
         Trainer(stage, cache.batches, config.training, folder, config.seed).run()
         finish(folder)
@@ -102,38 +111,36 @@ def _keep(tokenizer: TokenizerModel, folder: Path) -> None:
 
 
 def prior_model_config(
-    config: PriorRunConfig, tokenizer: TokenizerModel, class_names: Sequence[str] | None
+    config: PriorRunConfig, tokenizer: TokenizerModel, told: Conditions, dataset: ImageDataset
 ) -> PriorModelConfig:
     """What the prior of a run must know of itself.
 
     Raises:
-        InputError: the image size does not divide by the tokenizer's factor, or the data has no
+        InputError: the image size does not divide by a tokenizer's factor, or the data has no
             classes and they are wanted.
     """
-    conditioner: ConditionerConfig = UnconditionalConfig()
-    if config.condition == "class":
-        if not class_names:
-            raise InputError("condition is class, but the data has no classes")
-        conditioner = ClassLabelConfig(class_names=tuple(class_names))
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
-    before_image = CONDITIONERS[conditioner.kind](conditioner)
+    conditioners = told.configs(config, tokenizer.downsampling_factor, dataset)
+    conditioning = conditioning_of(conditioners)
     shape = config.prior
     if shape.width % shape.heads:
         raise InputError(
             f"prior.width {shape.width} is not a multiple of prior.heads {shape.heads}"
         )
     return PriorModelConfig(
-        gpt=GPTConfig(
-            vocab_size=tokenizer.codebook_size + before_image.vocab_size,
-            max_length=before_image.length + height * width - 1,  # the last token is not read
+        prior=GPTConfig(
+            vocab_size=tokenizer.codebook_size + conditioning.vocab_size,
+            max_length=conditioning.length + height * width - 1,  # the last token is not read
             layers=shape.layers,
             heads=shape.heads,
             width=shape.width,
             dropout=shape.dropout,
         ),
-        conditioner=conditioner,
+        codebook_size=tokenizer.codebook_size,
+        conditioners=conditioners,
+        condition_drop=config.condition_drop if config.condition else 0.0,
         grid_height=height,
         grid_width=width,
     )
@@ -143,7 +150,7 @@ def _prior_state(
     config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
 ) -> PriorState:
     with weights_from(config.seed):
-        prior = GPT(model_config.gpt).to(compute.device)
+        prior = GPT(model_config.prior).to(compute.device)
     return PriorState(
         prior=prior,
         forward=wrap(prior),
@@ -154,16 +161,27 @@ def _prior_state(
 
 
 def _held_out_codes(
-    config: PriorRunConfig, split: Split, tokenizer: TokenizerModel, compute: Compute
+    config: PriorRunConfig, split: Split, pipeline: Pipeline, compute: Compute
 ) -> list[CodeBatch]:
     """Codes of the held-out images, `eval_images` together at most."""
     batches: list[CodeBatch] = []
     left = config.training.eval_images
     for batch in evaluation_loader(config, split).evaluation_batches():
-        codes = tokenizer.encode(batch.images[:left].to(compute.device)).cpu()
-        labels = None if batch.labels is None else batch.labels[:left]
-        batches.append(CodeBatch(batch.keys[:left], codes, labels))
-        left -= len(codes)
+        batches.append(
+            encode_batch(
+                _first(batch, left), pipeline.tokenizer, pipeline.conditioning, compute.device
+            )
+        )
+        left -= len(batch.keys)
         if left <= 0:
             break
     return batches
+
+
+def _first(batch: Batch, count: int) -> Batch:
+    return Batch(
+        batch.keys[:count],
+        batch.images[:count],
+        None if batch.labels is None else batch.labels[:count],
+        {kind: values[:count] for kind, values in batch.conditions.items()},
+    )

@@ -132,7 +132,9 @@ def load_or_encode(
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
-    from_first(lambda: _encode_if_new(folder, loader, tokenizer, conditioning, views, device), PATIENCE)
+    from_first(
+        lambda: _encode_if_new(folder, loader, tokenizer, conditioning, views, device), PATIENCE
+    )
     with together():
         return _load(folder, loader, tokenizer.codebook_size)
 

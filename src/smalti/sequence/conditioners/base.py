@@ -11,9 +11,7 @@ CONDITIONERS: Registry[Any] = Registry("condition")
 """Classes that follow `smalti.types.Conditioner` and are built with their config."""
 
 
-def draw_kept(
-    batch_size: int, conditions: int, drop: float, generator: torch.Generator
-) -> Tensor:
+def draw_kept(batch_size: int, conditions: int, drop: float, generator: torch.Generator) -> Tensor:
     """Which conditions of which examples are said in training; the others are dropped.
 
     A prior trained so knows the images with and without their conditions, which is what

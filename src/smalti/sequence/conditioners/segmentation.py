@@ -17,6 +17,6 @@ class SegmentationConfig(SpatialConfig):
 
 @CONDITIONERS.register("segmentation")
 class Segmentation(SpatialConditioner):
-    """ which class each pixel shows.:Semantic image synthesis."""
+    """which class each pixel shows.:Semantic image synthesis."""
 
     kind = "segmentation"

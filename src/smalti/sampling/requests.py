@@ -1,0 +1,153 @@
+"""What a user asks for -> values of the prior's conditions.
+
+Axes: n images, H/W size in pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti.data.decode import BrokenImageError
+from smalti.data.paired import (
+    DepthPair,
+    EdgesPair,
+    KeypointsPair,
+    LowResolutionPair,
+    Paired,
+    SegmentationPair,
+)
+from smalti.registry import unknown_name
+from smalti.sequence.conditioners import (
+    ClassLabel,
+    ConditionerConfig,
+    KeypointsConfig,
+    LowResolutionConfig,
+    SpatialConfig,
+    UnconditionalConfig,
+)
+from smalti.sequence.conditioning import Conditioning
+from smalti.types import InputError
+
+Item = str | int | Path | Image.Image
+"""A class by name or number; a picture or JSON file, or a picture."""
+Request = Item | Sequence[Item] | None
+Condition = Request | Mapping[str, Request]
+"""One condition's items, taken in turn; or those of several conditions, by kind."""
+
+PAIRS = {"segmentation": SegmentationPair, "depth": DepthPair, "edges": EdgesPair}
+
+
+def read_values(conditioning: Conditioning, condition: Condition, count: int) -> dict[str, Tensor]:
+    """Values (count, ...) of each condition, by kind.
+
+    Args:
+        conditioning: of the prior.
+        condition: what the user asked for.
+        count: number of images.
+
+    Raises:
+        InputError: a condition is missing, unknown to the prior, or cannot be read; or its pictures
+            are of different sizes.
+    """
+    asked = _by_kind(conditioning, condition)
+    values = {}
+    for conditioner in conditioning.conditioners:
+        request = asked.get(conditioner.kind)
+        if isinstance(conditioner, ClassLabel):
+            values["class"] = conditioner.labels(request, count)
+        elif conditioner.kind in ("none", "coordinates"):
+            columns = 0 if conditioner.kind == "none" else 2
+            values[conditioner.kind] = torch.zeros(count, columns)
+        else:
+            values[conditioner.kind] = _read_files(conditioner.config, request, count)
+    return values
+
+
+def picture_size(
+    conditioning: Conditioning, values: Mapping[str, Tensor]
+) -> tuple[int, int] | None:
+    """Height and width in pixels of the conditions that are pictures, or None without any.
+
+    Raises:
+        InputError: two of them differ.
+    """
+    sizes = {
+        conditioner.kind: tuple(values[conditioner.kind].shape[-2:])
+        for conditioner in conditioning.conditioners
+        if isinstance(conditioner.config, SpatialConfig)
+    }
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{kind} {height}x{width}" for kind, (height, width) in sizes.items())
+        raise InputError(f"the conditions are of different sizes (height x width): {listed}")
+    return next(iter(sizes.values()), None)
+
+
+def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, Request]:
+    known = [kind for kind in conditioning.kinds if kind not in ("none", "coordinates")]
+    if condition is None:
+        return {}
+    if not isinstance(condition, Mapping):
+        if not known:
+            raise InputError(
+                f"this prior knows no condition, so it cannot be asked for {condition!r}; leave the "
+                "condition out"
+            )
+        if len(known) > 1:
+            raise InputError(
+                f"this prior has the conditions {', '.join(known)}: say which one {condition!r} is, "
+                f"as in {known[0]}={condition}"
+            )
+        return {known[0]: condition}
+    for kind in condition:
+        if kind not in known:
+            if not known:
+                raise InputError(f"this prior was trained without conditions; leave {kind!r} out")
+            raise unknown_name("condition of this prior", kind, known)
+    return condition
+
+
+def _read_files(config: ConditionerConfig, request: Request, count: int) -> Tensor:
+    if request is None:
+        raise InputError(
+            f"this prior needs the condition {config.kind}: give a file (--condition FILE)"
+        )
+    one = isinstance(request, str | int | Path | Image.Image)
+    items: Sequence[Any] = [request] if one else list(request)  # type: ignore[arg-type]
+    if not items:
+        raise InputError(f"the list of conditions {config.kind} is empty; name at least one")
+    pair = _pair(config)
+    read = [_read(pair, item) for item in items]
+    shapes = {tuple(tensor.shape) for tensor in read}
+    if len(shapes) > 1:
+        sizes = " and ".join(sorted(f"{shape[-2]}x{shape[-1]}" for shape in shapes))
+        raise InputError(f"the pictures of the condition {config.kind} differ in size: {sizes}")
+    return torch.stack([read[number % len(read)] for number in range(count)])
+
+
+def _pair(config: ConditionerConfig) -> Paired:
+    if isinstance(config, LowResolutionConfig):
+        return LowResolutionPair(config.factor)
+    if isinstance(config, KeypointsConfig):
+        return KeypointsPair(config.joints)
+    assert isinstance(config, SpatialConfig) and not isinstance(config, UnconditionalConfig)
+    pair: Paired = PAIRS[config.kind](config.content)
+    return pair
+
+
+def _read(pair: Paired, item: Item) -> Tensor:
+    if isinstance(item, Image.Image):
+        file = BytesIO()
+        item.save(file, "PNG")
+        return pair.read(file.getvalue(), "the given picture")
+    path = Path(str(item))
+    if not path.is_file():
+        raise InputError(f"the condition {path} does not exist, or is no file")
+    try:
+        return pair.read(path.read_bytes(), str(path))
+    except BrokenImageError as error:
+        raise InputError(f"the condition {error}") from error

@@ -1,0 +1,172 @@
+"""What a prior is told of an image: from `--condition KIND=TOKENIZER` to conditioners."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smalti.data.dataset import ImageDataset
+from smalti.data.paired import (
+    CoordinatesPair,
+    DepthPair,
+    EdgesPair,
+    KeypointsPair,
+    LowResolutionPair,
+    Paired,
+    SegmentationPair,
+    picture_room,
+)
+from smalti.registry import unknown_name
+from smalti.runs import PriorRunConfig
+from smalti.sampling.pipeline import condition_folder
+from smalti.sequence.conditioners import (
+    CONDITIONERS,
+    ClassLabelConfig,
+    ConditionerConfig,
+    CoordinatesConfig,
+    DepthConfig,
+    EdgesConfig,
+    KeypointsConfig,
+    LowResolutionConfig,
+    SegmentationConfig,
+    UnconditionalConfig,
+)
+from smalti.tokenizer import load_tokenizer
+from smalti.tokenizer.base import TokenizerModel
+from smalti.types import InputError
+
+CONTENTS = {"segmentation": "labels", "depth": "depth", "edges": "edges", "low_resolution": "rgb"}
+"""What the tokenizer of each condition that is a picture must be one of."""
+PAIRS = {"segmentation": SegmentationPair, "depth": DepthPair, "edges": EdgesPair}
+SPATIAL = {"segmentation": SegmentationConfig, "depth": DepthConfig, "edges": EdgesConfig}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Kinds of conditions of a run, in order, and the tokenizers of those that are pictures."""
+
+    kinds: Sequence[str]
+    tokenizers: Mapping[str, TokenizerModel]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the classes of the data are wanted."""
+        return "class" in self.kinds
+
+    def paired(self, config: PriorRunConfig) -> list[Paired]:
+        """What each image is read with."""
+        return [self._pair(kind, config) for kind in self.kinds if kind not in ("none", "class")]
+
+    def _pair(self, kind: str, config: PriorRunConfig) -> Paired:
+        if kind == "low_resolution":
+            return LowResolutionPair(config.low_resolution_factor)
+        if kind == "coordinates":
+            return CoordinatesPair()
+        if kind == "keypoints":
+            return KeypointsPair(None)
+        pair: Paired = PAIRS[kind](self.tokenizers[kind].content)
+        return pair
+
+    def configs(
+        self, config: PriorRunConfig, factor: int, dataset: ImageDataset
+    ) -> tuple[ConditionerConfig, ...]:
+        """Config of each conditioner.
+
+        Args:
+            config: of the run.
+            factor: f of the images' tokenizer.
+            dataset: the training images.
+
+        Raises:
+            InputError: the data has no classes and they are wanted, or the images do not divide by
+                the factor of a condition's tokenizer.
+        """
+        if not self.kinds:
+            return (UnconditionalConfig(),)
+        return tuple(self._config(kind, config, factor, dataset) for kind in self.kinds)
+
+    def _config(
+        self, kind: str, config: PriorRunConfig, factor: int, dataset: ImageDataset
+    ) -> ConditionerConfig:
+        height, width = config.image.height_px, config.image.width_px
+        if kind == "class":
+            if not dataset.class_names:
+                raise InputError("condition is class, but the data has no classes")
+            return ClassLabelConfig(class_names=tuple(dataset.class_names))
+        if kind == "coordinates":
+            room = picture_room(dataset)
+            return CoordinatesConfig(
+                rows=(room.height_px - height) // factor + 1,
+                columns=(room.width_px - width) // factor + 1,
+            )
+        if kind == "keypoints":
+            joints = dataset.joints
+            return KeypointsConfig(joints=joints, height_px=height, width_px=width)
+        return self._spatial_config(kind, config)
+
+    def _spatial_config(self, kind: str, config: PriorRunConfig) -> ConditionerConfig:
+        height, width = config.image.height_px, config.image.width_px
+        tokenizer = self.tokenizers[kind]
+        f = tokenizer.downsampling_factor
+        if height % f or width % f:
+            raise InputError(
+                f"image.size {height}x{width} does not divide into codes of the condition {kind}: "
+                f"both sides must be multiples of {f}"
+            )
+        sizes = {
+            "content": tokenizer.content,
+            "codebook_size": tokenizer.codebook_size,
+            "grid_height": height // f,
+            "grid_width": width // f,
+        }
+        if kind == "low_resolution":
+            return LowResolutionConfig(factor=config.low_resolution_factor, **sizes)
+        spatial: ConditionerConfig = SPATIAL[kind](**sizes)
+        return spatial
+
+
+def open_conditions(config: PriorRunConfig, folder: Path, tokenizer: TokenizerModel) -> Conditions:
+    """Read what `condition` names.
+
+    Args:
+        config: of the run.
+        folder: of the run, which keeps the tokenizers that it began with.
+        tokenizer: of the images.
+
+    Raises:
+        InputError: a kind is unknown or named twice, needs a tokenizer, cannot have one, or the
+            tokenizer is of other content.
+    """
+    tokenizers: dict[str, TokenizerModel] = {}
+    kinds: list[str] = []
+    for spec in config.condition:
+        kind, _, path = spec.partition("=")
+        if kind not in CONDITIONERS or kind == "none":
+            raise unknown_name("condition", kind, set(CONDITIONERS) - {"none"})
+        if kind in kinds:
+            raise InputError(f"the condition {kind} is given twice")
+        kinds.append(kind)
+        if kind in CONTENTS:
+            tokenizers[kind] = _tokenizer(kind, path, folder, tokenizer)
+        elif path:
+            raise InputError(f"the condition {kind} has no tokenizer; write {kind} alone")
+    return Conditions(kinds, tokenizers)
+
+
+def _tokenizer(kind: str, path: str, folder: Path, of_images: TokenizerModel) -> TokenizerModel:
+    kept = condition_folder(folder, kind)
+    if kept.is_dir():
+        return load_tokenizer(kept)
+    if not path and kind == "low_resolution":
+        return of_images
+    if not path:
+        raise InputError(
+            f"the condition {kind} needs a tokenizer: {kind}=RUN, where RUN comes from `smalti "
+            f"train vqgan --vqgan.content.kind {CONTENTS[kind]}`"
+        )
+    found = load_tokenizer(path)
+    if found.content.kind != CONTENTS[kind]:
+        raise InputError(
+            f"the condition {kind} needs a tokenizer of {CONTENTS[kind]}, but {path} is one of "
+            f"{found.content.kind}"
+        )
+    return found
