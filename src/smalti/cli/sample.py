@@ -1,15 +1,34 @@
 """`smalti sample`: new images with a trained prior."""
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, device_argument, not_negative, positive
+from smalti.types import InputError
+
+if TYPE_CHECKING:
+    from smalti.sampling.filters import SamplingConfig
+
+PARTIAL_FILE = "unfinished.safetensors"
+CONDITION_KINDS = (
+    "class",
+    "segmentation",
+    "depth",
+    "edges",
+    "low_resolution",
+    "coordinates",
+    "keypoints",
+)
 
 
 def run(arguments: Sequence[str]) -> None:
     """Make images and a sheet of them all."""
     options = _parser().parse_args(arguments)
+    size = parse_size(options.size) if options.size else None
+    condition = parse_conditions(options.condition)
 
     from smalti.cli.output import check_folder, save_pictures
     from smalti.sampling.pipeline import Pipeline
@@ -20,38 +39,94 @@ def run(arguments: Sequence[str]) -> None:
     check_folder(out)
     pipeline = Pipeline.from_pretrained(options.model)
     compute = choose_compute(options.device, "float32")
-    print(f"device: {compute}")
-    pictures = pipeline.to(compute.device).sample(
-        options.n,
-        options.seed,
-        getattr(options, "condition", None),
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        guidance=options.guidance,
-        batch_size=options.batch_size,
-    )
+    pipeline.to(compute.device)
+    config = sampling_options(options)
+    request = pipeline.request(options.n, condition, size)
+    print(f"device: {compute}; {request.n} images of {request.height}x{request.width} codes")
+    partial = out / PARTIAL_FILE
+    try:
+        codes = pipeline.sample_codes(
+            request,
+            options.seed,
+            config=config,
+            batch_size=options.batch_size,
+            stride=options.stride,
+            keep=partial,
+        )
+    except KeyboardInterrupt:
+        print(f"stopped; what was drawn is in {partial}, and the same command goes on from there")
+        raise
+    pictures = [picture for row in codes.split(1) for picture in pipeline.pictures(row)]
     named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
     save_pictures(out, named | {"grid.png": contact_sheet(pictures)})
+    partial.unlink(missing_ok=True)
     print(f"done: {len(pictures)} images and grid.png in {out}")
 
 
-def _parser() -> Parser:
-    parser = Parser("sample", "Make new images with a trained prior.")
-    parser.add_argument("model", help="run of `smalti train prior`, pipeline folder or hub id")
-    parser.add_argument("-n", type=positive, default=16, help="number of images")
-    parser.add_argument(
-        "--out", default="samples", help="folder; images of the same names are replaced"
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of `512x1280`, or of `512`, which is a square.
+
+    Raises:
+        InputError: it is neither.
+    """
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not found:
+        raise InputError(f"--size is {text!r}; allowed is HEIGHTxWIDTH in pixels, as 512x1280")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str] | None:
+    """What `--condition` says: items of the prior's only condition, or items by kind.
+
+    Raises:
+        InputError: some items have a kind and some none.
+    """
+    if not words:
+        return None
+    pairs = [word.partition("=") for word in words]
+    with_kind = [pair for pair in pairs if pair[1] and pair[0] in CONDITION_KINDS]
+    if not with_kind:
+        return list(words)
+    if len(with_kind) < len(words):
+        raise InputError(
+            f"--condition {' '.join(words)}: say the kind of each, as in class=cat depth=map.png"
+        )
+    kinds: dict[str, list[str]] = {}
+    for kind, _, item in with_kind:
+        kinds.setdefault(kind, []).append(item)
+    return kinds
+
+
+def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
+    """The config of temperature, top-k, top-p and guidance that a command line asks for.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    from smalti.sampling.pipeline import sampling_config
+
+    return sampling_config(
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        guidance=tuple(options.guidance or (1.0,)),
+        guidance_schedule=options.guidance_schedule,
     )
+
+
+def sampling_arguments(parser: Parser) -> None:
+    """Add the options of drawing, which `sample` and `complete` have in common."""
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="image i depends on (seed, i) only"
     )
     parser.add_argument(
         "--condition",
         nargs="+",
-        metavar="CLASS",
-        default=argparse.SUPPRESS,
-        help="class by name or number; several are taken in turn (default: all in turn)",
+        action="extend",
+        metavar="[KIND=]VALUE",
+        default=[],
+        help="class by name or number, or file of a map or of keypoints; several are taken in turn "
+        "(default: all classes in turn). KIND= where the prior has several conditions",
     )
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="below 1 likelier, above 1 bolder; 0 greedy"
@@ -63,8 +138,42 @@ def _parser() -> Parser:
         "--top-p", type=float, default=1.0, help="share of probability kept; 1 is off"
     )
     parser.add_argument(
-        "--guidance", type=float, default=1.0, help="how closely to follow the condition; 1 is off"
+        "--guidance",
+        type=float,
+        action="append",
+        default=None,
+        help="how closely to follow the conditions; given twice, for each condition in the order "
+        "of training (default: 1, off)",
+    )
+    parser.add_argument(
+        "--guidance-schedule",
+        choices=("constant", "cosine"),
+        default="constant",
+        help="cosine rises from 1 along the image",
     )
     parser.add_argument("--batch-size", type=positive, default=16, help="images made at a time")
+    parser.add_argument(
+        "--stride",
+        type=positive,
+        default=1,
+        help="codes drawn in one position of the sliding window; 1 is the paper's, more is faster",
+    )
     device_argument(parser)
+
+
+def _parser() -> Parser:
+    parser = Parser("sample", "Make new images with a trained prior.")
+    parser.add_argument("model", help="run of `smalti train prior`, pipeline folder or hub id")
+    parser.add_argument("-n", type=positive, default=16, help="number of images")
+    parser.add_argument(
+        "--out", default="samples", help="folder; images of the same names are replaced"
+    )
+    parser.add_argument(
+        "--size",
+        default="",
+        metavar="HxW",
+        help="height and width in pixels; a window slides over sizes above that of the training "
+        "(default: the condition's, or that of the training)",
+    )
+    sampling_arguments(parser)
     return parser

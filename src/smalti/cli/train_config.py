@@ -37,6 +37,9 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
     """
     data, rest = _take_list(arguments, "data")
     chosen, rest = _take_list(rest, "preset")
+    condition: list[str] = []
+    if root is PriorRunConfig:
+        condition, rest = _take_list(rest, "condition")
     _check_options(root, rest)
     ordered = [*_tokenizer_defaults(root, rest)]
     for name in chosen:
@@ -44,6 +47,9 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
     ordered += rest
     if data:
         ordered += ["--data", json.dumps(data)]
+    if condition:
+        said = [] if condition == ["none"] else condition
+        ordered += ["--condition", json.dumps(said)]
     _check_files(root, ordered)
     ordered = settle_unions(list(union_fields(root)), ordered, _read_yaml)
     parser = _parser(root)

@@ -20,6 +20,7 @@ from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.prior import GPT, PRIORS
 from smalti.sampling.draw import Draw, seeded_draw
 from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.requests import Condition, picture_size, read_values
 from smalti.sampling.sliding_window import Canvas, sample_canvas
@@ -195,8 +196,19 @@ class Pipeline:
         batch_size: int = 16,
         stride: int = 1,
         progress: bool = True,
+        keep: Path | None = None,
     ) -> Tensor:
         """Make the codes of new images; as `sample`, without the tokenizer.
+
+        Args:
+            request: what to make.
+            seed: as `sample`.
+            config: temperature, top-k, top-p, guidance.
+            batch_size: as `sample`.
+            stride: as `sample`.
+            progress: show a bar.
+            keep: file to which codes are written when the work is stopped, and from which the same
+                work goes on.
 
         Returns:
             (n, h, w) int64 in [0, K), on the device of the prior.
@@ -207,25 +219,59 @@ class Pipeline:
         config = config or SamplingConfig()
         _check_at_least("the batch size", batch_size, 1)
         _check_at_least("the seed", seed, 0)
+        partial = self._partial(request, seed, config, batch_size, stride, keep)
         cells = request.height * request.width
-        batches = [
-            range(start, min(start + batch_size, request.n))
-            for start in range(0, request.n, batch_size)
-        ]
-        with tqdm(total=len(batches) * cells, unit="token", disable=not progress) as bar:
-            made = []
-            for number, images in enumerate(batches):
-                canvas = Canvas.empty(len(images), request.height, request.width, self.device)
-                self.fill(
-                    canvas,
-                    request.rows(images),
-                    seeded_draw(seed, images, cells, self.device),
-                    config,
-                    stride=stride,
-                    on_cell=lambda done, number=number: bar.update(number * cells + done - bar.n),
-                )
-                made.append(canvas.codes)
-        return torch.cat(made)
+        images = range(request.n)
+        batches = [images[start : start + batch_size] for start in images[::batch_size]]
+        bar = tqdm(total=len(batches) * cells, unit="token", disable=not progress)
+
+        def on_cell(done: int) -> None:
+            bar.update(done - bar.n)
+            partial.advance(done)
+
+        bar.update(partial.done)
+        try:
+            with bar:
+                for number, rows in enumerate(batches):
+                    before = number * cells
+                    start = min(max(partial.done - before, 0), cells)
+                    self.fill(
+                        Canvas.unknown(partial.codes[rows.start : rows.stop]),
+                        request.rows(rows),
+                        seeded_draw(seed, rows, cells, self.device),
+                        config,
+                        stride=stride,
+                        start=start,
+                        on_cell=lambda done, before=before: on_cell(before + done),
+                    )
+        except BaseException:
+            partial.save()
+            raise
+        return partial.codes
+
+    def _partial(
+        self,
+        request: Request,
+        seed: int,
+        config: SamplingConfig,
+        batch_size: int,
+        stride: int,
+        keep: Path | None,
+    ) -> PartialCodes:
+        codes = torch.zeros(
+            request.n, request.height, request.width, dtype=torch.int64, device=self.device
+        )
+        made_from = ""
+        if keep is not None:
+            settings = {
+                "config": self.config.model_dump(mode="json"),
+                "sampling": config.model_dump(mode="json"),
+                "choices": [seed, batch_size, stride],
+            }
+            made_from = fingerprint(self.prior, request.values, settings)
+        partial = PartialCodes(keep, codes, made_from)
+        partial.load()
+        return partial
 
     def fill(
         self,

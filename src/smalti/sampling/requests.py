@@ -28,7 +28,6 @@ from smalti.sequence.conditioners import (
     KeypointsConfig,
     LowResolutionConfig,
     SpatialConfig,
-    UnconditionalConfig,
 )
 from smalti.sequence.conditioning import Conditioning
 from smalti.types import InputError
@@ -94,13 +93,13 @@ def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, R
     if not isinstance(condition, Mapping):
         if not known:
             raise InputError(
-                f"this prior knows no condition, so it cannot be asked for {condition!r}; leave the "
-                "condition out"
+                f"this prior knows no condition, so it cannot be asked for {condition!r}; leave "
+                "the condition out"
             )
         if len(known) > 1:
             raise InputError(
-                f"this prior has the conditions {', '.join(known)}: say which one {condition!r} is, "
-                f"as in {known[0]}={condition}"
+                f"this prior has the conditions {', '.join(known)}: say which one "
+                f"{condition!r} is, as in {known[0]}={condition}"
             )
         return {known[0]: condition}
     for kind in condition:
@@ -134,7 +133,7 @@ def _pair(config: ConditionerConfig) -> Paired:
         return LowResolutionPair(config.factor)
     if isinstance(config, KeypointsConfig):
         return KeypointsPair(config.joints)
-    assert isinstance(config, SpatialConfig) and not isinstance(config, UnconditionalConfig)
+    assert isinstance(config, SpatialConfig)
     pair: Paired = PAIRS[config.kind](config.content)
     return pair
 
