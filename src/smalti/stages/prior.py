@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from smalti.data.dataset import ImageDataset, Split
+from smalti.data.dataset import Split
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.runs import PriorRunConfig, check_run_folder, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
+from smalti.sequence.conditioners import ConditionerConfig
 from smalti.stages.common import (
     announce,
     check_divides,
@@ -18,7 +19,7 @@ from smalti.stages.common import (
     training_loader,
     weights_from,
 )
-from smalti.stages.conditions import Conditions, open_conditions
+from smalti.stages.conditions import open_conditions
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.code_cache import (
@@ -35,7 +36,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
-from smalti.types import Batch, InputError
+from smalti.types import Batch, InputError, Tokenizer
 
 CODES_FOLDER = "codes"
 
@@ -66,7 +67,8 @@ def _train_prior(config: PriorRunConfig) -> Path:
         told = open_conditions(config, folder, tokenizer)
         split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
         loader = training_loader(config, split, compute)
-        model_config = prior_model_config(config, tokenizer, told, split.train)
+        conditioners = told.configs(config, tokenizer.downsampling_factor, split.train)
+        model_config = prior_model_config(config, tokenizer, conditioners)
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
     state = _prior_state(config, model_config, compute)
@@ -111,18 +113,16 @@ def _keep(tokenizer: TokenizerModel, folder: Path) -> None:
 
 
 def prior_model_config(
-    config: PriorRunConfig, tokenizer: TokenizerModel, told: Conditions, dataset: ImageDataset
+    config: PriorRunConfig, tokenizer: Tokenizer, conditioners: tuple[ConditionerConfig, ...]
 ) -> PriorModelConfig:
     """What the prior of a run must know of itself.
 
     Raises:
-        InputError: the image size does not divide by a tokenizer's factor, or the data has no
-            classes and they are wanted.
+        InputError: the image size does not divide by the tokenizer's factor.
     """
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
-    conditioners = told.configs(config, tokenizer.downsampling_factor, dataset)
     conditioning = conditioning_of(conditioners)
     shape = config.prior
     if shape.width % shape.heads:
