@@ -149,7 +149,7 @@ def test_what_is_dropped_follows_the_seed_of_the_step(batch):
 
 
 def test_evaluation_drops_nothing(batch):
-    sequence = step_config(condition_drop=1.0).sequence(batch.codes, classes_of(batch))
+    sequence = step_config(condition_drop=1.0).sequence(batch)
     assert torch.equal(sequence.tokens[:, 0], K + classes_of(batch))
 
 
