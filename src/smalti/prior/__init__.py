@@ -3,7 +3,29 @@
 Importing this package registers them all.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
 from smalti.prior.gpt import GPT, GPTConfig
+from smalti.prior.pixelsnail import PixelSNAIL, PixelSNAILConfig
 from smalti.prior.registry import PRIORS
 
-__all__ = ["GPT", "PRIORS", "GPTConfig"]
+PriorConfig = Annotated[GPTConfig | PixelSNAILConfig, Field(discriminator="kind")]
+
+
+def build_prior(config: GPTConfig | PixelSNAILConfig) -> GPT | PixelSNAIL:
+    """The prior of a config, with new weights."""
+    prior: GPT | PixelSNAIL = PRIORS[config.kind](config)
+    return prior
+
+
+__all__ = [
+    "GPT",
+    "PRIORS",
+    "GPTConfig",
+    "PixelSNAIL",
+    "PixelSNAILConfig",
+    "PriorConfig",
+    "build_prior",
+]
