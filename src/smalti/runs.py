@@ -152,6 +152,11 @@ class PriorRunConfig(RunConfig):
     """none, or class: sub-folders or labels of the data are classes to choose from."""
     condition_drop: float = Field(default=0.1, ge=0, lt=1)
     """Share of the examples trained without their class, for guidance in sampling."""
+    ordering: str = "row_major"
+    """Order in which the grid of codes is read: `row_major`, `spiral_out`, `z_curve` (sides that
+    are powers of two), `subsample` (even sides), `alternate`, `spiral_in` or `random`."""
+    ordering_seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of the `random` ordering; no effect on others."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """The codes of the data, encoded once."""
     prior: PriorShapeConfig = PriorShapeConfig()

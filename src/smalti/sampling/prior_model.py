@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from smalti.prior import GPTConfig
 from smalti.sequence.conditioners import CONDITIONERS, ConditionerConfig, UnconditionalConfig
 from smalti.sequence.layout import Layout
-from smalti.sequence.ordering import ORDERINGS, Ordering
+from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.types import Conditioner, Config
 
 
@@ -22,7 +22,10 @@ class PriorModelConfig(Config):
     conditioner: ConditionerConfig = UnconditionalConfig()
     """What stands before the image: `kind: none` (a start token) or `kind: class`."""
     ordering: str = "row_major"
-    """Order in which the grid is read: `row_major`."""
+    """Order in which the grid is read: `row_major`, `spiral_out`, `z_curve`, `subsample`,
+    `alternate`, `spiral_in` or `random`."""
+    ordering_seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of the `random` ordering; no effect on others."""
     grid_height: int = Field(ge=1)
     """h, rows of codes of an image."""
     grid_width: int = Field(ge=1)
@@ -36,6 +39,7 @@ class PriorModelConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        self.build_ordering()  # raises where it is not defined on the grid
         layout = self.layout
         if layout.codebook_size < 1:
             raise ValueError(
@@ -66,5 +70,4 @@ class PriorModelConfig(Config):
 
     def build_ordering(self) -> Ordering:
         """The ordering of the grid."""
-        ordering: Ordering = ORDERINGS[self.ordering](self.grid_height, self.grid_width)
-        return ordering
+        return build_ordering(self.ordering, self.grid_height, self.grid_width, self.ordering_seed)

@@ -15,6 +15,7 @@ from smalti.sequence.conditioners import (
     ConditionerConfig,
     UnconditionalConfig,
 )
+from smalti.sequence.ordering import build_ordering
 from smalti.stages.common import (
     announce,
     check_divides,
@@ -107,8 +108,8 @@ def prior_model_config(
     """What the prior of a run must know of itself.
 
     Raises:
-        InputError: the image size does not divide by the tokenizer's factor, or the data has no
-            classes and they are wanted.
+        InputError: the image size does not divide by the tokenizer's factor, the data has no
+            classes and they are wanted, or the ordering is unknown or not defined on the grid.
     """
     conditioner: ConditionerConfig = UnconditionalConfig()
     if config.condition == "class":
@@ -118,6 +119,7 @@ def prior_model_config(
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
+    build_ordering(config.ordering, height, width, config.ordering_seed)
     before_image = CONDITIONERS[conditioner.kind](conditioner)
     shape = config.prior
     if shape.width % shape.heads:
@@ -134,6 +136,8 @@ def prior_model_config(
             dropout=shape.dropout,
         ),
         conditioner=conditioner,
+        ordering=config.ordering,
+        ordering_seed=config.ordering_seed,
         grid_height=height,
         grid_width=width,
     )
