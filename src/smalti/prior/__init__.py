@@ -11,12 +11,13 @@ from smalti.prior.gpt import GPT, GPTConfig
 from smalti.prior.pixelsnail import PixelSNAIL, PixelSNAILConfig
 from smalti.prior.registry import PRIORS
 
+PriorModel = GPT | PixelSNAIL
 PriorConfig = Annotated[GPTConfig | PixelSNAILConfig, Field(discriminator="kind")]
 
 
-def build_prior(config: GPTConfig | PixelSNAILConfig) -> GPT | PixelSNAIL:
+def build_prior(config: GPTConfig | PixelSNAILConfig) -> PriorModel:
     """The prior of a config, with new weights."""
-    prior: GPT | PixelSNAIL = PRIORS[config.kind](config)
+    prior: PriorModel = PRIORS[config.kind](config)
     return prior
 
 
@@ -27,5 +28,6 @@ __all__ = [
     "PixelSNAIL",
     "PixelSNAILConfig",
     "PriorConfig",
+    "PriorModel",
     "build_prior",
 ]

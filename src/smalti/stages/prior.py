@@ -2,13 +2,27 @@
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from smalti.data.dataset import Split
 from smalti.distributed import from_first, rank, together, wrap
-from smalti.prior.gpt import GPT, GPTConfig
+from smalti.prior import PriorConfig, build_prior
 from smalti.runs import PriorRunConfig, check_run_folder, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
+<<<<<<< HEAD
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
 from smalti.sequence.conditioners import ConditionerConfig
+from smalti.sequence.conditioning import Conditioning
+=======
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sequence.conditioners import (
+    CONDITIONERS,
+    ClassLabelConfig,
+    ConditionerConfig,
+    UnconditionalConfig,
+)
+from smalti.sequence.ordering import build_ordering
+>>>>>>> tiles
 from smalti.stages.common import (
     announce,
     check_divides,
@@ -36,7 +50,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
-from smalti.types import Batch, InputError, Tokenizer
+from smalti.types import Batch, InputError, Tokenizer, describe
 
 CODES_FOLDER = "codes"
 
@@ -118,39 +132,64 @@ def prior_model_config(
     """What the prior of a run must know of itself.
 
     Raises:
+<<<<<<< HEAD
         InputError: the image size does not divide by the tokenizer's factor.
+=======
+        InputError: the image size does not divide by the tokenizer's factor, the data has no
+            classes and they are wanted, or the ordering is unknown or not defined on the grid.
+>>>>>>> tiles
     """
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
-    conditioning = conditioning_of(conditioners)
-    shape = config.prior
-    if shape.width % shape.heads:
-        raise InputError(
-            f"prior.width {shape.width} is not a multiple of prior.heads {shape.heads}"
-        )
+<<<<<<< HEAD
+=======
+    build_ordering(config.ordering, height, width, config.ordering_seed)
+    before_image = CONDITIONERS[conditioner.kind](conditioner)
+>>>>>>> tiles
     return PriorModelConfig(
-        prior=GPTConfig(
-            vocab_size=tokenizer.codebook_size + conditioning.vocab_size,
-            max_length=conditioning.length + height * width - 1,  # the last token is not read
-            layers=shape.layers,
-            heads=shape.heads,
-            width=shape.width,
-            dropout=shape.dropout,
-        ),
+        prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
         condition_drop=config.condition_drop if config.condition else 0.0,
+=======
+        conditioner=conditioner,
+        ordering=config.ordering,
+        ordering_seed=config.ordering_seed,
+>>>>>>> tiles
         grid_height=height,
         grid_width=width,
     )
+
+
+def _shape(
+    config: PriorRunConfig,
+    codebook_size: int,
+    conditioning: Conditioning,
+    height: int,
+    width: int,
+) -> PriorConfig:
+    """Shape of a prior over grids of `height` x `width` codes."""
+    sizes = {
+        **config.prior.model_dump(),
+        "vocab_size": codebook_size + conditioning.vocab_size,
+        "max_length": conditioning.length + height * width - 1,  # the last token is not read
+    }
+    if config.prior.kind == "pixelsnail":
+        grid = {"cond_length": conditioning.length, "grid_height": height, "grid_width": width}
+        sizes |= grid
+    try:
+        shape: PriorConfig = TypeAdapter(PriorConfig).validate_python(sizes)
+    except ValidationError as error:
+        raise InputError(f"prior: {describe(error)}") from error
+    return shape
 
 
 def _prior_state(
     config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
 ) -> PriorState:
     with weights_from(config.seed):
-        prior = GPT(model_config.prior).to(compute.device)
+        prior = build_prior(model_config.prior).to(compute.device)
     return PriorState(
         prior=prior,
         forward=wrap(prior),
