@@ -9,20 +9,10 @@ from smalti.distributed import from_first, rank, together, wrap
 from smalti.prior import PriorConfig, build_prior
 from smalti.runs import PriorRunConfig, check_run_folder, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
-<<<<<<< HEAD
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
 from smalti.sequence.conditioners import ConditionerConfig
 from smalti.sequence.conditioning import Conditioning
-=======
-from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import (
-    CONDITIONERS,
-    ClassLabelConfig,
-    ConditionerConfig,
-    UnconditionalConfig,
-)
 from smalti.sequence.ordering import build_ordering
->>>>>>> tiles
 from smalti.stages.common import (
     announce,
     check_divides,
@@ -132,31 +122,20 @@ def prior_model_config(
     """What the prior of a run must know of itself.
 
     Raises:
-<<<<<<< HEAD
-        InputError: the image size does not divide by the tokenizer's factor.
-=======
-        InputError: the image size does not divide by the tokenizer's factor, the data has no
-            classes and they are wanted, or the ordering is unknown or not defined on the grid.
->>>>>>> tiles
+        InputError: the image size does not divide by the tokenizer's factor, or the ordering is
+            unknown or not defined on the grid.
     """
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
-<<<<<<< HEAD
-=======
     build_ordering(config.ordering, height, width, config.ordering_seed)
-    before_image = CONDITIONERS[conditioner.kind](conditioner)
->>>>>>> tiles
     return PriorModelConfig(
         prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
         condition_drop=config.condition_drop if config.condition else 0.0,
-=======
-        conditioner=conditioner,
         ordering=config.ordering,
         ordering_seed=config.ordering_seed,
->>>>>>> tiles
         grid_height=height,
         grid_width=width,
     )
