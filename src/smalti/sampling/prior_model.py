@@ -17,7 +17,7 @@ from smalti.sequence.conditioners import (
 )
 from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
-from smalti.sequence.ordering import ORDERINGS, Ordering
+from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.types import Conditioner, Config, Tokenizer
 
 
