@@ -177,6 +177,13 @@ def test_numbers_of_several_sources_count_only_complete_images(tmp_path: Path) -
     assert torch.equal(red, sample.conditions["segmentation"])
 
 
+def test_a_stray_file_is_named_and_does_no_harm(tmp_path: Path) -> None:
+    files = files_of() | {"keypoints/notes.json": b"[1]", "keypoints/more.json": b"{"}
+    dataset = open_pairs(write(tmp_path, files), KeypointsPair(None))
+    assert len(dataset) == 3
+    assert sorted(dataset.pairing["keypoints"].alone) == ["more", "notes"]
+
+
 def test_no_common_name_is_an_error_that_names_both_folders(tmp_path: Path) -> None:
     spec = write(tmp_path, {"images/a.png": picture(0), "segmentations/b.png": picture(0, "L")})
     with pytest.raises(InputError, match=r"no image in .*/images has its segmentation: .*/segment"):
