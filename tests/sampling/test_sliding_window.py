@@ -367,7 +367,9 @@ def test_what_is_known_is_not_computed():
     prior = prior_of(model)
     read = []
     logits = prior.logits
-    prior.logits = lambda tokens, cache=None: read.append(tokens.shape) or logits(tokens, cache)
+    prior.logits = lambda tokens, *rest, **named: (
+        read.append(tokens.shape) or logits(tokens, *rest, **named)
+    )
     known = torch.ones(6, 9, dtype=torch.bool)
     paint(model, Canvas(torch.zeros(1, 6, 9, dtype=torch.int64), known), prior=prior)
     assert read == []
@@ -501,7 +503,9 @@ def test_guidance_takes_as_many_rows_as_it_needs(scales, rows):
     prior = prior_of(model)
     read = set()
     logits = prior.logits
-    prior.logits = lambda tokens, cache=None: read.add(len(tokens)) or logits(tokens, cache)
+    prior.logits = lambda tokens, *rest, **named: (
+        read.add(len(tokens)) or logits(tokens, *rest, **named)
+    )
     paint(model, blank(2, 4, 6), SamplingConfig(guidance=scales), prior=prior)
     assert read == {2 * rows}
 
