@@ -147,11 +147,16 @@ class Conditioner(Protocol):
 class Prior(Protocol):
     """Model over sequences: each position's logits depend on the tokens up to it only."""
 
-    def logits(self, tokens: Tensor, cache: Any = None) -> Tensor:
+    def logits(self, tokens: Tensor, cache: Any = None, last_only: bool = False) -> Tensor:
         """Logits (B, L, V) of the tokens that follow tokens (B, L) int64.
+
+        With `last_only`, (B, 1, V) of the one that follows them all.
 
         With a cache, `tokens` are the ones that follow the cached ones, and are added to it.
         """
 
     def new_cache(self, batch_size: int) -> Any:
-        """An empty cache of what the prior keeps of the tokens it has read."""
+        """An empty cache of what the prior keeps of the tokens it has read.
+
+        Its `reset()` empties it again.
+        """
