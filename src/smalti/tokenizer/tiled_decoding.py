@@ -97,7 +97,7 @@ class _Tiled:
 
     Args:
         features: (B, C, H, W), the whole map that the first step sees.
-        steps: in order, the last one without a branch of its own.
+        steps: in order; the branch of the last one is the outputs.
         tile: side of the tiles in pixels of that map.
     """
 
