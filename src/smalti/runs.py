@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import BaseModel, Field, PositiveFloat, field_validator
 
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import rank, together
@@ -157,6 +157,12 @@ class PixelSNAILShapeConfig(Config):
     """Cells of a row that a convolution sees of the rows above; odd."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of activations dropped in training."""
+
+
+def shape_words(shape: BaseModel) -> str:
+    """Size of a prior in words: `6 layers, 4 heads, 256 width`."""
+    names = [name for name in ("layers", "blocks", "heads", "width") if hasattr(shape, name)]
+    return ", ".join(f"{getattr(shape, name)} {name}" for name in names)
 
 
 class PriorRunConfig(RunConfig):

@@ -126,6 +126,8 @@ class Conditioner(Protocol):
 
     kind: str
     """Its name, under which values and codes are found."""
+    config: Any
+    """The config that it was built with."""
     length: int
     """Number of conditioning tokens."""
     vocab_size: int
