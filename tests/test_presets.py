@@ -11,6 +11,11 @@ from smalti.cli.train_config import presets, read_config
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.gpt import GPT
 from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.sequence.conditioners import (
+    ClassLabelConfig,
+    ConditionerConfig,
+    UnconditionalConfig,
+)
 from smalti.stages.prior import prior_model_config
 from smalti.stages.vqgan import check_size, resolve_vqgan
 from smalti.tokenizer.vqgan import VQGAN
@@ -26,6 +31,12 @@ def config_of(path: Path, *options: str) -> VQGANRunConfig | PriorRunConfig:
     tokenizer = ["--vqgan", "run"] if stage == "prior" else []
     arguments = ["--preset", path.stem, "--data", "photos", *tokenizer, *options]
     return read_config(ROOTS[stage], arguments)
+
+
+def conditioners_of(config: PriorRunConfig) -> tuple[ConditionerConfig, ...]:
+    if config.condition == ("class",):
+        return (ClassLabelConfig(class_names=("cat", "dog")),)
+    return (UnconditionalConfig(),)
 
 
 def by_name(path: Path) -> str:
@@ -80,9 +91,9 @@ def test_prior_builds_on_the_tokenizer_of_its_name(path):
     tokenizer = config_of(path.with_stem(path.stem.replace("prior", "vqgan")))
     config = config_of(path).model_copy(update={"image": tokenizer.image})
     with torch.device("meta"):
-        model = prior_model_config(config, VQGAN(tokenizer.vqgan), ("cat", "dog"))
+        model = prior_model_config(config, VQGAN(tokenizer.vqgan), conditioners_of(config))
         tokens = torch.zeros(2, model.layout.input_length, dtype=torch.int64)
-        logits = GPT(model.gpt)(tokens)
+        logits = GPT(model.prior)(tokens)
     assert logits.shape == (*tokens.shape, model.layout.vocab_size)
 
 
@@ -94,4 +105,4 @@ def test_defaults_build_without_a_preset(root):
         vqgan = VQGAN(tokenizer.vqgan)
         if root is PriorRunConfig:
             config = PriorRunConfig(data=("photos",), vqgan="run")
-            GPT(prior_model_config(config, vqgan, None).gpt)
+            GPT(prior_model_config(config, vqgan, conditioners_of(config)).prior)

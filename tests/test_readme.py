@@ -21,7 +21,8 @@ def demo_folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     vqgan = VQGAN(VQGANConfig(channel_multipliers=(1, 1, 1, 1), codebook_size=16, code_dim=8))
     config = PriorModelConfig(
-        gpt=GPTConfig(vocab_size=17, max_length=16, layers=1, heads=1, width=8),
+        codebook_size=16,
+        prior=GPTConfig(vocab_size=17, max_length=16, layers=1, heads=1, width=8),
         grid_height=4,
         grid_width=4,
     )
@@ -29,7 +30,7 @@ def demo_folder(tmp_path: Path) -> Path:
     photographs.mkdir(parents=True)
     Image.new("RGB", (451, 300), "orange").save(photographs / "chelsea.png")
     vqgan.save_pretrained(tmp_path / "demo" / "vqgan")
-    Pipeline(vqgan, GPT(config.gpt), config).save_pretrained(tmp_path / "demo" / "prior")
+    Pipeline(vqgan, GPT(config.prior), config).save_pretrained(tmp_path / "demo" / "prior")
     return tmp_path
 
 

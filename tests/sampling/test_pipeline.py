@@ -21,12 +21,13 @@ QUIET = {"progress": False}
 def prior_config(conditioner=CLASSES, vocab_size=CODES + 4, **changes) -> PriorModelConfig:
     shape = {"max_length": HEIGHT * WIDTH, "layers": 2, "heads": 2, "width": 16}
     gpt = GPTConfig(vocab_size=vocab_size, **shape)
-    grid = {"grid_height": HEIGHT, "grid_width": WIDTH}
-    return PriorModelConfig(gpt=gpt, conditioner=conditioner, **(grid | changes))
+    grid = {"codebook_size": CODES, "grid_height": HEIGHT, "grid_width": WIDTH}
+    drop = {"condition_drop": 0.1}
+    return PriorModelConfig(prior=gpt, conditioners=(conditioner,), **(grid | drop | changes))
 
 
 def pipeline_of(config: PriorModelConfig, generator: torch.Generator) -> Pipeline:
-    prior = GPT(config.gpt)
+    prior = GPT(config.prior)
     with torch.no_grad():
         for weight in prior.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
@@ -55,7 +56,7 @@ def test_unconditional_prior_makes_pictures_too(unconditional):
 
 
 def test_pictures_are_the_decoded_codes(pipeline):
-    codes = pipeline.sample_codes(3, seed=4, **QUIET)
+    codes = pipeline.sample_codes(pipeline.request(3), seed=4, **QUIET)
     assert codes.shape == (3, HEIGHT, WIDTH)
     images = pipeline.tokenizer.decode(codes)
     pictures = pipeline.sample(3, seed=4, **QUIET)
@@ -67,46 +68,52 @@ def test_pictures_are_the_decoded_codes(pipeline):
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_batch_size_changes_nothing(pipeline, batch_size, guidance):
     config = SamplingConfig(guidance=guidance)
-    whole = pipeline.sample_codes(5, config=config, batch_size=5, **QUIET)
-    split = pipeline.sample_codes(5, config=config, batch_size=batch_size, **QUIET)
+    whole = pipeline.sample_codes(pipeline.request(5), config=config, batch_size=5, **QUIET)
+    split = pipeline.sample_codes(
+        pipeline.request(5), config=config, batch_size=batch_size, **QUIET
+    )
     assert torch.equal(split, whole)
 
 
 def test_fewer_images_are_the_first_of_more(pipeline):
-    more = pipeline.sample_codes(5, condition="cat", **QUIET)
-    assert torch.equal(pipeline.sample_codes(2, condition="cat", **QUIET), more[:2])
+    more = pipeline.sample_codes(pipeline.request(5, "cat"), **QUIET)
+    assert torch.equal(pipeline.sample_codes(pipeline.request(2, "cat"), **QUIET), more[:2])
 
 
 def test_seeds_differ(pipeline):
-    codes = [pipeline.sample_codes(1, seed=seed, **QUIET) for seed in (0, 1)]
+    codes = [pipeline.sample_codes(pipeline.request(1), seed=seed, **QUIET) for seed in (0, 1)]
     assert not torch.equal(*codes)
 
 
 def test_classes_may_be_names_or_numbers_and_are_taken_in_turn(pipeline):
-    by_name = pipeline.sample_codes(4, condition=["dog", "pig"], **QUIET)
-    assert torch.equal(by_name, pipeline.sample_codes(4, condition=[1, "2"], **QUIET))
-    assert torch.equal(by_name[::2], pipeline.sample_codes(4, condition="dog", **QUIET)[::2])
+    by_name = pipeline.sample_codes(pipeline.request(4, ["dog", "pig"]), **QUIET)
+    assert torch.equal(by_name, pipeline.sample_codes(pipeline.request(4, [1, "2"]), **QUIET))
+    assert torch.equal(
+        by_name[::2], pipeline.sample_codes(pipeline.request(4, "dog"), **QUIET)[::2]
+    )
 
 
 def test_no_condition_takes_all_classes_in_turn(pipeline):
-    in_turn = pipeline.sample_codes(4, condition=["cat", "dog", "pig"], **QUIET)
-    assert torch.equal(pipeline.sample_codes(4, **QUIET), in_turn)
+    in_turn = pipeline.sample_codes(pipeline.request(4, ["cat", "dog", "pig"]), **QUIET)
+    assert torch.equal(pipeline.sample_codes(pipeline.request(4), **QUIET), in_turn)
 
 
 def test_temperature_0_and_top_1_agree(pipeline):
-    greedy = pipeline.sample_codes(3, config=SamplingConfig(temperature=0), **QUIET)
-    top_1 = pipeline.sample_codes(3, config=SamplingConfig(top_k=1), **QUIET)
+    greedy = pipeline.sample_codes(
+        pipeline.request(3), config=SamplingConfig(temperature=0), **QUIET
+    )
+    top_1 = pipeline.sample_codes(pipeline.request(3), config=SamplingConfig(top_k=1), **QUIET)
     assert torch.equal(greedy, top_1)
 
 
 def test_training_mode_is_set_aside_and_restored(generator):
     config = prior_config()
-    config = config.model_copy(update={"gpt": config.gpt.model_copy(update={"dropout": 0.5})})
+    config = config.model_copy(update={"prior": config.prior.model_copy(update={"dropout": 0.5})})
     pipeline = pipeline_of(config, generator)
     pipeline.prior.train()
-    codes = pipeline.sample_codes(2, **QUIET)
+    codes = pipeline.sample_codes(pipeline.request(2), **QUIET)
     assert pipeline.prior.training
-    assert torch.equal(codes, pipeline.sample_codes(2, **QUIET))
+    assert torch.equal(codes, pipeline.sample_codes(pipeline.request(2), **QUIET))
 
 
 @pytest.mark.parametrize("size", [None, (6, 8), [6, 8]])
@@ -124,8 +131,8 @@ def test_trained_size_may_be_named(pipeline, size):
         ({"top_k": -1}, "top_k: .*greater than or equal to 0, got -1"),
         ({"top_p": 0}, "top_p: .*greater than 0, got 0"),
         ({"guidance": -1}, "guidance: .*greater than or equal to 0, got -1"),
-        ({"size": 64}, "size 64x64 is not possible.*6x8"),
-        ({"size": (8, 6)}, "size 8x6 is not possible.*6x8"),
+        ({"size": (8, 6)}, r"size 8x6 \(height x width\) is below the window.*6x8"),
+        ({"size": 9}, "size 9x9.*multiples of 2"),
         ({"condition": "dogs"}, "unknown class 'dogs'; did you mean 'dog'"),
         ({"condition": [0, 3]}, "class 3 does not exist"),
     ],
@@ -142,12 +149,12 @@ def test_guidance_without_a_condition_is_refused(unconditional):
 
 
 def test_progress_bar_counts_tokens_over_batches(pipeline, capsys):
-    pipeline.sample_codes(3, batch_size=2)
+    pipeline.sample_codes(pipeline.request(3), batch_size=2)
     assert f"{2 * HEIGHT * WIDTH}/{2 * HEIGHT * WIDTH}" in capsys.readouterr().err
 
 
 def test_progress_bar_can_be_switched_off(pipeline, capsys):
-    pipeline.sample_codes(1, progress=False)
+    pipeline.sample_codes(pipeline.request(1), progress=False)
     assert capsys.readouterr().err == ""
 
 
@@ -166,8 +173,9 @@ def test_pipeline_of_a_run_takes_the_runs_tokenizer(pipeline, tmp_path, monkeypa
     write_model_files(best, "prior", pipeline.config, pipeline.prior.state_dict())
     pipeline.tokenizer.save_pretrained(tmp_path / "run" / "tokenizer")
     monkeypatch.chdir(tmp_path)
-    codes = Pipeline.from_pretrained(name).sample_codes(1, **QUIET)
-    assert torch.equal(codes, pipeline.sample_codes(1, **QUIET))
+    loaded = Pipeline.from_pretrained(name)
+    codes = loaded.sample_codes(loaded.request(1), **QUIET)
+    assert torch.equal(codes, pipeline.sample_codes(pipeline.request(1), **QUIET))
 
 
 def test_missing_tokenizer_is_an_error(pipeline, tmp_path):
@@ -201,8 +209,9 @@ def test_tokenizer_with_another_codebook_is_refused(pipeline):
     ("changes", "message"),
     [
         ({"ordering": "row_majr"}, "did you mean 'row_major'"),
+        ({"ordering": "z_curve", "grid_height": 3}, "z_curve is not defined on a grid of 3 x"),
         ({"grid_height": 4}, "max_length must be at least 16"),
-        ({"vocab_size": 4}, "vocab_size must exceed the 4 conditioning tokens"),
+        ({"vocab_size": 4}, "vocab_size must be at least 20: 16 codes and 4 values"),
     ],
 )
 def test_config_that_does_not_fit_itself_is_refused(changes, message):

@@ -2,21 +2,51 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.sequence.conditioners import (
     CONDITIONERS,
     ClassLabel,
     ClassLabelConfig,
     ConditionerConfig,
+    Coordinates,
+    CoordinatesConfig,
+    DepthConfig,
+    EdgesConfig,
+    Keypoints,
+    KeypointsConfig,
+    LowResolutionConfig,
+    Segmentation,
+    SegmentationConfig,
     Unconditional,
     UnconditionalConfig,
-    drop,
+    draw_kept,
 )
-from smalti.types import InputError
+from smalti.types import InputError, Window
 
+GRID = {"codebook_size": 9, "grid_height": 3, "grid_width": 5}
 CONFIGS = {
     "none": UnconditionalConfig(),
     "class": ClassLabelConfig(class_names=("cat", "dog", "7")),
+    "segmentation": SegmentationConfig(content=LabelsContent(classes=4), **GRID),
+    "depth": DepthConfig(content=DepthContent(), **GRID),
+    "edges": EdgesConfig(content=EdgesContent(), **GRID),
+    "low_resolution": LowResolutionConfig(content=RGBContent(), **GRID),
+    "coordinates": CoordinatesConfig(rows=4, columns=7),
+    "keypoints": KeypointsConfig(joints=("nose", "left_eye"), height_px=12, width_px=20),
 }
+CANVAS = (6, 11)
+"""Rows and columns of a canvas, of which a window has 3 x 5."""
+
+
+def canvas_codes(kind: str, generator: torch.Generator, count: int = 5) -> torch.Tensor:
+    """Codes of a whole canvas, in the form of each kind."""
+    if kind == "class":
+        return torch.randint(3, (count,), generator=generator)
+    if kind in ("none", "coordinates"):
+        return torch.zeros(count, 0 if kind == "none" else 2, dtype=torch.int64)
+    if kind == "keypoints":
+        return torch.rand(count, 2, 3, generator=generator) * torch.tensor([44.0, 24.0, 2.0]) - 0.5
+    return torch.randint(9, (count, *CANVAS), generator=generator)
 
 
 @pytest.fixture
@@ -25,14 +55,28 @@ def animals() -> ClassLabel:
 
 
 @pytest.mark.parametrize("kind", list(CONDITIONERS))
-def test_every_kind_gives_tokens_of_its_length_inside_its_vocabulary(kind):
+def test_every_kind_gives_tokens_of_its_length_inside_its_vocabulary(kind, generator):
     conditioner = CONDITIONERS[kind](CONFIGS[kind])
-    labels = conditioner.labels(None, 5)
-    for tokens in (conditioner.tokens(labels, 5), conditioner.null_tokens(5)):
-        assert tokens.shape == (5, conditioner.length)
-        assert tokens.dtype == torch.int64
-        assert tokens.min() >= 0
-        assert tokens.max() < conditioner.vocab_size
+    codes = canvas_codes(kind, generator)
+    for top, left in ((0, 0), (3, 6), (1, 4)):
+        window_codes = conditioner.at(codes, Window(top, left, 3, 5, *CANVAS))
+        for tokens in (conditioner.tokens(window_codes), conditioner.null_tokens(5)):
+            assert tokens.shape == (5, conditioner.length)
+            assert tokens.dtype == torch.int64
+            assert tokens.min() >= 0
+            assert tokens.max() < conditioner.vocab_size
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CONDITIONERS if kind != "none"])
+def test_no_condition_is_mistaken_for_a_dropped_one(kind, generator):
+    conditioner = CONDITIONERS[kind](CONFIGS[kind])
+    codes = conditioner.at(canvas_codes(kind, generator), Window(1, 2, 3, 5, *CANVAS))
+    assert (conditioner.tokens(codes) != conditioner.null_tokens(5)).all()
+
+
+@pytest.mark.parametrize("kind", list(CONDITIONERS))
+def test_every_kind_goes_by_its_name(kind):
+    assert CONDITIONERS[kind](CONFIGS[kind]).kind == CONFIGS[kind].kind == kind
 
 
 @pytest.mark.parametrize("kind", list(CONDITIONERS))
@@ -41,8 +85,60 @@ def test_every_kind_is_chosen_by_its_tag(kind):
     assert adapter.validate_python(adapter.dump_python(CONFIGS[kind])) == CONFIGS[kind]
 
 
+def test_map_of_a_window_is_that_part_of_the_canvas(generator):
+    conditioner = Segmentation(CONFIGS["segmentation"])
+    codes = canvas_codes("segmentation", generator)
+    found = conditioner.at(codes, Window(2, 6, 3, 5, *CANVAS))
+    assert torch.equal(found, codes[:, 2:5, 6:11])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(6, 10), (2, 3)])
+def test_map_may_be_finer_or_coarser_than_the_image(rows, columns, generator):
+    """A window of 4 x 6 cells moves over a canvas of 8 x 12 cells."""
+    config = CONFIGS["segmentation"].model_copy(update={"grid_height": rows, "grid_width": columns})
+    codes = torch.randint(9, (1, 2 * rows, 2 * columns), generator=generator)
+    conditioner = Segmentation(config)
+    assert torch.equal(conditioner.at(codes, Window(0, 0, 4, 6, 8, 12)), codes[:, :rows, :columns])
+    last = conditioner.at(codes, Window(4, 6, 4, 6, 8, 12))
+    assert torch.equal(last, codes[:, rows:, columns:])
+
+
+def test_coordinates_tell_every_cell_of_the_training_size_apart():
+    conditioner = Coordinates(CONFIGS["coordinates"])
+    codes = torch.zeros(1, 2, dtype=torch.int64)
+    seen = {
+        tuple(conditioner.tokens(conditioner.at(codes, Window(top, left, 3, 5, 6, 11)))[0].tolist())
+        for top in range(4)
+        for left in range(7)
+    }
+    assert seen == {(row, 4 + column) for row in range(4) for column in range(7)}
+
+
+def test_coordinates_of_a_crop_equal_those_of_the_window_at_its_place():
+    conditioner = Coordinates(CONFIGS["coordinates"])
+    codes = torch.zeros(1, 2, dtype=torch.int64)
+    window = conditioner.at(codes, Window(2, 3, 3, 5, 6, 11))
+    assert torch.equal(conditioner.encode(torch.tensor([[2 / 3, 3 / 6]])), window)
+
+
+def test_joint_keeps_its_place_under_a_moving_window():
+    """The window has 12 x 20 pixels and 3 x 5 cells; 32 positions a side."""
+    conditioner = Keypoints(CONFIGS["keypoints"])
+    joints = torch.tensor([[[9.0, 7.0, 1.0], [30.0, 7.0, 1.0]]])
+    first = conditioner.tokens(conditioner.at(joints, Window(0, 0, 3, 5, 6, 11)))
+    column, row = int(9 / 20 * 32), int(7 / 12 * 32)
+    assert first.tolist() == [[1 + 32 * row + column, 0]]
+    moved = conditioner.tokens(conditioner.at(joints, Window(1, 5, 3, 5, 6, 11)))
+    assert moved.tolist() == [[0, 1 + 32 * int(3 / 12 * 32) + int(10 / 20 * 32)]]
+
+
+def test_joint_that_is_not_seen_is_absent():
+    conditioner = Keypoints(CONFIGS["keypoints"])
+    assert conditioner.tokens(torch.tensor([[[9.0, 7.0, 0.0], [9.0, 7.0, 1.0]]]))[0, 0] == 0
+
+
 def test_class_token_is_the_label(animals):
-    assert animals.tokens(torch.tensor([2, 0]), 2).tolist() == [[2], [0]]
+    assert animals.tokens(torch.tensor([2, 0])).tolist() == [[2], [0]]
 
 
 def test_null_token_is_no_class(animals):
@@ -80,38 +176,38 @@ def test_empty_list_of_classes_is_refused(animals):
         animals.labels([], 4)
 
 
-def test_class_prior_needs_labels(animals):
-    with pytest.raises(InputError, match="these have none"):
-        animals.tokens(None, 2)
-
-
-def test_unconditional_prior_refuses_a_condition():
-    with pytest.raises(InputError, match=r"knows no classes.*'dog'"):
-        Unconditional(UnconditionalConfig()).labels("dog", 1)
-
-
 def test_two_classes_of_one_name_are_refused():
     with pytest.raises(ValidationError, match="two classes are called 'cat'"):
         ClassLabelConfig(class_names=("cat", "dog", "cat"))
 
 
-def test_drop_replaces_whole_conditions_at_the_rate_asked_for(generator):
-    cond_tokens, null_tokens = torch.zeros(4000, 3), torch.ones(4000, 3)
-    dropped = drop(cond_tokens, null_tokens, 0.25, generator)
-    assert torch.equal(dropped, dropped[:, :1].expand(-1, 3))
-    assert 0.2 < dropped.mean().item() < 0.3
+def test_start_token_of_an_imported_prior_is_kept():
+    conditioner = Unconditional(UnconditionalConfig(token=32))
+    assert conditioner.tokens(torch.zeros(2, 0)).tolist() == [[32], [32]]
+    assert conditioner.vocab_size == 33
 
 
-@pytest.mark.parametrize("probability", [0, 1])
-def test_drop_of_none_and_of_all_is_exact(probability, generator):
-    dropped = drop(torch.zeros(50, 1), torch.ones(50, 1), probability, generator)
-    assert (dropped == probability).all()
+def test_only_condition_is_dropped_at_the_rate_asked_for(generator):
+    kept = draw_kept(4000, 1, 0.25, generator)
+    assert kept.shape == (4000, 1)
+    assert 0.7 < kept.float().mean().item() < 0.8
+
+
+def test_of_several_conditions_all_or_some_are_dropped(generator):
+    kept = draw_kept(8000, 2, 0.25, generator).float()
+    assert kept.mean(0).sub(0.75**2).abs().max() < 0.03
+    none = (kept.sum(1) == 0).float().mean().item()
+    assert none == pytest.approx(0.25 + 0.75 * 0.25**2, abs=0.03)
+
+
+@pytest.mark.parametrize("drop", [0, 1])
+def test_drop_of_none_and_of_all_is_exact(drop, generator):
+    assert (draw_kept(50, 3, drop, generator) == (drop == 0)).all()
 
 
 def test_drop_depends_on_its_generator_only():
-    def dropped(seed: int) -> torch.Tensor:
-        source = torch.Generator().manual_seed(seed)
-        return drop(torch.zeros(64, 1), torch.ones(64, 1), 0.5, source)
+    def kept(seed: int) -> torch.Tensor:
+        return draw_kept(64, 2, 0.5, torch.Generator().manual_seed(seed))
 
-    assert torch.equal(dropped(1), dropped(1))
-    assert not torch.equal(dropped(1), dropped(2))
+    assert torch.equal(kept(1), kept(1))
+    assert not torch.equal(kept(1), kept(2))

@@ -18,12 +18,21 @@ from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
 from smalti.data.transforms import TransformConfig
 from smalti.files import sha256
+from smalti.sequence.conditioners import (
+    ClassLabel,
+    ClassLabelConfig,
+    Unconditional,
+    UnconditionalConfig,
+)
+from smalti.sequence.conditioning import Conditioning
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.code_cache import LABELS_FILE, MANIFEST_FILE, CodeCache, load_or_encode
-from smalti.types import InputError
+from smalti.training.code_cache import MANIFEST_FILE, CodeCache, load_or_encode
+from smalti.types import Conditioner, InputError
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS = 7, 3
+START = Unconditional(UnconditionalConfig())
+CLASSES = ClassLabel(ClassLabelConfig(class_names=("cat", "dog")))
 
 
 class CountingVQGAN(VQGAN):
@@ -54,9 +63,13 @@ def open_loader(
 
 
 def open_cache(
-    folder: Path, loader: BatchLoader, tokenizer: VQGAN, views: int = VIEWS
+    folder: Path,
+    loader: BatchLoader,
+    tokenizer: VQGAN,
+    views: int = VIEWS,
+    conditioner: Conditioner = START,
 ) -> CodeCache:
-    return load_or_encode(folder, loader, tokenizer, views, CPU)
+    return load_or_encode(folder, loader, tokenizer, Conditioning([conditioner]), views, CPU)
 
 
 @pytest.fixture
@@ -97,18 +110,19 @@ def spoil(folder: Path, name: str, codes: Tensor) -> None:
 def test_batches_equal_encoding_on_the_fly(folder, photos, batch_size, steps):
     """Three epochs of two batches; and two batches that each reach into the next epoch."""
     loader, tokenizer = open_loader(photos, batch_size=batch_size), new_tokenizer()
-    cached = itertools.islice(open_cache(folder, loader, tokenizer).batches(0), steps)
+    cache = open_cache(folder, loader, tokenizer, conditioner=CLASSES)
+    cached = itertools.islice(cache.batches(0), steps)
     on_the_fly = itertools.islice(loader.batches(0), steps)
     for batch, expected in zip(cached, on_the_fly, strict=True):
         assert torch.equal(batch.codes, tokenizer.encode(expected.images))
-        assert torch.equal(batch.labels, expected.labels)
+        assert torch.equal(batch.conditions["class"], expected.labels)
         assert [key.rpartition("photos/")[2] for key in expected.keys] == list(batch.keys)
 
 
 def test_views_are_different_crops(cache, photos):
     views = open_cache(cache, open_loader(photos), new_tokenizer()).views
     assert len(views) == VIEWS
-    assert not np.array_equal(views[0], views[1])
+    assert not np.array_equal(views[0]["codes"], views[1]["codes"])
 
 
 def test_epochs_take_turns_with_the_views(cache, photos):
@@ -116,7 +130,7 @@ def test_epochs_take_turns_with_the_views(cache, photos):
     codes = open_cache(cache, loader, tokenizer)
     for step in (0, 2 * VIEWS, 4 * VIEWS):  # the first batch of epochs 0, 3 and 6
         batch = next(codes.batches(step))
-        expected = [codes.views[0][draw.number] for draw in loader.draws(step)]
+        expected = [codes.views[0]["codes"][draw.number] for draw in loader.draws(step)]
         assert np.array_equal(batch.codes.numpy(), np.stack(expected))
 
 
@@ -129,10 +143,11 @@ def test_batches_go_on_from_any_step(cache, photos):
         assert torch.equal(batch.codes, expected.codes)
 
 
-def test_data_without_classes_has_no_labels(folder, photos):
-    codes = open_cache(folder, open_loader(photos, classes=False), new_tokenizer())
-    assert next(codes.batches(0)).labels is None
-    assert not (folder / LABELS_FILE).exists()
+def test_condition_that_the_data_lacks_is_named(folder, photos):
+    loader = open_loader(photos, classes=False)
+    with pytest.raises(InputError, match="the condition 'class' is missing"):
+        open_cache(folder, loader, new_tokenizer(), conditioner=CLASSES)
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +161,7 @@ def test_codes_are_stored_in_as_few_bytes_as_they_need(folder, photos, codebook_
     batch = next(codes.batches(0))
     assert batch.codes.dtype == torch.int64
     assert int(batch.codes.max()) == max(
-        int(codes.views[0][draw.number].max()) for draw in codes.loader.draws(0)
+        int(codes.views[0]["codes"][draw.number].max()) for draw in codes.loader.draws(0)
     )
 
 
@@ -225,7 +240,7 @@ def test_encoding_that_is_broken_off_leaves_the_codes_before(cache, photos, monk
 # Damage
 
 
-@pytest.mark.parametrize("name", ["view_001.safetensors", LABELS_FILE])
+@pytest.mark.parametrize("name", ["view_000.safetensors", "view_001.safetensors"])
 def test_damaged_shard_is_named(cache, photos, name):
     data = bytearray((cache / name).read_bytes())
     data[-1] ^= 1

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from smalti.prior.gpt import GPT, GPTConfig
 from smalti.sequence.conditioners import ClassLabel, ClassLabelConfig
+from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
 from smalti.training.code_cache import CodeBatch
@@ -25,7 +26,9 @@ def step_config(condition_drop: float = 0.0, parts: int = 1, steps: int = 100) -
     return PriorStepConfig(
         layout=Layout(K, 1, CLASSES + 1, LENGTH),
         ordering=ORDERINGS["row_major"](HEIGHT, WIDTH),
-        conditioner=ClassLabel(ClassLabelConfig(class_names=("cat", "dog", "pig"))),
+        conditioning=Conditioning(
+            [ClassLabel(ClassLabelConfig(class_names=("cat", "dog", "pig")))]
+        ),
         condition_drop=condition_drop,
         optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=0, weight_decay=0.0),
         total_steps=steps,
@@ -67,7 +70,11 @@ def gradients_of(state: PriorState) -> dict[str, Tensor]:
 def batch(generator) -> CodeBatch:
     codes = torch.randint(K, (8, HEIGHT, WIDTH), generator=generator)
     labels = torch.randint(CLASSES, (8,), generator=generator)
-    return CodeBatch([f"{i}.png" for i in range(8)], codes, labels)
+    return CodeBatch([f"{i}.png" for i in range(8)], codes, {"class": labels})
+
+
+def classes_of(batch: CodeBatch) -> Tensor:
+    return batch.conditions["class"]
 
 
 def test_first_loss_is_near_that_of_knowing_nothing(batch):
@@ -81,7 +88,7 @@ def test_overfits_eight_images(batch):
     config = step_config(steps=80)
     state = new_state(config)
     losses = [float(prior_step(state, batch, config)["nll"]) for _ in range(80)]
-    images_of_class = batch.labels.bincount()[batch.labels]
+    images_of_class = classes_of(batch).bincount()[classes_of(batch)]
     floor = float(images_of_class.log().mean()) / LENGTH
     assert floor < losses[-1] < floor + 0.05 < 2.5 < losses[0]
 
@@ -91,7 +98,7 @@ def test_loss_is_on_the_image_part_only(batch):
     config = step_config()
     state = new_state(config)
     with torch.no_grad():
-        tokens = torch.cat([K + batch.labels[:, None], batch.codes.flatten(1)], dim=1)
+        tokens = torch.cat([K + classes_of(batch)[:, None], batch.codes.flatten(1)], dim=1)
         chances = state.prior(tokens[:, :-1]).log_softmax(-1)
     expected = -chances.gather(2, batch.codes.flatten(1)[..., None]).mean()
     torch.testing.assert_close(prior_step(state, batch, config)["nll"], expected)
@@ -99,7 +106,7 @@ def test_loss_is_on_the_image_part_only(batch):
 
 @pytest.mark.parametrize("count", [8, 7])
 def test_parts_of_a_batch_equal_the_whole(batch, count):
-    batch = CodeBatch(batch.keys[:count], batch.codes[:count], batch.labels[:count])
+    batch = CodeBatch(batch.keys[:count], batch.codes[:count], {"class": classes_of(batch)[:count]})
     results = []
     for parts in (1, 3):
         config = step_config(parts=parts)
@@ -115,7 +122,7 @@ def test_condition_is_read_where_none_is_dropped(batch):
     state = new_state(config)
     read = keep_tokens(state)
     prior_step(state, batch, config)
-    assert torch.equal(read[0][:, 0], K + batch.labels)
+    assert torch.equal(read[0][:, 0], K + classes_of(batch))
 
 
 def test_no_condition_is_read_where_all_are_dropped(batch):
@@ -142,8 +149,8 @@ def test_what_is_dropped_follows_the_seed_of_the_step(batch):
 
 
 def test_evaluation_drops_nothing(batch):
-    sequence = step_config(condition_drop=1.0).sequence(batch.codes, batch.labels)
-    assert torch.equal(sequence.tokens[:, 0], K + batch.labels)
+    sequence = step_config(condition_drop=1.0).sequence(batch)
+    assert torch.equal(sequence.tokens[:, 0], K + classes_of(batch))
 
 
 def test_scalars_carry_no_graph_no_gradient_is_left_and_the_step_counts(batch):

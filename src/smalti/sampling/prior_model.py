@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from smalti.prior import GPTConfig
+from smalti.prior import PriorConfig
 from smalti.sequence.conditioners import (
     CONDITIONERS,
     ConditionerConfig,
@@ -17,14 +17,14 @@ from smalti.sequence.conditioners import (
 )
 from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
-from smalti.sequence.ordering import ORDERINGS, Ordering
+from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.types import Conditioner, Config, Tokenizer
 
 
 class PriorModelConfig(Config):
     """What a trained prior must know of itself: its shape, and how it reads a grid of codes."""
 
-    prior: GPTConfig
+    prior: PriorConfig
     """Shape of the prior. Its vocabulary holds the codes, then the conditioning tokens."""
     codebook_size: int = Field(ge=2)
     """K of the images' tokenizer."""
@@ -39,7 +39,10 @@ class PriorModelConfig(Config):
     """Whether conditioning tokens have numbers of their own, or those of the codes (in imported
     priors)."""
     ordering: str = "row_major"
-    """Order in which the grid is read."""
+    """Order in which the grid is read: `row_major`, `spiral_out`, `z_curve`, `subsample`,
+    `alternate`, `spiral_in` or `random`."""
+    ordering_seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of the `random` ordering; no effect on others."""
     grid_height: int = Field(ge=1)
     """h, rows of codes of an image, or of the window where images are larger."""
     grid_width: int = Field(ge=1)
@@ -61,6 +64,7 @@ class PriorModelConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        self.build_ordering()  # raises where it is not defined on the grid
         layout = self.layout
         if layout.vocab_size > self.prior.vocab_size:
             raise ValueError(
@@ -102,8 +106,7 @@ class PriorModelConfig(Config):
 
     def build_ordering(self) -> Ordering:
         """The ordering of the grid."""
-        ordering: Ordering = ORDERINGS[self.ordering](self.grid_height, self.grid_width)
-        return ordering
+        return build_ordering(self.ordering, self.grid_height, self.grid_width, self.ordering_seed)
 
 
 def conditioning_of(

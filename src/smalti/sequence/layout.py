@@ -1,8 +1,9 @@
 """Layout: where the conditioning and the image stand in the sequence and in the vocabulary.
 
 The sequence is `[conditioning | image]`. Image tokens keep their numbers in [0, K), conditioning
-tokens follow in [K, K + conditioning vocabulary), or have the same numbers in imported priors. The prior reads all but the last image token, and
-its last `image_length` positions predict the image, each from the tokens before it.
+tokens follow in [K, K + conditioning vocabulary), or have the same numbers in imported priors. The
+prior reads all but the last image token, and its last `image_length` positions predict the image,
+each from the tokens before it.
 
 Axes: B batch, K codebook size, V vocabulary size.
 Reference: arXiv:2012.09841, Sec. 3.2, "Conditioned Synthesis", Eq. 10.

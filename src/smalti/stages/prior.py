@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from smalti.data.dataset import ImageDataset, Split
+from pydantic import TypeAdapter, ValidationError
+
+from smalti.data.dataset import Split
 from smalti.distributed import from_first, rank, together, wrap
-from smalti.prior.gpt import GPT, GPTConfig
+from smalti.prior import PriorConfig, build_prior
 from smalti.runs import PriorRunConfig, check_run_folder, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
+from smalti.sequence.conditioners import ConditionerConfig
+from smalti.sequence.conditioning import Conditioning
+from smalti.sequence.ordering import build_ordering
 from smalti.stages.common import (
     announce,
     check_divides,
@@ -18,7 +23,7 @@ from smalti.stages.common import (
     training_loader,
     weights_from,
 )
-from smalti.stages.conditions import Conditions, open_conditions
+from smalti.stages.conditions import open_conditions
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.code_cache import (
@@ -35,7 +40,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
-from smalti.types import Batch, InputError
+from smalti.types import Batch, InputError, Tokenizer, describe
 
 CODES_FOLDER = "codes"
 
@@ -66,7 +71,8 @@ def _train_prior(config: PriorRunConfig) -> Path:
         told = open_conditions(config, folder, tokenizer)
         split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
         loader = training_loader(config, split, compute)
-        model_config = prior_model_config(config, tokenizer, told, split.train)
+        conditioners = told.configs(config, tokenizer.downsampling_factor, split.train)
+        model_config = prior_model_config(config, tokenizer, conditioners)
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
     state = _prior_state(config, model_config, compute)
@@ -111,46 +117,58 @@ def _keep(tokenizer: TokenizerModel, folder: Path) -> None:
 
 
 def prior_model_config(
-    config: PriorRunConfig, tokenizer: TokenizerModel, told: Conditions, dataset: ImageDataset
+    config: PriorRunConfig, tokenizer: Tokenizer, conditioners: tuple[ConditionerConfig, ...]
 ) -> PriorModelConfig:
     """What the prior of a run must know of itself.
 
     Raises:
-        InputError: the image size does not divide by a tokenizer's factor, or the data has no
-            classes and they are wanted.
+        InputError: the image size does not divide by the tokenizer's factor, or the ordering is
+            unknown or not defined on the grid.
     """
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
-    conditioners = told.configs(config, tokenizer.downsampling_factor, dataset)
-    conditioning = conditioning_of(conditioners)
-    shape = config.prior
-    if shape.width % shape.heads:
-        raise InputError(
-            f"prior.width {shape.width} is not a multiple of prior.heads {shape.heads}"
-        )
+    build_ordering(config.ordering, height, width, config.ordering_seed)
     return PriorModelConfig(
-        prior=GPTConfig(
-            vocab_size=tokenizer.codebook_size + conditioning.vocab_size,
-            max_length=conditioning.length + height * width - 1,  # the last token is not read
-            layers=shape.layers,
-            heads=shape.heads,
-            width=shape.width,
-            dropout=shape.dropout,
-        ),
+        prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
         condition_drop=config.condition_drop if config.condition else 0.0,
+        ordering=config.ordering,
+        ordering_seed=config.ordering_seed,
         grid_height=height,
         grid_width=width,
     )
+
+
+def _shape(
+    config: PriorRunConfig,
+    codebook_size: int,
+    conditioning: Conditioning,
+    height: int,
+    width: int,
+) -> PriorConfig:
+    """Shape of a prior over grids of `height` x `width` codes."""
+    sizes = {
+        **config.prior.model_dump(),
+        "vocab_size": codebook_size + conditioning.vocab_size,
+        "max_length": conditioning.length + height * width - 1,  # the last token is not read
+    }
+    if config.prior.kind == "pixelsnail":
+        grid = {"cond_length": conditioning.length, "grid_height": height, "grid_width": width}
+        sizes |= grid
+    try:
+        shape: PriorConfig = TypeAdapter(PriorConfig).validate_python(sizes)
+    except ValidationError as error:
+        raise InputError(f"prior: {describe(error)}") from error
+    return shape
 
 
 def _prior_state(
     config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
 ) -> PriorState:
     with weights_from(config.seed):
-        prior = GPT(model_config.prior).to(compute.device)
+        prior = build_prior(model_config.prior).to(compute.device)
     return PriorState(
         prior=prior,
         forward=wrap(prior),

@@ -51,11 +51,11 @@ class Coordinates:
     def at(self, codes: Tensor, window: Window) -> Tensor:
         """Codes (B, 2) int64 of the window, wherever the canvas's own (B, 2) say that it lies."""
         room = (window.canvas_height - window.height, window.canvas_width - window.width)
-        place = [start / max(free, 1) for start, free in zip((window.top, window.left), room)]
+        place = (window.top / max(room[0], 1), window.left / max(room[1], 1))
         return self.encode(torch.tensor([place], device=codes.device)).expand(len(codes), 2)
 
     def tokens(self, codes: Tensor) -> Tensor:
-        """Tokens (B, 2) int64: the row, then the column, which follows the rows in the vocabulary."""
+        """Tokens (B, 2) int64: row, then column, whose numbers follow those of the rows."""
         return codes + torch.tensor([0, self.config.rows], device=codes.device)
 
     def null_tokens(self, batch_size: int) -> Tensor:

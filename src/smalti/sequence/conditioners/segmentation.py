@@ -1,4 +1,4 @@
-"""Condition on a label map
+"""Condition on a label map: which class each pixel shows.
 
 Reference: arXiv:2012.09841, Sec. 4.2.
 """
@@ -17,6 +17,6 @@ class SegmentationConfig(SpatialConfig):
 
 @CONDITIONERS.register("segmentation")
 class Segmentation(SpatialConditioner):
-    """which class each pixel shows.:Semantic image synthesis."""
+    """Semantic image synthesis."""
 
     kind = "segmentation"
