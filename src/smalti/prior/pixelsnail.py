@@ -226,8 +226,9 @@ class PixelSNAIL(nn.Module):
     def new_cache(self, batch_size: int) -> CellCache:
         """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
 
-        It serves generation in eval mode. The first call that completes the conditioning may hold
-        any number of image tokens, and computes them together; later ones go cell by cell.
+        It serves generation in eval mode, and with the weights as they are now. The call that
+        completes the conditioning may hold any number of image tokens, and computes them together;
+        later ones go cell by cell.
         """
         config, weight = self.config, self.head.weight
         kind = weight.device.type
