@@ -4,24 +4,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 from torch import Tensor
 
 from smalti.content import LabelsContent
-from smalti.interop.taming_gpt import import_gpt
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig, probabilities
 from smalti.sampling.generate import Prompt, generate
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import (
-    Canvas,
-    Stretch,
-    check_stride,
-    plan,
-    sample_canvas,
-    window_start,
-)
+from smalti.sampling.sliding_window import Canvas, sample_canvas
 from smalti.sequence.conditioners import (
     ClassLabelConfig,
     CoordinatesConfig,
@@ -39,10 +30,10 @@ CLASSES = ClassLabelConfig(class_names=("cat", "dog", "pig"))
 COORDINATES = CoordinatesConfig(rows=4, columns=4)
 
 
-def segmentation(height: int, width: int, codes: int = 6) -> SegmentationConfig:
+def segmentation(height: int, width: int) -> SegmentationConfig:
     content = LabelsContent(classes=2)
     return SegmentationConfig(
-        content=content, codebook_size=codes, grid_height=height, grid_width=width
+        content=content, codebook_size=6, grid_height=height, grid_width=width
     )
 
 
@@ -115,117 +106,6 @@ def paint(model, canvas, config=None, images=None, prior=None, **options):
         seeded_draw(0, images, height * width, CPU),
         **options,
     )
-
-
-# Against the released code.
-
-
-def run_of_oracle(shared_dir, name: str, weights: str, window: int) -> dict[str, Tensor]:
-    """Draw the oracle's canvas; it goes on from the first step of its trace."""
-    stored = load_file(shared_dir / "oracle" / "sliding_window.safetensors")
-    prefix = f"{weights}.sd."
-    gpt = import_gpt(
-        {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}, heads=2
-    )
-    model = PriorModelConfig(
-        prior=gpt.config,
-        codebook_size=32,
-        conditioners=(segmentation(window, window, codes=32),),
-        vocabulary="shared",
-        grid_height=window,
-        grid_width=window,
-    )
-    parts = {k: stored[f"{name}.{k}"] for k in ("cond_grid", "z_indices", "trace", "result_grid")}
-    _, height, width = parts["cond_grid"].shape
-    first = height * width - len(parts["trace"])
-    known = torch.arange(height * width).view(height, width) < first
-    codes = torch.where(known, parts["z_indices"], 0)
-    sample_canvas(
-        gpt,
-        model,
-        model.build_conditioning(),
-        {"segmentation": parts["cond_grid"]},
-        Canvas(codes, known),
-        GREEDY,
-        seeded_draw(0, [0], height * width, CPU),
-    )
-    return parts | {"drawn": codes}
-
-
-ORACLE = [
-    ("w4_8x6", "w4_8x6", 4),
-    ("w4_8x6_half", "w4_8x6", 4),
-    ("w16_20x18", "w16_20x18", 16),
-]
-
-
-@pytest.mark.parametrize(("name", "weights", "window"), ORACLE)
-def test_codes_of_the_released_code(shared_dir, name, weights, window):
-    run = run_of_oracle(shared_dir, name, weights, window)
-    assert torch.equal(run["drawn"], run["result_grid"])
-
-
-@pytest.mark.parametrize(("name", "window"), [(name, window) for name, _, window in ORACLE])
-def test_windows_of_the_released_code(shared_dir, name, window):
-    stored = load_file(shared_dir / "oracle" / "sliding_window.safetensors")
-    trace, (_, height, width) = stored[f"{name}.trace"], stored[f"{name}.cond_grid"].shape
-    rows = []
-    for stretch in plan(height, width, window, window):
-        for step in range(stretch.start, stretch.stop):
-            i, j = divmod(step, width)
-            local = divmod(stretch.offset + step - stretch.start, window)
-            ends = [stretch.top, stretch.top + window, stretch.left, stretch.left + window]
-            rows.append([i, j, *local, *ends])
-    assert rows[-len(trace) :] == trace.tolist()
-
-
-# The plan.
-
-
-def test_one_window_is_one_stretch():
-    assert plan(4, 5, 4, 5) == [Stretch(top=0, left=0, offset=0, start=0, stop=20)]
-    assert plan(4, 5, 4, 5, stride=3) == plan(4, 5, 4, 5)
-
-
-def test_plan_of_a_line_by_hand():
-    lefts = [(s.left, s.offset, s.stop - s.start) for s in plan(1, 9, 1, 4)]
-    assert lefts == [(0, 0, 3), (1, 2, 1), (2, 2, 1), (3, 2, 1), (4, 2, 1), (5, 2, 2)]
-    lefts = [(s.left, s.offset, s.stop - s.start) for s in plan(1, 9, 1, 4, stride=2)]
-    assert lefts == [(0, 0, 4), (2, 2, 2), (4, 2, 2), (5, 3, 1)]
-
-
-sizes = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(0, 7), st.integers(0, 7))
-
-
-@settings(deadline=None)
-@given(sizes=sizes, data=st.data())
-def test_every_step_lies_in_its_window_behind_what_the_window_has_before(sizes, data):
-    h, w, more_rows, more_columns = sizes
-    height, width = h + more_rows, w + more_columns
-    stride = data.draw(st.integers(1, w - w // 2))
-    stretches = plan(height, width, h, w, stride)
-    steps = [step for s in stretches for step in range(s.start, s.stop)]
-    assert steps == list(range(height * width))
-    for s in stretches:
-        assert 0 <= s.top <= height - h
-        assert 0 <= s.left <= width - w
-        for step in range(s.start, s.stop):
-            row, column = divmod(step, width)
-            local = divmod(s.offset + step - s.start, w)
-            assert (s.top + local[0], s.left + local[1]) == (row, column)
-            assert s.top == window_start(row, height, h)
-            group = column - column % stride
-            assert s.left == window_start(group, width, w)
-    for before, after in itertools.pairwise(stretches):
-        assert (before.top, before.left) != (after.top, after.left)
-
-
-@pytest.mark.parametrize(("window", "most"), [(1, 1), (2, 1), (5, 3), (16, 8)])
-def test_stride_that_leaves_its_window_is_refused(window, most):
-    check_stride(most, window)
-    for stride in (0, most + 1):
-        with pytest.raises(InputError, match=f"stride {stride} is .* 1 to {most} for a window of"):
-            check_stride(stride, window)
 
 
 # Against a reference that reads the whole window again for each cell.

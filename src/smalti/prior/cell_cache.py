@@ -27,15 +27,20 @@ class CellCache:
     def __init__(self, kv: KVCache, grid: tuple[int, int], dtype: torch.dtype) -> None:
         self.kv = kv
         self.dtype = dtype
+        self.products: dict[nn.Module, Product] = {}
+        """Convolutions at one cell: (B, what they see there) -> (B, O)."""
+        self._height, self._width = grid
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tokens: the next ones are the first of a new sequence."""
+        self.kv.reset()
         self.conditioning: Conditioning | None = None
         """What the conditioning tokens say, once they are all read."""
         self.cell = 0
         """Number of the cell that is computed, the newest: all tokens before it are known."""
         self.in_rows = True
         """Whether all rows down to that cell are computed at once, or the cell alone."""
-        self.products: dict[nn.Module, Product] = {}
-        """Convolutions at one cell: (B, what they see there) -> (B, O)."""
-        self._height, self._width = grid
         self._waiting: Tensor | None = None
         self._inputs: dict[nn.Module, Tensor] = {}
         self._features: dict[int, Tensor] = {}
