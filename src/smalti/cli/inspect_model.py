@@ -78,7 +78,9 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     height, width = pipeline.size
     print(f"{'kind:':14}prior ({prior.config.kind}) over {layout.codebook_size} codes")
     print(f"{'size:':14}{shape_words(prior.config)}")
-    print(f"{'parameters:':14}{_count(prior):,}, and {_count_tokenizer(pipeline):,} of the tokenizer")
+    print(
+        f"{'parameters:':14}{_count(prior):,}, and {_count_tokenizer(pipeline):,} of the tokenizer"
+    )
     print(f"{'sequence:':14}{layout.cond_length} + {layout.image_length} tokens")
     print(f"{'images:':14}{height}x{width} pixels")
     print(f"{'conditions:':14}{', '.join(pipeline.conditioning.kinds)}")

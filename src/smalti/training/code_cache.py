@@ -36,7 +36,7 @@ from smalti.model_folder import read_tensors, write_tensors
 from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
 from smalti.tokenizer.base import TokenizerModel
-from smalti.types import Batch, Conditioner, Config, InputError
+from smalti.types import Batch, Conditioner, Config, InputError, Tokenizer
 
 MANIFEST_FILE = "manifest.json"
 CODES = "codes"
@@ -206,7 +206,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
 
 
 def encode_batch(
-    batch: Batch, tokenizer: TokenizerModel, conditioning: Conditioning, device: torch.device
+    batch: Batch, tokenizer: Tokenizer, conditioning: Conditioning, device: torch.device
 ) -> CodeBatch:
     """The codes of a batch and of its conditions, on the processor.
 
