@@ -200,6 +200,11 @@ class PriorRunConfig(RunConfig):
     training: TrainingConfig = TrainingConfig(batch_size=32)
     """Length, batch and intervals."""
 
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _transformer_unless_said(cls, prior: object) -> object:
+        return {"kind": "gpt", **prior} if isinstance(prior, dict) else prior
+
     @field_validator("condition", mode="before")
     @classmethod
     def _several(cls, condition: object) -> object:
