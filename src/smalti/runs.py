@@ -13,10 +13,10 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import rank, together
@@ -45,6 +45,7 @@ CHANGEABLE = {
     "training.device",
     "training.workers",
     "training.auto_remedy",
+    "training.early_stop",
 }
 
 
@@ -136,8 +137,17 @@ class PriorShapeConfig(Config):
     """Attention heads of each block."""
     width: int = Field(default=256, ge=1)
     """Channels of the residual stream, a multiple of `heads`."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of activations dropped in training."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
+    """Share of activations dropped in training. auto: the more, the fewer images there are."""
+
+
+class PriorTrainingConfig(TrainingConfig):
+    """The same, and when to give up."""
+
+    early_stop: PositiveInt | Literal["auto"] | None = "auto"
+    """End the run after so many evaluations in a row without a lower held-out NLL; the best model
+    is kept anyway. null never does, auto does on small data sets. Without held-out images it is
+    off. A run that has ended so goes on when this is raised, or null."""
 
 
 class PriorRunConfig(RunConfig):
@@ -157,6 +167,9 @@ class PriorRunConfig(RunConfig):
     condition_drop: float = Field(default=0.1, ge=0, lt=1)
     """Share of the examples trained without their conditions, for guidance in sampling; of several,
     each is left out as often by itself too."""
+    token_keep: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
+    """Chance of each image token that the prior reads in training to be left as it is; else it is a
+    random code. 1 is off, auto is below 1 on small data sets."""
     low_resolution_factor: int = Field(default=8, ge=2)
     """How many times smaller each side of a low_resolution condition is."""
     codes: CodeCacheConfig = CodeCacheConfig()
@@ -165,8 +178,8 @@ class PriorRunConfig(RunConfig):
     """The transformer."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Of the transformer."""
-    training: TrainingConfig = TrainingConfig(batch_size=32)
-    """Length, batch and intervals."""
+    training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
+    """Length, batch, intervals and early stop."""
 
     @field_validator("condition", mode="before")
     @classmethod
