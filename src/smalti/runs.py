@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from smalti.data.transforms import TransformConfig
@@ -137,7 +138,7 @@ class PriorShapeConfig(Config):
     """Attention heads of each block."""
     width: int = Field(default=256, ge=1)
     """Channels of the residual stream, a multiple of `heads`."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
+    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
     """Share of activations dropped in training. auto: the more, the fewer images there are."""
 
 
@@ -167,7 +168,7 @@ class PriorRunConfig(RunConfig):
     condition_drop: float = Field(default=0.1, ge=0, lt=1)
     """Share of the examples trained without their conditions, for guidance in sampling; of several,
     each is left out as often by itself too."""
-    token_keep: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
+    token_keep: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = "auto"
     """Chance of each image token that the prior reads in training to be left as it is; else it is a
     random code. 1 is off, auto is below 1 on small data sets."""
     low_resolution_factor: int = Field(default=8, ge=2)
