@@ -5,6 +5,8 @@ import io
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,7 +23,8 @@ from smalti.ranges import from_uint16
 from smalti.types import InputError
 
 LABELS = LabelsContent(classes=12, ignore=255)
-ALL = [RGBContent(), DepthContent(), EdgesContent(), LABELS]
+SHIFTED = LabelsContent(classes=12, shift=True)
+ALL = [RGBContent(), DepthContent(), EdgesContent(), LABELS, SHIFTED]
 
 
 def saved(picture: Image.Image) -> Image.Image:
@@ -32,7 +35,7 @@ def saved(picture: Image.Image) -> Image.Image:
 
 
 def by_kind(content):
-    return content.kind
+    return "shifted labels" if content == SHIFTED else content.kind
 
 
 @pytest.mark.parametrize("content", ALL, ids=by_kind)
@@ -94,15 +97,38 @@ def test_many_labels_are_intact_in_a_16_bit_picture():
     assert np.array_equal(picture, labels)
 
 
+def test_shifted_labels_get_their_numbers_back():
+    picture = saved(SHIFTED.to_picture(torch.tensor([[0, 1, 11, IGNORED]])))
+    assert np.asarray(picture).tolist() == [[255, 0, 10, 255]]
+
+
+@given(classes=st.integers(2, 256), seed=st.integers(0, 2**32 - 1), shift=st.booleans())
+def test_numbers_of_a_picture_are_its_labels_again(classes, seed, shift):
+    content = LabelsContent(classes=classes, shift=shift)
+    labels = np.random.default_rng(seed).integers(0, classes, (5, 7))
+    numbers = np.asarray(content.to_picture(torch.from_numpy(labels)))
+    assert np.array_equal(content.from_numbers(numbers.astype(np.int64), "key"), labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"ignore": 255}, "ignore 255 does not fit shift"), ({"classes": 257}, "at most 256")],
+)
+def test_shift_that_does_not_fit_is_refused(changes, words):
+    with pytest.raises(ValidationError, match=words):
+        LabelsContent(**{"classes": 12, "shift": True} | changes)
+
+
 def test_every_label_has_its_own_colour_whatever_their_number():
     colours = label_colours(256)
     assert len(np.unique(colours, axis=0)) == 256
     assert np.array_equal(label_colours(12), colours[:12])
 
 
-def test_drawing_labels_looks_like_their_indexed_picture():
+@pytest.mark.parametrize("content", [LABELS, SHIFTED])
+def test_drawing_labels_looks_like_their_indexed_picture(content):
     labels = torch.arange(12).reshape(3, 4)
-    drawn, indexed = LABELS.draw(labels), LABELS.to_picture(labels).convert("RGB")
+    drawn, indexed = content.draw(labels), content.to_picture(labels).convert("RGB")
     assert np.array_equal(drawn, indexed)
 
 

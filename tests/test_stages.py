@@ -17,6 +17,7 @@ from smalti.cli.main import main
 from smalti.model_folder import read_tensors
 from smalti.runs import PriorRunConfig, VQGANRunConfig, open_run
 from smalti.sampling.pipeline import Pipeline
+from smalti.sequence.ordering import build_ordering
 from smalti.stages import common, train_prior, train_vqgan
 from smalti.stages.common import open_data
 from smalti.stages.vqgan import resolve_vqgan
@@ -306,6 +307,13 @@ def test_prior_goes_on_with_its_own_tokenizer(photos, vqgan_run, tmp_path, no_cu
     assert evaluated(run)["step"] == 7
 
 
+def test_a_prior_knows_its_ordering(photos, vqgan_run, tmp_path, no_curves):
+    changes = {"ordering": "random", "ordering_seed": 3, "image": {"size": (10, 14)}}
+    run = train_prior(prior_config(photos, vqgan_run, tmp_path / "prior", **changes))
+    ordering = Pipeline.from_pretrained(run).ordering
+    assert torch.equal(ordering.forward, build_ordering("random", 5, 7, seed=3).forward)
+
+
 def test_runs_of_the_same_data_share_their_codes(
     photos, vqgan_run, tmp_path, no_curves, monkeypatch
 ):
@@ -363,8 +371,13 @@ def test_small_image_behind_the_first_held_out_batch_is_found_before_writing(tmp
     [
         ({"image": {"size": 15}}, "image.size 15x15 does not divide .* multiples of 2"),
         ({"prior": {"width": 10, "heads": 4}}, "prior.width 10 is not a multiple of prior.heads 4"),
+        ({"ordering": "z-curve"}, "unknown ordering 'z-curve'; did you mean 'z_curve'"),
+        (
+            {"ordering": "subsample", "image": {"size": 14, "resize_px": "keep"}},
+            "ordering subsample is not defined on a grid of 7 x 7: both sides must be even",
+        ),
     ],
-    ids=["size", "width"],
+    ids=["size", "width", "ordering", "grid"],
 )
 def test_stage_2_refuses_before_it_writes(photos, vqgan_run, tmp_path, changes, match):
     config = prior_config(photos, vqgan_run, tmp_path / "run", **changes)

@@ -10,13 +10,13 @@ Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 4.2: conditions are spatial
 
 import abc
 import colorsys
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from smalti.ranges import to_pil, to_uint8, to_uint16
@@ -24,6 +24,8 @@ from smalti.types import Config, InputError
 
 IGNORED = -1
 """What a label map holds where its label is to be ignored, whatever number its file has there."""
+UNLABELLED = 255
+"""What a file has at unlabelled pixels, where its numbers are shifted."""
 MOST_COLOURS = 256  # of a picture with a palette
 
 
@@ -146,7 +148,23 @@ class LabelsContent(_Content):
     ignore: int | None = Field(default=None, ge=0, lt=2**16)
     """Label that stands for unlabelled pixels (255 in COCO-Stuff); null where there is none. It
     counts neither in the loss nor in the evaluation."""
+    shift: bool = False
+    """Number n of a file is class n + 1, and 255 (unlabelled) is class 0, as the released code
+    reads COCO-Stuff: 182 labels are 183 classes. Not together with `ignore`."""
     part: ClassVar[str] = "segmentations"
+
+    @model_validator(mode="after")
+    def _shift_fits(self) -> Self:
+        if self.shift and self.ignore is not None:
+            raise ValueError(
+                f"ignore {self.ignore} does not fit shift, which makes unlabelled pixels class 0"
+            )
+        if self.shift and self.classes > UNLABELLED + 1:
+            raise ValueError(
+                f"classes {self.classes} are too many for shift: at most {UNLABELLED + 1}, as "
+                f"number {UNLABELLED} of a file stands for unlabelled"
+            )
+        return self
 
     @property
     def channels(self) -> int:
@@ -191,16 +209,39 @@ class LabelsContent(_Content):
         """The likeliest label (B, H, W) int64 of logits (B, classes, H, W)."""
         return outputs.argmax(1)
 
-    def to_picture(self, image: Tensor) -> Image.Image:
-        """Picture whose values are the labels (H, W): with a palette, or 16-bit for many classes.
+    def from_numbers(self, numbers: NDArray[np.integer], key: str) -> NDArray[np.int32]:
+        """Labels (H, W) int32, a class or `IGNORED`, of the numbers (H, W) in a file.
 
-        Ignored pixels get the number of `ignore`.
+        Raises:
+            InputError: a number stands for no class; `key` names the file.
         """
-        labels = torch.where(image == IGNORED, self._ignored_number, image).cpu().numpy()
-        if max(self.classes, self._ignored_number + 1) > MOST_COLOURS:
-            return Image.fromarray(labels.astype(np.uint16))
-        picture = Image.fromarray(labels.astype(np.uint8), mode="P")
-        picture.putpalette(label_colours(MOST_COLOURS).tobytes())
+        special = UNLABELLED if self.shift else self.ignore
+        is_special = numbers == special
+        most = self.classes - 1 - self.shift
+        is_wrong = ((numbers < 0) | (numbers > most)) & ~is_special
+        if is_wrong.any():
+            unlabelled = "none" if special is None else special
+            raise InputError(
+                f"{key} has label {numbers[is_wrong].max()}; allowed are 0 to {most} "
+                f"(content.classes), and {unlabelled} for unlabelled "
+                f"(content.{'shift' if self.shift else 'ignore'})"
+            )
+        labels = numbers.astype(np.int32) + self.shift
+        labels[is_special] = 0 if self.shift else IGNORED
+        return labels
+
+    def to_picture(self, image: Tensor) -> Image.Image:
+        """Picture whose values are the numbers that a file has for the labels (H, W).
+
+        With a palette, or 16-bit for many classes. Ignored pixels get the number of `ignore`.
+        """
+        labels = image.cpu().numpy()
+        numbers = np.where(labels < self.shift, self._unlabelled_number, labels - self.shift)
+        if max(self.classes, self._unlabelled_number + 1) > MOST_COLOURS:
+            return Image.fromarray(numbers.astype(np.uint16))
+        picture = Image.fromarray(numbers.astype(np.uint8), mode="P")
+        # A class has the same colour as in `draw`.
+        picture.putpalette(np.roll(label_colours(MOST_COLOURS), -self.shift, axis=0).tobytes())
         return picture
 
     def draw(self, image: Tensor) -> Image.Image:
@@ -211,8 +252,8 @@ class LabelsContent(_Content):
         return Image.fromarray(colours)
 
     @property
-    def _ignored_number(self) -> int:
-        return 0 if self.ignore is None else self.ignore
+    def _unlabelled_number(self) -> int:
+        return UNLABELLED if self.shift else self.ignore or 0
 
 
 ContentConfig = Annotated[

@@ -159,6 +159,11 @@ class PriorRunConfig(RunConfig):
     each is left out as often by itself too."""
     low_resolution_factor: int = Field(default=8, ge=2)
     """How many times smaller each side of a low_resolution condition is."""
+    ordering: str = "row_major"
+    """Order in which the grid of codes is read: `row_major`, `spiral_out`, `z_curve` (sides that
+    are powers of two), `subsample` (even sides), `alternate`, `spiral_in` or `random`."""
+    ordering_seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of the `random` ordering; no effect on others."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """The codes of the data, encoded once."""
     prior: PriorShapeConfig = PriorShapeConfig()

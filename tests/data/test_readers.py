@@ -17,6 +17,7 @@ from smalti.data.transforms import TransformConfig, center_transform, random_tra
 from smalti.ranges import to_uint16
 from smalti.types import InputError
 
+SHIFTED = reader_of(LabelsContent(classes=12, shift=True))
 LABELS = reader_of(LabelsContent(classes=12, ignore=255))
 DEPTH = reader_of(DepthContent())
 EDGES = reader_of(EdgesContent())
@@ -66,6 +67,30 @@ def test_the_ignored_number_is_ignored() -> None:
 def test_a_class_may_be_ignored() -> None:
     reader = reader_of(LabelsContent(classes=4, ignore=3))
     assert read(reader, as_file(np.array([[2, 3]], np.uint8))).tolist() == [[2, IGNORED]]
+
+
+def test_shifted_numbers_are_the_next_class_and_255_is_class_0() -> None:
+    assert read(SHIFTED, as_file(np.array([[0, 10, 255]], np.uint8))).tolist() == [[1, 11, 0]]
+
+
+@pytest.mark.parametrize("number", [11, 254])
+def test_a_shifted_number_out_of_range_is_named_with_its_file(number: int) -> None:
+    words = rf"key has label {number}; allowed are 0 to 10 .* and 255 .*\(content.shift\)"
+    with pytest.raises(InputError, match=words):
+        SHIFTED.decode(as_file(np.array([[3, number]], np.uint8)), "key")
+
+
+def test_coco_labels_as_the_released_code_reads_them(shared_dir: Any) -> None:
+    from smalti.data.sources import open_source
+
+    reader = reader_of(LabelsContent(classes=183, shift=True))
+    source = open_source(str(shared_dir / "data/task-examples.tar"), False, "segmentations")
+    raws = [source.read(index) for index in range(len(source))]
+    raws = [raw for raw in raws if "coco/" in raw.key]
+    assert raws
+    for raw in raws:
+        stored = np.asarray(Image.open(io.BytesIO(raw.content))).astype(np.uint8)
+        assert np.array_equal(read(reader, raw.content), stored + np.uint8(1))
 
 
 def test_a_label_out_of_range_is_named_with_its_file() -> None:
@@ -149,6 +174,57 @@ def test_depth_is_resized_between_its_values() -> None:
     depth = center_transform(picture, TransformConfig(size=(4, 5), upscale=True), "key", DEPTH)
     assert depth.min() >= -1
     assert ((depth > -0.9) & (depth < 0.7)).any()
+
+
+def as_float_file(depths: Any) -> bytes:
+    """As the released code stores depths: a float32 in the four bytes of each RGBA pixel."""
+    return as_file(np.asarray(depths, "<f4")[..., None].copy().view(np.uint8))
+
+
+def float_depths(height: int, width: int) -> Any:
+    return np.random.default_rng(0).normal(3.0, 20.0, (height, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 2), (5, 7), (33, 20)])
+def test_depths_in_rgba_are_stretched_to_the_range(height: int, width: int) -> None:
+    depths = float_depths(height, width)
+    expected = 2 * (depths - depths.min()) / (depths.max() - depths.min()) - 1
+    depth = read(DEPTH, as_float_file(depths))
+    assert depth.shape == (1, height, width)
+    assert depth.dtype == torch.float32
+    torch.testing.assert_close(depth[0], torch.from_numpy(expected), rtol=0, atol=1e-6)
+
+
+def test_depths_in_rgba_are_resized_as_numbers() -> None:
+    depths = np.linspace(-4, 9, 45, dtype=np.float32).repeat(31).reshape(45, 31)
+    picture = DEPTH.decode(as_float_file(depths), "key")
+    depth = center_transform(picture, TransformConfig(size=(15, 7)), "key", DEPTH)
+    assert depth.shape == (1, 15, 7)
+    rows = depth[0, :, 0]
+    assert (depth[0] == rows[:, None]).all()
+    torch.testing.assert_close(rows[1:-1].diff(), torch.full((12,), 2 / 15), rtol=0.05, atol=0)
+
+
+def test_a_map_of_one_depth_is_the_lowest() -> None:
+    assert (read(DEPTH, as_float_file(np.full((3, 5), 2.5))) == -1).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_depth_that_is_no_number_breaks_its_file(value: float) -> None:
+    depths = float_depths(3, 5)
+    depths[1, 2] = value
+    with pytest.raises(BrokenImageError, match="key: 1 of its depths are infinite or not a number"):
+        DEPTH.decode(as_float_file(depths), "key")
+
+
+def test_huge_depths_are_stretched_too() -> None:
+    depth = read(DEPTH, as_float_file([[-3e38, 3e38, 0.0]]))
+    assert depth.flatten().tolist() == pytest.approx([-1, 1, 0])
+
+
+def test_floats_are_no_labels() -> None:
+    with pytest.raises(InputError, match="key is a picture of mode RGBA"):
+        LABELS.decode(as_float_file(float_depths(3, 5)), "key")
 
 
 def test_depth_of_a_real_file(shared_dir: Any, tmp_path: Any) -> None:

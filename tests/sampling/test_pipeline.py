@@ -209,6 +209,7 @@ def test_tokenizer_with_another_codebook_is_refused(pipeline):
     ("changes", "message"),
     [
         ({"ordering": "row_majr"}, "did you mean 'row_major'"),
+        ({"ordering": "z_curve", "grid_height": 3}, "z_curve is not defined on a grid of 3 x"),
         ({"grid_height": 4}, "max_length must be at least 16"),
         ({"vocab_size": 4}, "vocab_size must be at least 20: 16 codes and 4 values"),
     ],

@@ -86,15 +86,16 @@ def read_header(content: bytes, key: str) -> ImageHeader:
         return ImageHeader(picture.width, picture.height, picture.mode, _is_turned(picture))
 
 
-def decode_map(content: bytes, key: str) -> Image.Image:
+def decode_map(content: bytes, key: str, allow_rgba: bool = False) -> Image.Image:
     """The picture in the file of a map, whose values mean something: nothing is converted.
 
     Args:
         content: the file's bytes.
         key: where they came from, for the message.
+        allow_rgba: whether it may be an RGBA PNG, whose four bytes a pixel are no colours.
 
     Returns:
-        Of mode L, I;16 or I: greyscale, or the numbers of a palette's colours.
+        Of mode L, I;16 or I: greyscale, or the numbers of a palette's colours; or RGBA.
 
     Raises:
         BrokenImageError: as `decode_image`.
@@ -107,6 +108,8 @@ def decode_map(content: bytes, key: str) -> Image.Image:
         raise InputError(f"{key} is a JPEG, which changes a map's values; allowed are PNG and TIFF")
     if picture.mode == "P":
         return Image.fromarray(np.asarray(picture))
+    if allow_rgba and picture.mode == "RGBA" and picture.format == "PNG":
+        return picture
     if picture.mode not in ("L", "I;16", "I;16B", "I"):
         raise InputError(
             f"{key} is a picture of mode {picture.mode}; a map has one channel, 8-bit (L), with a "

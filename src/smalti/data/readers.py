@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from smalti import ranges
 from smalti.content import (
-    IGNORED,
     ContentConfig,
     DepthContent,
     EdgesContent,
@@ -104,18 +104,8 @@ class LabelReader(Reader):
 
     def decode(self, content: bytes, key: str) -> Image.Image:
         """Picture of mode I whose values are the labels, checked; `IGNORED` where ignored."""
-        labels = np.array(decode_map(content, key), dtype=np.int32)
-        classes, ignore = self._content.classes, self._content.ignore
-        is_ignored = labels == ignore
-        is_wrong = ((labels < 0) | (labels >= classes)) & ~is_ignored
-        if is_wrong.any():
-            unlabelled = "none" if ignore is None else ignore
-            raise InputError(
-                f"{key} has label {labels[is_wrong].max()}; allowed are 0 to {classes - 1} "
-                f"(content.classes), and {unlabelled} for unlabelled (content.ignore)"
-            )
-        labels[is_ignored] = IGNORED
-        return Image.fromarray(labels)
+        numbers = np.asarray(decode_map(content, key)).astype(np.int64)
+        return Image.fromarray(self._content.from_numbers(numbers, key))
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """(H, W) int64."""
@@ -124,14 +114,24 @@ class LabelReader(Reader):
 
 @READERS.register("depth")
 class DepthReader(Reader):
-    """Maps of one channel, 8 or 16 bits, each over its full range: (1, H, W) float32 in [-1, 1]."""
+    """Maps of one channel, 8 or 16 bits, each over its full range: (1, H, W) float32 in [-1, 1].
+
+    The released code's files hold a float32 (little endian) in the four bytes of each pixel of an
+    RGBA PNG. They have no range of their own: each map is stretched to the full one.
+    """
 
     def __init__(self, content: DepthContent) -> None:
         pass
 
     def decode(self, content: bytes, key: str) -> Image.Image:
-        """Picture of mode F with values in [0, 65535]; 8-bit values are spread over them."""
-        picture = decode_map(content, key)
+        """Picture of mode F with values in [0, 65535].
+
+        8-bit values are spread over them, floats stretched: the lowest of a map becomes 0 and the
+        highest 65535; a map of one value becomes 0.
+        """
+        picture = decode_map(content, key, allow_rgba=True)
+        if picture.mode == "RGBA":
+            return Image.fromarray(_stretched(_floats_in_rgba(picture, key)))
         values = np.asarray(picture).astype(np.float32)
         if picture.mode == "L":
             values *= 65535 / 255
@@ -144,3 +144,26 @@ class DepthReader(Reader):
         values = torch.from_numpy(np.array(picture))[None]
         # A bicubic filter overshoots beside a jump.
         return ranges.from_uint16(values).clamp(-1.0, 1.0)
+
+
+def _floats_in_rgba(picture: Image.Image, key: str) -> NDArray[np.float32]:
+    """The float32 (H, W) in the bytes of an RGBA picture's pixels."""
+    rgba = np.array(picture)
+    # As a float, an opaque pixel is below -1e38 or no number.
+    if (rgba[..., 3] == 255).all():
+        raise InputError(
+            f"{key} is a picture of mode RGBA that holds colours, not a float in each pixel's bytes"
+        )
+    depths: NDArray[np.float32] = rgba.view("<f4")[..., 0]
+    wrong = np.count_nonzero(~np.isfinite(depths))
+    if wrong:
+        raise BrokenImageError(key, f"{wrong} of its depths are infinite or not a number")
+    return depths
+
+
+def _stretched(depths: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Depths (H, W) whose lowest becomes 0 and whose highest 65535."""
+    wide = depths.astype(np.float64)
+    wide -= wide.min()
+    stretched: NDArray[np.float32] = (wide * (65535 / max(wide.max(), 1e-8))).astype(np.float32)
+    return stretched

@@ -17,7 +17,7 @@ from smalti.sequence.conditioners import (
 )
 from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
-from smalti.sequence.ordering import ORDERINGS, Ordering
+from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.types import Conditioner, Config, Tokenizer
 
 
@@ -39,7 +39,10 @@ class PriorModelConfig(Config):
     """Whether conditioning tokens have numbers of their own, or those of the codes (in imported
     priors)."""
     ordering: str = "row_major"
-    """Order in which the grid is read."""
+    """Order in which the grid is read: `row_major`, `spiral_out`, `z_curve`, `subsample`,
+    `alternate`, `spiral_in` or `random`."""
+    ordering_seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of the `random` ordering; no effect on others."""
     grid_height: int = Field(ge=1)
     """h, rows of codes of an image, or of the window where images are larger."""
     grid_width: int = Field(ge=1)
@@ -61,6 +64,7 @@ class PriorModelConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        self.build_ordering()  # raises where it is not defined on the grid
         layout = self.layout
         if layout.vocab_size > self.prior.vocab_size:
             raise ValueError(
@@ -102,8 +106,7 @@ class PriorModelConfig(Config):
 
     def build_ordering(self) -> Ordering:
         """The ordering of the grid."""
-        ordering: Ordering = ORDERINGS[self.ordering](self.grid_height, self.grid_width)
-        return ordering
+        return build_ordering(self.ordering, self.grid_height, self.grid_width, self.ordering_seed)
 
 
 def conditioning_of(

@@ -9,6 +9,7 @@ from smalti.runs import PriorRunConfig, check_run_folder, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
 from smalti.sequence.conditioners import ConditionerConfig
+from smalti.sequence.ordering import build_ordering
 from smalti.stages.common import (
     announce,
     check_divides,
@@ -118,11 +119,13 @@ def prior_model_config(
     """What the prior of a run must know of itself.
 
     Raises:
-        InputError: the image size does not divide by the tokenizer's factor.
+        InputError: the image size does not divide by the tokenizer's factor, or the ordering is
+            unknown or not defined on the grid.
     """
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
+    build_ordering(config.ordering, height, width, config.ordering_seed)
     conditioning = conditioning_of(conditioners)
     shape = config.prior
     if shape.width % shape.heads:
@@ -141,6 +144,8 @@ def prior_model_config(
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
         condition_drop=config.condition_drop if config.condition else 0.0,
+        ordering=config.ordering,
+        ordering_seed=config.ordering_seed,
         grid_height=height,
         grid_width=width,
     )

@@ -32,7 +32,8 @@ class VQGANConfig(Config):
 
     kind: Literal["vqgan"] = "vqgan"
     content: ContentConfig = RGBContent()
-    """What its images are: `kind` rgb, labels (with `classes`, and `ignore`), depth or edges."""
+    """What its images are: `kind` rgb, labels (with `classes`, and `ignore` or
+    `shift`), depth or edges."""
     channels: int = Field(default=32, ge=1)
     """Channels at full resolution, a multiple of `norm_groups`; the paper's models have 128."""
     channel_multipliers: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2, max_length=6)
