@@ -107,6 +107,9 @@ class Tokenizer(Protocol):
     def decode(self, codes: Tensor) -> Tensor:
         """Images of codes (B, h, w) int64 in [0, K), in the form that `encode` takes."""
 
+    def decode_in_tiles(self, codes: Tensor) -> Tensor:
+        """As `decode`, in memory that does not grow with the image but for the image itself."""
+
     def to(self, device: torch.device) -> Any:
         """Move to a device, in place."""
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "train both stages on photographs that come with scikit-image, and make a page",
     "train": "train vqgan or pixels: learn a codebook (stage 1); prior: compositions (stage 2)",
     "sample": "make new images with a trained prior",
+    "complete": "complete a photograph, or paint beyond its sides",
     "reconstruct": "send pictures through a tokenizer and back, side by side",
     "evaluate": "how well a tokenizer keeps the images of a data set, in figures",
     "encode": "pictures -> codes, in a file",

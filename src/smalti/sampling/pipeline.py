@@ -317,10 +317,19 @@ class Pipeline:
             self.prior.train(training)
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
-        """Pictures of codes (B, h, w) int64 in [0, K); large ones are decoded in tiles."""
+        """Pictures of codes (B, h, w) int64 in [0, K)."""
+        return [self.tokenizer.content.to_picture(image) for image in self.decode(codes)]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images of codes (B, h, w) int64 in [0, K); large ones are decoded in tiles."""
         is_large = codes.shape[1] * codes.shape[2] > LARGEST_WHOLE_CELLS
-        decode = self.tokenizer.decode_in_tiles if is_large else self.tokenizer.decode
-        return [self.tokenizer.content.to_picture(image) for image in decode(codes)]
+        return self.tokenizer.decode_in_tiles(codes) if is_large else self.tokenizer.decode(codes)
+
+    @property
+    def factor(self) -> int:
+        """What both sides of an image in pixels must be multiples of."""
+        tokenizers = (self.tokenizer, *self.condition_tokenizers.values())
+        return math.lcm(*(tokenizer.downsampling_factor for tokenizer in tokenizers))
 
     def _cells(self, height_px: int, width_px: int) -> tuple[int, int]:
         """Rows and columns of codes of a size in pixels.
@@ -333,10 +342,10 @@ class Pipeline:
             raise InputError(
                 f"{size} is below the window of this prior, {self.size[0]}x{self.size[1]} pixels"
             )
-        tokenizers = (self.tokenizer, *self.condition_tokenizers.values())
-        f = math.lcm(*(tokenizer.downsampling_factor for tokenizer in tokenizers))
-        if height_px % f or width_px % f:
-            raise InputError(f"{size} is not possible: both sides must be multiples of {f}")
+        if height_px % self.factor or width_px % self.factor:
+            raise InputError(
+                f"{size} is not possible: both sides must be multiples of {self.factor}"
+            )
         own = self.tokenizer.downsampling_factor
         return height_px // own, width_px // own
 

@@ -1,0 +1,142 @@
+"""`smalti complete`: the missing part of a photograph, or what lies around it."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smalti.cli.arguments import Parser, not_negative, positive
+from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
+from smalti.types import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from smalti.sampling.completion import Margins
+
+SIDES = ("top", "bottom", "left", "right")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Complete a photograph, and write the results and a sheet of them."""
+    options = _parser().parse_args(arguments)
+    condition = parse_conditions(options.condition)
+
+    from smalti.cli.output import check_folder, save_pictures
+    from smalti.sampling.completion import complete
+    from smalti.sampling.pipeline import Pipeline
+    from smalti.sampling.sheet import contact_sheet
+    from smalti.training.precision import choose_compute
+
+    out = Path(options.out)
+    check_folder(out)
+    margins = parse_margins(options.extend)
+    photograph = _read_photograph(Path(options.photo))
+    missing = _missing(options, photograph)
+    pipeline = Pipeline.from_pretrained(options.model)
+    compute = choose_compute(options.device, "float32")
+    pipeline.to(compute.device)
+    print(f"device: {compute}")
+    pictures = complete(
+        pipeline,
+        photograph,
+        missing,
+        options.n,
+        options.seed,
+        condition,
+        margins=margins,
+        config=sampling_options(options),
+        stride=options.stride,
+        blend_px=options.paste,
+    )
+    named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
+    save_pictures(out, named | {"grid.png": contact_sheet(pictures)})
+    print(f"done: {len(pictures)} images and grid.png in {out}")
+
+
+def parse_margins(words: Sequence[str]) -> "Margins":
+    """Pixels on each side, of words like `left=64`.
+
+    Raises:
+        InputError: a side is unknown or its number is none.
+    """
+    from smalti.sampling.completion import Margins
+
+    sides: dict[str, int] = {}
+    for word in words:
+        side, _, pixels = word.partition("=")
+        if side not in SIDES or not pixels.isdecimal():
+            raise InputError(
+                f"--extend {word!r} is not a side; allowed are {', '.join(SIDES)} with pixels, as "
+                "left=64"
+            )
+        sides[side] = int(pixels)
+    return Margins(**sides)
+
+
+def _read_photograph(path: Path) -> "Image.Image":
+    from smalti.data.decode import BrokenImageError, decode_image
+
+    if not path.is_file():
+        raise InputError(f"the photograph {path} does not exist, or is no file")
+    try:
+        return decode_image(path.read_bytes(), str(path))
+    except BrokenImageError as error:
+        raise InputError(f"cannot read {error}") from error
+
+
+def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor":
+    """Pixels (height, width) bool of the photograph to make anew."""
+    import torch
+
+    from smalti.ranges import from_pil
+
+    if options.mask and options.keep_top is not None:
+        raise InputError("give --mask or --keep-top, not both")
+    if options.mask:
+        return from_pil(_read_photograph(Path(options.mask))).mean(0) > 0
+    missing = torch.zeros(photograph.height, photograph.width, dtype=torch.bool)
+    if options.keep_top is not None:
+        if not 0 < options.keep_top < 1:
+            raise InputError(f"--keep-top is {options.keep_top}; allowed is above 0 and below 1")
+        missing[round(options.keep_top * photograph.height) :] = True
+    elif not options.extend:
+        raise InputError("say what to complete: --mask FILE, --keep-top SHARE or --extend SIDE=PX")
+    return missing
+
+
+def _parser() -> Parser:
+    parser = Parser("complete", "Complete a photograph: a masked part, or what lies around it.")
+    parser.add_argument("model", help="run of `smalti train prior`, pipeline folder or hub id")
+    parser.add_argument("photo", help="photograph, at the scale that the prior was trained on")
+    parser.add_argument(
+        "--mask", default="", help="picture of the photograph's size: white is made anew"
+    )
+    parser.add_argument(
+        "--keep-top",
+        type=float,
+        default=None,
+        metavar="SHARE",
+        help="keep the upper part, as 0.5 of the height, and make the rest anew",
+    )
+    parser.add_argument(
+        "--extend",
+        nargs="+",
+        default=[],
+        metavar="SIDE=PX",
+        help="paint beyond the sides: top, bottom, left, right, as left=64 right=64",
+    )
+    parser.add_argument(
+        "--paste",
+        type=not_negative,
+        default=None,
+        metavar="PX",
+        help="put the known pixels back, mixed over so many pixels beside the border",
+    )
+    parser.add_argument("-n", type=positive, default=4, help="number of results")
+    parser.add_argument(
+        "--out", default="completions", help="folder; images of the same names are replaced"
+    )
+    sampling_arguments(parser)
+    return parser

@@ -1,0 +1,175 @@
+"""Completion: the missing part of a photograph, or what lies around it.
+
+Known codes are held and the others drawn, in the prior's order: a code that is drawn sees the known
+ones before it only.
+
+Axes: H/W size of the canvas in pixels, h/w its grid of codes, f down-sampling factor, n images.
+Reference: arXiv:2012.09841, App. C "Comparison to Image-GPT", Figs. 11 and 12: the upper half of
+    an image is kept.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from smalti.ranges import from_pil, to_pil
+from smalti.sampling.draw import seeded_draw
+from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.requests import Condition
+from smalti.sampling.sliding_window import Canvas
+from smalti.types import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """Pixels to add on each side of a photograph."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A canvas with a photograph on it."""
+
+    image: Tensor
+    """(3, H, W) float32 in [-1, 1]; what is not known has the colour of the nearest known pixel."""
+    known: Tensor
+    """(H, W) bool: pixels to keep."""
+
+
+def place(photograph: Image.Image, missing: Tensor, margins: Margins) -> Unfinished:
+    """Lay a photograph on its canvas.
+
+    Args:
+        photograph: RGB.
+        missing: (height, width) bool, pixels of the photograph to make anew.
+        margins: what to add around it.
+
+    Raises:
+        InputError: the mask is of another size, everything is missing, or nothing is.
+    """
+    size = (photograph.height, photograph.width)
+    if tuple(missing.shape) != size:
+        raise InputError(
+            f"the mask is {missing.shape[0]}x{missing.shape[1]}, but the photograph "
+            f"{size[0]}x{size[1]} (height x width); both must have the same size"
+        )
+    sides = (margins.left, margins.right, margins.top, margins.bottom)
+    known = torch.nn.functional.pad(~missing, sides, value=False)
+    if known.all():
+        raise InputError("nothing is to be completed: the mask marks no pixel, and no side grows")
+    if not known.any():
+        raise InputError("nothing is known: the mask marks every pixel")
+    image = torch.nn.functional.pad(from_pil(photograph), sides)
+    return Unfinished(fill_from_nearest(image, known), known)
+
+
+def fill_from_nearest(image: Tensor, known: Tensor) -> Tensor:
+    """An image (3, H, W) whose unknown pixels have the colour of the nearest known one.
+
+    So the encoder learns nothing of what was there, and sees no edge that is not there.
+
+    Args:
+        image: (3, H, W).
+        known: (H, W) bool, at least one.
+    """
+    from scipy.ndimage import distance_transform_edt  # slow to import, and only needed here
+
+    nearest: NDArray[np.int32] = distance_transform_edt(
+        ~known.numpy(), return_distances=False, return_indices=True
+    )
+    rows, columns = torch.from_numpy(nearest).long()
+    return image[:, rows, columns]
+
+
+def pad_to_multiple(unfinished: Unfinished, factor: int) -> Unfinished:
+    """The same on a canvas whose sides divide by a factor: the lower right is lengthened."""
+    height, width = unfinished.known.shape
+    sides = (0, -width % factor, 0, -height % factor)
+    image = torch.nn.functional.pad(unfinished.image, sides, mode="replicate")
+    return Unfinished(image, torch.nn.functional.pad(unfinished.known, sides, value=False))
+
+
+def known_cells(known: Tensor, factor: int) -> Tensor:
+    """Cells (H / f, W / f) bool whose pixels are all known, of pixels (H, W) bool."""
+    height, width = known.shape
+    blocks = known.view(height // factor, factor, width // factor, factor)
+    return blocks.all(3).all(1)
+
+
+def paste(made: Tensor, unfinished: Unfinished, blend_px: int) -> Tensor:
+    """Put the known pixels back.
+
+    Args:
+        made: (3, H, W) float32 in [-1, 1], as the tokenizer decodes it.
+        unfinished: the canvas; pixels that are known come from its image.
+        blend_px: over so many known pixels beside the missing ones, both are mixed; 0 mixes none.
+
+    Returns:
+        (3, H, W) float32 in [-1, 1].
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    distance = torch.from_numpy(distance_transform_edt(unfinished.known.numpy())).float()
+    share = (distance / (blend_px + 1)).clamp(max=1.0)  # 0 where missing, 1 deep inside the known
+    return share * unfinished.image + (1 - share) * made
+
+
+def complete(
+    pipeline: Pipeline,
+    photograph: Image.Image,
+    missing: Tensor,
+    n: int = 1,
+    seed: int = 0,
+    condition: Condition = None,
+    *,
+    margins: Margins | None = None,
+    config: SamplingConfig | None = None,
+    stride: int = 1,
+    blend_px: int | None = None,
+) -> list[Image.Image]:
+    """Complete a photograph in n ways.
+
+    Args:
+        pipeline: of a prior over photographs.
+        photograph: RGB, at the scale that the prior was trained on.
+        missing: (height, width) bool, pixels of it to make anew.
+        n: number of results, made at the same time.
+        seed: result i is a function of (seed, i).
+        condition: as `Pipeline.sample`; pictures have the size of the canvas.
+        margins: pixels to add around the photograph.
+        config: temperature, top-k, top-p, guidance.
+        stride: as `Pipeline.sample`.
+        blend_px: put the known pixels back, mixed over so many of them; None leaves all as decoded.
+
+    Returns:
+        n RGB pictures of the photograph's size with its margins.
+
+    Raises:
+        InputError: the prior makes no photographs; the canvas is smaller than its window; or as
+            `place` and `Pipeline.sample`.
+    """
+    content = pipeline.tokenizer.content
+    if content.kind != "rgb":
+        raise InputError(f"this prior makes {content.kind}; only photographs can be completed")
+    placed = place(photograph, missing, margins or Margins())
+    height, width = placed.known.shape
+    canvas = pad_to_multiple(placed, pipeline.factor)
+    request = pipeline.request(n, condition, (canvas.known.shape[0], canvas.known.shape[1]))
+    codes = pipeline.tokenizer.encode(canvas.image[None].to(pipeline.device))
+    known = known_cells(canvas.known, pipeline.tokenizer.downsampling_factor)
+    filled = Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device))
+    draw = seeded_draw(seed, range(n), request.height * request.width, pipeline.device)
+    pipeline.fill(filled, request.values, draw, config or SamplingConfig(), stride=stride)
+    made = [image.cpu() for row in filled.codes.split(1) for image in pipeline.decode(row)]
+    if blend_px is not None:
+        made = [paste(image, canvas, blend_px) for image in made]
+    return [to_pil(image[:, :height, :width]) for image in made]
