@@ -104,6 +104,11 @@ class PriorModelConfig(Config):
         """Kinds of the conditions that are pictures, and have tokenizers."""
         return tuple(c.kind for c in self.conditioners if isinstance(c, SpatialConfig))
 
+    @property
+    def told_kinds(self) -> tuple[str, ...]:
+        """Kinds of the conditions that say something; none of an unconditional prior."""
+        return tuple(c.kind for c in self.conditioners if c.kind != "none")
+
     def build_conditioning(self, tokenizers: Mapping[str, Tokenizer] | None = None) -> Conditioning:
         """The conditioners in a row.
 

@@ -20,7 +20,13 @@ from smalti.stages.common import (
     training_loader,
     weights_from,
 )
-from smalti.stages.conditions import open_conditions
+from smalti.stages.conditions import conditions_of, open_conditions
+from smalti.stages.initial_prior import (
+    CONDITION_DROP,
+    continued_model_config,
+    open_initial,
+    resolve_prior,
+)
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.code_cache import (
@@ -59,20 +65,25 @@ def train_prior(config: PriorRunConfig) -> Path:
 def _train_prior(config: PriorRunConfig) -> Path:
     with together():
         folder = Path(config.out)
+        initial = open_initial(config)
+        config = resolve_prior(config, initial)
         check_run_folder(folder, config)
         compute = choose_compute(config.training.device, config.training.precision)
         own_tokenizer = folder / TOKENIZER_FOLDER
-        # A run keeps its tokenizer, even if the one that it came from was trained further.
-        tokenizer = load_tokenizer(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
+        tokenizer = _open_tokenizer(config, own_tokenizer, initial)
         tokenizer.to(compute.device)
-        told = open_conditions(config, folder, tokenizer)
+        told = conditions_of(initial) or open_conditions(config, folder, tokenizer)
         split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
         loader = training_loader(config, split, compute)
         conditioners = told.configs(config, tokenizer.downsampling_factor, split.train)
-        model_config = prior_model_config(config, tokenizer, conditioners)
+        model_config = (
+            prior_model_config(config, tokenizer, conditioners)
+            if initial is None
+            else continued_model_config(config, initial, conditioners)
+        )
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
-    state = _prior_state(config, model_config, compute)
+    state = _prior_state(config, model_config, compute, initial)
     announce(config, compute, split)
     say(
         f"prior: {millions(state.prior)} M parameters, sequences of "
@@ -106,6 +117,21 @@ def _train_prior(config: PriorRunConfig) -> Path:
         Trainer(stage, cache.batches, config.training, folder, config.seed).run()
         finish(folder)
     return folder
+
+
+def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None) -> TokenizerModel:
+    """The tokenizer of the run, which keeps it, even if the one it came from was trained further.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    if own.is_dir():
+        return load_tokenizer(own)
+    if initial is not None:
+        assert isinstance(initial.tokenizer, TokenizerModel)
+        return initial.tokenizer
+    assert config.vqgan is not None
+    return load_tokenizer(config.vqgan)
 
 
 def _keep(tokenizer: TokenizerModel, folder: Path) -> None:
@@ -143,7 +169,7 @@ def prior_model_config(
         ),
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
-        condition_drop=config.condition_drop if config.condition else 0.0,
+        condition_drop=_drop(config) if config.condition else 0.0,
         ordering=config.ordering,
         ordering_seed=config.ordering_seed,
         grid_height=height,
@@ -151,11 +177,21 @@ def prior_model_config(
     )
 
 
+def _drop(config: PriorRunConfig) -> float:
+    return CONDITION_DROP if config.condition_drop is None else config.condition_drop
+
+
 def _prior_state(
-    config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
+    config: PriorRunConfig,
+    model_config: PriorModelConfig,
+    compute: Compute,
+    initial: Pipeline | None = None,
 ) -> PriorState:
     with weights_from(config.seed):
-        prior = GPT(model_config.prior).to(compute.device)
+        prior = GPT(model_config.prior)
+    if initial is not None:
+        prior.load_state_dict(initial.prior.state_dict())
+    prior.to(compute.device)
     return PriorState(
         prior=prior,
         forward=wrap(prior),
