@@ -13,7 +13,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, PositiveFloat, field_validator
@@ -127,15 +127,34 @@ class VQGANRunConfig(RunConfig):
     """Of the discriminator."""
 
 
-class PriorShapeConfig(Config):
+class GPTShapeConfig(Config):
     """Size of the transformer; vocabulary and length follow from tokenizer and condition."""
 
+    kind: Literal["gpt"] = "gpt"
     layers: int = Field(default=6, ge=1)
     """Transformer blocks."""
     heads: int = Field(default=4, ge=1)
     """Attention heads of each block."""
     width: int = Field(default=256, ge=1)
     """Channels of the residual stream, a multiple of `heads`."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of activations dropped in training."""
+
+
+class PixelSNAILShapeConfig(Config):
+    """Size of a PixelSNAIL, the paper's baseline; the rest follows from tokenizer and condition."""
+
+    kind: Literal["pixelsnail"] = "pixelsnail"
+    blocks: int = Field(default=4, ge=1)
+    """Blocks, each of convolutions and an attention."""
+    residual_blocks: int = Field(default=2, ge=1)
+    """Gated residual blocks before each attention."""
+    width: int = Field(default=192, ge=1)
+    """Channels, a multiple of `heads`."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads of each block."""
+    kernel_size: int = Field(default=3, ge=3)
+    """Cells of a row that a convolution sees of the rows above; odd."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of activations dropped in training."""
 
@@ -170,8 +189,10 @@ class PriorRunConfig(RunConfig):
     """Of the `random` ordering; no effect on others."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """The codes of the data, encoded once."""
-    prior: PriorShapeConfig = PriorShapeConfig()
-    """The transformer."""
+    prior: Annotated[GPTShapeConfig | PixelSNAILShapeConfig, Field(discriminator="kind")] = (
+        GPTShapeConfig()
+    )
+    """The prior: `kind: gpt` (the transformer) or `kind: pixelsnail`."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Of the transformer."""
     training: TrainingConfig = TrainingConfig(batch_size=32)

@@ -67,7 +67,7 @@ def _keep_prior(imported: "ImportedPrior", out: Path) -> None:
 
 def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
     config = imported.config
-    gpt, (conditioner,) = config.prior, config.conditioners
+    gpt, (conditioner,) = imported.prior.config, config.conditioners
     told = {"none": f"nothing, start token {getattr(conditioner, 'token', 0)}"}
     if conditioner.kind == "class":
         told["class"] = f"class, one of {len(conditioner.class_names)}"

@@ -3,7 +3,31 @@
 Importing this package registers them all.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
 from smalti.prior.gpt import GPT, GPTConfig
+from smalti.prior.pixelsnail import PixelSNAIL, PixelSNAILConfig
 from smalti.prior.registry import PRIORS
 
-__all__ = ["GPT", "PRIORS", "GPTConfig"]
+PriorModel = GPT | PixelSNAIL
+PriorConfig = Annotated[GPTConfig | PixelSNAILConfig, Field(discriminator="kind")]
+
+
+def build_prior(config: GPTConfig | PixelSNAILConfig) -> PriorModel:
+    """The prior of a config, with new weights."""
+    prior: PriorModel = PRIORS[config.kind](config)
+    return prior
+
+
+__all__ = [
+    "GPT",
+    "PRIORS",
+    "GPTConfig",
+    "PixelSNAIL",
+    "PixelSNAILConfig",
+    "PriorConfig",
+    "PriorModel",
+    "build_prior",
+]

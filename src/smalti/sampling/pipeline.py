@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
-from smalti.prior import GPT, PRIORS
+from smalti.prior import PriorModel, build_prior
 from smalti.sampling.draw import Draw, seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.partial import PartialCodes, fingerprint
@@ -73,7 +73,7 @@ class Pipeline:
     def __init__(
         self,
         tokenizer: Tokenizer,
-        prior: GPT,
+        prior: PriorModel,
         config: PriorModelConfig,
         condition_tokenizers: Mapping[str, Tokenizer] | None = None,
     ) -> None:
@@ -378,7 +378,7 @@ class Pipeline:
         """
         files = load_model(name, KIND)
         config = files.parse_config(PriorModelConfig)
-        prior: GPT = PRIORS[config.prior.kind](config.prior)
+        prior = build_prior(config.prior)
         files.load_into(prior)
         folder = _tokenizer_folder(files.folder)
         tokenizers = {

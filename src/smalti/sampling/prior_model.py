@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from smalti.prior import GPTConfig
+from smalti.prior import PriorConfig
 from smalti.sequence.conditioners import (
     CONDITIONERS,
     ConditionerConfig,
@@ -24,7 +24,7 @@ from smalti.types import Conditioner, Config, Tokenizer
 class PriorModelConfig(Config):
     """What a trained prior must know of itself: its shape, and how it reads a grid of codes."""
 
-    prior: GPTConfig
+    prior: PriorConfig
     """Shape of the prior. Its vocabulary holds the codes, then the conditioning tokens."""
     codebook_size: int = Field(ge=2)
     """K of the images' tokenizer."""

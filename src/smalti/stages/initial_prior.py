@@ -6,7 +6,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from smalti.model_folder import step_folders
-from smalti.runs import PriorRunConfig, PriorShapeConfig, read_run_config
+from smalti.runs import (
+    GPTShapeConfig,
+    PixelSNAILShapeConfig,
+    PriorRunConfig,
+    read_run_config,
+)
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, LowResolutionConfig
@@ -14,7 +19,10 @@ from smalti.types import InputError, describe
 
 CONDITION_DROP = 0.1
 """Share of dropped conditions where neither the user nor a model says otherwise."""
-SHAPE = ("layers", "heads", "width")
+SHAPES: dict[str, type[GPTShapeConfig | PixelSNAILShapeConfig]] = {
+    "gpt": GPTShapeConfig,
+    "pixelsnail": PixelSNAILShapeConfig,
+}
 
 
 def open_initial(config: PriorRunConfig) -> Pipeline | None:
@@ -48,9 +56,11 @@ def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunC
         InputError: the model is of another shape, ordering or size than asked for, or has other
             conditions.
     """
+    drop = config.condition_drop
     if initial is None:
-        drop = CONDITION_DROP if config.condition_drop is None else config.condition_drop
-        return config.model_copy(update={"condition_drop": drop})
+        return config.model_copy(
+            update={"condition_drop": CONDITION_DROP if drop is None else drop}
+        )
     if config.condition:
         has = ", ".join(initial.config.told_kinds) or "none"
         raise InputError(
@@ -58,17 +68,12 @@ def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunC
             f"--init {config.init} (it has {has}); leave condition out"
         )
     _check_size(config, initial)
-    shape = {name: getattr(initial.config.prior, name) for name in SHAPE}
     order = {name: getattr(initial.config, name) for name in ("ordering", "ordering_seed")}
-    for name, given in shape.items():
-        default = PriorShapeConfig.model_fields[name].default
-        _check_same(config, f"prior.{name}", getattr(config.prior, name), default, given)
     for name, given in order.items():
         default = PriorRunConfig.model_fields[name].default
         _check_same(config, name, getattr(config, name), default, given)
-    drop = config.condition_drop
     update = order | {
-        "prior": config.prior.model_copy(update=shape),
+        "prior": _initial_shape(config, initial),
         "condition_drop": initial.config.condition_drop if drop is None else drop,
     }
     for conditioner in initial.config.conditioners:
@@ -129,6 +134,22 @@ def with_class_names(
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _initial_shape(
+    config: PriorRunConfig, initial: Pipeline
+) -> GPTShapeConfig | PixelSNAILShapeConfig:
+    """Shape of the prior that a run begins with, unless the config asks for another one."""
+    given, asked = initial.config.prior, config.prior
+    _check_same(config, "prior.kind", asked.kind, "gpt", given.kind)
+    if asked.kind != given.kind:
+        asked = SHAPES[given.kind](dropout=asked.dropout)
+    shape = {}
+    for name, field in SHAPES[given.kind].model_fields.items():
+        if name not in ("kind", "dropout"):
+            shape[name] = getattr(given, name)
+            _check_same(config, f"prior.{name}", getattr(asked, name), field.default, shape[name])
+    return asked.model_copy(update=shape)
 
 
 def _check_size(config: PriorRunConfig, initial: Pipeline) -> None:

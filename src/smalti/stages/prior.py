@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from smalti.data.dataset import Split
 from smalti.distributed import from_first, rank, together, wrap
-from smalti.prior.gpt import GPT, GPTConfig
+from smalti.prior import PriorConfig, build_prior
 from smalti.runs import PriorRunConfig, check_run_folder, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
 from smalti.sequence.conditioners import ConditionerConfig
+from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.ordering import build_ordering
 from smalti.stages.common import (
     announce,
@@ -43,7 +46,7 @@ from smalti.training.precision import Compute, choose_compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
-from smalti.types import Batch, InputError, Tokenizer
+from smalti.types import Batch, InputError, Tokenizer, describe
 
 CODES_FOLDER = "codes"
 
@@ -152,21 +155,8 @@ def prior_model_config(
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
     build_ordering(config.ordering, height, width, config.ordering_seed)
-    conditioning = conditioning_of(conditioners)
-    shape = config.prior
-    if shape.width % shape.heads:
-        raise InputError(
-            f"prior.width {shape.width} is not a multiple of prior.heads {shape.heads}"
-        )
     return PriorModelConfig(
-        prior=GPTConfig(
-            vocab_size=tokenizer.codebook_size + conditioning.vocab_size,
-            max_length=conditioning.length + height * width - 1,  # the last token is not read
-            layers=shape.layers,
-            heads=shape.heads,
-            width=shape.width,
-            dropout=shape.dropout,
-        ),
+        prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
         condition_drop=_drop(config) if config.condition else 0.0,
@@ -181,6 +171,29 @@ def _drop(config: PriorRunConfig) -> float:
     return CONDITION_DROP if config.condition_drop is None else config.condition_drop
 
 
+def _shape(
+    config: PriorRunConfig,
+    codebook_size: int,
+    conditioning: Conditioning,
+    height: int,
+    width: int,
+) -> PriorConfig:
+    """Shape of a prior over grids of `height` x `width` codes."""
+    sizes = {
+        **config.prior.model_dump(),
+        "vocab_size": codebook_size + conditioning.vocab_size,
+        "max_length": conditioning.length + height * width - 1,  # the last token is not read
+    }
+    if config.prior.kind == "pixelsnail":
+        grid = {"cond_length": conditioning.length, "grid_height": height, "grid_width": width}
+        sizes |= grid
+    try:
+        shape: PriorConfig = TypeAdapter(PriorConfig).validate_python(sizes)
+    except ValidationError as error:
+        raise InputError(f"prior: {describe(error)}") from error
+    return shape
+
+
 def _prior_state(
     config: PriorRunConfig,
     model_config: PriorModelConfig,
@@ -188,7 +201,7 @@ def _prior_state(
     initial: Pipeline | None = None,
 ) -> PriorState:
     with weights_from(config.seed):
-        prior = GPT(model_config.prior)
+        prior = build_prior(model_config.prior)
     if initial is not None:
         prior.load_state_dict(initial.prior.state_dict())
     prior.to(compute.device)

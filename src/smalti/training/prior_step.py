@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from smalti.distributed import rank, without_sync
 from smalti.metrics.nll import nats_per_token
-from smalti.prior.gpt import GPT
+from smalti.prior import PriorModel
 from smalti.sequence.conditioners import draw_kept
 from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout, TrainingSequence
@@ -26,10 +26,10 @@ from smalti.training.precision import Compute
 class PriorState:
     """What a step reads and changes."""
 
-    prior: GPT
+    prior: PriorModel
     forward: nn.Module
     """The prior, wrapped for distributed training where there is any."""
-    average: EMA[GPT]
+    average: EMA[PriorModel]
     optimizer: torch.optim.Optimizer
     compute: Compute
     step: int = 0

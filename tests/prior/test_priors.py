@@ -1,0 +1,93 @@
+"""What every prior keeps: whoever registers one adds a config, and these tests run on it."""
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from smalti.prior import PRIORS, GPTConfig, PixelSNAILConfig, PriorConfig, build_prior
+from smalti.sampling.draw import seeded_draw
+from smalti.sampling.filters import SamplingConfig, probabilities
+from smalti.sampling.generate import Prompt, generate
+
+COND_LENGTH = 2
+SIZE = {"vocab_size": 11, "max_length": 13, "width": 16, "heads": 2}
+CONFIGS = {
+    "gpt": GPTConfig(layers=2, **SIZE),
+    "pixelsnail": PixelSNAILConfig(
+        cond_length=COND_LENGTH, grid_height=3, grid_width=4, blocks=1, **SIZE
+    ),
+}
+
+
+@pytest.fixture(params=list(PRIORS))
+def prior(request, generator):
+    prior = build_prior(CONFIGS[request.param])
+    with torch.no_grad():
+        for weight in prior.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator) * 0.3)
+    return prior.eval()
+
+
+@pytest.fixture
+def tokens(generator) -> Tensor:
+    return torch.randint(11, (3, 13), generator=generator)
+
+
+def test_logits_are_finite_at_each_position(prior, tokens):
+    logits = prior.logits(tokens)
+    assert logits.shape == (3, 13, 11)
+    assert logits.isfinite().all()
+    assert torch.equal(prior(tokens), logits)
+
+
+@pytest.mark.parametrize("position", range(1, 13))
+def test_logits_do_not_depend_on_later_tokens(prior, tokens, position):
+    changed = tokens.clone()
+    changed[:, position:] = (changed[:, position:] + 1) % 11
+    before, after = prior.logits(tokens), prior.logits(changed)
+    torch.testing.assert_close(after[:, :position], before[:, :position], rtol=0, atol=1e-5)
+    if position >= COND_LENGTH - 1:
+        assert not torch.allclose(after[:, position], before[:, position])
+
+
+@pytest.mark.parametrize("chunks", [[1] * 13, [2, *[1] * 11], [6, 1, 6], [13]])
+def test_cached_logits_equal_uncached(prior, tokens, chunks):
+    cache = prior.new_cache(3)
+    cached = [prior.logits(part, cache) for part in tokens.split(chunks, dim=1)]
+    torch.testing.assert_close(torch.cat(cached, dim=1), prior.logits(tokens), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_generation_draws_from_the_logits_of_the_whole_sequence(prior, guidance):
+    prompt = Prompt(torch.tensor([[9, 8], [8, 9]]), torch.tensor([[10, 10], [10, 10]]))
+    config = SamplingConfig(temperature=0.5, guidance=guidance)
+    draw = seeded_draw(0, range(2), 12, torch.device("cpu"))
+    tokens = generate(prior, prompt, 12, 8, config, draw)
+
+    def last_logits(cond_tokens: Tensor) -> Tensor:
+        return prior.logits(torch.cat([cond_tokens, tokens[:, :-1]], dim=1))[:, COND_LENGTH - 1 :]
+
+    null, cond = last_logits(prompt.null_tokens), last_logits(prompt.cond_tokens)
+    logits = (null + guidance * (cond - null))[..., :8]
+    for step in range(12):
+        expected = draw(probabilities(logits[:, step], config), step)
+        assert torch.equal(tokens[:, step], expected)
+
+
+def test_a_sequence_that_is_too_long_is_refused(prior, tokens):
+    with pytest.raises(ValueError, match="14 tokens exceeds 13"):
+        prior.logits(torch.cat([tokens, tokens[:, :1]], dim=1))
+
+
+@pytest.mark.parametrize("kind", list(PRIORS))
+def test_configs_survive_a_round_trip_and_name_their_class(kind):
+    adapter = TypeAdapter(PriorConfig)
+    read = adapter.validate_json(adapter.dump_json(CONFIGS[kind]))
+    assert read == CONFIGS[kind]
+    assert type(build_prior(read)) is PRIORS[kind]
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValidationError, match="kind"):
+        TypeAdapter(PriorConfig).validate_python({"kind": "lstm", **SIZE})
