@@ -56,10 +56,11 @@ def _keep_prior(imported: "ImportedPrior", out: Path) -> None:
     print(f"done: {out}")
     picture = " --condition FILE" if imported.condition_tokenizers else ""
     print(f"next: smalti sample {out}{picture} --out samples")
-    size = ",".join(str(side) for side in pipeline.size)
+    height, width = pipeline.size
+    size = str(height) if height == width else f"'[{height},{width}]'"
     keep = f" --token_keep {imported.token_keep:g}" if imported.token_keep < 1 else ""
     print(
-        f"      smalti train prior --data PHOTOS --init {out} --image.size [{size}]{keep} --out RUN"
+        f"      smalti train prior --data PHOTOS --init {out} --image.size {size}{keep} --out RUN"
     )
     if keep:
         print(f"trained with pkeep {imported.token_keep:g}: continue with{keep}")
