@@ -5,7 +5,8 @@
 All draw with temperature 1 and top-k 100 in float32, with the same threads. For transformers the
 faster of its own `generate` and of a plain loop over `past_key_values` counts. The memory limit is
 the time to read every weight once per token, at the highest bandwidth that a plain sum or a batch
-of matrix-vector products over as many bytes reaches in the same rounds.
+of matrix-vector products over as many bytes reaches in the same rounds. PixelSNAIL, of its default
+size, is measured against itself without a cache.
 
 Axes: B batch, L tokens, V vocabulary size.
 """
@@ -13,6 +14,7 @@ Axes: B batch, L tokens, V vocabulary size.
 import argparse
 import functools
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -23,14 +25,16 @@ from measure import Timings, peak_mb_of, peak_rss_mb, take_turns
 from torch import Tensor
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
-from smalti.prior import GPT, GPTConfig
+from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig, probabilities
 from smalti.sampling.generate import Prompt, generate
+from smalti.types import Prior
 
 CODES = 1024  # K; the start token has number K
 BATCHES = (1, 4)
 SAMPLING = SamplingConfig(temperature=1, top_k=100)
+GRID_WIDTH = 16  # of PixelSNAIL
 READS = 4  # passes over the weights in one timing of the memory
 MODELS = ("ours", "transformers")
 
@@ -39,6 +43,19 @@ def our_model(size: argparse.Namespace) -> GPT:
     """A GPT with new weights; speed does not depend on them."""
     shape = {"layers": size.layers, "heads": size.heads, "width": size.width}
     return GPT(GPTConfig(vocab_size=CODES + 1, max_length=size.tokens, **shape)).eval()
+
+
+def our_pixelsnail(tokens: int) -> PixelSNAIL:
+    """A PixelSNAIL of default size with a grid for so many tokens."""
+    height = math.ceil(tokens / GRID_WIDTH)
+    config = PixelSNAILConfig(
+        vocab_size=CODES + 1,
+        max_length=height * GRID_WIDTH,
+        cond_length=1,
+        grid_height=height,
+        grid_width=GRID_WIDTH,
+    )
+    return PixelSNAIL(config).eval()
 
 
 def transformers_model(size: argparse.Namespace) -> GPT2LMHeadModel:
@@ -61,7 +78,7 @@ def start_tokens(batch: int) -> Tensor:
     return torch.full((batch, 1), CODES)
 
 
-def ours(model: GPT, batch: int, tokens: int) -> Tensor:
+def ours(model: Prior, batch: int, tokens: int) -> Tensor:
     """Our sampler."""
     start = start_tokens(batch)
     draw = seeded_draw(0, range(batch), tokens, torch.device("cpu"))
@@ -69,7 +86,7 @@ def ours(model: GPT, batch: int, tokens: int) -> Tensor:
 
 
 @torch.inference_mode()
-def without_cache(model: GPT, batch: int, tokens: int) -> Tensor:
+def without_cache(model: Prior, batch: int, tokens: int) -> Tensor:
     """The same, reading the whole sequence again for each token."""
     draw = seeded_draw(0, range(batch), tokens, torch.device("cpu"))
     sequence = start_tokens(batch)
@@ -179,6 +196,9 @@ def measure(size: argparse.Namespace, model: GPT, memory: Memory) -> Timings:
         )
     contenders["ours, short"] = functools.partial(ours, model, 1, short)
     contenders["no cache, short"] = functools.partial(without_cache, model, 1, short)
+    snail = our_pixelsnail(short)
+    contenders["pixelsnail, short"] = functools.partial(ours, snail, 1, short)
+    contenders["pixelsnail, no cache, short"] = functools.partial(without_cache, snail, 1, short)
     return take_turns(contenders, size.rounds)
 
 
@@ -214,13 +234,13 @@ def print_table(timings: Timings, memory: Memory, size: argparse.Namespace) -> N
     for name in timings.seconds:
         seconds = timings.median(name)
         if name.startswith("read"):
-            print(f"{name:24}{memory.gigabytes_a_second(seconds):10.1f} GB/s")
+            print(f"{name:28}{memory.gigabytes_a_second(seconds):10.1f} GB/s")
             continue
         tokens = size.tokens // 4 if name.endswith("short") else size.tokens
-        print(f"{name:24}{1e3 * seconds / tokens:10.2f} ms/token")
+        print(f"{name:28}{1e3 * seconds / tokens:10.2f} ms/token")
     for name in MODELS:
         peak = peak_mb_of(__file__, *flags, "--peak", name)
-        print(f"{name + ', peak memory':24}{peak:10.0f} MB over the imports, batch 1")
+        print(f"{name + ', peak memory':28}{peak:10.0f} MB over the imports, batch 1")
 
 
 def main() -> None:
@@ -242,6 +262,9 @@ def main() -> None:
     }
     ratios["batch1_of_memory_limit"] = of_memory_limit(timings, memory, size.tokens)
     ratios["cache_vs_no_cache"] = timings.ratio("no cache, short", "ours, short")
+    ratios["pixelsnail_cache_vs_no_cache"] = timings.ratio(
+        "pixelsnail, no cache, short", "pixelsnail, short"
+    )
     print(json.dumps({name: round(ratio, 3) for name, ratio in ratios.items()}))
 
 

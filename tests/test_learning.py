@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 
 from smalti.demo.photographs import write_photographs
-from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.runs import (
+    PriorRunConfig,
+    PriorTrainingConfig,
+    VQGANRunConfig,
+    VQGANTrainingConfig,
+)
 from smalti.stages import train_prior, train_vqgan
 from smalti.training.log import read_metrics
-from smalti.training.loop import TrainingConfig
 
 STEPS = 80
 
@@ -21,11 +25,13 @@ def last_evaluation(run: Path) -> dict[str, float]:
 def test_defaults_learn_codes_and_compositions(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photographs")
     data = (str(tmp_path / "photographs"),)
-    training = TrainingConfig(total_steps=STEPS, eval_steps=STEPS, ema_decay=0.9)
+    length = {"total_steps": STEPS, "eval_steps": STEPS, "ema_decay": 0.9}
+    training = VQGANTrainingConfig(**length)
     vqgan = train_vqgan(VQGANRunConfig(data=data, out=str(tmp_path / "vqgan"), training=training))
     evaluation = last_evaluation(vqgan)
     assert evaluation["psnr_db"] > 17
     assert evaluation["code_use"] > 0.1
+    training = PriorTrainingConfig(**length)
     prior = train_prior(
         PriorRunConfig(data=data, vqgan=str(vqgan), out=str(tmp_path / "prior"), training=training)
     )

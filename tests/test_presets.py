@@ -16,6 +16,7 @@ from smalti.sequence.conditioners import (
     ConditionerConfig,
     UnconditionalConfig,
 )
+from smalti.stages.over_fitting import settle_measures
 from smalti.stages.prior import prior_model_config
 from smalti.stages.vqgan import check_size, resolve_vqgan
 from smalti.tokenizer.vqgan import VQGAN
@@ -90,6 +91,7 @@ def test_tokenizer_builds(path):
 def test_prior_builds_on_the_tokenizer_of_its_name(path):
     tokenizer = config_of(path.with_stem(path.stem.replace("prior", "vqgan")))
     config = config_of(path).model_copy(update={"image": tokenizer.image})
+    config = settle_measures(config, 100, has_held_out=True)
     with torch.device("meta"):
         model = prior_model_config(config, VQGAN(tokenizer.vqgan), conditioners_of(config))
         tokens = torch.zeros(2, model.layout.input_length, dtype=torch.int64)
@@ -105,4 +107,5 @@ def test_defaults_build_without_a_preset(root):
         vqgan = VQGAN(tokenizer.vqgan)
         if root is PriorRunConfig:
             config = PriorRunConfig(data=("photos",), vqgan="run")
+            config = settle_measures(config, 100, has_held_out=True)
             GPT(prior_model_config(config, vqgan, conditioners_of(config)).prior)

@@ -101,6 +101,7 @@ def prior_config(photos, vqgan_run) -> PriorRunConfig:
             "vqgan": str(vqgan_run),
             "condition": "class",
             "condition_drop": 0.5,
+            "token_keep": 0.7,
             "codes": {"views": 2},
             "prior": {"layers": 1, "heads": 2, "width": 16, "dropout": 0.3},
         }
@@ -146,10 +147,10 @@ def numbers(run: Path) -> list[dict[str, Any]]:
     return [{name: v for name, v in line.items() if name not in times} for line in lines]
 
 
-def assert_equal_runs(run: Path, expected: Path) -> None:
+def assert_equal_runs(run: Path, expected: Path, steps: int = STEPS) -> None:
     """The same lines, tensors and counters to the last bit, in the last and the best model."""
     assert numbers(run) == numbers(expected)
-    for name in ("best/model", f"step_{STEPS:08d}/model", f"step_{STEPS:08d}/training"):
+    for name in ("best/model", f"step_{steps:08d}/model", f"step_{steps:08d}/training"):
         tensors, others = (
             read_tensors(folder / "checkpoints" / f"{name}.safetensors")
             for folder in (run, expected)
@@ -159,7 +160,7 @@ def assert_equal_runs(run: Path, expected: Path) -> None:
         assert different == [], name
     counters = []
     for folder in (run, expected):
-        path = folder / "checkpoints" / f"step_{STEPS:08d}" / "training.json"
+        path = folder / "checkpoints" / f"step_{steps:08d}" / "training.json"
         counters.append(json.loads(path.read_text())["counters"])
         del counters[-1]["seconds"]
     assert counters[0] == counters[1]
@@ -200,6 +201,29 @@ def test_resumed_stage_2_equals_an_uninterrupted_run(
     interrupt(monkeypatch, PriorStage, train_prior, config, stop)
     train_prior(config)
     assert_equal_runs(tmp_path / "run", prior_run)
+
+
+def test_resumed_stage_2_stops_early_where_an_uninterrupted_run_does(
+    prior_config, tmp_path, monkeypatch, capsys
+):
+    """Step 2 is the best; the signal comes between it and the second step without gain, 4."""
+    evaluate = PriorStage.evaluate
+    monkeypatch.setattr(
+        PriorStage,
+        "evaluate",
+        lambda stage: {**evaluate(stage), "score": float(abs(stage.training.step - 2))},
+    )
+    changes = {"eval_steps": 1, "early_stop": 2}
+    train_prior(with_changes(prior_config, tmp_path / "whole", **changes))
+    config = with_changes(prior_config, tmp_path / "run", **changes)
+    interrupt(monkeypatch, PriorStage, train_prior, config, stop=3)
+    train_prior(config)
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole", steps=4)
+    said = capsys.readouterr().err
+    line = "stopped early at step 4 of 8: 2 evaluations without gain. The best model is that of"
+    assert said.count(f"{line} step 2") == 2
+    train_prior(with_changes(config, tmp_path / "run", early_stop=None))
+    assert numbers(tmp_path / "run")[-1]["step"] == STEPS
 
 
 def test_steps_after_the_last_checkpoint_are_done_again(

@@ -15,7 +15,7 @@ from skimage import data
 
 from smalti.cli.main import main
 from smalti.model_folder import read_tensors
-from smalti.runs import PriorRunConfig, VQGANRunConfig, open_run
+from smalti.runs import PriorRunConfig, VQGANRunConfig, open_run, read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.sequence.ordering import build_ordering
 from smalti.stages import common, train_prior, train_vqgan
@@ -324,6 +324,32 @@ def test_runs_of_the_same_data_share_their_codes(
     train_prior(prior_config(photos, vqgan_run, tmp_path / "b", codes=codes))
     assert listing(tmp_path / "codes") == before
     assert not (tmp_path / "b" / "codes").exists()
+
+
+def test_prior_says_and_keeps_what_it_does_against_over_fitting(
+    photos, vqgan_run, tmp_path, no_curves, capsys
+):
+    run = train_prior(prior_config(photos, vqgan_run, tmp_path / "prior", token_keep=0.8))
+    line = (
+        "small data set (23 images): dropout 0.2, token keep 0.8, 2 views, early stop after "
+        "5 evaluations without gain"
+    )
+    assert line in capsys.readouterr().err.splitlines()
+    stored = read_run_config(run)
+    assert (stored["token_keep"], stored["prior"]["dropout"]) == (0.8, 0.2)
+    assert Pipeline.from_pretrained(run).config.prior.dropout == 0.2
+
+
+def test_prior_without_held_out_images_does_not_stop_early(
+    vqgan_run, tmp_path, no_curves, monkeypatch, capsys
+):
+    evaluate = PriorStage.evaluate
+    monkeypatch.setattr(PriorStage, "evaluate", lambda stage: evaluate(stage) | {"score": 1.0})
+    photos = write_photos(tmp_path / "photos", 10)
+    training = TRAINING | {"total_steps": 4, "eval_steps": 1, "early_stop": 1}
+    run = train_prior(prior_config(photos, vqgan_run, tmp_path / "run", training=training))
+    assert evaluated(run)["step"] == 4
+    assert "no early stop, since no images are held out" in capsys.readouterr().err
 
 
 # What is refused, with nothing changed

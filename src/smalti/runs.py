@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, field_validator
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator
 
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import rank, together
@@ -45,6 +46,7 @@ CHANGEABLE = {
     "training.device",
     "training.workers",
     "training.auto_remedy",
+    "training.early_stop",
 }
 
 
@@ -137,8 +139,17 @@ class GPTShapeConfig(Config):
     """Attention heads of each block."""
     width: int = Field(default=256, ge=1)
     """Channels of the residual stream, a multiple of `heads`."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of activations dropped in training."""
+    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
+    """Share of activations dropped in training. auto: the more, the fewer images there are."""
+
+
+class PriorTrainingConfig(TrainingConfig):
+    """The same, and when to give up."""
+
+    early_stop: PositiveInt | Literal["auto"] | None = "auto"
+    """End the run after so many evaluations in a row without a lower held-out NLL; the best model
+    is kept anyway. null never does, auto does on small data sets. Without held-out images it is
+    off. A run that has ended so goes on when this is raised, or null."""
 
 
 class PixelSNAILShapeConfig(Config):
@@ -155,8 +166,14 @@ class PixelSNAILShapeConfig(Config):
     """Attention heads of each block."""
     kernel_size: int = Field(default=3, ge=3)
     """Cells of a row that a convolution sees of the rows above; odd."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of activations dropped in training."""
+    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
+    """Share of activations dropped in training. auto: the more, the fewer images there are."""
+
+
+def shape_words(shape: BaseModel) -> str:
+    """Size of a prior in words: `6 layers, 4 heads, 256 width`."""
+    names = [name for name in ("layers", "blocks", "heads", "width") if hasattr(shape, name)]
+    return ", ".join(f"{getattr(shape, name)} {name}" for name in names)
 
 
 class PriorRunConfig(RunConfig):
@@ -180,6 +197,9 @@ class PriorRunConfig(RunConfig):
     condition_drop: float | None = Field(default=None, ge=0, lt=1)
     """Share of the examples trained without their conditions, for guidance in sampling; of several,
     each is left out as often by itself too. Null is 0.1, or what the prior of `init` has."""
+    token_keep: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = "auto"
+    """Chance of each image token that the prior reads in training to be left as it is; else it is a
+    random code. 1 is off, auto is below 1 on small data sets."""
     low_resolution_factor: int = Field(default=8, ge=2)
     """How many times smaller each side of a low_resolution condition is."""
     ordering: str = "row_major"
@@ -195,8 +215,13 @@ class PriorRunConfig(RunConfig):
     """The prior: `kind: gpt` (the transformer) or `kind: pixelsnail`."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Of the transformer."""
-    training: TrainingConfig = TrainingConfig(batch_size=32)
-    """Length, batch and intervals."""
+    training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
+    """Length, batch, intervals and early stop."""
+
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _transformer_unless_said(cls, prior: object) -> object:
+        return {"kind": "gpt", **prior} if isinstance(prior, dict) else prior
 
     @field_validator("condition", mode="before")
     @classmethod

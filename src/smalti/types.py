@@ -126,6 +126,8 @@ class Conditioner(Protocol):
 
     kind: str
     """Its name, under which values and codes are found."""
+    config: Any
+    """The config that it was built with."""
     length: int
     """Number of conditioning tokens."""
     vocab_size: int
@@ -147,8 +149,10 @@ class Conditioner(Protocol):
 class Prior(Protocol):
     """Model over sequences: each position's logits depend on the tokens up to it only."""
 
-    def logits(self, tokens: Tensor, cache: Any = None) -> Tensor:
+    def logits(self, tokens: Tensor, cache: Any = None, last_only: bool = False) -> Tensor:
         """Logits (B, L, V) of the tokens that follow tokens (B, L) int64.
+
+        With `last_only`, (B, 1, V) of the one that follows them all.
 
         With a cache, `tokens` are the ones that follow the cached ones, and are added to it.
         """

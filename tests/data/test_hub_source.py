@@ -84,3 +84,25 @@ def test_path_below_an_existing_folder_is_not_looked_up(
     with pytest.raises(InputError, match="'photos/train' does not exist"):
         open_source("photos/train", classes=False)
     assert loaded == []
+
+
+def test_maps_and_poses_are_columns_beside_the_images(
+    monkeypatch: pytest.MonkeyPatch, encode: Any
+) -> None:
+    features = datasets.Features(
+        {
+            "picture": datasets.Image(),
+            "segmentation": datasets.Image(),
+            "keypoints": datasets.Value("string"),
+        }
+    )
+    cells = [[{"bytes": encode(number), "path": None}] for number in range(2)]
+    columns = {"picture": cells[0], "segmentation": cells[1], "keypoints": ["{}"]}
+    table = datasets.Dataset.from_dict(columns, features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: table)
+    parts = ("images", "segmentations", "keypoints")
+    sources = [open_source("owner/name", False, part) for part in parts]
+    assert [source.content(0) for source in sources] == [encode(0), encode(1), b"{}"]
+    assert all(source.parts == set(parts) for source in sources)
+    with pytest.raises(InputError, match="owner/name has no column of depths; it has picture"):
+        open_source("owner/name", False, "depths")

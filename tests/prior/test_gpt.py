@@ -93,6 +93,23 @@ def test_cached_logits_equal_uncached_at_every_position(gpt, tokens, batch, chun
     torch.testing.assert_close(torch.cat(cached, dim=1), gpt.logits(tokens), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("first", [1, 5, 9])
+def test_last_only_leaves_out_the_others(gpt, tokens, first):
+    whole, last = gpt.new_cache(3), gpt.new_cache(3)
+    expected = gpt.logits(tokens[:, :first], whole)[:, -1:]
+    found = gpt.logits(tokens[:, :first], last, last_only=True)
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(whole.keys[..., :first, :], last.keys[..., :first, :])
+
+
+def test_reset_cache_is_as_good_as_new(gpt, tokens):
+    cache = gpt.new_cache(3)
+    gpt.logits(tokens, cache)
+    cache.reset()
+    after = torch.cat([gpt.logits(part, cache) for part in tokens.split([4, 1, 4], dim=1)], dim=1)
+    torch.testing.assert_close(after, gpt.logits(tokens), rtol=1e-4, atol=1e-4)
+
+
 def test_wrappers_call_the_same_logits(gpt, tokens):
     assert torch.equal(gpt(tokens), gpt.logits(tokens))
 

@@ -58,6 +58,24 @@ def test_cached_logits_equal_uncached(prior, tokens, chunks):
     torch.testing.assert_close(torch.cat(cached, dim=1), prior.logits(tokens), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("chunks", [[1] * 13, [2, *[1] * 11], [6, 1, 6], [13]])
+def test_reset_cache_is_as_good_as_new(prior, tokens, chunks):
+    cache = prior.new_cache(3)
+    for part in (tokens + 1).remainder(11)[:, :9].split([4, 1, 4], dim=1):
+        prior.logits(part, cache)
+    cache.reset()
+    cached = [prior.logits(part, cache) for part in tokens.split(chunks, dim=1)]
+    torch.testing.assert_close(torch.cat(cached, dim=1), prior.logits(tokens), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("chunks", [[1] * 13, [2, *[1] * 11], [6, 1, 6], [13]])
+def test_last_only_leaves_out_the_others(prior, tokens, chunks):
+    whole, last = prior.new_cache(3), prior.new_cache(3)
+    for part in tokens.split(chunks, dim=1):
+        expected = prior.logits(part, whole)[:, -1:]
+        torch.testing.assert_close(prior.logits(part, last, last_only=True), expected)
+
+
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_generation_draws_from_the_logits_of_the_whole_sequence(prior, guidance):
     prompt = Prompt(torch.tensor([[9, 8], [8, 9]]), torch.tensor([[10, 10], [10, 10]]))

@@ -130,7 +130,7 @@ def test_trained_size_may_be_named(pipeline, size):
         ({"temperature": -0.5}, "temperature: .*greater than or equal to 0, got -0.5"),
         ({"top_k": -1}, "top_k: .*greater than or equal to 0, got -1"),
         ({"top_p": 0}, "top_p: .*greater than 0, got 0"),
-        ({"guidance": -1}, "guidance: .*greater than or equal to 0, got -1"),
+        ({"guidance": -1}, "guidance.*greater than or equal to 0, got -1"),
         ({"size": (8, 6)}, r"size 8x6 \(height x width\) is below the window.*6x8"),
         ({"size": 9}, "size 9x9.*multiples of 2"),
         ({"condition": "dogs"}, "unknown class 'dogs'; did you mean 'dog'"),

@@ -94,7 +94,7 @@ def prior_config(photos: Path, vqgan: Path) -> Config:
     config = vqgan_config(photos, vqgan=str(vqgan), training={"accumulation_steps": 2})
     del config["discriminator"], config["loss"]
     prior = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
-    return config | {"prior": prior, "codes": {"views": 2}}
+    return config | {"prior": prior, "codes": {"views": 2}, "token_keep": 1}
 
 
 class Pair(NamedTuple):

@@ -103,10 +103,11 @@ class SumStage:
         return [Treatment(f.kind, "restart_codes", f"change {self.current}") for f in findings]
 
 
-def train(folder: Path, stage: SumStage, **config: int) -> SumStage:
+def train(folder: Path, stage: SumStage, early_stop: int | None = None, **config: int) -> SumStage:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
     folder.mkdir(exist_ok=True)
-    Trainer(stage, numbers, TrainingConfig(picture_steps=100, **settings), folder, SEED).run()
+    training = TrainingConfig(picture_steps=100, **settings)
+    Trainer(stage, numbers, training, folder, SEED, early_stop).run()
     return stage
 
 
@@ -267,6 +268,79 @@ def test_best_that_could_not_be_saved_is_not_the_best(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "save_model", save)
     train(tmp_path, stage, eval_steps=2)
     assert best_total(tmp_path) == sum(range(4))
+
+
+# Early stop
+
+# The best is that of step 2; then come one evaluation without gain, a gain, and no more.
+WORSE = {1: 5.0, 2: 3.0, 3: 4.0, 4: 2.0, 5: 2.0, 6: 3.0, 7: 3.0, 8: 1.0}
+
+
+def test_run_stops_after_so_many_evaluations_without_gain(tmp_path, capsys):
+    stage = train(
+        tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1, total_steps=8, save_steps=5
+    )
+    assert stage.current == 6
+    line = "stopped early at step 6 of 8: 2 evaluations without gain. The best model is that of"
+    assert f"{line} step 4" in capsys.readouterr().err
+    assert best_total(tmp_path) == 0 + 1 + 2 + 3
+    assert checkpoints(tmp_path) == ["best", "step_00000005", "step_00000006"]
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["grid_00000006.png"]
+
+
+@pytest.mark.parametrize("early_stop", [None, 4])
+def test_run_goes_to_its_end_without_an_early_stop_or_while_there_is_gain(
+    tmp_path, capsys, early_stop
+):
+    settings = {"eval_steps": 1, "total_steps": 8}
+    assert train(tmp_path, SumStage(WORSE), early_stop, **settings).current == 8
+    assert "stopped early" not in capsys.readouterr().err
+
+
+def test_lack_of_gain_in_the_last_evaluation_is_no_early_stop(tmp_path, capsys):
+    train(tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1)
+    assert "stopped early" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("total_steps", [8, 20])
+def test_run_that_stopped_early_is_done(tmp_path, capsys, total_steps):
+    train(tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1, total_steps=8)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    capsys.readouterr()
+    again = train(tmp_path, SumStage(WORSE), 2, eval_steps=1, total_steps=total_steps)
+    assert again.draws == []
+    assert f"stopped early at step 6 of {total_steps}: " in capsys.readouterr().err
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("early_stop", [None, 4])
+def test_run_that_stopped_early_goes_on_when_its_early_stop_is_raised(tmp_path, early_stop):
+    train(tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1, total_steps=8)
+    again = train(tmp_path, SumStage(WORSE), early_stop, eval_steps=1, total_steps=8)
+    assert len(again.draws) == 2
+    assert again.total == sum(range(8))
+    assert best_total(tmp_path) == sum(range(8))
+
+
+@pytest.mark.parametrize("stop", [4, 5])
+def test_resumed_run_stops_at_the_same_step(tmp_path, stop):
+    """Step 5 is without gain, and remembered."""
+    stage = SumStage(WORSE)
+    stage.before_step[stop] = lambda: signal.raise_signal(signal.SIGTERM)
+    settings = {"eval_steps": 1, "total_steps": 8, "save_steps": 100}
+    with pytest.raises(Stopped):
+        train(tmp_path, stage, early_stop=2, **settings)
+    assert train(tmp_path, SumStage(WORSE), early_stop=2, **settings).current == 6
+
+
+def test_gain_whose_model_could_not_be_saved_is_a_gain(tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise InputError("cannot write: the disk is full")
+
+    monkeypatch.setattr(loop, "save_model", refuse)
+    falling = {1: 3.0, 2: 2.0}
+    stage = train(tmp_path, SumStage(falling), early_stop=1, eval_steps=1, total_steps=2)
+    assert stage.current == 2
 
 
 # Signals

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smalti.prior.gpt import GPT, GPTConfig
-from smalti.sequence.conditioners import ClassLabel, ClassLabelConfig
+from smalti.sequence.conditioners import ClassLabel, ClassLabelConfig, draw_kept
 from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
@@ -15,14 +15,16 @@ from smalti.training.code_cache import CodeBatch
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
 from smalti.training.precision import Compute
-from smalti.training.prior_step import PriorState, PriorStepConfig, prior_step
+from smalti.training.prior_step import PriorState, PriorStepConfig, corrupt, prior_step
 
 K, CLASSES, HEIGHT, WIDTH = 16, 3, 3, 2
 LENGTH = HEIGHT * WIDTH
 NULL = K + CLASSES  # "any class", in the joint vocabulary
 
 
-def step_config(condition_drop: float = 0.0, parts: int = 1, steps: int = 100) -> PriorStepConfig:
+def step_config(
+    condition_drop: float = 0.0, parts: int = 1, steps: int = 100, token_keep: float = 1.0
+) -> PriorStepConfig:
     return PriorStepConfig(
         layout=Layout(K, 1, CLASSES + 1, LENGTH),
         ordering=ORDERINGS["row_major"](HEIGHT, WIDTH),
@@ -33,6 +35,7 @@ def step_config(condition_drop: float = 0.0, parts: int = 1, steps: int = 100) -
         optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=0, weight_decay=0.0),
         total_steps=steps,
         accumulation_steps=parts,
+        token_keep=token_keep,
     )
 
 
@@ -148,9 +151,71 @@ def test_what_is_dropped_follows_the_seed_of_the_step(batch):
     assert 0 < sum(dropped[0]) < 8
 
 
-def test_evaluation_drops_nothing(batch):
-    sequence = step_config(condition_drop=1.0).sequence(batch)
+def test_evaluation_drops_and_replaces_nothing(batch):
+    sequence = step_config(condition_drop=1.0, token_keep=0.1).sequence(batch)
     assert torch.equal(sequence.tokens[:, 0], K + classes_of(batch))
+    assert torch.equal(sequence.tokens[:, 1:], batch.codes.flatten(1)[:, :-1])
+
+
+# Random codes among those that are read
+
+
+def test_share_that_is_replaced_is_what_is_not_kept_and_any_code_comes(generator):
+    layout = Layout(K, 2, CLASSES, 101)
+    tokens = torch.full((500, 102), 5)
+    read = corrupt(tokens, layout, 0.7, generator)
+    # One in K of the random codes is what was there before.
+    changed = (read[:, 2:] != 5).float().mean()
+    assert float(changed) == pytest.approx(0.3 * (K - 1) / K, abs=0.01)
+    counts = read[:, 2:][read[:, 2:] != 5].bincount(minlength=K)
+    assert counts.shape == (K,)
+    others = counts[torch.arange(K) != 5].float()
+    torch.testing.assert_close(others, others.mean().expand(K - 1), rtol=0.15, atol=0.0)
+    assert bool((read[:, :2] == 5).all())
+
+
+def test_targets_and_conditions_are_not_replaced(batch):
+    config = step_config(token_keep=0.01)
+    sequence = config.sequence(batch, torch.Generator().manual_seed(0))
+    assert torch.equal(sequence.targets, batch.codes.flatten(1))
+    assert torch.equal(sequence.tokens[:, 0], K + classes_of(batch))
+    unchanged = sequence.tokens[:, 1:] == batch.codes.flatten(1)[:, :-1]
+    assert float(unchanged.float().mean()) < 0.3
+
+
+def test_what_is_replaced_follows_the_seed_and_changes_nothing_of_what_is_dropped(batch):
+    config = step_config(condition_drop=0.5, token_keep=0.5)
+    first, again, other = (
+        config.sequence(batch, torch.Generator().manual_seed(seed)).tokens for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first[:, 1:], other[:, 1:])
+    kept = step_config(condition_drop=0.5).sequence(batch, torch.Generator().manual_seed(1))
+    assert torch.equal(first[:, 0], kept.tokens[:, 0])
+
+
+def test_prior_reads_what_was_replaced_and_learns_the_codes(batch):
+    config = step_config(token_keep=0.5)
+    state = new_state(config)
+    read = keep_tokens(state)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        nll = prior_step(state, batch, config)["nll"]
+        expected = config.sequence(batch, torch.Generator().manual_seed(1))
+    assert torch.equal(read[0], expected.tokens)
+    with torch.no_grad():
+        chances = new_state(config).prior(read[0]).log_softmax(-1)
+    by_hand = -chances.gather(2, batch.codes.flatten(1)[..., None]).mean()
+    torch.testing.assert_close(nll, by_hand)
+
+
+def test_keeping_all_draws_nothing(batch):
+    """So a run that keeps all is what it was before there was a choice, dropout included."""
+    config = step_config(condition_drop=0.5, token_keep=1.0)
+    used, expected = (torch.Generator().manual_seed(3) for _ in range(2))
+    config.sequence(batch, used)
+    draw_kept(len(batch.codes), 1, 0.5, expected)
+    assert torch.equal(used.get_state(), expected.get_state())
 
 
 def test_scalars_carry_no_graph_no_gradient_is_left_and_the_step_counts(batch):

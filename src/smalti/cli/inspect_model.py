@@ -8,8 +8,8 @@ from torch import nn
 
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.model_folder import CONFIG_FILE, find_model, read_description
-from smalti.prior.gpt import GPT
-from smalti.runs import read_run_config
+from smalti.prior import build_prior
+from smalti.runs import read_run_config, shape_words
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
@@ -74,23 +74,24 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
 
 
 def _describe_prior(pipeline: Pipeline, training: Training) -> None:
-    layout, gpt = pipeline.layout, pipeline.prior
+    layout, prior = pipeline.layout, pipeline.prior
     height, width = pipeline.size
-    print(f"{'kind:':14}prior (GPT) over {layout.codebook_size} codes")
+    print(f"{'kind:':14}prior ({prior.config.kind}) over {layout.codebook_size} codes")
+    print(f"{'size:':14}{shape_words(prior.config)}")
     print(
-        f"{'size:':14}{gpt.config.layers} layers, {gpt.config.heads} heads, {gpt.config.width} wide"
+        f"{'parameters:':14}{_count(prior):,}, and {_count_tokenizer(pipeline):,} of the tokenizer"
     )
-    print(f"{'parameters:':14}{_count(gpt):,}, and {_count_tokenizer(pipeline):,} of the tokenizer")
     print(f"{'sequence:':14}{layout.cond_length} + {layout.image_length} tokens")
     print(f"{'images:':14}{height}x{width} pixels")
-    conditioner = pipeline.config.conditioner
-    if conditioner.kind == "class":
-        print(f"{'classes:':14}{', '.join(conditioner.class_names[:20])}")
+    print(f"{'conditions:':14}{', '.join(pipeline.conditioning.kinds)}")
+    for conditioner in pipeline.config.conditioners:
+        if conditioner.kind == "class":
+            print(f"{'classes:':14}{', '.join(conditioner.class_names[:20])}")
     activations = saved_bytes(
-        lambda: GPT(gpt.config),
+        lambda: build_prior(prior.config),
         lambda: torch.zeros(training.batch_size, layout.input_length, dtype=torch.int64),
     )
-    _describe_memory(gpt, activations, training.batch_size)
+    _describe_memory(prior, activations, training.batch_size)
 
 
 def _count_tokenizer(pipeline: Pipeline) -> int:

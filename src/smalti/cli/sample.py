@@ -30,6 +30,8 @@ def run(arguments: Sequence[str]) -> None:
     size = parse_size(options.size) if options.size else None
     condition = parse_conditions(options.condition)
 
+    import torch
+
     from smalti.cli.output import check_folder, save_pictures
     from smalti.sampling.pipeline import Pipeline
     from smalti.sampling.sheet import contact_sheet
@@ -56,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
     except KeyboardInterrupt:
         print(f"stopped; what was drawn is in {partial}, and the same command goes on from there")
         raise
-    pictures = [picture for row in codes.split(1) for picture in pipeline.pictures(row)]
+    pictures = [picture for row in torch.split(codes, 1) for picture in pipeline.pictures(row)]
     named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
     save_pictures(out, named | {"grid.png": contact_sheet(pictures)})
     partial.unlink(missing_ok=True)

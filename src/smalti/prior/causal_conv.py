@@ -1,8 +1,9 @@
 """Causal convolution: a cell looks at the rows above it and at its own row to its left.
 
 Axes: B batch, h/w grid, I/O input and output channels, k kernel size, p = k // 2 its reach.
-Reference: van den Oord et al. 2016, arXiv:1606.05328, Sec. 2.1 and Fig. 1: two convolutions, one
-    of the rows above and one of the row itself, need no mask.
+Two kernels, one for the rows above and one for the row itself, need no mask.
+Reference: van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders",
+    arXiv:1606.05328, Sec. 2.
 """
 
 import torch
@@ -52,22 +53,23 @@ class CausalConv(nn.Module):
         if self.above is None:  # nothing but the cell itself
             return F.linear(x, self.left.weight.flatten(1), self.left.bias)
         if cache is not None and not cache.in_rows:
-            return self._one_cell(x, self.above, cache)
+            return self._one_cell(x, cache)
         x = x.permute(0, 3, 1, 2)
         if cache is not None:
+            kernels = [self.left.weight.flatten(1), self.above.weight.flatten(1)]
             cache.fill(self, x, self.reach)
+            cache.prepare(self, torch.cat(kernels, dim=1), self.left.bias)
         width, reach = x.shape[3], self.reach
         left = self.left(F.pad(x, (reach, 0)))[..., :width]
         above = self.above(F.pad(x, (reach, reach, reach, 0)))[:, :, :-1]
         return (left + above).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
-    def _one_cell(self, x: Tensor, above: nn.Conv2d, cache: CellCache) -> Tensor:
+    def _one_cell(self, x: Tensor, cache: CellCache) -> Tensor:
         """(B, 1, 1, I) -> (B, 1, 1, O), and the input to its cell in the cache."""
         reach = self.reach
         inputs = cache.write(self, x.flatten(1), reach, 0 if self.sees_itself else 1)
         row, column = cache.place
-        in_row = inputs[:, :, row + reach, column : column + reach + self.sees_itself]
-        in_rows_above = inputs[:, :, row : row + reach, column : column + 2 * reach + 1]
-        y = F.linear(in_row.flatten(1), self.left.weight.flatten(1), self.left.bias)
-        y = y + F.linear(in_rows_above.flatten(1), above.weight.flatten(1))
+        left = inputs[:, :, row + reach, column : column + reach + self.sees_itself]
+        above = inputs[:, :, row : row + reach, column : column + 2 * reach + 1]
+        y = cache.products[self](torch.cat([left.flatten(1), above.flatten(1)], dim=1))
         return y[:, None, None]

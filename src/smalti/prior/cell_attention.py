@@ -6,7 +6,7 @@ cell looks at the cells before it only; the first one looks at the conditioning 
 
 Axes: B batch, h/w grid, n = h * w cells, S conditioning length, H heads, C channels of one head,
 W = H * C width.
-Reference: Chen et al. 2018, arXiv:1712.09763, Fig. 5 (right) and Sec. 2.
+Reference: Chen et al. 2018, arXiv:1712.09763, "attention block".
 """
 
 import torch
@@ -25,7 +25,8 @@ class CellAttention(nn.Module):
         heads: H, divides the width.
         dropout: probability of dropping an attention weight, in training only.
 
-    Deviation: several heads, with keys as wide as values; the source has one of 16 and 128.
+    Deviation: several heads, with keys as wide as values; the source has one head with narrow keys.
+        It has no conditioning tokens to look at.
     """
 
     def __init__(self, layer: int, width: int, heads: int, dropout: float) -> None:

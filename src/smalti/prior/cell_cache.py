@@ -1,7 +1,6 @@
 """What a convolutional prior keeps of the cells it has computed, so that each is computed once.
 
-Axes: B batch, h/w grid, I input channels of a convolution, W width, H heads, L sequence length,
-C channels of one head.
+Axes: B batch, h/w grid, I/O input and output channels of a convolution, L sequence length, W width.
 """
 
 import torch
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.prior.conditioning import Conditioning
+from smalti.prior.decoding import Product, prepare_product
 from smalti.prior.kv_cache import KVCache
 
 
@@ -27,6 +27,14 @@ class CellCache:
     def __init__(self, kv: KVCache, grid: tuple[int, int], dtype: torch.dtype) -> None:
         self.kv = kv
         self.dtype = dtype
+        self.products: dict[nn.Module, Product] = {}
+        """Convolutions at one cell: (B, what they see there) -> (B, O)."""
+        self._height, self._width = grid
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tokens: the next ones are the first of a new sequence."""
+        self.kv.reset()
         self.conditioning: Conditioning | None = None
         """What the conditioning tokens say, once they are all read."""
         self.cell = 0
@@ -34,7 +42,6 @@ class CellCache:
         self.in_rows = True
         """Whether all rows down to that cell are computed at once, or the cell alone."""
         self._waiting: Tensor | None = None
-        self._height, self._width = grid
         self._inputs: dict[nn.Module, Tensor] = {}
         self._features: dict[int, Tensor] = {}
 
@@ -73,6 +80,17 @@ class CellCache:
         rows_below = self._height - x.shape[2]
         framed = F.pad(x.detach(), (reach, reach, reach, rows_below))
         self._inputs[conv] = framed.to(self.dtype, memory_format=torch.contiguous_format)
+
+    def prepare(self, conv: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
+        """Lay out once what a convolution multiplies by at each cell.
+
+        Args:
+            conv: whose weights they are.
+            weight: (O, numbers it sees from one cell).
+            bias: (O,).
+        """
+        rows = self.kv.keys.shape[1]
+        self.products[conv] = prepare_product(weight, bias, rows, self.dtype)
 
     def write(self, conv: nn.Module, x: Tensor, reach: int, back: int) -> Tensor:
         """Keep the input of a convolution for one cell; the framed map of all so far.

@@ -55,8 +55,13 @@ class ProductInParts:
 
 def prepare(linear: nn.Linear, rows: int, dtype: torch.dtype) -> Product:
     """A linear layer's fastest way for so many rows, in a number format."""
-    weight = linear.weight.to(dtype)
-    bias = None if linear.bias is None else linear.bias.to(dtype)
+    return prepare_product(linear.weight, linear.bias, rows, dtype)
+
+
+def prepare_product(weight: Tensor, bias: Tensor | None, rows: int, dtype: torch.dtype) -> Product:
+    """The fastest product with a weight (O, I) for so many rows, in a number format."""
+    weight = weight.detach().to(dtype)
+    bias = None if bias is None else bias.detach().to(dtype)
     if weight.is_cpu and dtype == torch.float32 and rows <= FEW_ROWS:
         return ProductInParts(weight, bias)
     return functools.partial(F.linear, weight=weight, bias=bias)

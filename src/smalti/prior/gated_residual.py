@@ -1,7 +1,7 @@
 """The residual block of PixelSNAIL: two causal convolutions and a gate.
 
 Axes: B batch, h/w grid, W width.
-Reference: Chen et al. 2018, arXiv:1712.09763, Fig. 5 (left); Salimans et al. 2017,
+Reference: Chen et al. 2018, arXiv:1712.09763, "residual block"; Salimans et al. 2017,
     arXiv:1701.05517, whose block it is.
 """
 
@@ -21,8 +21,8 @@ class GatedResidual(nn.Module):
         dropout: probability of dropping a value between the convolutions, in training only.
         has_second_input: whether another map joins before the second convolution.
 
-    Deviation: the input is normalised over the channels of each cell, where the source
-        normalises weights.
+    Deviation: the input is normalised over the channels of each cell; the source normalises the
+        weights.
     """
 
     def __init__(

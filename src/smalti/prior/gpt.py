@@ -79,15 +79,18 @@ class GPT(nn.Module):
         """Logits (B, L, V) of tokens (B, L), as `logits`, where wrappers expect a forward pass."""
         return self.logits(tokens)
 
-    def logits(self, tokens: Tensor, cache: DecodingCache | None = None) -> Tensor:
+    def logits(
+        self, tokens: Tensor, cache: DecodingCache | None = None, last_only: bool = False
+    ) -> Tensor:
         """Scores of the token that follows each position.
 
         Args:
             tokens: (B, L) int64 in [0, V).
             cache: from `new_cache`, if the tokens follow earlier ones; they are added to it.
+            last_only: leave out the scores of all but the last position, which take much memory.
 
         Returns:
-            (B, L, V); each position depends on the tokens up to it only.
+            (B, L, V), or (B, 1, V); each position depends on the tokens up to it only.
 
         Raises:
             ValueError: the sequence, with what is cached, is longer than `max_length`.
@@ -103,6 +106,8 @@ class GPT(nn.Module):
             x = block(x, cache)
         if cache is not None:
             cache.advance(tokens.shape[1])
+        if last_only:
+            x = x[:, -1:]
         return self.head(self.norm(x))  # type: ignore[no-any-return]
 
     def new_cache(self, batch_size: int) -> DecodingCache:

@@ -132,16 +132,19 @@ class PixelSNAIL(nn.Module):
         """Logits (B, L, V) of tokens (B, L), as `logits`, where wrappers expect a forward pass."""
         return self.logits(tokens)
 
-    def logits(self, tokens: Tensor, cache: CellCache | None = None) -> Tensor:
+    def logits(
+        self, tokens: Tensor, cache: CellCache | None = None, last_only: bool = False
+    ) -> Tensor:
         """Scores of the token that follows each position.
 
         Args:
             tokens: (B, L) int64 in [0, V).
             cache: from `new_cache`, if the tokens follow earlier ones; they are added to it.
+            last_only: leave out the scores of all but the last position, which take much memory.
 
         Returns:
-            (B, L, V); each position depends on the tokens up to it only. Zero before the last
-            conditioning token.
+            (B, L, V), or (B, 1, V); each position depends on the tokens up to it only. Zero before
+            the last conditioning token.
 
         Raises:
             ValueError: the sequence, with what is cached, is longer than `max_length`.
@@ -149,17 +152,21 @@ class PixelSNAIL(nn.Module):
         end = tokens.shape[1] + (0 if cache is None else cache.length)
         if end > self.config.max_length:
             raise ValueError(f"a sequence of {end} tokens exceeds {self.config.max_length}")
+        wanted = 1 if last_only else tokens.shape[1]
         if cache is not None and cache.conditioning is not None:
-            return self._cell_by_cell(tokens, cache)
-        new = tokens.shape[1]
+            return self._cell_by_cell(tokens, cache)[:, -wanted:]
         if cache is not None:
             tokens = cache.join(tokens)
         if end < self.config.cond_length:
-            return self.head.weight.new_zeros(len(tokens), new, self.config.vocab_size)
-        return self._rows(tokens, cache)[:, -new:]
+            return self.head.weight.new_zeros(len(tokens), wanted, self.config.vocab_size)
+        return self._rows(tokens, cache, wanted)
 
-    def _rows(self, tokens: Tensor, cache: CellCache | None) -> Tensor:
-        """Logits (B, L, V) of a sequence (B, L) that holds the conditioning, all rows at once."""
+    def _rows(self, tokens: Tensor, cache: CellCache | None, wanted: int) -> Tensor:
+        """Logits of a sequence (B, L) that holds the conditioning, all rows at once.
+
+        Returns:
+            (B, wanted, V), those of the last positions.
+        """
         cond_length, width = self.config.cond_length, self.config.grid_width
         embedded = self.dropout(self.token_embedding(tokens))
         conditioning: Conditioning = self.cond_encoder(embedded[:, :cond_length])
@@ -172,8 +179,9 @@ class PixelSNAIL(nn.Module):
         x = self._predict(cells, slice(0, rows), slice(None), conditioning, cache)
         if cache is not None:
             cache.finish(tokens.shape[1])
-        logits = self.head(x.flatten(1, 2)[:, : known + 1])
-        return F.pad(logits, (0, 0, cond_length - 1, 0))
+        first = max(known + 1 - wanted, 0)
+        logits = self.head(x.flatten(1, 2)[:, first : known + 1])
+        return F.pad(logits, (0, 0, wanted - logits.shape[1], 0))
 
     def _cell_by_cell(self, tokens: Tensor, cache: CellCache) -> Tensor:
         """Logits (B, L, V) of tokens (B, L) that follow the cached ones, a cell after the other."""
@@ -218,8 +226,9 @@ class PixelSNAIL(nn.Module):
     def new_cache(self, batch_size: int) -> CellCache:
         """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
 
-        It serves generation in eval mode. The first call that completes the conditioning may hold
-        any number of image tokens, and computes them together; later ones go cell by cell.
+        It serves generation in eval mode, and with the weights as they are now. The call that
+        completes the conditioning may hold any number of image tokens, and computes them together;
+        later ones go cell by cell.
         """
         config, weight = self.config, self.head.weight
         kind = weight.device.type

@@ -1,7 +1,7 @@
 """One block of PixelSNAIL: convolutions for what is near, attention for what is far.
 
 Axes: B batch, h/w grid, W width.
-Reference: Chen et al. 2018, arXiv:1712.09763, Fig. 4.
+Reference: Chen et al. 2018, arXiv:1712.09763, the block of which the network is a stack.
 """
 
 from torch import Tensor, nn

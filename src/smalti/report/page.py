@@ -9,7 +9,7 @@ from pathlib import Path
 from smalti.files import atomic_folder
 from smalti.report.html import document, figure, table
 from smalti.report.run_state import RunState
-from smalti.runs import VQGANRunConfig
+from smalti.runs import VQGANRunConfig, shape_words
 from smalti.training.curves import draw_numbers, grouped_names
 
 REPORT_FOLDER = "report"
@@ -114,7 +114,7 @@ def _facts(state: RunState) -> dict[str, str]:
     else:
         shape = config.prior
         facts["tokenizer"] = config.vqgan or f"that of {config.init}"
-        facts["prior"] = f"{shape.layers} layers, {shape.heads} heads, {shape.width} wide"
+        facts["prior"] = f"{shape.kind}: {shape_words(shape)}"
     return facts
 
 

@@ -169,7 +169,7 @@ def complete(
     filled = Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device))
     draw = seeded_draw(seed, range(n), request.height * request.width, pipeline.device)
     pipeline.fill(filled, request.values, draw, config or SamplingConfig(), stride=stride)
-    made = [image.cpu() for row in filled.codes.split(1) for image in pipeline.decode(row)]
+    made = [image.cpu() for row in torch.split(filled.codes, 1) for image in pipeline.decode(row)]
     if blend_px is not None:
         made = [paste(image, canvas, blend_px) for image in made]
     return [to_pil(image[:, :height, :width]) for image in made]

@@ -152,7 +152,7 @@ def generate(
 
 def prefill(prior: Prior, context: Tensor, cache: Any) -> Tensor:
     """Read the context (R, l) at once; logits (R, V) of the first token after it."""
-    return prior.logits(context, cache)[:, -1]
+    return prior.logits(context, cache, last_only=True)[:, -1]
 
 
 def decode_one_token(prior: Prior, tokens: Tensor, cache: Any) -> Tensor:

@@ -164,7 +164,7 @@ class Pipeline:
         codes = self.sample_codes(
             request, seed, config=config, batch_size=batch_size, stride=stride, progress=progress
         )
-        return [picture for row in codes.split(1) for picture in self.pictures(row)]
+        return [picture for row in torch.split(codes, 1) for picture in self.pictures(row)]
 
     def request(
         self, n: int, condition: Condition = None, size: int | tuple[int, int] | None = None
@@ -225,9 +225,12 @@ class Pipeline:
         batches = [images[start : start + batch_size] for start in images[::batch_size]]
         bar = tqdm(total=len(batches) * cells, unit="token", disable=not progress)
 
-        def on_cell(done: int) -> None:
-            bar.update(done - bar.n)
-            partial.advance(done)
+        def counted_from(before: int) -> Callable[[int], None]:
+            def on_cell(done: int) -> None:
+                bar.update(before + done - bar.n)
+                partial.advance(before + done)
+
+            return on_cell
 
         bar.update(partial.done)
         try:
@@ -242,7 +245,7 @@ class Pipeline:
                         config,
                         stride=stride,
                         start=start,
-                        on_cell=lambda done, before=before: on_cell(before + done),
+                        on_cell=counted_from(before),
                     )
         except BaseException:
             partial.save()

@@ -58,7 +58,7 @@ def read_values(conditioning: Conditioning, condition: Condition, count: int) ->
     for conditioner in conditioning.conditioners:
         request = asked.get(conditioner.kind)
         if isinstance(conditioner, ClassLabel):
-            values["class"] = conditioner.labels(request, count)
+            values["class"] = conditioner.labels(_classes(request), count)
         elif conditioner.kind in ("none", "coordinates"):
             columns = 0 if conditioner.kind == "none" else 2
             values[conditioner.kind] = torch.zeros(count, columns)
@@ -76,7 +76,7 @@ def picture_size(
         InputError: two of them differ.
     """
     sizes = {
-        conditioner.kind: tuple(values[conditioner.kind].shape[-2:])
+        conditioner.kind: (values[conditioner.kind].shape[-2], values[conditioner.kind].shape[-1])
         for conditioner in conditioning.conditioners
         if isinstance(conditioner.config, SpatialConfig)
     }
@@ -108,6 +108,15 @@ def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, R
                 raise InputError(f"this prior was trained without conditions; leave {kind!r} out")
             raise unknown_name("condition of this prior", kind, known)
     return condition
+
+
+def _classes(request: Request) -> str | int | Sequence[str | int] | None:
+    """Classes that were asked for, which are no pictures."""
+    items = [request] if isinstance(request, str | int | Path | Image.Image) else request or ()
+    for item in items:
+        if not isinstance(item, str | int):
+            raise InputError(f"the condition class is a name or a number, got {item}")
+    return request  # type: ignore[return-value]
 
 
 def _read_files(config: ConditionerConfig, request: Request, count: int) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.paired import (
@@ -37,8 +38,16 @@ from smalti.types import InputError
 
 CONTENTS = {"segmentation": "labels", "depth": "depth", "edges": "edges", "low_resolution": "rgb"}
 """What the tokenizer of each condition that is a picture must be one of."""
-PAIRS = {"segmentation": SegmentationPair, "depth": DepthPair, "edges": EdgesPair}
-SPATIAL = {"segmentation": SegmentationConfig, "depth": DepthConfig, "edges": EdgesConfig}
+PAIRS: dict[str, Any] = {
+    "segmentation": SegmentationPair,
+    "depth": DepthPair,
+    "edges": EdgesPair,
+}
+SPATIAL: dict[str, Any] = {
+    "segmentation": SegmentationConfig,
+    "depth": DepthConfig,
+    "edges": EdgesConfig,
+}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,12 @@ from smalti.stages.initial_prior import (
     open_initial,
     resolve_prior,
 )
+from smalti.stages.over_fitting import (
+    in_words,
+    keep_begun_measures,
+    measures_of,
+    settle_measures,
+)
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.code_cache import (
@@ -68,6 +74,7 @@ def train_prior(config: PriorRunConfig) -> Path:
 def _train_prior(config: PriorRunConfig) -> Path:
     with together():
         folder = Path(config.out)
+        config = keep_begun_measures(config)
         initial = open_initial(config)
         config = resolve_prior(config, initial)
         check_run_folder(folder, config)
@@ -78,6 +85,10 @@ def _train_prior(config: PriorRunConfig) -> Path:
         told = conditions_of(initial) or open_conditions(config, folder, tokenizer)
         split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
         loader = training_loader(config, split, compute)
+        images, has_held_out = len(split.train), split.held_out is not None
+        config = settle_measures(config, images, has_held_out)
+        measures = measures_of(config)
+        assert measures is not None
         conditioners = told.configs(config, tokenizer.downsampling_factor, split.train)
         model_config = (
             prior_model_config(config, tokenizer, conditioners)
@@ -88,6 +99,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
     state = _prior_state(config, model_config, compute, initial)
     announce(config, compute, split)
+    say(in_words(measures, images, has_held_out))
     say(
         f"prior: {millions(state.prior)} M parameters, sequences of "
         f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
@@ -102,7 +114,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
             loader,
             tokenizer,
             pipeline.conditioning,
-            config.codes.views,
+            measures.views,
             compute.device,
         )
         step_config = PriorStepConfig(
@@ -113,11 +125,14 @@ def _train_prior(config: PriorRunConfig) -> Path:
             optimizer=config.optimizer,
             total_steps=config.training.total_steps,
             accumulation_steps=config.training.accumulation_steps,
+            token_keep=measures.token_keep,
         )
         with together():
             evaluation = _held_out_codes(config, split, pipeline, compute) if rank() == 0 else []
         stage = PriorStage(state, step_config, pipeline, evaluation, config.seed)
-        Trainer(stage, cache.batches, config.training, folder, config.seed).run()
+        Trainer(
+            stage, cache.batches, config.training, folder, config.seed, measures.early_stop
+        ).run()
         finish(folder)
     return folder
 
@@ -147,6 +162,11 @@ def prior_model_config(
 ) -> PriorModelConfig:
     """What the prior of a run must know of itself.
 
+    Args:
+        config: of the run, whose measures against over-fitting are settled.
+        tokenizer: of the images.
+        conditioners: what stands before the image.
+
     Raises:
         InputError: the image size does not divide by the tokenizer's factor, or the ordering is
             unknown or not defined on the grid.
@@ -155,6 +175,7 @@ def prior_model_config(
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
     build_ordering(config.ordering, height, width, config.ordering_seed)
+    assert config.prior.dropout != "auto"
     return PriorModelConfig(
         prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
         codebook_size=tokenizer.codebook_size,

@@ -50,6 +50,21 @@ class TokenizerModel(nn.Module, abc.ABC):
             InputError: a code is outside [0, K).
         """
 
+    @abc.abstractmethod
+    def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
+        """The images that `decode` gives, for images that are too large to decode whole.
+
+        Args:
+            codes: (B, h, w) int64 in [0, K).
+            tile: side in codes of the squares that are decoded one after another.
+
+        Returns:
+            As `decode`, but always on the CPU.
+
+        Raises:
+            InputError: a code is outside [0, K), or the tile has no codes.
+        """
+
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images of any size through the codes and back.
@@ -78,6 +93,10 @@ class TokenizerModel(nn.Module, abc.ABC):
         Raises:
             InputError: nothing is there, it is of another kind, or a file is damaged.
         """
+
+    def _check_tile(self, tile: int) -> None:
+        if tile < 1:
+            raise InputError(f"tile must be at least 1 code, got {tile}")
 
     def _check_codes(self, codes: Tensor) -> None:
         if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:

@@ -36,9 +36,16 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        change = self.conv1(F.silu(self.norm1(features)))
-        change = self.conv2(F.silu(self.norm2(change)))
-        return self.skip(features) + change  # type: ignore[no-any-return]
+        change = self.first_half(self.norm1(features))
+        return self.second_half(features, self.norm2(change))
+
+    def first_half(self, normed: Tensor) -> Tensor:
+        """(B, out_channels, H, W) of what the first norm gives, (B, in_channels, H, W)."""
+        return self.conv1(F.silu(normed))  # type: ignore[no-any-return]
+
+    def second_half(self, features: Tensor, normed: Tensor) -> Tensor:
+        """The block's output of its input and of what the second norm gives."""
+        return self.skip(features) + self.conv2(F.silu(normed))  # type: ignore[no-any-return]
 
 
 class NonLocalAttention(nn.Module):
@@ -55,8 +62,9 @@ class NonLocalAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         normed = self.norm(features)
+        # The kernels that never hold all H*W x H*W weights want channels side by side.
         query, key, value = (
-            part(normed).flatten(2).mT.unsqueeze(1)  # (B, 1, H*W, C)
+            part(normed).flatten(2).mT.contiguous().unsqueeze(1)  # (B, 1, H*W, C)
             for part in (self.query, self.key, self.value)
         )
         mixed = F.scaled_dot_product_attention(query, key, value)
@@ -122,9 +130,13 @@ class Level(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
+        return self.resample(self.mix(features))  # type: ignore[no-any-return]
+
+    def mix(self, features: Tensor) -> Tensor:
+        """What the blocks make of (B, in_channels, H, W): (B, out_channels, H, W)."""
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             features = attention(block(features))
-        return self.resample(features)  # type: ignore[no-any-return]
+        return features
 
 
 class Middle(nn.Module):

@@ -99,6 +99,15 @@ class PixelTokenizer(TokenizerModel):
         self._check_codes(codes)
         return self.palette[codes].permute(0, 3, 1, 2)
 
+    def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
+        """As `decode`, on the CPU: looking colours up needs no memory beside the images.
+
+        Raises:
+            InputError: a code is outside [0, K), or the tile has no codes.
+        """
+        self._check_tile(tile)
+        return self.decode(codes).cpu()
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`; see `TokenizerModel`."""
         save_model(Path(folder), "pixels", self.config, self.state_dict())

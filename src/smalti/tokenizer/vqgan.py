@@ -24,6 +24,7 @@ from smalti.tokenizer.quantizers import (
     QuantizerConfig,
     VectorQuantizerConfig,
 )
+from smalti.tokenizer.tiled_decoding import decoded_tiles
 from smalti.types import Config, InputError
 
 
@@ -46,7 +47,7 @@ class VQGANConfig(Config):
     one channel a group, the image's own colours and contrast are normalised away."""
     attention_levels: tuple[int, ...] | None = None
     """Levels with a non-local block after each residual block, 0 being full resolution; null is the
-    lowest only. It costs memory with the fourth power of a level's side."""
+    lowest only. It costs time with the fourth power of a level's side."""
     middle_attention: bool = True
     """A non-local block in the middle of encoder and decoder, at the lowest resolution."""
     code_dim: int = Field(default=64, ge=1)
@@ -196,6 +197,37 @@ class VQGAN(TokenizerModel):
             InputError: a code is outside [0, K).
         """
         return self.content.to_images(self.outputs(codes))
+
+    @torch.no_grad()
+    def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
+        """The images that `decode` gives, in memory that hardly grows with them.
+
+        Equal but for rounding: see `tiled_decoding`. It takes about half as many times longer as
+        the decoder has norms behind its last non-local block (13 by default, 25 in the paper's
+        f = 16 model), and more where tiles are small.
+
+        Args:
+            codes: (B, h, w) int64 in [0, K).
+            tile: side in codes of the squares that are decoded one after another. Smaller ones need
+                less memory and more time: each is decoded with a margin of a few codes.
+
+        Returns:
+            As `decode`, but always on the CPU.
+
+        Raises:
+            InputError: a code is outside [0, K), or the tile has no codes.
+        """
+        self._check_tile(tile)
+        batch, height, width = codes.shape
+        if tile >= max(height, width):
+            return self.decode(codes).cpu()
+        self._check_codes(codes)
+        z_q = self.from_code(self.quantizer.embed(codes))
+        f = self.downsampling_factor
+        images = self.content.blank(batch, f * height, f * width)
+        for box, outputs in decoded_tiles(self.decoder, z_q, tile):
+            box.cut(images).copy_(self.content.to_images(outputs))
+        return images
 
     @torch.no_grad()
     def outputs(self, codes: Tensor) -> Tensor:

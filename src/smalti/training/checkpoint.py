@@ -36,6 +36,8 @@ class Counters:
     """Step of the best model, or -1."""
     best_score: float = float("inf")
     """Its score on the held-out data; lower is better."""
+    without_gain: int = 0
+    """Evaluations since the score was last the lowest of all."""
     seconds: float = 0.0
     """Time so far in steps, evaluations and pictures; fetching batches and saving do not count."""
 

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import PositiveInt
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -36,7 +36,7 @@ from smalti.model_folder import read_tensors, write_tensors
 from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
 from smalti.tokenizer.base import TokenizerModel
-from smalti.types import Batch, Conditioner, Config, InputError
+from smalti.types import Batch, Conditioner, Config, InputError, Tokenizer
 
 MANIFEST_FILE = "manifest.json"
 CODES = "codes"
@@ -54,8 +54,9 @@ log = logging.getLogger(__name__)
 class CodeCacheConfig(Config):
     """How the data is encoded for the prior."""
 
-    views: int = Field(default=8, ge=1)
-    """Random crops and flips of each image that are encoded; epochs take turns with them."""
+    views: PositiveInt | Literal["auto"] = "auto"
+    """Random crops and flips of each image that are encoded; epochs take turns with them. auto:
+    the more, the fewer images there are."""
     folder: str | None = None
     """Where the codes are kept; null is inside the run. Runs with the same data and tokenizer may
     share a folder."""
@@ -206,7 +207,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
 
 
 def encode_batch(
-    batch: Batch, tokenizer: TokenizerModel, conditioning: Conditioning, device: torch.device
+    batch: Batch, tokenizer: Tokenizer, conditioning: Conditioning, device: torch.device
 ) -> CodeBatch:
     """The codes of a batch and of its conditions, on the processor.
 

@@ -113,6 +113,8 @@ class Trainer(Generic[B]):
         config: lengths and intervals.
         folder: the run folder.
         seed: of the run; each step's randomness is a function of it and of the step.
+        early_stop: evaluations in a row whose score is not the lowest so far, after which the run
+            ends; None trains to the last step.
     """
 
     def __init__(
@@ -122,9 +124,10 @@ class Trainer(Generic[B]):
         config: TrainingConfig,
         folder: Path,
         seed: int,
+        early_stop: int | None = None,
     ) -> None:
         self.stage, self.batches, self.config = stage, batches, config
-        self.folder, self.seed = folder, seed
+        self.folder, self.seed, self.early_stop = folder, seed, early_stop
         self.checkpoints = folder / "checkpoints"
         self.counters = Counters()
         self._failed_saves = 0
@@ -149,7 +152,7 @@ class Trainer(Generic[B]):
         with StopSignals() as stop, run_log:
             batches = self.batches(start)
             self._pace = Pace(start * batch_size)
-            while self.counters.step < total_steps:
+            while self.counters.step < total_steps and not self._has_stopped_early():
                 with self._pace.waiting(), together():
                     batch = next(batches)
                 self._one_step(batch, run_log)
@@ -158,9 +161,27 @@ class Trainer(Generic[B]):
                 if stopped_by:
                     self._save(must=True)
                     raise Stopped(stopped_by)
+        if self._has_stopped_early():
+            say(self._early_stop_in_words())
         for line in in_words(self.stage.examine(self._lines())):
             say(f"health: {line}")
         return self.counters
+
+    def _has_stopped_early(self) -> bool:
+        """Whether more steps promise nothing; a resumed run knows it from its checkpoint."""
+        if self.early_stop is None or self.counters.step >= self.config.total_steps:
+            return False
+        return self.counters.without_gain >= self.early_stop
+
+    def _early_stop_in_words(self) -> str:
+        counters = self.counters
+        plural = "" if counters.without_gain == 1 else "s"
+        return (
+            f"stopped early at step {counters.step} of {self.config.total_steps}: "
+            f"{counters.without_gain} evaluation{plural} without gain. The best model is that of "
+            f"step {counters.best_step}, in checkpoints/best; to train on, raise "
+            "--training.early_stop, or set it to null"
+        )
 
     def _resume(self) -> int:
         """Go on from the newest checkpoint; the step it was made at, or 0.
@@ -202,6 +223,7 @@ class Trainer(Generic[B]):
         if last or step % self.config.eval_steps == 0:
             self._evaluate(run_log)
             self._look_after(run_log)
+        last = last or self._has_stopped_early()
         if last or step % self.config.picture_steps == 0:
             from_first(lambda: self._draw(run_log))
         self.counters.seconds += time.monotonic() - started
@@ -236,7 +258,9 @@ class Trainer(Generic[B]):
         run_log.scalars(step, "eval", values)
         say(f"held-out at step {step}: " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
         is_first = self.counters.best_step < comparable_from <= step
-        if is_first or score < self.counters.best_score:
+        has_gained = is_first or score < self.counters.best_score
+        self.counters.without_gain = 0 if has_gained else self.counters.without_gain + 1
+        if has_gained:
             model = self.stage.model()
             weights = model.module.state_dict()
             best = self.checkpoints / BEST

@@ -4,7 +4,7 @@ Axes: B batch, h/w latent grid, L sequence length.
 Reference: arXiv:2012.09841, Sec. 3.2, Eq. 9.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,8 @@ class PriorStepConfig:
     optimizer: OptimizerConfig
     total_steps: int
     accumulation_steps: int
+    token_keep: float = 1.0
+    """Chance of each image token to be read as it is, in (0, 1]; else a random code is read."""
 
     def sequence(
         self, batch: CodeBatch, dropping: torch.Generator | None = None
@@ -55,14 +57,43 @@ class PriorStepConfig:
 
         Args:
             batch: codes of images and of their conditions.
-            dropping: decides which conditions are dropped; None keeps them all.
+            dropping: decides which conditions are dropped and which image tokens are replaced, on
+                the processor; None keeps them all.
         """
         kept = None
         if dropping is not None and self.condition_drop > 0:
             conditions = len(self.conditioning.kinds)
             kept = draw_kept(len(batch.codes), conditions, self.condition_drop, dropping)
         cond_tokens = self.conditioning.tokens(batch.conditions, kept)
-        return self.layout.join(cond_tokens, self.ordering.to_tokens(batch.codes))
+        sequence = self.layout.join(cond_tokens, self.ordering.to_tokens(batch.codes))
+        if dropping is None or self.token_keep == 1:
+            return sequence
+        # After the conditions, so that what is dropped does not depend on what is kept here.
+        tokens = corrupt(sequence.tokens, self.layout, self.token_keep, dropping)
+        return replace(sequence, tokens=tokens)
+
+
+def corrupt(tokens: Tensor, layout: Layout, keep: float, generator: torch.Generator) -> Tensor:
+    """Replace some of the image tokens that a prior reads by random codes.
+
+    It then cannot lean on any one token, as it must not in sampling, where tokens are its own.
+
+    Args:
+        tokens: (B, input_length) int64 in [0, V), conditioning first; on the processor.
+        layout: where the image part begins, and K.
+        keep: chance of an image token to stay, in [0, 1].
+        generator: source of the choice and of the codes, on the processor.
+
+    Returns:
+        (B, input_length) int64: the conditioning as it was, and image tokens in [0, K), of which a
+        replaced one may by chance be what it was.
+
+    Reference: `pkeep` of the released code.
+    """
+    conditioning, image = tokens[:, : layout.cond_length], tokens[:, layout.cond_length :]
+    kept = torch.rand(image.shape, generator=generator) < keep
+    random = torch.randint(layout.codebook_size, image.shape, generator=generator)
+    return torch.cat([conditioning, torch.where(kept, image, random)], dim=1)
 
 
 def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> dict[str, Tensor]:
@@ -78,7 +109,7 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
 
     Reference: Eq. 9.
     """
-    if rank() > 0:  # each process drops other conditions and activations
+    if rank() > 0:  # each process drops other conditions, tokens and activations
         torch.manual_seed(torch.initial_seed() + rank())
     # The loop seeds each step; this stream is the same on every device.
     dropping = torch.Generator().manual_seed(torch.initial_seed())

@@ -153,7 +153,7 @@ class KeypointsPair(FilePair[Pose]):
 
 def _centred(pose: Pose) -> NDArray[np.float64]:
     """(joints, 3): x and y in pixels from the picture's corner, 1 where seen; else zeros."""
-    joints = pose.joints + np.array([0.5, 0.5, 0.0])
+    joints: NDArray[np.float64] = pose.joints + np.array([0.5, 0.5, 0.0])
     joints[:, 2] = joints[:, 2] > 0
     joints[joints[:, 2] == 0] = ABSENT
     return joints

@@ -74,8 +74,8 @@ def split_by_image(content: bytes, key: str) -> Mapping[str, bytes]:
         BrokenImageError: it is no JSON.
         InputError: an image or annotation has not what COCO gives it.
     """
-    document = _document(content, key)
-    if not isinstance(document.get("images"), list):
+    document = _parsed(content, key)
+    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
         return {}
     try:
         names = {image["id"]: str(image["file_name"]) for image in document["images"]}
@@ -95,13 +95,17 @@ def split_by_image(content: bytes, key: str) -> Mapping[str, bytes]:
     }
 
 
-def _document(content: bytes, key: str) -> dict[str, Any]:
+def _parsed(content: bytes, key: str) -> Any:
     if not content:
         raise BrokenImageError(key, "it is empty")
     try:
-        document = json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError) as error:  # also bytes that are no text
         raise BrokenImageError(key, "it is not JSON") from error
+
+
+def _document(content: bytes, key: str) -> dict[str, Any]:
+    document = _parsed(content, key)
     if not isinstance(document, dict):
         raise InputError(f"{key} holds no keypoints; {ALLOWED}")
     return document
@@ -132,8 +136,8 @@ def _joints(person: Mapping[str, Any], key: str) -> NDArray[np.float64]:
 def _extent(person: Mapping[str, Any], joints: NDArray[np.float64]) -> float:
     """Area of a person's box in the picture, in pixels."""
     box = person.get("bbox")
-    if isinstance(box, list) and len(box) == 4:
-        return float(box[2]) * float(box[3])
+    if isinstance(box, list) and [type(side) in (int, float) for side in box] == [True] * 4:
+        return float(box[2] * box[3])
     seen = joints[joints[:, 2] > 0, :2]
     return float(np.prod(np.ptp(seen, axis=0))) if len(seen) else 0.0
 

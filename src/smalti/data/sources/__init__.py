@@ -39,8 +39,8 @@ def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
         spec: a folder, a list, Parquet files, tar shards (both may be a folder of them, a glob or a
             brace range) or a hub data set `owner/name[:split]`.
         classes: whether labels are wanted.
-        part: which pictures of a scene, where the data set has several: images, segmentations or
-            depths.
+        part: which files of a scene, where the data set has several: images, segmentations, depths
+            or keypoints.
 
     Raises:
         InputError: it does not exist, has no images or not this part, or is of no known kind; or

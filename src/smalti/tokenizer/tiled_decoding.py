@@ -1,0 +1,223 @@
+"""Decoding tile by tile: what decoding whole gives, in memory that hardly grows with the image.
+
+Non-local blocks need the whole map, so the decoder runs whole up to the last of them; by default
+they stand at the resolution of the codes only. What follows sees a neighbourhood of each pixel, and
+runs on one tile after another, each with a margin as wide as the convolutions look. Only the
+statistics of GroupNorm are of the whole map: they are gathered norm after norm, in one pass over
+the tiles each, which ends at that norm.
+
+Memory is that of the maps up to the last non-local block and of one tile. Time is about half as
+many decodings as there are norms behind that block, and the margins' share more.
+
+Axes: B batch, C channels, H/W size of a map at some resolution, G groups of a norm.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from smalti.tokenizer.blocks import ResidualBlock, Upsample
+from smalti.tokenizer.decoder import Decoder
+
+
+class Box(NamedTuple):
+    """A rectangle of a map: rows from top up to, not with, bottom, and columns likewise."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def widened(self, margin: int, around: "Box") -> "Box":
+        """With a margin on each side, as far as that lies in the box `around`."""
+        return Box(
+            max(self.top - margin, around.top),
+            min(self.bottom + margin, around.bottom),
+            max(self.left - margin, around.left),
+            min(self.right + margin, around.right),
+        )
+
+    def scaled(self, factor: int) -> "Box":
+        """The same rectangle where the resolution is `factor` times as high."""
+        return Box(*(factor * side for side in self))
+
+    def cut(self, features: Tensor, top: int = 0, left: int = 0) -> Tensor:
+        """This rectangle of features (..., H, W), a view; their first pixel is at (top, left)."""
+        rows = slice(self.top - top, self.bottom - top)
+        return features[..., rows, self.left - left : self.right - left]
+
+
+class _Step(NamedTuple):
+    """A norm, where there is one, and what follows it up to and with the next 3x3 convolution."""
+
+    run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    """(stream, normed) -> (stream, branch): the residual stream, and what the next step norms."""
+    norm: nn.GroupNorm | None = None
+    scale: int = 1
+    """2 where the size is doubled before the convolution."""
+
+
+class _Statistics(NamedTuple):
+    """What a GroupNorm of known mean and variance does: features * scale + shift."""
+
+    scale: Tensor
+    """(B, C, 1, 1) float32."""
+    shift: Tensor
+    """(B, C, 1, 1) float32."""
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Normed features (B, C, H, W) of features of that shape, in their dtype."""
+        wide = features.to(self.scale.dtype)
+        return torch.addcmul(self.shift, wide, self.scale).to(features.dtype)
+
+
+def decoded_tiles(decoder: Decoder, z_q: Tensor, tile: int) -> Iterator[tuple[Box, Tensor]]:
+    """Decode a latent tile by tile.
+
+    Args:
+        decoder: its mode and weights are not touched.
+        z_q: (B, latent_channels, h, w) floating point.
+        tile: side of the tiles in cells of z_q, at least 1.
+
+    Yields:
+        A rectangle of the outputs, and the outputs there, (B, C, its height, its width). Together
+        they cover what `decoder(z_q)` gives.
+    """
+    features = decoder.global_features(z_q)
+    factor = features.shape[-1] // z_q.shape[-1]
+    tiled = _Tiled(features, _steps(decoder), tile * factor)
+    tiled.gather_statistics()
+    yield from tiled.outputs()
+
+
+class _Tiled:
+    """Steps that run on the tiles of a map.
+
+    Args:
+        features: (B, C, H, W), the whole map that the first step sees.
+        steps: in order; the branch of the last one is the outputs.
+        tile: side of the tiles in pixels of that map.
+    """
+
+    def __init__(self, features: Tensor, steps: Sequence[_Step], tile: int) -> None:
+        self.features = features
+        self.steps = steps
+        self.margins = _margins(steps)
+        self.statistics: list[_Statistics] = []
+        height, width = features.shape[-2:]
+        self.whole = Box(0, height, 0, width)
+        self.tiles = [
+            Box(top, min(top + tile, height), left, min(left + tile, width))
+            for top in range(0, height, tile)
+            for left in range(0, width, tile)
+        ]
+
+    def gather_statistics(self) -> None:
+        """Learn the statistics of each norm, from the first to the last."""
+        for norm in (step.norm for step in self.steps):
+            if norm is None:
+                continue
+            moments = _Moments(norm)
+            for tile in self.tiles:
+                moments.add(self._run(tile)[1])
+            self.statistics.append(moments.statistics(self.features.device))
+
+    def outputs(self) -> Iterator[tuple[Box, Tensor]]:
+        """The rectangle that each tile became, and the last step's outputs there."""
+        for tile in self.tiles:
+            yield self._run(tile)
+
+    def _run(self, tile: Box) -> tuple[Box, Tensor]:
+        """What the first norm without statistics sees of a tile, or the last step's outputs."""
+        own, whole = tile, self.whole
+        around = own.widened(self.margins[0], whole)
+        stream = branch = around.cut(self.features)
+        statistics = iter(self.statistics)
+        for step, margin in zip(self.steps, self.margins[1:], strict=True):
+            if step.norm is not None:
+                known = next(statistics, None)
+                if known is None:
+                    break
+                branch = known.apply(branch)
+            stream, branch = step.run(stream, branch)
+            own, whole, around = (box.scaled(step.scale) for box in (own, whole, around))
+            # The convolution has seen zeros beyond the margin: what it spoilt is cut off.
+            kept = own.widened(margin, whole)
+            stream, branch = (kept.cut(part, around.top, around.left) for part in (stream, branch))
+            around = kept
+        return own, own.cut(branch, around.top, around.left)
+
+
+class _Moments:
+    """Mean and variance of a norm's groups over all tiles, summed in float64 on the CPU."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        self.norm = norm
+        self.count = 0
+        self.sums: Tensor | float = 0.0  # (B, G) float64, as are the squares
+        self.squares: Tensor | float = 0.0
+
+    def add(self, features: Tensor) -> None:
+        """Count in features (B, C, H, W) of a tile without its margin."""
+        groups = features.reshape(len(features), self.norm.num_groups, -1)
+        wide = groups.to(torch.promote_types(groups.dtype, torch.float32))
+        variance, mean = (moment.cpu().double() for moment in torch.var_mean(wide, 2, correction=0))
+        self.count += groups.shape[2]
+        self.sums = self.sums + groups.shape[2] * mean
+        self.squares = self.squares + groups.shape[2] * (variance + mean.square())
+
+    def statistics(self, device: torch.device) -> _Statistics:
+        """What the norm does, now that all tiles are counted in."""
+        assert isinstance(self.sums, Tensor)
+        assert isinstance(self.squares, Tensor)
+        mean = self.sums / self.count
+        variance = (self.squares / self.count - mean.square()).clamp(min=0)
+        channels = self.norm.num_channels // self.norm.num_groups
+        weight, bias = (part.cpu().double() for part in (self.norm.weight, self.norm.bias))
+        scale = weight * (variance + self.norm.eps).rsqrt().repeat_interleave(channels, 1)
+        shift = bias - mean.repeat_interleave(channels, 1) * scale
+        dtype = torch.promote_types(self.norm.weight.dtype, torch.float32)
+        return _Statistics(*(part.to(device, dtype)[..., None, None] for part in (scale, shift)))
+
+
+def _steps(decoder: Decoder) -> list[_Step]:
+    """All that follows the decoder's last non-local block."""
+    steps: list[_Step] = []
+    for part in decoder.local_parts():
+        steps += [_upsampling(part)] if isinstance(part, Upsample) else _halves(part)
+    return [
+        *steps,
+        _Step(lambda stream, normed: (stream, decoder.to_outputs(normed)), decoder.norm_out),
+    ]
+
+
+def _upsampling(upsample: Upsample) -> _Step:
+    def run(stream: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        stream = upsample(stream)
+        return stream, stream
+
+    return _Step(run, scale=2)
+
+
+def _halves(block: ResidualBlock) -> tuple[_Step, _Step]:
+    def second(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+        stream = block.second_half(stream, normed)
+        return stream, stream
+
+    return (
+        _Step(lambda stream, normed: (stream, block.first_half(normed)), block.norm1),
+        _Step(second, block.norm2),
+    )
+
+
+def _margins(steps: Sequence[_Step]) -> list[int]:
+    """Pixels around a tile that the outputs depend on: before each step, and 0 behind the last.
+
+    A step looks one pixel far, at the resolution of its result.
+    """
+    margins = [0]
+    for step in reversed(steps):
+        margins.insert(0, -(-(margins[0] + 1) // step.scale))
+    return margins

@@ -1,0 +1,505 @@
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from smalti.content import LabelsContent
+from smalti.prior import GPT, GPTConfig
+from smalti.sampling.draw import seeded_draw
+from smalti.sampling.filters import SamplingConfig, probabilities
+from smalti.sampling.generate import Prompt, generate
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sequence.conditioners import (
+    ClassLabelConfig,
+    CoordinatesConfig,
+    SegmentationConfig,
+    UnconditionalConfig,
+)
+from smalti.sequence.ordering import ORDERINGS, Ordering
+from smalti.types import InputError, Window
+
+CODES, H, W = 8, 4, 5
+CPU = torch.device("cpu")
+GREEDY = SamplingConfig(temperature=0, top_k=0)
+NONE = UnconditionalConfig()
+CLASSES = ClassLabelConfig(class_names=("cat", "dog", "pig"))
+COORDINATES = CoordinatesConfig(rows=4, columns=4)
+
+
+def segmentation(height: int, width: int) -> SegmentationConfig:
+    content = LabelsContent(classes=2)
+    return SegmentationConfig(
+        content=content, codebook_size=6, grid_height=height, grid_width=width
+    )
+
+
+KINDS = {
+    "none": (NONE,),
+    "class": (CLASSES,),
+    "coordinates": (COORDINATES,),
+    "segmentation": (segmentation(H, W),),
+    "coarse": (segmentation(H // 2, W),),
+    "all": (CLASSES, segmentation(H, W), COORDINATES),
+}
+
+
+def model_of(*conditioners, height: int = H, width: int = W, **changes) -> PriorModelConfig:
+    gpt = GPTConfig(vocab_size=32, max_length=60, layers=2, heads=2, width=16)
+    return PriorModelConfig(
+        prior=gpt,
+        codebook_size=CODES,
+        conditioners=conditioners,
+        grid_height=height,
+        grid_width=width,
+        **({"condition_drop": 0.1} | changes),
+    )
+
+
+def prior_of(model: PriorModelConfig) -> GPT:
+    """A prior whose likeliest code depends much on what it reads."""
+    generator = torch.Generator().manual_seed(3)
+    prior = GPT(model.prior)
+    with torch.no_grad():
+        for name, weight in prior.named_parameters():
+            if "norm" not in name:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
+    return prior.eval()
+
+
+def conditions_of(model: PriorModelConfig, n: int, height: int, width: int) -> dict[str, Tensor]:
+    """Codes of all kinds for n canvases; those of pictures may have a finer or coarser grid."""
+    generator = torch.Generator().manual_seed(5)
+    codes = {
+        "none": torch.zeros(n, 0),
+        "class": torch.arange(n) % 3,
+        "coordinates": torch.zeros(n, 2, dtype=torch.int64),
+    }
+    for conditioner in model.conditioners:
+        if conditioner.kind == "segmentation":
+            rows = height * conditioner.grid_height // model.grid_height
+            columns = width * conditioner.grid_width // model.grid_width
+            codes["segmentation"] = torch.randint(6, (n, rows, columns), generator=generator)
+    return codes
+
+
+def blank(n: int, height: int, width: int) -> Canvas:
+    """Nothing known; the codes that are there must not be read."""
+    return Canvas.unknown(torch.full((n, height, width), 10**6))
+
+
+def paint(model, canvas, config=None, images=None, prior=None, **options):
+    """Sample a canvas whose image i has the seed of image i."""
+    n, height, width = canvas.codes.shape
+    images = range(n) if images is None else images
+    conditions = conditions_of(model, max(images) + 1, height, width)
+    return sample_canvas(
+        prior or prior_of(model),
+        model,
+        model.build_conditioning(),
+        {kind: codes[list(images)] for kind, codes in conditions.items()},
+        canvas,
+        config or SamplingConfig(top_k=0),
+        seeded_draw(0, images, height * width, CPU),
+        **options,
+    )
+
+
+# Against a reference that reads the whole window again for each cell.
+
+
+def brute_force(model, height, width, n, config, stride=1, codes=None, known=None):
+    """Cell by cell without a cache: only the prior, the conditioning and a window's cells."""
+    prior, conditioning = prior_of(model), model.build_conditioning()
+    conditions = conditions_of(model, n, height, width)
+    draw = seeded_draw(0, range(n), height * width, CPU)
+    codes = torch.zeros(n, height, width, dtype=torch.int64) if codes is None else codes.clone()
+    for i, j in itertools.product(range(height), range(width)):
+        if known is not None and known[i, j]:
+            continue
+        group = j // stride * stride
+        top = min(max(i - H // 2, 0), height - H)
+        left = min(max(group - W // 2, 0), width - W)
+        window = Window(top, left, H, W, height, width)
+        cond_tokens = conditioning.tokens(conditioning.at(conditions, window)) + CODES
+        seen = codes[:, top : top + H, left : left + W].flatten(1)
+        seen = seen[:, : (i - top) * W + j - left]
+        with torch.no_grad():
+            logits = prior.logits(torch.cat([cond_tokens, seen], dim=1))[:, -1, :CODES]
+        codes[:, i, j] = draw(probabilities(logits, config), i * width + j)
+    return codes
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+@pytest.mark.parametrize("size", [(4, 5), (7, 5), (4, 9), (8, 11)])
+def test_equals_reading_every_window_again(kinds, size):
+    model = model_of(*KINDS[kinds])
+    config = SamplingConfig(top_k=5, temperature=0.9)
+    assert torch.equal(paint(model, blank(2, *size), config), brute_force(model, *size, 2, config))
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_strides_equal_reading_their_windows_again(stride):
+    model, config = model_of(*KINDS["all"]), SamplingConfig(top_k=0)
+    drawn = paint(model, blank(2, 6, 12), config, stride=stride)
+    assert torch.equal(drawn, brute_force(model, 6, 12, 2, config, stride=stride))
+
+
+# One window is plain generation.
+
+
+class Backwards(Ordering):
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__(torch.arange(height * width).flip(0))
+
+
+@pytest.fixture
+def backwards(monkeypatch) -> str:
+    """Name of an ordering in which the last cell is the first."""
+    monkeypatch.setitem(ORDERINGS._classes, "backwards", Backwards)
+    return "backwards"
+
+
+@pytest.mark.parametrize("guidance", [1, 0, 2.5])
+@pytest.mark.parametrize("ordering", ["backwards", *sorted(ORDERINGS)])
+@pytest.mark.usefixtures("backwards")
+def test_one_window_equals_plain_generation(ordering, guidance):
+    model = model_of(CLASSES, height=4, width=4, ordering=ordering)
+    config = SamplingConfig(guidance=guidance, guidance_schedule="cosine")
+    classes = torch.arange(3).unsqueeze(1) + CODES
+    prompt = Prompt(classes, torch.full_like(classes, CODES + 3))
+    draw = seeded_draw(0, range(3), 16, CPU)
+    tokens = generate(prior_of(model), prompt, 16, CODES, config, draw)
+    expected = model.build_ordering().to_codes(tokens, 4, 4)
+    assert torch.equal(paint(model, blank(3, 4, 4), config), expected)
+
+
+def test_known_cells_are_seen_by_those_that_follow_in_the_ordering(backwards):
+    model = model_of(CLASSES, height=4, width=4, ordering=backwards)
+    known = torch.zeros(4, 4, dtype=torch.bool)
+    known[3] = True
+    drawn = [
+        paint(model, Canvas(torch.full((1, 4, 4), code), known), GREEDY) for code in range(CODES)
+    ]
+    assert [codes[0, 3].tolist() for codes in drawn] == [[code] * 4 for code in range(CODES)]
+    assert len(torch.cat(drawn)[:, :3].unique(dim=0)) > 1
+
+
+def test_canvas_beyond_the_window_needs_row_major_order(backwards):
+    with pytest.raises(InputError, match="need a prior of ordering row_major; this one has back"):
+        paint(model_of(CLASSES, ordering=backwards), blank(1, 6, 9))
+
+
+# Batches, known cells, going on.
+
+
+def test_images_do_not_depend_on_their_batch():
+    model = model_of(*KINDS["all"])
+    together = paint(model, blank(3, 6, 9))
+    alone = [paint(model, blank(1, 6, 9), images=[image]) for image in range(3)]
+    assert torch.equal(together, torch.cat(alone))
+    assert len(together.unique(dim=0)) == 3
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [(slice(0, 3), slice(None))],
+        [(slice(2, 4), slice(3, 7))],
+        [(slice(4, None), slice(None))],
+        [(0, 0), (1, 4), (5, 8)],
+    ],
+    ids=["top", "hole", "bottom", "single"],
+)
+@pytest.mark.parametrize("size", [(6, 9), (7, 5)])
+def test_known_cells_are_held_and_seen(cells, size):
+    model, config = model_of(CLASSES), SamplingConfig(top_k=0)
+    given = torch.randint(CODES, (2, *size), generator=torch.Generator().manual_seed(8))
+    known = torch.zeros(size, dtype=torch.bool)
+    for rows, columns in cells:
+        known[rows, min(columns, size[1] - 1) if isinstance(columns, int) else columns] = True
+    canvas = Canvas(torch.where(known, given, 10**6), known)
+    drawn = paint(model, canvas, config)
+    assert torch.equal(drawn, canvas.codes)
+    assert torch.equal(drawn[:, known], given[:, known])
+    expected = brute_force(model, *size, 2, config, codes=given, known=known)
+    assert torch.equal(drawn, expected)
+
+
+def test_images_of_a_batch_may_know_different_cells():
+    model = model_of(CLASSES)
+    given = torch.randint(CODES, (2, 6, 9), generator=torch.Generator().manual_seed(8))
+    known = torch.zeros(2, 6, 9, dtype=torch.bool)
+    known[0, :3] = True
+    known[1, 2:5, 2:5] = True
+    together = paint(model, Canvas(torch.where(known, given, 0), known))
+    for image in range(2):
+        own = slice(image, image + 1)
+        canvas = Canvas(torch.where(known, given, 0)[own], known[image])
+        assert torch.equal(paint(model, canvas, images=[image]), together[own])
+
+
+def test_what_is_known_is_not_computed():
+    model = model_of(CLASSES)
+    prior = prior_of(model)
+    read = []
+    logits = prior.logits
+    prior.logits = lambda tokens, *rest, **named: (
+        read.append(tokens.shape) or logits(tokens, *rest, **named)
+    )
+    known = torch.ones(6, 9, dtype=torch.bool)
+    paint(model, Canvas(torch.zeros(1, 6, 9, dtype=torch.int64), known), prior=prior)
+    assert read == []
+    known[5, 8] = False
+    paint(model, Canvas(torch.zeros(1, 6, 9, dtype=torch.int64), known), prior=prior)
+    assert read == [(1, 1 + H * W - 1)]
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopping(seen: list[int], stop_at: int):
+    """An `on_cell` that stops as soon as so many cells are done."""
+
+    def on_cell(done: int) -> None:
+        seen.append(done)
+        if done >= stop_at:
+            raise Stopped
+
+    return on_cell
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    stop_at=st.integers(1, 54),
+    kinds=st.sampled_from(["none", "all"]),
+    guidance=st.sampled_from([1, 3]),
+    stride=st.integers(1, 3),
+    size=st.sampled_from([(6, 9), (4, 5), (7, 5)]),
+)
+def test_what_was_stopped_anywhere_goes_on_to_the_same_codes(
+    stop_at, kinds, guidance, stride, size
+):
+    stop_at = min(stop_at, size[0] * size[1])
+    model = model_of(*KINDS[kinds])
+    config = SamplingConfig(guidance=1 if kinds == "none" else guidance)
+    known = torch.zeros(size, dtype=torch.bool)
+    known[2, 1:4] = True
+    expected = paint(model, Canvas(torch.zeros(2, *size).long(), known), config, stride=stride)
+
+    canvas = Canvas(torch.zeros(2, *size).long(), known)
+    seen = []
+    with pytest.raises(Stopped):
+        paint(model, canvas, config, stride=stride, on_cell=stopping(seen, stop_at))
+    done = seen[-1]
+    undone = ~known & (torch.arange(known.numel()).view(size) >= done)
+    canvas.codes[:, undone] = 10**6
+    resumed = []
+    codes = paint(model, canvas, config, stride=stride, start=done, on_cell=resumed.append)
+    assert torch.equal(codes, expected)
+    assert all(cells > done for cells in resumed)
+
+
+class Recorder:
+    """Takes the likeliest code, and keeps the probabilities it saw."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def __call__(self, rows: Tensor, step: int) -> Tensor:
+        self.seen.append(rows)
+        return rows.argmax(1)
+
+
+def paint_with(model, canvas, draw, **options):
+    n, height, width = canvas.codes.shape
+    conditions = conditions_of(model, n, height, width)
+    conditioning, config = model.build_conditioning(), SamplingConfig(top_k=0)
+    return sample_canvas(
+        prior_of(model), model, conditioning, conditions, canvas, config, draw, **options
+    )
+
+
+def test_resumed_logits_are_the_same_to_the_last_bit():
+    model = model_of(CLASSES)
+    whole, resumed = Recorder(), Recorder()
+    codes = paint_with(model, blank(1, 6, 9), whole)
+    canvas = Canvas.unknown(codes.clone())
+    paint_with(model, canvas, resumed, start=1)  # in the midst of the first stretch
+    assert torch.equal(torch.stack(whole.seen[1:]), torch.stack(resumed.seen[1:]))
+
+
+@pytest.mark.parametrize("known", ["nothing", "some", "all"])
+def test_progress_rises_to_the_number_of_cells(known):
+    model, seen = model_of(CLASSES), []
+    cells = torch.full((6, 9), known == "all")
+    cells[1:4] |= known == "some"
+    paint(model, Canvas(torch.zeros(1, 6, 9).long(), cells), on_cell=seen.append)
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 54
+    if known == "nothing":
+        assert seen == list(range(1, 55))
+
+
+def test_codes_are_a_copy_that_can_be_trained_on():
+    model = model_of(CLASSES)
+    canvas = blank(1, 6, 9)
+    codes = paint(model, canvas)
+    assert torch.equal(codes, canvas.codes)
+    assert codes.data_ptr() != canvas.codes.data_ptr()
+    prior = prior_of(model)
+    prior.logits(codes.flatten(1)[:, :20]).sum().backward()
+    assert prior.head.weight.grad.abs().sum() > 0
+
+
+def test_prior_of_these_tests_listens():
+    """Or all would be equal whatever the sampler does."""
+    codes = paint(model_of(CLASSES), blank(3, 6, 9), GREEDY)
+    assert len(codes.unique(dim=0)) == 3
+    assert min(len(image.unique()) for image in codes) > 2
+
+
+def test_one_cache_serves_all_stretches():
+    model = model_of(CLASSES)
+    prior = prior_of(model)
+    caches = []
+    new_cache = prior.new_cache
+    prior.new_cache = lambda rows: caches.append(rows) or new_cache(rows)
+    paint(model, blank(3, 6, 9), prior=prior)
+    paint(model, blank(3, 6, 9), SamplingConfig(guidance=2), prior=prior)
+    assert caches == [3, 6]
+
+
+# Guidance.
+
+
+@pytest.mark.parametrize(("scales", "rows"), [((1, 1), 1), ((3, 3), 2), ((1, 3), 2), ((2, 5), 3)])
+def test_guidance_takes_as_many_rows_as_it_needs(scales, rows):
+    model = model_of(CLASSES, segmentation(H, W))
+    prior = prior_of(model)
+    read = set()
+    logits = prior.logits
+    prior.logits = lambda tokens, *rest, **named: (
+        read.add(len(tokens)) or logits(tokens, *rest, **named)
+    )
+    paint(model, blank(2, 4, 6), SamplingConfig(guidance=scales), prior=prior)
+    assert read == {2 * rows}
+
+
+def test_guidance_of_1_for_each_is_no_guidance_and_equal_ones_are_one():
+    model = model_of(CLASSES, segmentation(H, W))
+
+    def codes(*guidance: float) -> Tensor:
+        return paint(model, blank(2, 6, 9), SamplingConfig(guidance=guidance))
+
+    assert torch.equal(codes(1, 1), codes(1))
+    assert torch.equal(codes(3, 3), codes(3))
+    assert not torch.equal(codes(3), codes(1))
+    assert not torch.equal(codes(3, 1), codes(1, 3))
+
+
+def test_guidance_of_each_condition_by_hand():
+    """The first code's probabilities, from the prior's logits with 0, 1 and 2 conditions."""
+    model = model_of(CLASSES, segmentation(H, W))
+    draw = Recorder()
+    conditions = conditions_of(model, 1, H, W)
+    config = SamplingConfig(top_k=0, guidance=(2, 5))
+    prior = prior_of(model)
+    conditioning = model.build_conditioning()
+    sample_canvas(prior, model, conditioning, conditions, blank(1, H, W), config, draw)
+    null = torch.cat([torch.tensor([[3]]), torch.full((1, H * W), 6 + 4)], dim=1)
+    full = torch.cat([torch.tensor([[0]]), conditions["segmentation"].flatten(1) + 4], dim=1)
+    half = torch.cat([full[:, :1], null[:, 1:]], dim=1)
+    tokens = torch.cat([null, half, full]) + CODES
+    with torch.no_grad():
+        none, one, two = prior.logits(tokens)[:, -1, :CODES]
+    expected = (none + 2 * (one - none) + 5 * (two - one)).softmax(0)
+    torch.testing.assert_close(draw.seen[0][0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_guidance_of_0_ignores_the_condition():
+    model = model_of(CLASSES)
+    codes = paint(model, blank(1, 6, 9), SamplingConfig(guidance=0), images=[0])
+    other = sample_canvas(
+        prior_of(model),
+        model,
+        model.build_conditioning(),
+        {"class": torch.tensor([2])},
+        blank(1, 6, 9),
+        SamplingConfig(guidance=0),
+        seeded_draw(0, [0], 54, CPU),
+    )
+    assert torch.equal(codes, other)
+
+
+def test_cosine_begins_unguided_and_ends_guided():
+    model = model_of(CLASSES)
+    seen = {}
+    for name, config in {
+        "plain": SamplingConfig(top_k=0),
+        "cosine": SamplingConfig(top_k=0, guidance=4, guidance_schedule="cosine"),
+        "constant": SamplingConfig(top_k=0, guidance=4),
+    }.items():
+        draw = Recorder()
+        # All but the first and the last cell are known, so that all see the same.
+        known = torch.ones(6, 9, dtype=torch.bool)
+        known[0, 0] = known[5, 8] = False
+        canvas = Canvas(torch.zeros(1, 6, 9).long(), known)
+        conditions = conditions_of(model, 1, 6, 9)
+        conditioning = model.build_conditioning()
+        sample_canvas(prior_of(model), model, conditioning, conditions, canvas, config, draw)
+        seen[name] = draw.seen
+    torch.testing.assert_close(seen["cosine"][0], seen["plain"][0])
+    torch.testing.assert_close(seen["cosine"][-1], seen["constant"][-1])
+    assert not torch.allclose(seen["cosine"][-1], seen["plain"][-1], atol=1e-3)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize("size", [(3, 9), (6, 4)])
+def test_canvas_below_one_window_is_refused(size):
+    with pytest.raises(InputError, match=f"{size[0]}x{size[1]} codes .* below one window .* 4x5"):
+        paint(model_of(CLASSES), blank(1, *size))
+
+
+def test_impossible_stride_and_guidance_are_refused():
+    model = model_of(CLASSES, condition_drop=0)
+    with pytest.raises(InputError, match="stride 4 is not possible: it must be 1 to 3"):
+        paint(model, blank(1, 6, 9), stride=4)
+    with pytest.raises(InputError, match="condition_drop above 0"):
+        paint(model, blank(1, 6, 9), SamplingConfig(guidance=2))
+
+
+@pytest.mark.parametrize("config", [GREEDY, SamplingConfig(guidance=2)])
+def test_broken_weights_give_one_clear_error(config):
+    model = model_of(CLASSES)
+    prior = prior_of(model)
+    with torch.no_grad():
+        prior.blocks[1].mlp.expand.bias[3] = float("nan")
+    with pytest.raises(InputError, match="logits are not finite numbers"):
+        paint(model, blank(1, 6, 9), config, prior=prior)
+
+
+@pytest.mark.gpu
+def test_codes_on_a_gpu_equal_those_on_a_processor():
+    model = model_of(*KINDS["all"])
+    config = SamplingConfig(guidance=(2, 1, 3), guidance_schedule="cosine")
+
+    def codes(device: str) -> Tensor:
+        conditions = conditions_of(model, 2, 6, 9)
+        return sample_canvas(
+            prior_of(model).to(device),
+            model,
+            model.build_conditioning(),
+            {kind: part.to(device) for kind, part in conditions.items()},
+            Canvas.unknown(torch.zeros(2, 6, 9, dtype=torch.int64, device=device)),
+            config,
+            seeded_draw(0, range(2), 54, torch.device(device)),
+        ).cpu()
+
+    assert torch.equal(codes("cuda"), codes("cpu"))

@@ -1,0 +1,54 @@
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smalti.sampling.sliding_window import Stretch, check_stride, plan, window_start
+from smalti.types import InputError
+
+
+def test_one_window_is_one_stretch():
+    assert plan(4, 5, 4, 5) == [Stretch(top=0, left=0, offset=0, start=0, stop=20)]
+    assert plan(4, 5, 4, 5, stride=3) == plan(4, 5, 4, 5)
+
+
+def test_plan_of_a_line_by_hand():
+    lefts = [(s.left, s.offset, s.stop - s.start) for s in plan(1, 9, 1, 4)]
+    assert lefts == [(0, 0, 3), (1, 2, 1), (2, 2, 1), (3, 2, 1), (4, 2, 1), (5, 2, 2)]
+    lefts = [(s.left, s.offset, s.stop - s.start) for s in plan(1, 9, 1, 4, stride=2)]
+    assert lefts == [(0, 0, 4), (2, 2, 2), (4, 2, 2), (5, 3, 1)]
+
+
+sizes = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(0, 7), st.integers(0, 7))
+
+
+@settings(deadline=None)
+@given(sizes=sizes, data=st.data())
+def test_every_step_lies_in_its_window_behind_what_the_window_has_before(sizes, data):
+    h, w, more_rows, more_columns = sizes
+    height, width = h + more_rows, w + more_columns
+    stride = data.draw(st.integers(1, w - w // 2))
+    stretches = plan(height, width, h, w, stride)
+    steps = [step for s in stretches for step in range(s.start, s.stop)]
+    assert steps == list(range(height * width))
+    for s in stretches:
+        assert 0 <= s.top <= height - h
+        assert 0 <= s.left <= width - w
+        for step in range(s.start, s.stop):
+            row, column = divmod(step, width)
+            local = divmod(s.offset + step - s.start, w)
+            assert (s.top + local[0], s.left + local[1]) == (row, column)
+            assert s.top == window_start(row, height, h)
+            group = column - column % stride
+            assert s.left == window_start(group, width, w)
+    for before, after in itertools.pairwise(stretches):
+        assert (before.top, before.left) != (after.top, after.left)
+
+
+@pytest.mark.parametrize(("window", "most"), [(1, 1), (2, 1), (5, 3), (16, 8)])
+def test_stride_that_leaves_its_window_is_refused(window, most):
+    check_stride(most, window)
+    for stride in (0, most + 1):
+        with pytest.raises(InputError, match=f"stride {stride} is .* 1 to {most} for a window of"):
+            check_stride(stride, window)
