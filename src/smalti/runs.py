@@ -182,17 +182,21 @@ class PriorRunConfig(RunConfig):
     stage: Literal["prior"] = "prior"
     out: str = "runs/prior"
     """Folder of the run. The same command resumes it."""
-    vqgan: str
-    """The tokenizer: a run of stage 1 or of `smalti train pixels`, a model folder or a hub id."""
+    vqgan: str | None = None
+    """The tokenizer: a run of stage 1 or of `smalti train pixels`, a model folder or a hub id.
+    Needed unless there is `init`."""
+    init: str | None = None
+    """A prior whose weights the run begins with: a model folder, a run or a hub id. Tokenizers,
+    conditions, ordering and the shape of the transformer then come from it."""
     condition: tuple[str, ...] = ()
     """What the prior is told of an image, as `KIND` or `KIND=TOKENIZER`; none is nothing. Kinds:
     class (sub-folders or labels of the data), segmentation and depth (maps beside the images,
     through a tokenizer of theirs), edges (found in the images), low_resolution (the images made
     smaller; the images' own tokenizer unless another is named), coordinates (where a crop lies),
     keypoints (JSON beside the images). Several stand one after the other."""
-    condition_drop: float = Field(default=0.1, ge=0, lt=1)
+    condition_drop: float | None = Field(default=None, ge=0, lt=1)
     """Share of the examples trained without their conditions, for guidance in sampling; of several,
-    each is left out as often by itself too."""
+    each is left out as often by itself too. Null is 0.1, or what the prior of `init` has."""
     token_keep: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = "auto"
     """Chance of each image token that the prior reads in training to be left as it is; else it is a
     random code. 1 is off, auto is below 1 on small data sets."""

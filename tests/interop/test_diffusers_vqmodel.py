@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from smalti.content import DepthContent
 from smalti.interop.diffusers_vqmodel import CONFIG_FILE, WEIGHTS_FILE, export_vqmodel
-from smalti.interop.tokenizers import import_tokenizer
+from smalti.interop.tokenizers import import_model
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError
@@ -98,7 +98,7 @@ def assert_equal_networks(ours: VQGAN, theirs: torch.nn.Module) -> None:
 def test_import_of_a_folder_that_diffusers_wrote(shape, tmp_path):
     theirs = their_model(shaped(shape))
     theirs.save_pretrained(tmp_path)
-    imported = import_tokenizer(tmp_path)
+    imported = import_model(tmp_path)
     assert imported.vqgan.config == shaped(shape)
     assert imported.used == len(theirs.state_dict())
     assert imported.shape_from == CONFIG_FILE
@@ -128,7 +128,7 @@ def rewrite(folder, **changes):
 
 def test_former_names_of_attention_and_pickled_weights(folder):
     """What folders of the first releases have."""
-    expected = import_tokenizer(folder).vqgan.state_dict()
+    expected = import_model(folder).vqgan.state_dict()
     tensors = load_file(folder / WEIGHTS_FILE)
     for now, then in {
         "to_q": "query",
@@ -140,7 +140,7 @@ def test_former_names_of_attention_and_pickled_weights(folder):
     assert any(".proj_attn." in name for name in tensors)
     (folder / WEIGHTS_FILE).unlink()
     torch.save(tensors, folder / "diffusion_pytorch_model.bin")
-    found = import_tokenizer(folder).vqgan.state_dict()
+    found = import_model(folder).vqgan.state_dict()
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
@@ -165,12 +165,12 @@ def test_former_names_of_attention_and_pickled_weights(folder):
 def test_what_of_a_config_does_not_fit_is_named(folder, changes, words):
     rewrite(folder, **changes)
     with pytest.raises(InputError, match=rf"model.*{words}"):
-        import_tokenizer(folder)
+        import_model(folder)
 
 
 def test_folder_without_a_config_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no config.json, so it is no folder of diffusers"):
-        import_tokenizer(tmp_path)
+        import_model(tmp_path)
 
 
 def test_model_folder_of_ours_is_no_folder_of_diffusers(tmp_path):
@@ -178,24 +178,24 @@ def test_model_folder_of_ours_is_no_folder_of_diffusers(tmp_path):
     with pytest.raises(
         InputError, match=r"config.json is no VQModel's: _class_name: Field required"
     ):
-        import_tokenizer(tmp_path / "ours")
+        import_model(tmp_path / "ours")
 
 
 def test_folder_without_weights_is_named(folder):
     (folder / WEIGHTS_FILE).unlink()
     with pytest.raises(InputError, match=rf"{WEIGHTS_FILE} does not exist"):
-        import_tokenizer(folder)
+        import_model(folder)
 
 
 def test_weights_alone_ask_for_their_folder(folder, tmp_path):
     save_file(load_file(folder / WEIGHTS_FILE), tmp_path / "alone.safetensors")
     with pytest.raises(InputError, match=r"alone.safetensors: .*give the folder"):
-        import_tokenizer(tmp_path / "alone.safetensors")
+        import_model(tmp_path / "alone.safetensors")
 
 
 def test_released_config_is_not_for_a_folder(folder, tmp_path):
     with pytest.raises(InputError, match=r"has its own config; leave .*vqgan.yaml out"):
-        import_tokenizer(folder, tmp_path / "vqgan.yaml")
+        import_model(folder, tmp_path / "vqgan.yaml")
 
 
 @pytest.mark.parametrize(

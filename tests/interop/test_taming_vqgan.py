@@ -350,7 +350,10 @@ def test_half_precision_becomes_float32(released):
         ({"encoder.down.1.attn.0.q.weight": torch.zeros(1)}, "down.1.attn.0.norm.weight is miss"),
         ({"encoder.conv_in.weight": torch.zeros(24, 3, 3, 3)}, "32 channels, no multiple of .* 24"),
         ({"encoder.conv_in.weight": torch.zeros(8, 3, 3, 3)}, "channels 8 is not a multiple of"),
-        ({"encoder.conv_in.weight": torch.zeros(32, 9, 3, 3)}, "9 channels; only RGB"),
+        (
+            {"encoder.conv_in.weight": torch.zeros(32, 9, 3, 3)},
+            "9 channels; imported are photographs",
+        ),
         (
             {"encoder.conv_in.bias": torch.zeros(31)},
             r"conv_in.bias has the shape \(31,\).* \(32,\)",

@@ -1,40 +1,105 @@
-"""`smalti import`: another program's tokenizer -> a model folder of ours."""
+"""`smalti import`: another program's tokenizer or prior -> a model folder of ours."""
 
 from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser
+from smalti.cli.arguments import Parser, height_and_width
 
 if TYPE_CHECKING:
     from smalti.interop.exchange import Imported
+    from smalti.interop.taming_net2net import ImportedPrior
+    from smalti.tokenizer.vqgan import VQGAN
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Read a tokenizer, say what was found, and write it."""
+    """Read a model, say what was found, and write it."""
     options = _parser().parse_args(arguments)
 
     from smalti.cli.output import check_new_folder
-    from smalti.interop.tokenizers import import_tokenizer
+    from smalti.interop.taming_net2net import ImportedPrior
+    from smalti.interop.tokenizers import import_model
 
     out = Path(options.out)
     check_new_folder(out)
-    imported = import_tokenizer(Path(options.model), getattr(options, "config", None))
-    _report(imported)
+    imported = import_model(
+        Path(options.model),
+        getattr(options, "config", None),
+        getattr(options, "size", None),
+        options.tokenizer_only,
+    )
+    if isinstance(imported, ImportedPrior):
+        _keep_prior(imported, out)
+    else:
+        _keep_tokenizer(imported, out)
+
+
+def _keep_tokenizer(imported: "Imported", out: Path) -> None:
+    print(f"tokenizer: {_shape(imported.vqgan)}; shape from {imported.shape_from}")
+    _report_tensors(imported)
     imported.vqgan.save_pretrained(out)
     print(f"done: {out}")
     print(f"next: smalti reconstruct {out} PHOTO --out reconstruction.png")
     print(f"      smalti train vqgan --data PHOTOS --init {out}")
 
 
-def _report(imported: "Imported") -> None:
-    vqgan = imported.vqgan
-    parameters = sum(parameter.numel() for parameter in vqgan.parameters())
-    print(
-        f"tokenizer: f = {vqgan.downsampling_factor}, K = {vqgan.codebook_size}, "
-        f"D = {vqgan.config.code_dim}, {parameters:,} parameters; shape from {imported.shape_from}"
+def _keep_prior(imported: "ImportedPrior", out: Path) -> None:
+    from smalti.sampling.pipeline import Pipeline
+
+    pipeline = Pipeline(
+        imported.tokenizer, imported.prior, imported.config, imported.condition_tokenizers
     )
+    _report_prior(imported, pipeline.size)
+    _report_tensors(imported)
+    pipeline.save_pretrained(out)
+    print(f"done: {out}")
+    picture = " --condition FILE" if imported.condition_tokenizers else ""
+    print(f"next: smalti sample {out}{picture} --out samples")
+    height, width = pipeline.size
+    size = str(height) if height == width else f"'[{height},{width}]'"
+    keep = f" --token_keep {imported.token_keep:g}" if imported.token_keep < 1 else ""
+    print(
+        f"      smalti train prior --data PHOTOS --init {out} --image.size {size}{keep} --out RUN"
+    )
+    if keep:
+        print(f"trained with pkeep {imported.token_keep:g}: continue with{keep}")
+
+
+def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
+    config = imported.config
+    gpt, (conditioner,) = imported.prior.config, config.conditioners
+    told = {"none": f"nothing, start token {getattr(conditioner, 'token', 0)}"}
+    if conditioner.kind == "class":
+        told["class"] = f"class, one of {len(conditioner.class_names)}"
+    parameters = sum(parameter.numel() for parameter in imported.prior.parameters())
+    print(
+        f"prior: {gpt.layers} layers, {gpt.heads} heads, {gpt.width} wide, {parameters:,} "
+        f"parameters; {gpt.vocab_size} tokens shared by codes and condition, {gpt.max_length} "
+        "positions"
+    )
+    print(
+        f"images: {size_px[0]}x{size_px[1]} pixels, {config.grid_height}x{config.grid_width} codes "
+        f"in the order {config.ordering}"
+    )
+    print(f"tokenizer: {_shape(imported.tokenizer)}")
+    print(f"condition: {told.get(conditioner.kind, conditioner.kind)}")
+    for kind, vqgan in imported.condition_tokenizers.items():
+        content = ", ".join(f"{name} {value}" for name, value in vqgan.content)
+        print(f"tokenizer of {kind}: {_shape(vqgan)}; content {content}")
+    for line in imported.assumed:
+        print(f"not told, taken as: {line}")
+
+
+def _shape(vqgan: "VQGAN") -> str:
+    parameters = sum(parameter.numel() for parameter in vqgan.parameters())
+    return (
+        f"f = {vqgan.downsampling_factor}, K = {vqgan.codebook_size}, "
+        f"D = {vqgan.config.code_dim}, {parameters:,} parameters"
+    )
+
+
+def _report_tensors(imported: "Imported | ImportedPrior") -> None:
     others = ", ".join(f"{part} ({count})" for part, count in imported.passed_over.items())
     print(f"tensors: {imported.used} used, none missing; passed over: {others or 'none'}")
 
@@ -42,12 +107,13 @@ def _report(imported: "Imported") -> None:
 def _parser() -> Parser:
     parser = Parser(
         "import",
-        "Another program's tokenizer -> a model folder. Nothing that a file names is run.",
+        "Another program's tokenizer or prior -> a model folder. Nothing that a file names is run.",
     )
     parser.add_argument(
         "model",
-        help="checkpoint of taming-transformers or latent-diffusion (.ckpt, .pt, .safetensors), or "
-        "a VQModel folder of diffusers",
+        help="checkpoint of taming-transformers (a tokenizer, or a transformer with its "
+        "tokenizers) or latent-diffusion (.ckpt, .pt, .safetensors), or a VQModel folder of "
+        "diffusers",
     )
     parser.add_argument(
         "--out", required=True, default=SUPPRESS, help="folder of the model, new or empty"
@@ -56,6 +122,19 @@ def _parser() -> Parser:
         "--config",
         type=Path,
         default=SUPPRESS,
-        help="YAML that came with a checkpoint: must agree with its tensors",
+        help="YAML that came with a checkpoint: must agree with its tensors, and tells of a "
+        "transformer its heads, condition and start token",
+    )
+    parser.add_argument(
+        "--size",
+        type=height_and_width,
+        default=SUPPRESS,
+        metavar="HEIGHTxWIDTH",
+        help="size in pixels of a transformer's images, as 256 or 256x384, where it is not told",
+    )
+    parser.add_argument(
+        "--tokenizer-only",
+        action="store_true",
+        help="of a transformer's checkpoint, import the tokenizer of its images alone",
     )
     return parser

@@ -129,12 +129,12 @@ def _take_list(arguments: Sequence[str], name: str) -> tuple[list[str], list[str
 
 
 def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> Iterator[str]:
-    """A prior sees images as its tokenizer's run did, unless told otherwise."""
+    """A prior sees images as the run of its tokenizer or first weights did, unless told."""
     if root is not PriorRunConfig:
         return
     files = [_read_yaml(Path(file)) for file in _values(arguments, "config")]
-    named = [str(content["vqgan"]) for content in files if "vqgan" in content]
-    for path in [*named, *_values(arguments, "vqgan")]:
+    named = [str(c[name]) for c in files for name in ("vqgan", "init") if c.get(name)]
+    for path in [*named, *_values(arguments, "vqgan"), *_values(arguments, "init")]:
         stored = read_run_config(Path(path))
         if stored and isinstance(stored.get("image"), dict):
             yield from ("--image", json.dumps(stored["image"]))

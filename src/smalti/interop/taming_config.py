@@ -21,8 +21,8 @@ def released_config(config: VQGANConfig) -> dict[str, Any]:
         "double_z": False,
         "z_channels": config.latent_channels or config.code_dim,
         "resolution": RESOLUTION,
-        "in_channels": 3,
-        "out_ch": 3,
+        "in_channels": config.content.channels,
+        "out_ch": config.content.channels,
         "ch": config.channels,
         "ch_mult": list(config.channel_multipliers),
         "num_res_blocks": config.residual_blocks,
@@ -33,13 +33,20 @@ def released_config(config: VQGANConfig) -> dict[str, Any]:
     return {"model": {"target": "taming.models.vqgan.VQModel", "params": params}}
 
 
-def check_released_config(path: Path, config: VQGANConfig) -> None:
+def check_released_config(
+    path: Path, config: VQGANConfig, stage: str = "first_stage_config"
+) -> None:
     """Compare a released config with the one that the tensors told.
+
+    Args:
+        path: of the YAML.
+        config: what the tensors told.
+        stage: where the VQGAN stands in the config of a larger model.
 
     Raises:
         InputError: it is no config of a VQGAN, or a value of it differs.
     """
-    theirs = _read_params(path)
+    theirs = _vqgan_params(path, stage)
     ours = released_config(config)["model"]["params"]
     network = theirs["ddconfig"]
     side, sides = network.get("resolution", RESOLUTION), network.get("attn_resolutions", [])
@@ -50,7 +57,8 @@ def check_released_config(path: Path, config: VQGANConfig) -> None:
         )
     levels = [i for i in range(len(config.channel_multipliers)) if side // 2**i in sides]
     told = {name: theirs.get(name) for name in ("embed_dim", "n_embed")} | {
-        name: network.get(name) for name in ("z_channels", "ch", "ch_mult", "num_res_blocks")
+        name: network.get(name)
+        for name in ("in_channels", "z_channels", "ch", "ch_mult", "num_res_blocks")
     }
     told["levels of attn_resolutions"] = levels
     found = ours | ours["ddconfig"]
@@ -66,22 +74,42 @@ def _attention_levels(config: VQGANConfig) -> tuple[int, ...]:
     return config.attention_levels
 
 
-def _read_params(path: Path) -> Mapping[str, Any]:
-    """Parameters of the VQGAN, which may be the first stage of a larger model."""
+def image_key(path: Path) -> str | None:
+    """What the config of a VQGAN calls its images ("segmentation"), if it does.
+
+    Raises:
+        InputError: it is no config of a VQGAN.
+    """
+    key = _vqgan_params(path, "first_stage_config").get("image_key")
+    return key if isinstance(key, str) else None
+
+
+def read_params(path: Path) -> Mapping[str, Any]:
+    """`model.params` of a released config.
+
+    Raises:
+        InputError: it does not exist, or is no released config.
+    """
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:
         params = yaml.safe_load(path.read_text())["model"]["params"]
-        params = params.get("first_stage_config", {}).get("params", params)
+        if isinstance(params, dict):
+            return params
+    except (UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, RecursionError):
+        pass
+    raise InputError(f"{path} is no released config: it has no model.params")
+
+
+def _vqgan_params(path: Path, stage: str) -> Mapping[str, Any]:
+    """Parameters of the VQGAN, which may be a stage of a larger model."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    try:
+        whole = read_params(path)
+        params: Mapping[str, Any] = whole.get(stage, {}).get("params", whole)
         if isinstance(params["ddconfig"], dict):
-            return params  # type: ignore[no-any-return]
-    except (
-        UnicodeDecodeError,
-        yaml.YAMLError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ):
+            return params
+    except (InputError, LookupError, TypeError, AttributeError):
         pass
     raise InputError(f"{path} is no released config of a VQGAN: it has no model.params.ddconfig")

@@ -1,7 +1,7 @@
 """VQGANs of taming-transformers and latent-diffusion, under our names, and back.
 
 Both have the same networks and names. A checkpoint holds one alone, with its losses, or as the
-first stage of a larger model.
+first stage of a larger model. What its images are follows from their channels.
 
 Axes: D code dimension, K codebook size.
 """
@@ -15,6 +15,13 @@ import yaml
 from pydantic import ValidationError
 from torch import Tensor
 
+from smalti.content import (
+    ContentConfig,
+    DepthContent,
+    EdgesContent,
+    LabelsContent,
+    RGBContent,
+)
 from smalti.files import atomic_folder
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
 from smalti.interop.taming_config import released_config
@@ -26,7 +33,10 @@ from smalti.types import InputError, describe
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "vqgan.safetensors"
 FIRST_STAGE = "first_stage_model."
-BESIDE_THE_MODEL = ("loss", "model_ema")  # parts of a tokenizer's checkpoint that are not weights
+COLOURS = "colorize"  # random colours of the classes, for pictures: only label maps have it
+# Parts of a tokenizer's checkpoint that are not its weights.
+BESIDE_THE_MODEL = ("loss", "model_ema", COLOURS)
+SHIFTED_CLASSES = 183  # COCO-Stuff's 182 and, first, unlabelled: see `LabelsContent.shift`
 NORM_GROUPS = 32  # of every released model; the tensors do not tell
 
 NAMES = {
@@ -55,12 +65,13 @@ GUMBEL_NAMES = {
 }
 
 
-def import_vqgan(tensors: Mapping[str, Tensor]) -> Imported:
+def import_vqgan(tensors: Mapping[str, Tensor], image_key: str | None = None) -> Imported:
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
 
     Args:
         tensors: `encoder.conv_in.weight`, `quantize.embedding.weight` and so on, alone or under
             `first_stage_model.`.
+        image_key: what its config calls its images; tells edges from depth, both of one channel.
 
     Raises:
         InputError: it holds no such VQGAN, or a weight is missing or left over.
@@ -68,7 +79,8 @@ def import_vqgan(tensors: Mapping[str, Tensor]) -> Imported:
     own, passed_over = _split(tensors)
     _check_kind(own)
     try:
-        config = infer_config(own)
+        content = infer_content(own, passed_over[COLOURS] > 0, image_key)
+        config = infer_config(own, content)
     except KeyError as error:
         raise InputError(f"not a whole VQGAN: {error.args[0]} is missing") from error
     except ValidationError as error:
@@ -101,8 +113,40 @@ def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
         write_tensors(temporary / WEIGHTS_FILE, tensors)
 
 
-def infer_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
+def infer_content(
+    tensors: Mapping[str, Tensor], has_colours: bool, image_key: str | None
+) -> ContentConfig:
+    """What the images are of the VQGAN whose released state dict this is.
+
+    Args:
+        tensors: under the bare names.
+        has_colours: whether there were colours of classes beside them.
+        image_key: as `import_vqgan`.
+
+    Raises:
+        InputError: the number of channels is that of no content.
+        KeyError: a weight that tells the shape is missing.
+    """
+    _, channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
+    if channels == 1:
+        is_edges = image_key is not None and re.search("edge|canny", image_key.lower())
+        return EdgesContent() if is_edges else DepthContent()
+    if channels == 3 and not has_colours:
+        return RGBContent()
+    if channels > 1 and has_colours:
+        return LabelsContent(classes=channels, shift=channels == SHIFTED_CLASSES)
+    raise InputError(
+        f"its images have {channels} channels; imported are photographs (3), depth and edges (1), "
+        f"and label maps, which have a tensor {COLOURS} beside their weights"
+    )
+
+
+def infer_config(tensors: Mapping[str, Tensor], content: ContentConfig) -> VQGANConfig:
     """Config of the VQGAN whose released state dict this is.
+
+    Args:
+        tensors: under the bare names.
+        content: what its images are.
 
     Raises:
         InputError: a level's channels are not a multiple of the first convolution's, or a tensor
@@ -117,6 +161,7 @@ def infer_config(tensors: Mapping[str, Tensor]) -> VQGANConfig:
     codebook_size, code_dim = _shape(tensors, codebook, dimensions=2)
     latent_channels, *_ = _shape(tensors, "encoder.conv_out.weight", dimensions=4)
     return VQGANConfig(
+        content=content,
         channels=channels,
         channel_multipliers=tuple(
             _multiplier(tensors, f"encoder.down.{level}.block.0.conv1.weight", channels)
@@ -179,9 +224,6 @@ def _check_kind(tensors: Mapping[str, Tensor]) -> None:
         raise InputError(f"it is no VQGAN: encoder.conv_in.weight is missing; it holds {names} ...")
     if not any(name.startswith("quantize.") for name in tensors):
         raise InputError("it is an autoencoder without a codebook (quantize.embedding.weight)")
-    _, in_channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
-    if in_channels != 3:
-        raise InputError(f"its images have {in_channels} channels; only RGB is imported")
 
 
 def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:

@@ -1,4 +1,4 @@
-"""Other people's tokenizers, from their files to a VQGAN of ours and back."""
+"""Other people's models, from their files to ours and back."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.diffusers_vqmodel import export_vqmodel, import_vqmodel
 from smalti.interop.exchange import Imported, naming
-from smalti.interop.taming_config import check_released_config
+from smalti.interop.taming_config import check_released_config, image_key
+from smalti.interop.taming_net2net import ImportedPrior, import_net2net, is_net2net
 from smalti.interop.taming_vqgan import export_vqgan, import_vqgan
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.types import InputError
@@ -17,15 +18,22 @@ EXPORTS: dict[str, Callable[[VQGAN, Path], None]] = {
 }
 
 
-def import_tokenizer(path: Path, released_config: Path | None = None) -> Imported:
-    """Read a tokenizer that another program trained.
+def import_model(
+    path: Path,
+    released_config: Path | None = None,
+    size_px: tuple[int, int] | None = None,
+    tokenizer_only: bool = False,
+) -> Imported | ImportedPrior:
+    """Read a tokenizer, or a prior with its tokenizers, that another program trained.
 
     Args:
         path: a checkpoint of taming-transformers or latent-diffusion, or a folder of diffusers.
         released_config: YAML of the released code, which must then agree with the tensors.
+        size_px: height and width of a prior's images, where nothing else tells them.
+        tokenizer_only: of a checkpoint with a prior, read the tokenizer of the images alone.
 
     Raises:
-        InputError: it is neither, is damaged, or has a part that our VQGAN does not have.
+        InputError: it is neither, is damaged, or has a part that our models do not have.
     """
     if path.is_dir():
         if released_config is not None:
@@ -33,7 +41,10 @@ def import_tokenizer(path: Path, released_config: Path | None = None) -> Importe
         return import_vqmodel(path)
     tensors = read_checkpoint(path)
     with naming(path):
-        imported = import_vqgan(tensors)
+        if is_net2net(tensors) and not tokenizer_only:
+            return import_net2net(tensors, released_config, size_px)
+        key = None if released_config is None else image_key(released_config)
+        imported = import_vqgan(tensors, key)
     if released_config is not None:
         check_released_config(released_config, imported.vqgan.config)
     return imported

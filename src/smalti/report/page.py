@@ -113,7 +113,7 @@ def _facts(state: RunState) -> dict[str, str]:
         )
     else:
         shape = config.prior
-        facts["tokenizer"] = config.vqgan
+        facts["tokenizer"] = config.vqgan or f"that of {config.init}"
         facts["prior"] = f"{shape.kind}: {shape_words(shape)}"
     return facts
 

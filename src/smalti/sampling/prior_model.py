@@ -66,10 +66,11 @@ class PriorModelConfig(Config):
     def _fits(self) -> Self:
         self.build_ordering()  # raises where it is not defined on the grid
         layout = self.layout
-        if layout.vocab_size > self.prior.vocab_size:
+        if self._needed_vocab_size > self.prior.vocab_size:
             raise ValueError(
-                f"prior.vocab_size must be at least {layout.vocab_size}: {self.codebook_size} codes"
-                f" and {layout.cond_vocab_size} values of conditioning tokens"
+                f"prior.vocab_size must be at least {self._needed_vocab_size}: "
+                f"{self.codebook_size} codes and {layout.cond_vocab_size} values of conditioning "
+                f"tokens, {self.vocabulary}"
             )
         if layout.input_length > self.prior.max_length:
             raise ValueError(
@@ -91,9 +92,22 @@ class PriorModelConfig(Config):
         )
 
     @property
+    def _needed_vocab_size(self) -> int:
+        """Values of tokens that can occur: imported priors have none for a dropped condition."""
+        layout, last = self.layout, self.conditioners[-1]
+        if not layout.shared or self.condition_drop > 0 or last.kind == "none":
+            return layout.vocab_size
+        return max(layout.codebook_size, layout.cond_vocab_size - 1)
+
+    @property
     def spatial_kinds(self) -> tuple[str, ...]:
         """Kinds of the conditions that are pictures, and have tokenizers."""
         return tuple(c.kind for c in self.conditioners if isinstance(c, SpatialConfig))
+
+    @property
+    def told_kinds(self) -> tuple[str, ...]:
+        """Kinds of the conditions that say something; none of an unconditional prior."""
+        return tuple(c.kind for c in self.conditioners if c.kind != "none")
 
     def build_conditioning(self, tokenizers: Mapping[str, Tokenizer] | None = None) -> Conditioning:
         """The conditioners in a row.

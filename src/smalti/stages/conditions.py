@@ -18,7 +18,7 @@ from smalti.data.paired import (
 )
 from smalti.registry import unknown_name
 from smalti.runs import PriorRunConfig
-from smalti.sampling.pipeline import condition_folder
+from smalti.sampling.pipeline import Pipeline, condition_folder
 from smalti.sequence.conditioners import (
     CONDITIONERS,
     ClassLabelConfig,
@@ -31,6 +31,7 @@ from smalti.sequence.conditioners import (
     SegmentationConfig,
     UnconditionalConfig,
 )
+from smalti.stages.initial_prior import with_class_names
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 from smalti.types import InputError
@@ -55,6 +56,8 @@ class Conditions:
 
     kinds: Sequence[str]
     tokenizers: Mapping[str, TokenizerModel]
+    given: Sequence[ConditionerConfig] | None = None
+    """Conditioners of the prior that the run begins with, if it does."""
 
     @property
     def has_classes(self) -> bool:
@@ -71,9 +74,14 @@ class Conditions:
         if kind == "coordinates":
             return CoordinatesPair()
         if kind == "keypoints":
-            return KeypointsPair(None)
+            return KeypointsPair(self._given_joints)
         pair: Paired = PAIRS[kind](self.tokenizers[kind].content)
         return pair
+
+    @property
+    def _given_joints(self) -> tuple[str, ...] | None:
+        poses = (one for one in self.given or () if isinstance(one, KeypointsConfig))
+        return next((pose.joints for pose in poses), None)
 
     def configs(
         self, config: PriorRunConfig, factor: int, dataset: ImageDataset
@@ -89,6 +97,8 @@ class Conditions:
             InputError: the data has no classes and they are wanted, or the images do not divide by
                 the factor of a condition's tokenizer.
         """
+        if self.given is not None:
+            return tuple(with_class_names(one, dataset.class_names) for one in self.given)
         if not self.kinds:
             return (UnconditionalConfig(),)
         return tuple(self._config(kind, config, factor, dataset) for kind in self.kinds)
@@ -131,6 +141,17 @@ class Conditions:
             return LowResolutionConfig(factor=config.low_resolution_factor, **sizes)
         spatial: ConditionerConfig = SPATIAL[kind](**sizes)
         return spatial
+
+
+def conditions_of(initial: Pipeline | None) -> Conditions | None:
+    """Conditions of the prior that a run begins with; None where there is none."""
+    if initial is None:
+        return None
+    tokenizers = {}
+    for kind, tokenizer in initial.condition_tokenizers.items():
+        assert isinstance(tokenizer, TokenizerModel)
+        tokenizers[kind] = tokenizer
+    return Conditions(initial.config.told_kinds, tokenizers, initial.config.conditioners)
 
 
 def open_conditions(config: PriorRunConfig, folder: Path, tokenizer: TokenizerModel) -> Conditions:

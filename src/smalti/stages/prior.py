@@ -23,7 +23,13 @@ from smalti.stages.common import (
     training_loader,
     weights_from,
 )
-from smalti.stages.conditions import open_conditions
+from smalti.stages.conditions import conditions_of, open_conditions
+from smalti.stages.initial_prior import (
+    CONDITION_DROP,
+    continued_model_config,
+    open_initial,
+    resolve_prior,
+)
 from smalti.stages.over_fitting import (
     in_words,
     keep_begun_measures,
@@ -69,13 +75,14 @@ def _train_prior(config: PriorRunConfig) -> Path:
     with together():
         folder = Path(config.out)
         config = keep_begun_measures(config)
+        initial = open_initial(config)
+        config = resolve_prior(config, initial)
         check_run_folder(folder, config)
         compute = choose_compute(config.training.device, config.training.precision)
         own_tokenizer = folder / TOKENIZER_FOLDER
-        # A run keeps its tokenizer, even if the one that it came from was trained further.
-        tokenizer = load_tokenizer(own_tokenizer if own_tokenizer.is_dir() else config.vqgan)
+        tokenizer = _open_tokenizer(config, own_tokenizer, initial)
         tokenizer.to(compute.device)
-        told = open_conditions(config, folder, tokenizer)
+        told = conditions_of(initial) or open_conditions(config, folder, tokenizer)
         split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
         loader = training_loader(config, split, compute)
         images, has_held_out = len(split.train), split.held_out is not None
@@ -83,10 +90,14 @@ def _train_prior(config: PriorRunConfig) -> Path:
         measures = measures_of(config)
         assert measures is not None
         conditioners = told.configs(config, tokenizer.downsampling_factor, split.train)
-        model_config = prior_model_config(config, tokenizer, conditioners)
+        model_config = (
+            prior_model_config(config, tokenizer, conditioners)
+            if initial is None
+            else continued_model_config(config, initial, conditioners)
+        )
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
-    state = _prior_state(config, model_config, compute)
+    state = _prior_state(config, model_config, compute, initial)
     announce(config, compute, split)
     say(in_words(measures, images, has_held_out))
     say(
@@ -126,6 +137,21 @@ def _train_prior(config: PriorRunConfig) -> Path:
     return folder
 
 
+def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None) -> TokenizerModel:
+    """The tokenizer of the run, which keeps it, even if the one it came from was trained further.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    if own.is_dir():
+        return load_tokenizer(own)
+    if initial is not None:
+        assert isinstance(initial.tokenizer, TokenizerModel)
+        return initial.tokenizer
+    assert config.vqgan is not None
+    return load_tokenizer(config.vqgan)
+
+
 def _keep(tokenizer: TokenizerModel, folder: Path) -> None:
     if not folder.is_dir():
         tokenizer.save_pretrained(folder)
@@ -154,12 +180,16 @@ def prior_model_config(
         prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
-        condition_drop=config.condition_drop if config.condition else 0.0,
+        condition_drop=_drop(config) if config.condition else 0.0,
         ordering=config.ordering,
         ordering_seed=config.ordering_seed,
         grid_height=height,
         grid_width=width,
     )
+
+
+def _drop(config: PriorRunConfig) -> float:
+    return CONDITION_DROP if config.condition_drop is None else config.condition_drop
 
 
 def _shape(
@@ -186,10 +216,16 @@ def _shape(
 
 
 def _prior_state(
-    config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
+    config: PriorRunConfig,
+    model_config: PriorModelConfig,
+    compute: Compute,
+    initial: Pipeline | None = None,
 ) -> PriorState:
     with weights_from(config.seed):
-        prior = build_prior(model_config.prior).to(compute.device)
+        prior = build_prior(model_config.prior)
+    if initial is not None:
+        prior.load_state_dict(initial.prior.state_dict())
+    prior.to(compute.device)
     return PriorState(
         prior=prior,
         forward=wrap(prior),

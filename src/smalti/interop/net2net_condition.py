@@ -1,0 +1,143 @@
+"""What a released transformer was told of an image: its condition stage, as a conditioner.
+
+Reference: arXiv:2012.09841, Sec. 4.2 and App. B.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from smalti.interop.net2net_config import (
+    CLASS_LABEL,
+    IS_FIRST_STAGE,
+    IS_UNCONDITIONAL,
+    START_TOKEN,
+    Net2NetConfig,
+)
+from smalti.interop.taming_vqgan import import_vqgan
+from smalti.sequence.conditioners import (
+    ClassLabelConfig,
+    ConditionerConfig,
+    DepthConfig,
+    EdgesConfig,
+    LowResolutionConfig,
+    SegmentationConfig,
+    UnconditionalConfig,
+)
+from smalti.tokenizer.vqgan import VQGAN
+from smalti.types import InputError
+
+SPATIAL: Mapping[str, Any] = {
+    "labels": SegmentationConfig,
+    "depth": DepthConfig,
+    "edges": EdgesConfig,
+    "rgb": LowResolutionConfig,
+}
+"""Conditioner of each content."""
+WITHOUT_TENSORS = (IS_UNCONDITIONAL, START_TOKEN, CLASS_LABEL)
+DRAWN = ("segmentation", "depth", "edges", "coord")
+"""Conditions that a photograph is not."""
+LOW_RESOLUTION_FACTOR = 8  # of the released code
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The condition of a released transformer."""
+
+    description: str
+    token: ConditionerConfig | None = None
+    """Its conditioner, where it is one token."""
+    tokenizers: Mapping[str, VQGAN] = field(default_factory=dict)
+    """Its tokenizer by kind, where it is a picture."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """Tensors that are not weights, counted by part."""
+    assumed: Sequence[str] = ()
+    """What nothing told, a line each."""
+
+    def config(self, height_px: int, width_px: int) -> ConditionerConfig:
+        """The conditioner of images of a size that its tokenizer divides."""
+        if self.token is not None:
+            return self.token
+        ((_, tokenizer),) = self.tokenizers.items()
+        f = tokenizer.downsampling_factor
+        spatial: ConditionerConfig = SPATIAL[tokenizer.content.kind](
+            content=tokenizer.content,
+            codebook_size=tokenizer.codebook_size,
+            grid_height=height_px // f,
+            grid_width=width_px // f,
+        )
+        return spatial
+
+    def length(self, height_px: int, width_px: int) -> int:
+        """Number of conditioning tokens of images of a size in pixels."""
+        factors = (tokenizer.downsampling_factor for tokenizer in self.tokenizers.values())
+        return next(((height_px // f) * (width_px // f) for f in factors), 1)
+
+
+def read_condition(
+    tensors: Mapping[str, Tensor], told: Net2NetConfig, first_stage: VQGAN
+) -> Condition:
+    """The condition that the tensors and the config tell.
+
+    Args:
+        tensors: of the condition stage, without their prefix; none where it has no weights.
+        told: the config that came with them, or its defaults.
+        first_stage: tokenizer of the images.
+
+    Raises:
+        InputError: it is of a kind that is not imported, damaged, or differs from the config.
+    """
+    if told.condition in WITHOUT_TENSORS or (told.condition is None and not tensors):
+        if tensors:
+            raise InputError(f"the config says {told.condition}, but there are tensors")
+        return _class_label(told) if told.condition == CLASS_LABEL else _start_token(told)
+    if told.downsample_cond_size > -1:
+        raise InputError(
+            f"its condition is shrunk to {told.downsample_cond_size} pixels before it is encoded "
+            "(downsample_cond_size), which is not imported"
+        )
+    if told.condition == IS_FIRST_STAGE and not tensors:
+        return _picture(first_stage, told, {})
+    if not tensors and str(told.condition).startswith("VQ"):
+        raise InputError(f"the config says {told.condition}, but there are no tensors of it")
+    if not any(name.startswith("encoder.") for name in tensors):
+        raise InputError(
+            f"its condition stage is {told.condition or 'unknown'}, which is not imported; known "
+            f"are VQGANs, {CLASS_LABEL} and {START_TOKEN}"
+        )
+    imported = import_vqgan(tensors, told.cond_stage_key)
+    return _picture(imported.vqgan, told, imported.passed_over)
+
+
+def _start_token(told: Net2NetConfig) -> Condition:
+    assumed = []
+    if told.condition is None:
+        assumed.append(f"no condition, start token {told.start_token}: it has no condition stage")
+    token = UnconditionalConfig(token=told.start_token)
+    return Condition("a start token", token=token, assumed=assumed)
+
+
+def _class_label(told: Net2NetConfig) -> Condition:
+    if told.classes is None:
+        raise InputError("the config has no n_classes, the number of classes")
+    names = tuple(str(number) for number in range(told.classes))
+    return Condition(f"one of {told.classes} classes", token=ClassLabelConfig(class_names=names))
+
+
+def _picture(vqgan: VQGAN, told: Net2NetConfig, passed_over: Mapping[str, int]) -> Condition:
+    content, key = vqgan.content.kind, told.cond_stage_key
+    if content == "rgb" and key in DRAWN:
+        raise InputError(f"its condition is {key} as pictures of three channels; not imported")
+    kind = SPATIAL[content].model_fields["kind"].default
+    assumed = []
+    if content == "rgb":
+        factor = f"images made {LOW_RESOLUTION_FACTOR} times smaller as the condition"
+        assumed.append(f"{factor}, as the released code has them")
+    if content == "depth" and key is None:
+        assumed.append("depth maps as the condition: edges would have one channel too")
+    description = f"a condition {kind} with codes of {vqgan.downsampling_factor} pixels"
+    return Condition(
+        description, tokenizers={kind: vqgan}, passed_over=passed_over, assumed=assumed
+    )
