@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from smalti.data import summary
+from smalti.data import headers
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource
 from smalti.data.summary import Spread, check_sizes, summarize
@@ -40,7 +40,7 @@ def test_classes_are_counted(photos: Path) -> None:
 def test_large_data_set_is_sampled_over_its_length(
     many_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(summary, "MAX_HEADERS", 15)
+    monkeypatch.setattr(headers, "MAX_HEADERS", 15)
     for name in ("00.png", "39.png", "01.png"):
         (many_photos / name).write_bytes(b"")
     result = summarize(folder_dataset(many_photos))

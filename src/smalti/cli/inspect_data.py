@@ -1,16 +1,20 @@
 """`smalti inspect DATA`."""
 
 from smalti.data.dataset import ImageDataset
+from smalti.data.paired import Pairing, pairings_of
 from smalti.data.sources import open_source
+from smalti.data.sources.base import printable
 from smalti.data.summary import Spread, summarize
 from smalti.data.transforms import TransformConfig
 
 MAX_LISTED = 20  # classes and broken files named one by one
+MAX_UNPAIRED = 5  # scenes named that lack an image or what goes with it
 
 
 def describe_data(spec: str, classes: bool) -> None:
-    """Print counts, sizes, colour layouts, classes and broken files of a data set."""
-    dataset = ImageDataset([open_source(spec, classes)], TransformConfig(), seed=0)
+    """Print counts, sizes, colours, paired files, classes and broken files of a data set."""
+    source = open_source(spec, classes)
+    dataset = ImageDataset([source], TransformConfig(), seed=0)
     summary = summarize(dataset)
     print(f"{spec}: {summary.images} images")
     if summary.headers_read < summary.images:
@@ -25,6 +29,8 @@ def describe_data(spec: str, classes: bool) -> None:
     if summary.modes:
         modes = ", ".join(f"{mode} {count}" for mode, count in summary.modes.items())
         print(f"{'colours:':14}{modes}")
+    for kind, pairing in pairings_of(source).items():
+        _print_pairing(kind, pairing)
     if summary.class_counts is not None:
         print(f"{'classes:':14}{len(summary.class_counts)}")
         for name, count in list(summary.class_counts.items())[:MAX_LISTED]:
@@ -32,6 +38,18 @@ def describe_data(spec: str, classes: bool) -> None:
     print(f"{'broken:':14}{len(summary.broken)}")
     for key, reason in list(summary.broken.items())[:MAX_LISTED]:
         print(f"  {key}: {reason}")
+
+
+def _print_pairing(kind: str, pairing: Pairing) -> None:
+    print(f"{kind + ':':14}{pairing.matched} of {pairing.images} images")
+    for what, names in (
+        (f"images without {kind}", pairing.missing),
+        (f"{kind} without an image", pairing.alone),
+    ):
+        if names:
+            more = ", ..." if len(names) > MAX_UNPAIRED else ""
+            listed = ", ".join(map(printable, names[:MAX_UNPAIRED]))
+            print(f"  {what}: {len(names)} ({listed}{more})")
 
 
 def _spread(spread: Spread) -> str:

@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,14 @@ from PIL import Image
 from smalti.content import ContentConfig, RGBContent
 from smalti.data.decode import BrokenImageError
 from smalti.data.order import order, weighted_order
+from smalti.data.paired import Paired
+from smalti.data.paired.base import FilePair
+from smalti.data.paired.companions import Companions
 from smalti.data.randomness import generator_for
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import scene
-from smalti.data.transforms import TransformConfig, center_transform, random_transform
+from smalti.data.transforms import Crop, PixelSize, TransformConfig, center_crop, draw_crop
 from smalti.types import InputError, Sample
 
 logger = logging.getLogger(__name__)
@@ -56,9 +59,11 @@ class ImageDataset:
         weights: how often each source is drawn, relative to the others; None draws each image once
             an epoch.
         content: what the images are.
+        paired: what each image is to be read with. Images that lack the file of one are left out.
 
     Raises:
-        InputError: no source, weights that do not fit, or only some of the sources have classes.
+        InputError: no source, weights that do not fit, or only some of the sources have classes; or
+            paired data is missing, or fits to none of the images of a source.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class ImageDataset:
         seed: int,
         weights: Sequence[float] | None = None,
         content: ContentConfig = DEFAULT_CONTENT,
+        paired: Sequence[Paired] = (),
     ) -> None:
         if not sources:
             raise InputError("no data given; at least one data set is needed")
@@ -83,6 +89,13 @@ class ImageDataset:
         self._sources = tuple(sources)
         self._starts = np.cumsum([0, *map(len, sources)])  # of each source, and the total
         self._members: NDArray[np.int64] = np.arange(self._starts[-1])
+        self._companions = Companions(sources, paired, content, transform)
+        self.pairing = self._companions.pairing
+        """By kind of paired files, which of the images have one; of all images, before those
+        without were left out, and the same for every subset."""
+        if self._companions.positions is not None:
+            complete = zip(self._starts[:-1], self._companions.positions, strict=True)
+            self._members = np.concatenate([start + np.array(found) for start, found in complete])
         self._class_numbers = [_class_numbers(source, self.class_names) for source in sources]
 
     def __len__(self) -> int:
@@ -118,10 +131,8 @@ class ImageDataset:
             except BrokenImageError as error:
                 broken[error.key] = error.reason
                 continue
-            image = random_transform(
-                found.picture, self.transform, generator, found.key, self._reader
-            )
-            return Loaded(Sample(found.key, image, found.label), broken)
+            crop = draw_crop(found.size, self.transform, generator, found.key)
+            return Loaded(self._sample(found, crop), broken)
         key, reason = next(iter(broken.items()))
         raise InputError(f"all {len(self)} images are broken; the first is {key}: {reason}")
 
@@ -135,8 +146,8 @@ class ImageDataset:
             found = self._decode(index)
         except BrokenImageError as error:
             return Loaded(None, {error.key: error.reason})
-        image = center_transform(found.picture, self.transform, found.key, self._reader)
-        return Loaded(Sample(found.key, image, found.label))
+        crop = center_crop(found.size, self.transform, found.key)
+        return Loaded(self._sample(found, crop))
 
     def report(self, broken: Mapping[str, str]) -> None:
         """Log and count broken images that were not met before."""
@@ -165,6 +176,19 @@ class ImageDataset:
         place = self._place(index)
         return scene(place.source, place.position)
 
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names of the joints of the paired keypoints; none without them."""
+        return self._companions.joints
+
+    def partners(self, index: int) -> list[tuple[FilePair[Any], RawImage]]:
+        """The paired files of an image, as they are stored, and how each is read.
+
+        Raises:
+            BrokenImageError: one cannot be read.
+        """
+        return self._companions.read(self._place(index).number, self.scene(index))
+
     def label(self, index: int) -> int | None:
         """Class number of an image, without reading the image."""
         place = self._place(index)
@@ -176,6 +200,7 @@ class ImageDataset:
         digest = hashlib.sha256(self._members.tobytes())
         for source in self._sources:
             digest.update(source.fingerprint().encode())
+        digest.update(self._companions.fingerprint().encode())
         return digest.hexdigest()
 
     def subset(self, indices: Iterable[int]) -> "ImageDataset":
@@ -189,16 +214,27 @@ class ImageDataset:
         member = self._members[index]
         number = int(np.searchsorted(self._starts, member, side="right")) - 1
         position = int(member - self._starts[number])
-        return _Place(self._sources[number], position, self._class_numbers[number])
+        return _Place(number, self._sources[number], position, self._class_numbers[number])
 
     def _decode(self, index: int) -> "_Decoded":
         raw = self.raw(index)
-        return _Decoded(raw.key, self._reader.decode(raw.content, raw.key), raw.label)
+        picture = self._reader.decode(raw.content, raw.key)
+        number, size = self._place(index).number, PixelSize(*picture.size)
+        partners = self._companions.decode(number, self.scene(index), raw.key, size)
+        return _Decoded(raw.key, picture, raw.label, partners)
+
+    def _sample(self, found: "_Decoded", crop: Crop) -> Sample:
+        cropped = crop.cut(found.picture, self._reader.resampling)
+        conditions = self._companions.conditions(found.partners, found.size, cropped, crop)
+        image = crop.to_image(cropped, self._reader)
+        return Sample(found.key, image, found.label, conditions)
 
 
 class _Place(NamedTuple):
     """Where an image lies."""
 
+    number: int
+    """Of its source."""
     source: ImageSource
     position: int
     class_numbers: Sequence[int]
@@ -210,6 +246,13 @@ class _Decoded(NamedTuple):
     key: str
     picture: Image.Image
     label: int | None
+    partners: Mapping[str, Any]
+    """What its paired files hold, by kind."""
+
+    @property
+    def size(self) -> PixelSize:
+        """Size of the picture."""
+        return PixelSize(*self.picture.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,12 @@ class ImageHeader:
     is_turned: bool = False
     """Whether its EXIF orientation exchanges width and height."""
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height in pixels once it is turned upright, as it is decoded."""
+        sides = (self.width_px, self.height_px)
+        return (sides[1], sides[0]) if self.is_turned else sides
+
 
 def decode_image(content: bytes, key: str) -> Image.Image:
     """The RGB picture in an image file.

@@ -172,7 +172,9 @@ class _Fetched:
             return self
         images, labels = self.batch.images.pin_memory(), self.batch.labels
         labels = None if labels is None else labels.pin_memory()
-        return replace(self, batch=replace(self.batch, images=images, labels=labels))
+        conditions = {kind: told.pin_memory() for kind, told in self.batch.conditions.items()}
+        batch = replace(self.batch, images=images, labels=labels, conditions=conditions)
+        return replace(self, batch=batch)
 
 
 class _Reader(Dataset[_Fetched]):
@@ -207,6 +209,10 @@ def _stack(samples: list[Sample]) -> Batch:
         keys=[sample.key for sample in samples],
         images=images,
         labels=torch.tensor(labels, dtype=torch.int64) if labels else None,
+        conditions={
+            kind: torch.stack([sample.conditions[kind] for sample in samples])
+            for kind in samples[0].conditions
+        },
     )
 
 

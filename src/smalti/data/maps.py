@@ -3,11 +3,12 @@
 import logging
 
 from smalti.data.dataset import ImageDataset
-from smalti.data.decode import BrokenImageError, ImageHeader, read_header
-from smalti.data.sources.base import ImageSource
+from smalti.data.decode import BrokenImageError
+from smalti.data.headers import header_of, looked_at
+from smalti.data.paired.companions import check_same_size
+from smalti.data.sources.base import ImageSource, RawImage
 from smalti.data.sources.parts import scene
-from smalti.data.summary import looked_at
-from smalti.types import InputError
+from smalti.data.transforms import PixelSize
 
 logger = logging.getLogger(__name__)
 
@@ -15,15 +16,18 @@ logger = logging.getLogger(__name__)
 def check_maps(dataset: ImageDataset) -> None:
     """Decode the maps of a data set, so that one of another kind is found before training.
 
-    Of more than `MAX_HEADERS`, as many at even distances are looked at; photographs are not.
+    So are all files that are paired with its images. Of more than `MAX_HEADERS`, as many at even
+    distances are looked at; photographs are not.
 
     Raises:
-        InputError: a map has colours, or a label that is no class.
+        InputError: a map has colours, a label that is no class, or another size than its image; or
+            keypoints are of other joints.
     """
-    if dataset.content.part == "images":
-        return
     for index in looked_at(len(dataset)):
-        dataset.load_center(index)
+        if dataset.content.part != "images":
+            dataset.load_center(index)
+        elif dataset.pairing:
+            _check_partners(dataset, index)
 
 
 def check_sizes_beside(maps: ImageSource, images: ImageSource) -> None:
@@ -45,25 +49,26 @@ def check_sizes_beside(maps: ImageSource, images: ImageSource) -> None:
             _check_same_size(maps, index, images, positions[scenes[index]])
 
 
-def _check_same_size(maps: ImageSource, index: int, images: ImageSource, position: int) -> None:
+def _check_partners(dataset: ImageDataset, index: int) -> None:
+    """Decode the files that are paired with an image, and read its header."""
     try:
-        map_header, image_header = _header(maps, index), _header(images, position)
+        image = dataset.raw(index)
+        image_size = _upright_size(image)
+        for pair, raw in dataset.partners(index):
+            found = pair.decode(raw.content, raw.key)
+            check_same_size(raw.key, pair.size(found), image.key, image_size)
     except BrokenImageError:
         return  # named and skipped when it is read
-    size, image_size = _upright_size(map_header), _upright_size(image_header)
-    if size != image_size:
-        raise InputError(
-            f"{maps.key(index)} is {size}, but its image {images.key(position)} is {image_size} "
-            "pixels; both must have the same size"
-        )
 
 
-def _header(source: ImageSource, index: int) -> ImageHeader:
-    raw = source.read(index)
-    return read_header(raw.content, raw.key)
+def _check_same_size(maps: ImageSource, index: int, images: ImageSource, position: int) -> None:
+    try:
+        raw, image = maps.read(index), images.read(position)
+        size, image_size = _upright_size(raw), _upright_size(image)
+    except BrokenImageError:
+        return  # named and skipped when it is read
+    check_same_size(raw.key, size, image.key, image_size)
 
 
-def _upright_size(header: ImageHeader) -> str:
-    sides = (header.width_px, header.height_px)
-    width, height = reversed(sides) if header.is_turned else sides
-    return f"{width}x{height}"
+def _upright_size(raw: RawImage) -> PixelSize:
+    return PixelSize(*header_of(raw).upright_size)

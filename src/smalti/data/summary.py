@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smalti.data.dataset import ImageDataset
-from smalti.data.decode import BrokenImageError, ImageHeader, read_header
+from smalti.data.decode import BrokenImageError, ImageHeader
+from smalti.data.headers import header_of, looked_at
 from smalti.types import InputError
-
-MAX_HEADERS = 1000
-"""Images whose headers are read; of a larger data set, as many at even distances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def summarize(dataset: ImageDataset) -> DataSummary:
     broken: dict[str, str] = {}
     for index in read:
         try:
-            headers.append(_header(dataset, index))
+            headers.append(header_of(dataset.raw(index)))
         except BrokenImageError as error:
             broken[error.key] = error.reason
     return DataSummary(
@@ -77,7 +75,7 @@ def check_sizes(dataset: ImageDataset) -> None:
     crop = sorted((transform.width_px, transform.height_px))
     for index in () if transform.upscale else looked_at(len(dataset)):
         try:
-            header = _header(dataset, index)
+            header = header_of(dataset.raw(index))
         except BrokenImageError:
             continue  # named and skipped when it is read
         sides = sorted((header.width_px, header.height_px))  # it may be stored turned
@@ -87,16 +85,6 @@ def check_sizes(dataset: ImageDataset) -> None:
                 f"than the crop of {transform.width_px}x{transform.height_px}; choose a smaller "
                 "size, or set upscale"
             )
-
-
-def looked_at(length: int) -> range:
-    """The images of a data set to look at before training: all, or `MAX_HEADERS` of them."""
-    return range(0, length, max(1, -(-length // MAX_HEADERS)))
-
-
-def _header(dataset: ImageDataset, index: int) -> ImageHeader:
-    raw = dataset.raw(index)
-    return read_header(raw.content, raw.key)
 
 
 def _spread(lengths: Sequence[int]) -> Spread | None:

@@ -53,6 +53,76 @@ class PixelSize(NamedTuple):
     height: int
 
 
+class Crop(NamedTuple):
+    """What becomes of a picture: resized, cropped, perhaps mirrored.
+
+    It is drawn once and done to all that belongs together: a photograph and its maps.
+    """
+
+    resized: PixelSize
+    """Size of the picture before cropping."""
+    left: int
+    top: int
+    size: PixelSize
+    """W and H."""
+    flip: bool = False
+
+    @property
+    def room(self) -> PixelSize:
+        """How far the crop may lie from the left and from the top of the resized picture."""
+        return PixelSize(
+            self.resized.width - self.size.width, self.resized.height - self.size.height
+        )
+
+    def cut(self, picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
+        """The crop of a decoded picture, not mirrored yet."""
+        if picture.size != self.resized:
+            # Pillow widens a bicubic filter when it shrinks, so this is antialiased.
+            picture = picture.resize(self.resized, resampling)
+        right, bottom = self.left + self.size.width, self.top + self.size.height
+        return picture.crop((self.left, self.top, right, bottom))
+
+    def to_image(self, cropped: Image.Image, reader: Reader) -> Tensor:
+        """The image, as the reader says, of what `cut` gives."""
+        image = reader.to_image(cropped)
+        return image.flip(-1) if self.flip else image
+
+    def image(self, picture: Image.Image, reader: Reader) -> Tensor:
+        """The image, as the reader says, of a picture as it decodes it."""
+        return self.to_image(self.cut(picture, reader.resampling), reader)
+
+
+def draw_crop(
+    size: PixelSize, config: TransformConfig, generator: torch.Generator, key: str
+) -> Crop:
+    """The training crop of a picture, drawn as `config` says.
+
+    Args:
+        size: of the picture.
+        config: sizes and which of the random steps to take.
+        generator: CPU generator that decides crop and flip; the same state gives the same crop.
+        key: where the picture came from, for the message.
+
+    Raises:
+        InputError: the picture is smaller than the crop and `config.upscale` is off.
+    """
+    crop = center_crop(size, config, key)
+    if config.crop == "random":
+        left = _draw(crop.room.width, generator)
+        crop = crop._replace(left=left, top=_draw(crop.room.height, generator))
+    return crop._replace(flip=config.flip and bool(_draw(1, generator)))
+
+
+def center_crop(size: PixelSize, config: TransformConfig, key: str) -> Crop:
+    """The evaluation crop of a picture: its centre, not mirrored.
+
+    Args and Raises as `draw_crop`.
+    """
+    resized = resized_size(size, config, key)
+    whole = Crop(resized, 0, 0, PixelSize(config.width_px, config.height_px))
+    return whole._replace(left=whole.room.width // 2, top=whole.room.height // 2)
+
+
 def random_transform(
     picture: Image.Image,
     config: TransformConfig,
@@ -64,8 +134,8 @@ def random_transform(
 
     Args:
         picture: as the reader decodes it.
-        config: sizes and which of the random steps to take.
-        generator: CPU generator that decides crop and flip; the same state gives the same image.
+        config: as `draw_crop`.
+        generator: as `draw_crop`.
         key: where the picture came from, for the message.
         reader: of the picture's kind.
 
@@ -75,16 +145,7 @@ def random_transform(
     Raises:
         InputError: the picture is smaller than the crop and `config.upscale` is off.
     """
-    if config.crop == "center":
-        image = center_transform(picture, config, key, reader)
-    else:
-        picture = _resize(picture, config, key, reader)
-        left = _draw(picture.width - config.width_px, generator)
-        top = _draw(picture.height - config.height_px, generator)
-        image = _crop(picture, config, left, top, reader)
-    if config.flip and _draw(1, generator):
-        image = image.flip(-1)
-    return image
+    return draw_crop(PixelSize(*picture.size), config, generator, key).image(picture, reader)
 
 
 def center_transform(
@@ -94,10 +155,7 @@ def center_transform(
 
     Args, Returns and Raises as `random_transform`.
     """
-    picture = _resize(picture, config, key, reader)
-    left = (picture.width - config.width_px) // 2
-    top = (picture.height - config.height_px) // 2
-    return _crop(picture, config, left, top, reader)
+    return center_crop(PixelSize(*picture.size), config, key).image(picture, reader)
 
 
 def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSize:
@@ -123,20 +181,6 @@ def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSiz
     width = max(round(scale * size.width), config.width_px)
     height = max(round(scale * size.height), config.height_px)
     return PixelSize(width, height)
-
-
-def _resize(picture: Image.Image, config: TransformConfig, key: str, reader: Reader) -> Image.Image:
-    size = PixelSize(*picture.size)
-    target = resized_size(size, config, key)
-    # Pillow widens a bicubic filter when it shrinks, so this is antialiased.
-    return picture if target == size else picture.resize(target, reader.resampling)
-
-
-def _crop(
-    picture: Image.Image, config: TransformConfig, left: int, top: int, reader: Reader
-) -> Tensor:
-    box = (left, top, left + config.width_px, top + config.height_px)
-    return reader.to_image(picture.crop(box))
 
 
 def _draw(highest: int, generator: torch.Generator) -> int:

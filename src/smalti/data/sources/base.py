@@ -45,6 +45,8 @@ class ImageSource(abc.ABC):
     of a scene to read, where there are several: see `parts`.
     """
 
+    spec: str = ""
+    """What the user wrote."""
     location: str = ""
     """Folder the names are relative to; the first part of each key."""
     class_names: tuple[str, ...] | None = None

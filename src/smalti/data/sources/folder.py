@@ -14,7 +14,7 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.files import FileSource
-from smalti.data.sources.parts import IMAGES, choose_part, without_part
+from smalti.data.sources.parts import IMAGES, choose_part, is_keypoints_name, without_part
 from smalti.data.sources.shards import holds_shards
 from smalti.types import InputError
 
@@ -34,6 +34,7 @@ class FolderSource(FileSource):
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
+        self.spec = spec
         names = sorted(_image_files(spec))
         allowed = ", ".join(IMAGE_SUFFIXES)
         require_images(len(names), spec, f"files with one of these endings count: {allowed}")
@@ -63,7 +64,7 @@ def _class_of(root: str, name: str) -> str:
 
 
 def _image_files(root: str) -> Iterator[str]:
-    """Paths of image files below `root`, relative to it, with `/` between folders."""
+    """Paths of image and keypoint files below `root`, relative to it, with `/` in between."""
     waiting = [""]
     seen: set[tuple[int, int]] = set()
     while waiting:
@@ -79,7 +80,7 @@ def _image_files(root: str) -> Iterator[str]:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if _is_folder(entry):
                 (linked if entry.is_symlink() else real).append(path)
-            elif is_image_name(entry.name) and _is_file(entry):
+            elif (is_image_name(entry.name) or is_keypoints_name(path)) and _is_file(entry):
                 yield path
         # The last is read first: a folder goes by its own name rather than by that of a link.
         waiting = sorted(linked) + waiting + sorted(real)

@@ -16,7 +16,7 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import classes_from_numbers
-from smalti.data.sources.parts import COLUMNS, IMAGES
+from smalti.data.sources.parts import COLUMNS, IMAGES, KEYPOINTS
 from smalti.types import InputError
 
 _SPEC = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.\[\]%:+-]+))?")
@@ -28,7 +28,8 @@ class HubSource(ImageSource):
     """A split of a hub data set, downloaded on first use and cached by the `datasets` library.
 
     The spec is `owner/name` or `owner/name:split`; the split is `train` by default. The first
-    column of images counts, and `label` for the classes; maps are columns `segmentation`, `depth`.
+    column of images counts, and `label` for the classes; maps are columns `segmentation`, `depth`,
+    poses a column `keypoints` of JSON.
 
     Raises:
         InputError: the library is missing, the hub cannot be reached or has no such data set or
@@ -39,10 +40,11 @@ class HubSource(ImageSource):
         match = _SPEC.fullmatch(spec)
         assert match is not None, "accepts() lets nothing else through"
         table = _load(match["name"], match["split"] or "train")
-        self._spec = spec
+        self.spec = spec
         # Taken before the column is cast, which the library counts as a change.
         self._fingerprint: str = table._fingerprint
-        column = _image_column(table, spec, part)
+        self.parts = _parts(table)
+        column = _column(table, spec, part)
         self._images = _encoded(table.select_columns([column]), column)
         self._column = column
         require_images(len(self._images), spec, "the split has no rows")
@@ -64,7 +66,7 @@ class HubSource(ImageSource):
 
     def name(self, index: int) -> str:
         """`owner/name:split:row`."""
-        return f"{self._spec}:{index}"
+        return f"{self.spec}:{index}"
 
     def label(self, index: int) -> int | None:
         """Value of the label column."""
@@ -75,6 +77,8 @@ class HubSource(ImageSource):
         value = self._images[index][self._column]
         if value is None:
             raise BrokenImageError(self.key(index), "the row has no image")
+        if isinstance(value, str):
+            return value.encode()
         content: bytes | None = value["bytes"]
         return content if content is not None else read_regular_file(value["path"])
 
@@ -99,22 +103,41 @@ def _load(name: str, split: str) -> Any:
         ) from error
 
 
-def _image_column(table: Any, spec: str, part: str) -> str:
+def _parts(table: Any) -> frozenset[str]:
+    """All parts that there are columns of; none where there is only one."""
+    parts = frozenset(part for part in COLUMNS if _find_column(table, part) is not None)
+    return parts if len(parts) > 1 else frozenset()
+
+
+def _column(table: Any, spec: str, part: str) -> str:
+    name = _find_column(table, part)
+    if name is None:
+        raise InputError(f"{spec} has no column of {part}; it has {', '.join(table.features)}")
+    return name
+
+
+def _find_column(table: Any, part: str) -> str | None:
     import datasets
 
-    columns = [n for n, feature in table.features.items() if isinstance(feature, datasets.Image)]
-    maps = [name for other, names in COLUMNS.items() if other != IMAGES for name in names]
-    for name in columns:
-        # Photographs may be called anything, maps only by their name.
-        if name in COLUMNS[part] or (part == IMAGES and name not in maps):
+    others = [name for other, names in COLUMNS.items() if other != IMAGES for name in names]
+    for name, feature in table.features.items():
+        if part == KEYPOINTS:
+            is_it = name in COLUMNS[part] and getattr(feature, "dtype", "") == "string"
+        else:
+            # Photographs may be called anything, maps only by their name.
+            is_named = name in COLUMNS[part] or (part == IMAGES and name not in others)
+            is_it = is_named and isinstance(feature, datasets.Image)
+        if is_it:
             return str(name)
-    raise InputError(f"{spec} has no column of {part}; it has {', '.join(table.features)}")
+    return None
 
 
 def _encoded(table: Any, column: str) -> Any:
     """The table with its images as stored, so that decoding happens in one place of ours."""
     import datasets
 
+    if not isinstance(table.features[column], datasets.Image):
+        return table
     return table.cast_column(column, datasets.Image(decode=False))
 
 

@@ -36,6 +36,7 @@ class ListSource(FileSource):
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
+        self.spec = spec
         lines = _read_lines(spec)
         require_images(len(lines), spec, "one path a line is expected")
         chosen = choose_part([line.path for line in lines], part, spec)

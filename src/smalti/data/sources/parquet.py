@@ -17,7 +17,7 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_names, classes_from_numbers
-from smalti.data.sources.parts import COLUMNS, IMAGES
+from smalti.data.sources.parts import COLUMNS, IMAGES, KEYPOINTS
 from smalti.data.sources.shards import common_folder, find_shards, names_shards
 from smalti.types import InputError
 
@@ -42,9 +42,9 @@ class _RowGroup:
 class ParquetSource(ImageSource):
     """Rows of one or several Parquet files.
 
-    The image column is called `image` or `img`, those of maps `segmentation` and `depth`, the label
-    column `label` (numbers or names). Names
-    of the classes come from the metadata that Hugging Face writes; otherwise the numbers are names.
+    The image column is called `image` or `img`, those of maps `segmentation` and `depth`, that of
+    poses `keypoints` (JSON), the label column `label` (numbers or names). Names of the classes come
+    from the metadata that Hugging Face writes; otherwise the numbers are names.
     Row groups are read when one of their images is wanted, and the recent ones kept.
 
     Raises:
@@ -52,6 +52,7 @@ class ParquetSource(ImageSource):
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
+        self.spec = spec
         self._part = part
         pq = _pyarrow_parquet()
         self._paths = find_shards(spec, ".parquet")
@@ -96,8 +97,10 @@ class ParquetSource(ImageSource):
             column = self._read_group(group, self.key(index))
             self._cache.put(group, column)
         value = column[index - group.start].as_py()
+        if isinstance(value, str):
+            return value.encode()
         # A row may be null, or name an outside file instead of holding one: nothing to decode.
-        return (value or {}).get("bytes") or b""
+        return (value.get("bytes") if isinstance(value, dict) else value) or b""
 
     def fingerprint(self) -> str:
         """Of names, sizes and times of the Parquet files."""
@@ -126,10 +129,12 @@ class ParquetSource(ImageSource):
         if group.shard not in self._files:
             self._files[group.shard] = _open(_pyarrow_parquet(), self._paths[group.shard])
         file = self._files[group.shard]
-        column = _image_column(file, self._paths[group.shard], self._part)
+        column = _column(file, self._paths[group.shard], self._part)
+        if _holds_images(file.schema_arrow, column):
+            column = f"{column}.bytes"
         try:
             # One thread: pyarrow's pool does not survive a fork into a loader's worker.
-            table = file.read_row_group(group.group, columns=[f"{column}.bytes"], use_threads=False)
+            table = file.read_row_group(group.group, columns=[column], use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise BrokenImageError(key, f"its row group cannot be read ({error})") from error
         return table.column(0)
@@ -191,18 +196,21 @@ def _checked(pq: Any, path: str, part: str) -> Any:
         file = _open(pq, path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{printable(path)} is no Parquet file, or is cut short") from error
-    _image_column(file, path, part)
+    _column(file, path, part)
     return file
 
 
-def _image_column(file: Any, path: str, part: str) -> str:
+def _column(file: Any, path: str, part: str) -> str:
     schema = file.schema_arrow
     for name in COLUMNS[part]:
-        if _holds_images(schema, name):
+        if _holds(schema, name, part):
             return name
+    needed = "images (a struct with the field bytes)"
+    if part == KEYPOINTS:
+        needed = "JSON (strings, bytes, or a struct with the field bytes)"
     raise InputError(
-        f"{printable(path)} has no column {' or '.join(COLUMNS[part])} of images "
-        f"(a struct with the field bytes); it has {', '.join(schema.names)}"
+        f"{printable(path)} has no column {' or '.join(COLUMNS[part])} of {needed}; it has "
+        f"{', '.join(schema.names)}"
     )
 
 
@@ -210,11 +218,22 @@ def _parts(file: Any) -> frozenset[str]:
     """All parts that there are columns of; none where there is only one."""
     schema = file.schema_arrow
     parts = frozenset(
-        part
-        for part, names in COLUMNS.items()
-        if any(_holds_images(schema, name) for name in names)
+        part for part, names in COLUMNS.items() if any(_holds(schema, name, part) for name in names)
     )
     return parts if len(parts) > 1 else frozenset()
+
+
+def _holds(schema: Any, name: str, part: str) -> bool:
+    """Whether a column has what a part is made of."""
+    import pyarrow as pa
+
+    if _holds_images(schema, name):
+        return True
+    if part != KEYPOINTS or name not in schema.names:
+        return False
+    kind = schema.field(name).type
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    return any(is_text(kind) for is_text in texts)
 
 
 def _holds_images(schema: Any, name: str) -> bool:

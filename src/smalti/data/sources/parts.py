@@ -1,19 +1,27 @@
-"""Data sets that keep several pictures of a scene: a photograph, a label map, a depth map.
+"""Data sets that keep several files of a scene: a photograph, a label map, a depth map, a pose.
 
-On disk and in tars they lie side by side in the folders `images`, `segmentations` and `depths`,
-under the same names; in tables they are columns.
+On disk and in tars they lie side by side in the folders `images`, `segmentations`, `depths` and
+`keypoints` (JSON), under the same names; in tables they are columns.
 """
 
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from smalti.data.sources.base import ImageSource, is_image_name, printable
+from smalti.data.sources.base import ImageSource, is_image_name, printable, require_images
 from smalti.types import InputError
 
 IMAGES = "images"
-COLUMNS = {IMAGES: ("image", "img"), "segmentations": ("segmentation",), "depths": ("depth",)}
+KEYPOINTS = "keypoints"
+COLUMNS = {
+    IMAGES: ("image", "img"),
+    "segmentations": ("segmentation",),
+    "depths": ("depth",),
+    KEYPOINTS: ("keypoints",),
+}
 """Names of each part's column in a table."""
+PICTURE_PARTS = (IMAGES, "segmentations", "depths")
+KEYPOINTS_SUFFIX = ".json"
 
 
 class Chosen(NamedTuple):
@@ -26,11 +34,11 @@ class Chosen(NamedTuple):
 
 
 def choose_part(names: Sequence[str], part: str, spec: str) -> Chosen:
-    """The files of a part, or all of them where none lies in a folder of maps.
+    """The files of a part, or all pictures where none lies in a folder of maps.
 
     Args:
         names: of all files, with `/` between folders.
-        part: "images", "segmentations" or "depths".
+        part: "images", "segmentations", "depths" or "keypoints".
         spec: the data set, for the message.
 
     Raises:
@@ -38,9 +46,14 @@ def choose_part(names: Sequence[str], part: str, spec: str) -> Chosen:
     """
     found = [_part_of(name) for name in names]
     parts = frozenset(found) - {None}
-    # A folder may be called `images` for other reasons; beside maps, it is the photographs'.
-    if not parts - {IMAGES}:
-        return Chosen(range(len(names)), frozenset())
+    # A folder may be called `images` for other reasons; beside others, it is the photographs'.
+    is_one_kind = not parts - {IMAGES} or parts == {KEYPOINTS}
+    if is_one_kind and part != KEYPOINTS:
+        pictures = [position for position, other in enumerate(found) if other != KEYPOINTS]
+        require_images(len(pictures), spec, "files of keypoints alone are no images")
+        return Chosen(pictures, frozenset())
+    if part not in parts and not parts:
+        raise InputError(f"{printable(spec)} has no folder {part}/")
     if part not in parts:
         listed = ", ".join(f"{other}/" for other in sorted(filter(None, parts)))
         raise InputError(f"{printable(spec)} has no folder {part}/, but {listed}")
@@ -63,10 +76,18 @@ def scene(source: ImageSource, index: int) -> str:
     if not source.parts:
         return name
     common = without_part(name)
-    return os.path.splitext(common)[0] if is_image_name(common) else common
+    is_file = is_image_name(common) or common.lower().endswith(KEYPOINTS_SUFFIX)
+    return os.path.splitext(common)[0] if is_file else common
+
+
+def is_keypoints_name(name: str) -> bool:
+    """Whether a file, by its path with `/` between folders, holds keypoints."""
+    return _part_of(name) == KEYPOINTS
 
 
 def _part_of(name: str) -> str | None:
     # The nearest one: a folder far above may be called `images` for other reasons.
     folders = reversed(name.split("/")[:-1])
-    return next((folder for folder in folders if folder in COLUMNS), None)
+    is_pose = name.lower().endswith(KEYPOINTS_SUFFIX)
+    parts = (KEYPOINTS,) if is_pose else PICTURE_PARTS
+    return next((folder for folder in folders if folder in parts), None)

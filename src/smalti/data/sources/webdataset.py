@@ -23,7 +23,7 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_words, distinct_names
-from smalti.data.sources.parts import IMAGES, choose_part
+from smalti.data.sources.parts import IMAGES, choose_part, is_keypoints_name
 from smalti.data.sources.shards import common_folder, find_shards, names_shards
 from smalti.types import InputError
 
@@ -90,6 +90,7 @@ class WebDatasetSource(ImageSource):
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
+        self.spec = spec
         self._paths = find_shards(spec, ".tar")
         self.location = common_folder(self._paths)
         self._names = [os.path.relpath(path, self.location or ".") for path in self._paths]
@@ -144,6 +145,12 @@ class WebDatasetSource(ImageSource):
         """Index a shard; with `words`, keep the examples with a class and note what it is."""
         left_out = 0
         for example in _examples(self._paths[shard]):
+            if example.info is not None and is_keypoints_name(example.info.name):
+                self._images.append(_Image(shard, example.info))
+                if words is not None:  # they are of another part than what has classes
+                    words.labels.append("")
+                    words.names.append(None)
+                continue
             if example.image is None or (words is not None and example.label is None):
                 left_out += 1
                 continue

@@ -1,0 +1,21 @@
+"""What is looked at before training: the headers of a data set's images."""
+
+from smalti.data.decode import ImageHeader, read_header
+from smalti.data.sources.base import RawImage
+
+MAX_HEADERS = 1000
+"""Images whose headers are read; of a larger data set, as many at even distances."""
+
+
+def looked_at(length: int) -> range:
+    """The images of a data set to look at before training: all, or `MAX_HEADERS` of them."""
+    return range(0, length, max(1, -(-length // MAX_HEADERS)))
+
+
+def header_of(raw: RawImage) -> ImageHeader:
+    """Header of a stored image.
+
+    Raises:
+        BrokenImageError: it is no image.
+    """
+    return read_header(raw.content, raw.key)

@@ -1,0 +1,193 @@
+"""All that goes with the images of a data set: found, compared with them, and read.
+
+H, W: size of the crop in pixels.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from PIL import Image
+from torch import Tensor
+
+from smalti.content import ContentConfig
+from smalti.data.paired.base import PAIRED, FilePair, MadePair, Paired
+from smalti.data.paired.keypoints import KeypointsPair
+from smalti.data.paired.matching import Pairing, Partners, match
+from smalti.data.sources.base import ImageSource, RawImage, printable
+from smalti.data.sources.parts import scene
+from smalti.data.transforms import Crop, PixelSize, TransformConfig
+from smalti.types import InputError
+
+
+class _Files(NamedTuple):
+    """The files of one kind."""
+
+    pair: FilePair[Any]
+    partners: Sequence[Partners]
+    """By source of images."""
+
+
+class Companions:
+    """The paired data of some sources of images.
+
+    Args:
+        sources: of the images.
+        paired: the kinds that are wanted.
+        content: what the images are.
+        transform: how their pictures become images.
+
+    Raises:
+        InputError: a kind is given twice or cannot be made of such images, its files are missing,
+            or no image of a source has all that is wanted.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ImageSource],
+        paired: Sequence[Paired],
+        content: ContentConfig,
+        transform: TransformConfig,
+    ) -> None:
+        kinds = [pair.kind for pair in paired]
+        if len(set(kinds)) < len(kinds):
+            raise InputError(f"paired data is {', '.join(kinds)}; give each kind once")
+        self._made = [pair for pair in paired if isinstance(pair, MadePair)]
+        for pair in self._made:
+            pair.check(content, transform)
+        files = [
+            _Files(pair, [pair.partners(source) for source in sources])
+            for pair in paired
+            if isinstance(pair, FilePair)
+        ]
+        self.pairing = {pair.kind: _compared(sources, partners) for pair, partners in files}
+        """By kind, which images have their file; of the whole data set."""
+        complete = [_complete(number, source, files) for number, source in enumerate(sources)]
+        self.positions: list[list[int]] | None = complete if files else None
+        """Of each source, the images that have all their files; None where none are wanted."""
+        self._files = [_settled(found, sources, complete) for found in files]
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names of the keypoints' joints; none without keypoints."""
+        pairs = [files.pair for files in self._files if isinstance(files.pair, KeypointsPair)]
+        return (pairs[0].joints or ()) if pairs else ()
+
+    def read(self, source: int, name: str) -> list[tuple[FilePair[Any], RawImage]]:
+        """The files of a scene, still encoded, and the pair that each is of.
+
+        Args:
+            source: number of the image's source.
+            name: of the scene.
+
+        Raises:
+            BrokenImageError: one cannot be read.
+        """
+        return [(pair, partners[source].read(name)) for pair, partners in self._files]
+
+    def decode(self, source: int, name: str, key: str, size: PixelSize) -> Mapping[str, Any]:
+        """What the files of a scene hold, by kind.
+
+        Args:
+            source: number of the image's source.
+            name: of the scene.
+            key: of the image, for messages.
+            size: of the image's whole picture.
+
+        Raises:
+            BrokenImageError: one cannot be read.
+            InputError: one is of another kind, or a map of another size than the picture.
+        """
+        found: dict[str, Any] = {}
+        for pair, raw in self.read(source, name):
+            decoded = found[pair.kind] = pair.decode(raw.content, raw.key)
+            check_same_size(raw.key, pair.size(decoded), key, size)
+        return found
+
+    def conditions(
+        self, found: Mapping[str, Any], size: PixelSize, cropped: Image.Image, crop: Crop
+    ) -> dict[str, Tensor]:
+        """The conditions of an image, by kind.
+
+        Args:
+            found: what `decode` gives.
+            size: of the image's whole picture.
+            cropped: its crop, not mirrored yet.
+            crop: where that lies.
+        """
+        told = {pair.kind: pair.cut(found[pair.kind], size, crop) for pair, _ in self._files}
+        return told | {pair.kind: pair.make(cropped, crop) for pair in self._made}
+
+    def fingerprint(self) -> str:
+        """A hash that changes when a file is added, removed or replaced; empty without files."""
+        if not self._files:
+            return ""
+        digest = hashlib.sha256()
+        for pair, partners in self._files:
+            digest.update(pair.kind.encode())
+            for files in partners:
+                digest.update(files.fingerprint().encode())
+        return digest.hexdigest()
+
+
+def check_same_size(
+    key: str, size: PixelSize | None, image_key: str, image_size: PixelSize
+) -> None:
+    """Refuse a map of another size than its image; `size` is None of what has none.
+
+    Raises:
+        InputError: with both sizes.
+    """
+    if size is not None and size != image_size:
+        raise InputError(
+            f"{key} is {size[0]}x{size[1]}, but its image {image_key} is {image_size[0]}x"
+            f"{image_size[1]} pixels; both must have the same size"
+        )
+
+
+def pairings_of(images: ImageSource) -> dict[str, Pairing]:
+    """By kind, how all the files beside a source of images fit to them."""
+    kinds = {kind: PAIRED[kind] for kind in PAIRED}
+    return {
+        kind: match(images, pair.partners(images))
+        for kind, pair in kinds.items()
+        if issubclass(pair, FilePair) and pair.part in images.parts
+    }
+
+
+def _compared(sources: Sequence[ImageSource], partners: Sequence[Partners]) -> Pairing:
+    first, *others = (match(*both) for both in zip(sources, partners, strict=True))
+    return sum(others, first)
+
+
+def _complete(number: int, source: ImageSource, files: Sequence[_Files]) -> list[int]:
+    """The images of a source that have all their files."""
+    positions = []
+    for index in range(len(source)):
+        name = scene(source, index)
+        if all(name in partners[number] for _, partners in files):
+            positions.append(index)
+    if not positions:
+        folders = [_folder(files.partners[number].source) for files in files]
+        kinds = " and ".join(files.pair.kind for files in files)
+        raise InputError(
+            f"no image in {_folder(source)} has its {kinds}: the names in {' and '.join(folders)} "
+            "must be those of the images"
+        )
+    return positions
+
+
+def _folder(source: ImageSource) -> str:
+    """Where a source's first file lies."""
+    return os.path.dirname(source.key(0)) or printable(source.spec)
+
+
+def _settled(
+    files: _Files, sources: Sequence[ImageSource], complete: Sequence[Sequence[int]]
+) -> _Files:
+    scenes = [
+        [scene(source, position) for position in positions]
+        for source, positions in zip(sources, complete, strict=True)
+    ]
+    return files._replace(pair=files.pair.settled(files.partners, scenes))

@@ -1,0 +1,117 @@
+"""The files that go with the images of a source, by scene, and how many of them there are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from smalti.data.sources.base import ImageSource, RawImage, printable
+from smalti.data.sources.parts import scene
+from smalti.types import InputError
+
+MOST_NAMED = 3
+"""Names in a line of the log."""
+
+
+def open_beside(images: ImageSource, part: str) -> ImageSource:
+    """The part of a data set that lies beside its images.
+
+    Raises:
+        InputError: it has not this part.
+    """
+    if part not in images.parts:
+        there = ", ".join(sorted(images.parts)) or "images alone"
+        raise InputError(
+            f"{printable(images.spec)} has no {part} beside its images but {there}; needed are a "
+            f"folder {part}/ beside images/, or a column"
+        )
+    return type(images)(images.spec, False, part)
+
+
+class Partners:
+    """Files of one kind by the name of their scene.
+
+    Args:
+        source: of the files; of two with one scene the first counts.
+    """
+
+    def __init__(self, source: ImageSource) -> None:
+        self.source = source
+        self._positions: dict[str, int] = {}
+        for index in range(len(source)):
+            self._positions.setdefault(scene(source, index), index)
+
+    def scenes(self) -> Iterable[str]:
+        """Names of all scenes that have a file."""
+        return self._positions.keys()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._positions
+
+    def key(self, name: str) -> str:
+        """Where the file of a scene came from, printable."""
+        return self.source.key(self._positions[name])
+
+    def read(self, name: str) -> RawImage:
+        """The file of a scene.
+
+        Raises:
+            BrokenImageError: it cannot be read.
+        """
+        return self.source.read(self._positions[name])
+
+    def fingerprint(self) -> str:
+        """A hash that changes when a file is added, removed or replaced."""
+        return self.source.fingerprint()
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Which images have their partner of one kind."""
+
+    images: int
+    """All images."""
+    missing: Sequence[str]
+    """Scenes of the images that have none."""
+    alone: Sequence[str]
+    """Scenes of the partners that have no image."""
+
+    @property
+    def matched(self) -> int:
+        """Images that have one."""
+        return self.images - len(self.missing)
+
+    def __add__(self, other: "Pairing") -> "Pairing":
+        return Pairing(
+            self.images + other.images,
+            [*self.missing, *other.missing],
+            [*self.alone, *other.alone],
+        )
+
+    def __str__(self) -> str:
+        """One line: how many, and the first names of those left out."""
+        line = f"{self.matched} of {self.images} images"
+        if self.missing:
+            line += f", none for {_first(self.missing)}"
+        if self.alone:
+            line += f"; without an image: {_first(self.alone)}"
+        return line
+
+
+def match(images: ImageSource, partners: Partners) -> Pairing:
+    """Compare the scenes of images with those of a kind's files."""
+    scenes = [scene(images, index) for index in range(len(images))]
+    known = set(scenes)
+    return Pairing(
+        images=len(scenes),
+        missing=[name for name in scenes if name not in partners],
+        alone=[name for name in partners.scenes() if name not in known],
+    )
+
+
+def describe(pairings: Mapping[str, Pairing]) -> str:
+    """One line of what `match` found, by kind."""
+    return "; ".join(f"{kind}: {pairing}" for kind, pairing in pairings.items())
+
+
+def _first(names: Sequence[str]) -> str:
+    listed = ", ".join(map(printable, names[:MOST_NAMED]))
+    return listed + (f", ... ({len(names)} in all)" if len(names) > MOST_NAMED else "")
