@@ -151,4 +151,7 @@ class Prior(Protocol):
         """
 
     def new_cache(self, batch_size: int) -> Any:
-        """An empty cache of what the prior keeps of the tokens it has read."""
+        """An empty cache of what the prior keeps of the tokens it has read.
+
+        Its `reset()` empties it again.
+        """

@@ -77,8 +77,16 @@ def test_half_precision_logits_give_float32_probabilities(logits):
         ("top_p", 0),
         ("top_p", 1.1),
         ("guidance", -1),
+        ("guidance", (2, float("inf"))),
+        ("guidance", ()),
+        ("guidance_schedule", "linear"),
     ],
 )
 def test_values_without_a_meaning_are_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         SamplingConfig(**{field: value})
+
+
+@pytest.mark.parametrize(("given", "scales"), [(2, (2,)), (1.5, (1.5,)), ([3, 0], (3, 0))])
+def test_guidance_is_one_scale_or_several(given, scales):
+    assert SamplingConfig(guidance=given).guidance == scales

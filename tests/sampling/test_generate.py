@@ -5,7 +5,7 @@ from torch import Tensor
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
-from smalti.sampling.generate import Prompt, generate, guide
+from smalti.sampling.generate import Prompt, generate
 from smalti.types import InputError
 
 CODES, LENGTH = 8, 6
@@ -56,18 +56,12 @@ def test_each_token_is_drawn_from_the_priors_probabilities(gpt, prompt):
 
 def test_guidance_draws_from_the_guided_probabilities(gpt, prompt):
     draw = Recorder()
-    config = ALL.model_copy(update={"guidance": 2.5})
+    config = SamplingConfig(top_k=0, guidance=2.5)
     tokens = generate(gpt, prompt, LENGTH, CODES, config, draw)
     cond = uncached_logits(gpt, prompt.cond_tokens, tokens)
     null = uncached_logits(gpt, prompt.null_tokens, tokens)
     expected = (null + 2.5 * (cond - null)).softmax(-1)
     torch.testing.assert_close(torch.stack(draw.seen, dim=1), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_guidance_of_1_leaves_the_condition_and_0_ignores_it():
-    logits = torch.tensor([[1.0, 2.0], [5.0, 3.0]])
-    assert guide(logits[:1], 1).tolist() == [[1, 2]]
-    assert guide(logits, 0).tolist() == [[5, 3]]
 
 
 def test_conditioning_tokens_are_never_drawn(gpt, prompt):
@@ -122,9 +116,3 @@ def test_tokens_on_a_gpu_equal_those_on_a_processor(gpt, prompt):
         return generate(gpt.to(device), moved, LENGTH, CODES, config, draw).cpu()
 
     assert torch.equal(tokens("cuda"), tokens("cpu"))
-
-
-def test_rows_of_a_prompt(prompt):
-    part = prompt.rows(range(1, 3))
-    assert part.cond_tokens.tolist() == [[9, 8], [8, 8]]
-    assert part.null_tokens.tolist() == [[10, 10], [10, 10]]

@@ -56,3 +56,7 @@ class KVCache:
     def advance(self, tokens: int) -> None:
         """Count `tokens` more tokens as read."""
         self.length += tokens
+
+    def reset(self) -> None:
+        """Forget all tokens: the next ones are the first of a new sequence."""
+        self.length = 0

@@ -1,7 +1,7 @@
 """Generation: the prior's tokens one after the other, each from all before it.
 
-Axes: B batch, R rows of the prior's batch (B, or 2 B with guidance), L image tokens, K codebook
-size, V vocabulary size.
+Axes: B batch, P prefixes of the conditions (see `guidance`; 1 without guidance), R = P * B rows of
+the prior's batch, L image tokens, K codebook size, V vocabulary size.
 Reference: arXiv:2012.09841, Sec. 3.2, Eqs. 9 and 10.
 """
 
@@ -14,7 +14,81 @@ from torch import Tensor
 
 from smalti.sampling.draw import Draw
 from smalti.sampling.filters import SamplingConfig, probabilities
+from smalti.sampling.guidance import Guidance
 from smalti.types import InputError, Prior
+
+
+class Decoder:
+    """Draws codes one after the other, with one cache that serves all their contexts in turn.
+
+    Args:
+        prior: in eval mode.
+        guidance: mixes the rows of the prior's batch.
+        config: temperature, top-k, top-p.
+        draw: chooses codes from probabilities.
+        codebook_size: K; conditioning tokens (K and above) are never drawn.
+        length: number of all codes of an image.
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        guidance: Guidance,
+        config: SamplingConfig,
+        draw: Draw,
+        codebook_size: int,
+        length: int,
+    ) -> None:
+        self.prior = prior
+        self.guidance = guidance
+        self.config = config
+        self.draw = draw
+        self.codebook_size = codebook_size
+        self.last_step = max(length - 1, 1)
+        self.cache: Any = None
+        self.finite: Tensor | None = None
+
+    def decode(
+        self, context: Tensor, steps: range, settle: Callable[[int, Tensor], Tensor]
+    ) -> None:
+        """Draw consecutive codes.
+
+        Args:
+            context: (R, l) int64 in [0, V), what the first code follows; all images with the first
+                of the guidance's prefixes, then with the second, and so on.
+            steps: numbers of the codes among all of the image.
+            settle: called with the step and the codes (B,) drawn; returns the codes (B,) that the
+                image has there, and that the later ones follow.
+        """
+        if self.cache is None:
+            self.cache = self.prior.new_cache(len(context))
+        self.cache.reset()
+        logits = prefill(self.prior, context, self.cache)
+        for step in steps:
+            codes = settle(step, self._draw_codes(logits, step))
+            if step + 1 < steps.stop:
+                tokens = codes.repeat(len(self.guidance.prefixes))
+                logits = decode_one_token(self.prior, tokens, self.cache)
+
+    def _draw_codes(self, logits: Tensor, step: int) -> Tensor:
+        """Codes (B,) from the logits (R, V) of a step."""
+        logits = self.guidance.mix(logits[:, : self.codebook_size], step / self.last_step)
+        # Asked once at the end: asking now would make the device wait at each token.
+        finite = logits.isfinite().all()
+        self.finite = finite if self.finite is None else self.finite & finite
+        return self.draw(probabilities(logits, self.config), step)
+
+    def check_finite(self) -> None:
+        """Ask whether all logits were numbers.
+
+        Raises:
+            InputError: they were not.
+        """
+        if self.finite is not None and not self.finite:
+            raise InputError(
+                "the prior's logits are not finite numbers: its weights are damaged, or its "
+                "training diverged, or its number format is too narrow"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +100,6 @@ class Prompt:
     null_tokens: Tensor
     """(B, cond_length) int64 in [0, V): the dropped condition; read only with guidance."""
 
-    def rows(self, rows: range) -> "Prompt":
-        """The prompt of some of the images."""
-        chosen = slice(rows.start, rows.stop, rows.step)
-        return Prompt(self.cond_tokens[chosen], self.null_tokens[chosen])
-
 
 def generate(
     prior: Prior,
@@ -41,14 +110,14 @@ def generate(
     draw: Draw,
     on_token: Callable[[], object] = lambda: None,
 ) -> Tensor:
-    """Draw the image tokens of a batch, with a cache.
+    """Draw the image tokens of a batch, one sequence of the prior each.
 
     Args:
         prior: in eval mode.
         prompt: on the prior's device.
         length: L, number of tokens to draw.
         codebook_size: K; conditioning tokens (K and above) are never drawn.
-        config: temperature, top-k, top-p, guidance.
+        config: temperature, top-k, top-p, guidance with one scale.
         draw: chooses tokens from probabilities.
         on_token: called after each step, to show progress.
 
@@ -61,67 +130,31 @@ def generate(
     Deviation: the released code draws from the whole vocabulary; a conditioning token that comes
         up is replaced by a code afterwards, when the later tokens have already followed it.
     """
-    with torch.inference_mode():
-        tokens = _generate(prior, prompt, length, codebook_size, config, draw, on_token)
-    # A tensor made in inference mode could not take part in training any more; a copy can.
-    return tokens.clone()
-
-
-def _generate(
-    prior: Prior,
-    prompt: Prompt,
-    length: int,
-    codebook_size: int,
-    config: SamplingConfig,
-    draw: Draw,
-    on_token: Callable[[], object],
-) -> Tensor:
-    guided = config.guidance != 1
-    rows = torch.cat([prompt.cond_tokens, prompt.null_tokens]) if guided else prompt.cond_tokens
-    cache = prior.new_cache(len(rows))
-    logits = prefill(prior, rows, cache)
+    assert len(config.guidance) == 1, "a prompt is one condition"
+    guidance = Guidance(config.guidance, config.guidance_schedule)
     tokens: list[Tensor] = []
-    finite = torch.ones((), dtype=torch.bool, device=rows.device)
-    for step in range(length):
-        code_logits = guide(logits, config.guidance)[:, :codebook_size]
-        # Asked once at the end: asking now would make the device wait at each token.
-        finite = finite & code_logits.isfinite().all()
-        tokens.append(draw(probabilities(code_logits, config), step))
+
+    def settle(step: int, drawn: Tensor) -> Tensor:
+        tokens.append(drawn)
         on_token()
-        if step + 1 < length:
-            newest = tokens[-1].repeat(2) if guided else tokens[-1]
-            logits = decode_one_token(prior, newest, cache)
-    if not finite:
-        raise InputError(
-            "the prior's logits are not finite numbers: its weights are damaged, or its training "
-            "diverged, or its number format is too narrow"
-        )
-    return torch.stack(tokens, dim=1)
+        return drawn
+
+    with torch.inference_mode():
+        by_prefix = (prompt.null_tokens, prompt.cond_tokens)
+        context = torch.cat([by_prefix[prefix] for prefix in guidance.prefixes])
+        decoder = Decoder(prior, guidance, config, draw, codebook_size, length)
+        decoder.decode(context, range(length), settle)
+        decoder.check_finite()
+        stacked = torch.stack(tokens, dim=1)
+    # A tensor made in inference mode could not take part in training any more; a copy can.
+    return stacked.clone()
 
 
-def prefill(prior: Prior, cond_tokens: Tensor, cache: Any) -> Tensor:
-    """Read the conditioning at once; logits (R, V) of the first image token."""
-    return prior.logits(cond_tokens, cache)[:, -1]
+def prefill(prior: Prior, context: Tensor, cache: Any) -> Tensor:
+    """Read the context (R, l) at once; logits (R, V) of the first token after it."""
+    return prior.logits(context, cache)[:, -1]
 
 
 def decode_one_token(prior: Prior, tokens: Tensor, cache: Any) -> Tensor:
     """Read the newest image tokens (R,); logits (R, V) of the next."""
     return prior.logits(tokens.unsqueeze(1), cache)[:, -1]
-
-
-def guide(logits: Tensor, guidance: float) -> Tensor:
-    """Push the logits away from those without a condition.
-
-    Args:
-        logits: (2 B, V), first with the condition, then without; (B, V) if guidance is 1.
-        guidance: scale; 1 leaves the logits as they are.
-
-    Returns:
-        (B, V): null + guidance * (cond - null).
-
-    Reference: Ho and Salimans 2022, arXiv:2207.12598, Eq. 6, where w = guidance - 1.
-    """
-    if guidance == 1:
-        return logits
-    cond, null = logits.chunk(2)
-    return null + guidance * (cond - null)

@@ -1,0 +1,265 @@
+"""Sliding window: images larger than what the prior reads at once.
+
+Each code is drawn from the part of the image around it that the prior can see, its window. Codes
+next to each other that have the same window are a stretch: their context is read once, then each
+is read as it is drawn. An image of one window is one stretch, which is plain generation.
+
+Axes: B batch, H/W canvas in cells, h/w window in cells, P prefixes of the conditions (see
+`guidance`), K codebook size. A step is the number of a cell in the order of drawing.
+Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images", Fig. 3.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from smalti.sampling.draw import Draw
+from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.generate import Decoder
+from smalti.sampling.guidance import Guidance, build_guidance
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sequence.conditioning import Conditioning
+from smalti.types import InputError, Prior, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Codes of whole images, some of them known."""
+
+    codes: Tensor
+    """(B, H, W) int64, changed in place; known ones are in [0, K), the others' values mean
+    nothing."""
+    known: Tensor
+    """(B, H, W) or (H, W) bool: cells that keep their codes."""
+
+    @classmethod
+    def unknown(cls, codes: Tensor) -> Self:
+        """A canvas of which all codes (B, H, W) int64 are to be drawn."""
+        return cls(codes, torch.zeros_like(codes, dtype=torch.bool))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive steps with one window."""
+
+    top: int
+    """First row of the window, as is its"""
+    left: int
+    """first column."""
+    offset: int
+    """Cells of the window that come before the first step's."""
+    start: int
+    """First step."""
+    stop: int
+    """Step after the last."""
+
+    def without_known(self, unknown: Sequence[bool]) -> "Stretch | None":
+        """The part from the first to the last unknown cell, or None without any.
+
+        Args:
+            unknown: of each step, whether there is something to draw.
+        """
+        steps = [step for step in range(self.start, self.stop) if unknown[step]]
+        if not steps:
+            return None
+        offset = self.offset + steps[0] - self.start
+        return replace(self, offset=offset, start=steps[0], stop=steps[-1] + 1)
+
+
+def window_start(cell: int, cells: int, window: int) -> int:
+    """First row (or column) of the window of a cell: it is in the middle, but at the edges."""
+    return min(max(cell - window // 2, 0), cells - window)
+
+
+def plan(
+    height: int, width: int, window_height: int, window_width: int, stride: int = 1
+) -> list[Stretch]:
+    """The windows in which a canvas is drawn, line by line.
+
+    Args:
+        height: H.
+        width: W.
+        window_height: h, at most H.
+        window_width: w, at most W.
+        stride: columns, counted from the left edge, that share the window of the first of them; 1
+            gives each cell its own, as in the paper.
+
+    Returns:
+        Stretches, each as long as can be, which together hold all steps.
+    """
+    stretches: list[Stretch] = []
+    for step in range(height * width):
+        row, column = divmod(step, width)
+        top = window_start(row, height, window_height)
+        left = window_start(column - column % stride, width, window_width)
+        if stretches and (stretches[-1].top, stretches[-1].left) == (top, left):
+            stretches[-1] = replace(stretches[-1], stop=step + 1)
+        else:
+            offset = (row - top) * window_width + column - left
+            stretches.append(Stretch(top, left, offset, step, step + 1))
+    return stretches
+
+
+def sample_canvas(
+    prior: Prior,
+    model: PriorModelConfig,
+    conditioning: Conditioning,
+    condition_codes: Mapping[str, Tensor],
+    canvas: Canvas,
+    config: SamplingConfig,
+    draw: Draw,
+    *,
+    stride: int = 1,
+    start: int = 0,
+    on_cell: Callable[[int], object] = lambda done: None,
+) -> Tensor:
+    """Draw the unknown codes of a canvas, in place; known ones are kept and looked at.
+
+    Args:
+        prior: in eval mode.
+        model: what the prior knows of itself.
+        conditioning: of the prior.
+        condition_codes: (B, ...) of the whole canvas, by kind, on the prior's device.
+        canvas: on the prior's device.
+        config: temperature, top-k, top-p, guidance.
+        draw: chooses codes from probabilities, at the steps 0 to H * W - 1.
+        stride: codes drawn in one position of the window, see `plan`.
+        start: cells that are done already. What was stopped, by an exception from `on_cell` for
+            example, goes on with the same canvas where it was and ends with the same codes.
+        on_cell: called with the number of cells done, known ones too, as soon as they are on the
+            canvas.
+
+    Returns:
+        (B, H, W) int64 in [0, K), a copy of the canvas's codes.
+
+    Raises:
+        InputError: the canvas is below the window, or above it where the prior's ordering is not
+            row-major; the stride or the guidance is not possible; logits are not finite.
+    """
+    height, width = canvas.codes.shape[1:]
+    _check_size(model, height, width)
+    check_stride(stride, model.grid_width)
+    guidance = build_guidance(config, conditioning.kinds, model.condition_drop)
+    stretches = plan(height, width, model.grid_height, model.grid_width, stride)
+    with torch.inference_mode():
+        easel = _Easel(model, conditioning, condition_codes, canvas, guidance)
+        unknown = easel.unknown_steps()
+        decoder = Decoder(prior, guidance, config, draw, model.codebook_size, height * width)
+
+        def settle(step: int, drawn: Tensor) -> Tensor:
+            # Steps before the start are read again the way they were read when they were drawn:
+            # read at once they would be rounded differently.
+            if step < start:
+                return easel.codes_at(step)
+            codes = easel.settle(step, drawn)
+            on_cell(step + 1)
+            return codes
+
+        for stretch in stretches:
+            if stretch.stop <= start:
+                continue
+            part = stretch.without_known(unknown)
+            if part is not None and part.stop > start:
+                decoder.decode(easel.context(part), range(part.start, part.stop), settle)
+            if part is None or part.stop < stretch.stop:
+                on_cell(stretch.stop)
+        decoder.check_finite()
+    return canvas.codes.clone()
+
+
+class _Easel:
+    """A canvas as the prior sees it: its cells in their order, its windows as tokens.
+
+    Args: as `sample_canvas`.
+    """
+
+    def __init__(
+        self,
+        model: PriorModelConfig,
+        conditioning: Conditioning,
+        condition_codes: Mapping[str, Tensor],
+        canvas: Canvas,
+        guidance: Guidance,
+    ) -> None:
+        self.model = model
+        self.layout = model.layout
+        self.ordering = model.build_ordering()
+        self.conditioning = conditioning
+        self.condition_codes = condition_codes
+        self.codes = canvas.codes
+        self.known = canvas.known.to(canvas.codes.device).expand_as(canvas.codes)
+        batch_size, self.height, self.width = canvas.codes.shape
+        self.kept = [
+            None if kept.all() else kept.to(canvas.codes.device).expand(batch_size, -1)
+            for kept in guidance.kept(conditioning.kinds)
+        ]
+        self.cells = self._cells_in_order()
+
+    def _cells_in_order(self) -> list[int]:
+        """Row-major number of the cell of each step."""
+        if (self.height, self.width) == (self.model.grid_height, self.model.grid_width):
+            return self.ordering.forward.tolist()
+        return list(range(self.height * self.width))
+
+    def unknown_steps(self) -> list[bool]:
+        """Of each step, whether any image of the batch has something to draw."""
+        unknown = (~self.known).any(0).flatten().tolist()
+        return [unknown[cell] for cell in self.cells]
+
+    def codes_at(self, step: int) -> Tensor:
+        """Codes (B,) at a step, a view of the canvas."""
+        row, column = divmod(self.cells[step], self.width)
+        return self.codes[:, row, column]
+
+    def settle(self, step: int, drawn: Tensor) -> Tensor:
+        """Put drawn codes (B,) where they are unknown; the codes (B,) that are there now."""
+        row, column = divmod(self.cells[step], self.width)
+        codes = self.codes_at(step)
+        return codes.copy_(torch.where(self.known[:, row, column], codes, drawn))
+
+    def context(self, stretch: Stretch) -> Tensor:
+        """Tokens (P * B, cond_length + offset) int64 that the stretch's first cell follows."""
+        h, w = self.model.grid_height, self.model.grid_width
+        window = Window(stretch.top, stretch.left, h, w, self.height, self.width)
+        conditions = self.conditioning.at(self.condition_codes, window)
+        parts = [self.conditioning.tokens(conditions, kept) for kept in self.kept]
+        cond_tokens = self.layout.shift(torch.cat(parts))
+        rows = slice(stretch.top, stretch.top + h)
+        columns = slice(stretch.left, stretch.left + w)
+        tokens = self.ordering.to_tokens(self.codes[:, rows, columns])[:, : stretch.offset]
+        return torch.cat([cond_tokens, tokens.repeat(len(self.kept), 1)], dim=1)
+
+
+def _check_size(model: PriorModelConfig, height: int, width: int) -> None:
+    window = f"{model.grid_height}x{model.grid_width}"
+    if height < model.grid_height or width < model.grid_width:
+        raise InputError(
+            f"{height}x{width} codes (height x width) are below one window of this prior, {window}"
+        )
+    is_larger = (height, width) != (model.grid_height, model.grid_width)
+    if is_larger and model.ordering != "row_major":
+        raise InputError(
+            f"{height}x{width} codes (height x width) need a prior of ordering row_major; this one "
+            f"has {model.ordering}, and makes {window} codes only"
+        )
+
+
+def check_stride(stride: int, window_width: int) -> None:
+    """A window must hold all codes that are drawn in it.
+
+    Args:
+        stride: see `plan`.
+        window_width: w.
+
+    Raises:
+        InputError: it would not.
+    """
+    most = window_width - window_width // 2
+    if not 1 <= stride <= most:
+        raise InputError(
+            f"stride {stride} is not possible: it must be 1 to {most} for a window of "
+            f"{window_width} columns"
+        )
