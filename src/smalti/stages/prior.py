@@ -71,7 +71,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
         model_config = prior_model_config(config, tokenizer, conditioners)
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
-    state = _prior_state(config, model_config, compute)
+    state = prior_state(config, model_config, compute)
     announce(config, compute, split)
     say(
         f"prior: {millions(state.prior)} M parameters, sequences of "
@@ -146,9 +146,10 @@ def prior_model_config(
     )
 
 
-def _prior_state(
+def prior_state(
     config: PriorRunConfig, model_config: PriorModelConfig, compute: Compute
 ) -> PriorState:
+    """Network and optimizer of a run as it begins."""
     with weights_from(config.seed):
         prior = GPT(model_config.prior).to(compute.device)
     return PriorState(

@@ -26,8 +26,9 @@ FLOAT_BYTES = 4
 LEARNED_COPIES = 4  # a weight, its gradient, and Adam's two averages of that
 PRODUCT_SIDE = 1024  # of the matrices whose product tells how fast a processor is
 GPU_PRODUCT_SIDE = 8192
-LONGEST_MEASURED_SECONDS = 20.0
-MOST_MEMORY = 0.8  # share of the free memory that a step may take to be tried
+MEASURED_STEPS = 1  # after one that does not count
+LONGEST_MEASURED_SECONDS = 10.0  # of a step at the speed of matrix products
+MOST_MEMORY = 0.8  # share of the free memory that a step may take and be tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,35 @@ class StepCost:
         return self.state_bytes + self.activation_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """How long a step takes."""
+
+    seconds: float
+    speed: float | None
+    """None: real steps were measured. Else the operations a second of a large matrix product, by
+    which the time was reckoned; real steps are slower than that."""
+    free_bytes: int | None
+    """Memory that was free on the device; None where that cannot be asked."""
+
+
+def time_of_step(
+    prepare: Callable[[], Callable[[], object]], cost: StepCost, compute: Compute
+) -> StepTime:
+    """Measure a step where that fits and takes seconds; else reckon.
+
+    Args:
+        prepare: makes the networks, and gives a call that takes a step.
+        cost: of the step.
+        compute: where it runs.
+    """
+    free, speed = free_bytes(compute.device), operations_per_second(compute)
+    fits = free is None or cost.memory_bytes < MOST_MEMORY * free
+    if fits and cost.operations / speed < LONGEST_MEASURED_SECONDS:
+        return StepTime(seconds_of(prepare(), compute.device, MEASURED_STEPS), None, free)
+    return StepTime(cost.operations / speed, speed, free)
+
+
 def prior_cost(
     build: Callable[[], nn.Module],
     layout: Layout,
@@ -88,9 +118,7 @@ def prior_cost(
         weights = weight_bytes(build())
     # A backward pass is two products for each one of the forward pass.
     operations = 3 * parts.count * forward.operations
-    return StepCost(
-        (LEARNED_COPIES + 1) * weights + frozen_bytes, forward.saved_bytes, operations
-    )
+    return StepCost((LEARNED_COPIES + 1) * weights + frozen_bytes, forward.saved_bytes, operations)
 
 
 def vqgan_cost(
