@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,6 +48,15 @@ TASKS = {
     "keypoints": ("keypoints",),
     "coordinates": ("coordinates",),
 }
+READ_ALWAYS = (  # of each stage, and each kind of union in them
+    "vqgan-rin",
+    "vqgan-photos-small",
+    "labels-coco",
+    "edges-tiny",
+    "pixels-faceshq",
+    "prior-coco",
+    "prior-low-resolution-tiny",
+)
 CLASSES = {"prior-c-rin": 9, "prior-c-in": 1000}
 CARD = Compute(torch.device("cuda"), torch.bfloat16)
 CARD_BYTES = 12 * 2**30
@@ -107,12 +116,28 @@ def header_of(name: str) -> str:
     return " ".join(header[0].replace("#", " ").replace("\\", " ").split())
 
 
-def config_of(name: str, *options: str) -> BaseRunConfig:
-    stage = STAGES[name]
-    tokenizer = ["--vqgan", "run"] if stage == "prior" else []
-    return read_config(
-        ROOTS[stage], ["--preset", name, "--data", "photos", *tokenizer, *options]
-    )
+@cache
+def config_of(name: str) -> BaseRunConfig:
+    """The config of a preset and what no preset has, without the command line, which is slow."""
+    root = ROOTS[STAGES[name]]
+    needed = {"data": ("photos",)} | ({"vqgan": "run"} if STAGES[name] == "prior" else {})
+    defaults = root(**needed).model_dump()
+    return root.model_validate(merged(defaults, yaml.safe_load(PATHS[name].read_text())))
+
+
+def merged(defaults: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
+    """The defaults with what is stored in their place; another kind has other options."""
+    both = dict(defaults)
+    for key, value in stored.items():
+        inside = isinstance(value, dict) and value.get("kind") in (None, defaults[key].get("kind"))
+        both[key] = merged(defaults[key], value) if inside else value
+    return both
+
+
+def read_preset(name: str) -> BaseRunConfig:
+    """The config of a preset by the command line."""
+    tokenizer = ["--vqgan", "run"] if STAGES[name] == "prior" else []
+    return read_config(ROOTS[STAGES[name]], ["--preset", name, "--data", "photos", *tokenizer])
 
 
 @cache
@@ -218,6 +243,14 @@ def test_every_value_of_the_file_is_in_the_config(name):
     assert_inside(stored, config_of(name).model_dump(mode="json"))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in READ_ALWAYS else [pytest.mark.slow]) for name in PATHS],
+)
+def test_command_line_reads_a_preset_as_it_stands(name):
+    assert read_preset(name) == config_of(name)
+
+
 @pytest.mark.parametrize("name", PRIORS)
 def test_header_of_a_prior_names_the_tokenizers_that_it_goes_with(name):
     config, command = config_of(name), Command.of(name)
@@ -243,8 +276,8 @@ def test_tokenizer_builds(name):
     config = resolve_vqgan(config_of(name))
     check_size(config)
     content = config.vqgan.content
+    vqgan = tokenizer_of(name)
     with torch.device("meta"):
-        vqgan = VQGAN(config.vqgan)
         discriminator = PatchDiscriminator(config.discriminator, content.channels)
         images = content.blank(1, config.image.height_px, config.image.width_px)
         # Without the lookup between them, which needs values.
@@ -367,9 +400,7 @@ def cost_on_card(name: str) -> float:
         PerceptualConfig(kind="efficientnet" if discriminator else "none")
     )
     size = (config.image.height_px, config.image.width_px)
-    return vqgan_cost(
-        config.vqgan, discriminator, perceptual, size, parts, CARD
-    ).memory_bytes
+    return vqgan_cost(config.vqgan, discriminator, perceptual, size, parts, CARD).memory_bytes
 
 
 @pytest.mark.slow
