@@ -2,6 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smalti.runs import BaseRunConfig
 
 USAGE = """usage: smalti train STAGE --data PHOTOS [options]
 
@@ -10,7 +14,10 @@ stages:
   pixels  instead of it: a palette, f = 1    smalti train pixels --data photos/
   prior   stage 2: learns the compositions   smalti train prior --data photos/ --vqgan runs/vqgan
 
+With --dry-run nothing is trained: parameters, sequence length, memory and time a step are shown.
 `smalti train STAGE --help` lists all options of a stage."""
+
+DRY_RUN = "--dry-run"
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -22,24 +29,43 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.train_config import read_config
     from smalti.registry import unknown_name
+    from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+
+    roots: dict[str, type[BaseRunConfig]] = {
+        "vqgan": VQGANRunConfig,
+        "pixels": PixelsRunConfig,
+        "prior": PriorRunConfig,
+    }
+    if stage not in roots:
+        raise unknown_name("stage", stage, roots)
+    if stage == "vqgan":
+        short = {"--auto-remedy": "--training.auto_remedy=true"}
+        options = [short.get(option, option) for option in options]
+    config = read_config(roots[stage], [option for option in options if option != DRY_RUN])
+    if DRY_RUN in options:
+        from smalti.cli.dry_run import describe_dry_run
+
+        describe_dry_run(config)
+    else:
+        _train(config)
+
+
+def _train(config: "BaseRunConfig") -> None:
+    """Train, and say what comes next."""
     from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
     from smalti.stages import train_prior, train_vqgan
     from smalti.stages.pixels import train_pixels
 
-    if stage == "vqgan":
-        short = {"--auto-remedy": "--training.auto_remedy=true"}
-        options = [short.get(option, option) for option in options]
-        folder = train_vqgan(read_config(VQGANRunConfig, options))
+    if isinstance(config, VQGANRunConfig):
+        folder = train_vqgan(config)
         print(f"done: {folder}")
         print(f"next: smalti reconstruct {folder} PHOTO --out reconstruction.png")
         print(f"      smalti train prior --data PHOTOS --vqgan {folder}")
-    elif stage == "prior":
-        folder = train_prior(read_config(PriorRunConfig, options))
+    elif isinstance(config, PriorRunConfig):
+        folder = train_prior(config)
         print(f"done: {folder}")
         print(f"next: smalti sample {folder} -n 16 --out samples")
-    elif stage == "pixels":
-        folder = train_pixels(read_config(PixelsRunConfig, options))
+    elif isinstance(config, PixelsRunConfig):
+        folder = train_pixels(config)
         print(f"done: {folder}")
         print(f"next: smalti train prior --data PHOTOS --vqgan {folder}")
-    else:
-        raise unknown_name("stage", stage, ("vqgan", "pixels", "prior"))

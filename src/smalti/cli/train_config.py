@@ -101,6 +101,12 @@ def _parser(root: type[BaseRunConfig]) -> jsonargparse.ArgumentParser:
     )
     names = ", ".join(path.stem for path in presets() if _stage_of(path) == stage) or "none yet"
     parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"one of {names}")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="train nothing, write nothing: show parameters, sequence length, memory and time",
+    )
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_class_arguments(with_plain_mappings(root))
     return parser
@@ -141,7 +147,7 @@ def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> 
 
 
 def _check_options(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
-    known = {"config", "preset", "print_config", "help", *_paths(root)}
+    known = {"config", "preset", "print_config", "help", "dry-run", *_paths(root)}
     for argument in arguments:
         if argument.startswith("--"):
             name = argument[2:].split("=", 1)[0]

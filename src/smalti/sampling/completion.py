@@ -168,7 +168,8 @@ def complete(
     known = known_cells(canvas.known, pipeline.tokenizer.downsampling_factor)
     filled = Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device))
     draw = seeded_draw(seed, range(n), request.height * request.width, pipeline.device)
-    pipeline.fill(filled, request.values, draw, config or SamplingConfig(), stride=stride)
+    told = pipeline.encode_conditions(request.values)
+    pipeline.fill(filled, told, draw, config or SamplingConfig(), stride=stride)
     made = [image.cpu() for row in torch.split(filled.codes, 1) for image in pipeline.decode(row)]
     if blend_px is not None:
         made = [paste(image, canvas, blend_px) for image in made]

@@ -240,7 +240,7 @@ class Pipeline:
                     start = min(max(partial.done - before, 0), cells)
                     self.fill(
                         Canvas.unknown(partial.codes[rows.start : rows.stop]),
-                        request.rows(rows),
+                        self.encode_conditions(request.rows(rows)),
                         seeded_draw(seed, rows, cells, self.device),
                         config,
                         stride=stride,
@@ -279,7 +279,7 @@ class Pipeline:
     def fill(
         self,
         canvas: Canvas,
-        values: Mapping[str, Tensor],
+        condition_codes: Mapping[str, Tensor],
         draw: Draw,
         config: SamplingConfig,
         *,
@@ -291,7 +291,7 @@ class Pipeline:
 
         Args:
             canvas: codes, and which of them are known.
-            values: (B, ...) of the conditions, by kind.
+            condition_codes: (B, ...) of the conditions of the whole canvas, by kind.
             draw: chooses tokens from probabilities.
             config: temperature, top-k, top-p, guidance.
             stride: codes drawn in one window position.
@@ -301,14 +301,11 @@ class Pipeline:
         training = self.prior.training
         self.prior.eval()
         try:
-            with torch.no_grad():
-                on_device = {kind: value.to(self.device) for kind, value in values.items()}
-                codes = self.conditioning.encode(on_device)
             sample_canvas(
                 self.prior,
                 self.config,
                 self.conditioning,
-                codes,
+                {kind: codes.to(self.device) for kind, codes in condition_codes.items()},
                 canvas,
                 config,
                 draw,
@@ -318,6 +315,12 @@ class Pipeline:
             )
         finally:
             self.prior.train(training)
+
+    @torch.no_grad()
+    def encode_conditions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Codes (B, ...) of conditions, by kind, of values (B, ...)."""
+        on_device = {kind: value.to(self.device) for kind, value in values.items()}
+        return self.conditioning.encode(on_device)
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
         """Pictures of codes (B, h, w) int64 in [0, K)."""

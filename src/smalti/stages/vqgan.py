@@ -56,7 +56,7 @@ def _train_vqgan(config: VQGANRunConfig) -> Path:
         split = open_data(config, classes=False, content=config.vqgan.content)
         loader = training_loader(config, split, compute)
         check_size(config)
-        state = _vqgan_state(config, compute)
+        state = vqgan_state(config, compute)
     _wrap_networks(state)
     announce(config, compute, split)
     say(
@@ -162,7 +162,8 @@ def _check_smallest(config: RunConfig, needed_px: int, what: str, advice: str) -
         )
 
 
-def _vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
+def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
+    """Networks and optimizers of a resolved run as it begins."""
     with weights_from(config.seed):
         vqgan = VQGAN(config.vqgan)
         if config.init is not None and not step_folders(Path(config.out) / "checkpoints"):

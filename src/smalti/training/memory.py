@@ -1,20 +1,41 @@
-"""How much memory training takes, known before any of it is used."""
+"""What training takes, memory and operations, known before any of it is used."""
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+Context = contextlib.AbstractContextManager[object]
 
 
-def saved_bytes(build: Callable[[], nn.Module], make_inputs: Callable[[], Tensor]) -> int:
-    """Bytes that a forward pass in float32 keeps for the backward pass.
+@dataclass(frozen=True, slots=True)
+class ForwardCost:
+    """What a forward pass takes."""
 
-    Both are made of fake tensors, which have shapes but no values: nothing is computed.
+    saved_bytes: int
+    """Memory that it keeps for the backward pass, beside the weights."""
+    operations: int
+    """Multiplications and additions, each for one, of convolutions and matrix products."""
+
+
+def forward_cost(
+    build: Callable[[], nn.Module],
+    make_inputs: Callable[[], Tensor],
+    autocast: Callable[[], Context] = contextlib.nullcontext,
+) -> ForwardCost:
+    """What a forward pass takes, of fake tensors, which have shapes but no values.
+
+    Nothing is computed.
 
     Args:
-        build: makes the model.
-        make_inputs: makes the inputs of one step.
+        build: makes the model, or copies one that exists.
+        make_inputs: makes the inputs of one pass.
+        autocast: context in which the model runs; without one it is float32.
     """
     kept: dict[int, torch.UntypedStorage] = {}
 
@@ -23,8 +44,30 @@ def saved_bytes(build: Callable[[], nn.Module], make_inputs: Callable[[], Tensor
         kept[storage._cdata] = storage  # held, so that no other gets its number
         return tensor
 
-    with FakeTensorMode(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        module = build()
-        module(make_inputs())
+    counter = FlopCounterMode(display=False, custom_mapping=ATTENTION)
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with FakeTensorMode(allow_non_fake_inputs=True), counter, hooks:
+        module, inputs = build(), make_inputs()
+        with autocast():
+            module(inputs)
     weights = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
-    return sum(storage.nbytes() for number, storage in kept.items() if number not in weights)
+    saved = sum(storage.nbytes() for number, storage in kept.items() if number not in weights)
+    return ForwardCost(saved, counter.get_total_flops())
+
+
+def saved_bytes(build: Callable[[], nn.Module], make_inputs: Callable[[], Tensor]) -> int:
+    """Bytes that a forward pass in float32 keeps for the backward pass; see `forward_cost`."""
+    return forward_cost(build, make_inputs).saved_bytes
+
+
+def _attention_operations(
+    queries: torch.Size, keys: torch.Size, values: torch.Size, *_: Any, **__: Any
+) -> int:
+    """Operations of fused attention, from the shapes (B, H, L, C) of its inputs."""
+    # A product of queries with keys, and one of weights with values; a mask saves nothing here.
+    rows = queries.numel() // queries[-1]
+    return 2 * rows * keys[-2] * (keys[-1] + values[-1])
+
+
+# The one kernel of attention that the counter does not know: the processor's.
+ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_operations}

@@ -7,8 +7,11 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
+from smalti.sampling.draw import seeded_draw
+from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
+from smalti.sampling.sliding_window import Canvas
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.code_cache import CodeBatch
 from smalti.training.health import Finding, Line, examine
@@ -16,6 +19,8 @@ from smalti.training.prior_step import PriorState, PriorStepConfig, prior_step
 from smalti.training.remedies import Treatment
 
 PICTURES = 16  # samples in the picture
+MADE_UP = {"none", "class", "coordinates"}
+"""Conditions that a pipeline finds by itself."""
 
 
 class PriorStage:
@@ -89,9 +94,32 @@ class PriorStage:
         }
 
     def pictures(self) -> Mapping[str, Image.Image]:
-        """New images, from the same seeds each time."""
-        samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
-        return {"samples": contact_sheet(samples)}
+        """New images, from the same seeds each time.
+
+        A prior that needs maps or poses is told those of the held-out images; the first rows are
+        the maps, the last the images drawn from them.
+        """
+        if set(self._pipeline.conditioning.kinds) <= MADE_UP:
+            samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
+            return {"samples": contact_sheet(samples)}
+        return {"samples": self._picture_of_told()}
+
+    @torch.no_grad()
+    def _picture_of_told(self) -> Image.Image:
+        pipeline, batch = self._pipeline, self._evaluation[0]
+        told = {kind: codes[:PICTURES] for kind, codes in batch.conditions.items()}
+        canvas = Canvas.unknown(torch.zeros_like(batch.codes[:PICTURES], device=pipeline.device))
+        count, rows, columns = canvas.codes.shape
+        draw = seeded_draw(self._seed, range(count), rows * columns, pipeline.device)
+        pipeline.fill(canvas, told, draw, SamplingConfig())
+        pictures = [
+            tokenizer.content.draw(image)
+            for kind, tokenizer in pipeline.condition_tokenizers.items()
+            for image in tokenizer.decode(told[kind].to(pipeline.device))
+        ]
+        content = pipeline.tokenizer.content
+        pictures += [content.draw(image) for image in pipeline.decode(canvas.codes)]
+        return contact_sheet(pictures, columns=count)
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
         """What is wrong with the run, by the lines of its metrics so far."""

@@ -1,0 +1,128 @@
+"""`smalti train STAGE ... --dry-run`: what the run would take, in words."""
+
+from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.stages.dry_run import (
+    DryRun,
+    PaletteDryRun,
+    dry_run_pixels,
+    dry_run_prior,
+    dry_run_vqgan,
+)
+from smalti.training.cost import StepTime
+
+GIB = 2**30
+
+
+def describe_dry_run(config: BaseRunConfig) -> None:
+    """Print what a run of a config would take; writes nothing.
+
+    Raises:
+        InputError: training would refuse the config, the data or the folder.
+    """
+    if isinstance(config, PixelsRunConfig):
+        _describe_palette(dry_run_pixels(config))
+    elif isinstance(config, VQGANRunConfig):
+        _describe(dry_run_vqgan(config))
+    else:
+        assert isinstance(config, PriorRunConfig)
+        _describe(dry_run_prior(config))
+
+
+def _describe(found: DryRun) -> None:
+    training = found.config.training
+    _line("dry run", f"{found.config.out}: nothing is trained or written")
+    _line("device", str(found.compute))
+    for number, (name, count) in enumerate(found.parameters.items()):
+        _line("" if number else "parameters", f"{name}: {count:,}")
+    grid, layout = found.grid, found.layout
+    _line("codes", _grid(found))
+    if layout is not None:
+        _line(
+            "sequence",
+            f"{layout.cond_length} conditioning + {layout.image_length} image tokens; the prior "
+            f"reads {layout.input_length}",
+        )
+        _line(
+            "vocabulary",
+            f"{layout.vocab_size}: {grid.codebook_size} codes and {layout.cond_vocab_size} values "
+            "of conditioning tokens",
+        )
+    _line("images", _images(found))
+    epoch = len(found.split.train) / training.batch_size
+    parts = f" in {training.accumulation_steps} parts" if training.accumulation_steps > 1 else ""
+    _line(
+        "steps",
+        f"{training.total_steps:,} of {training.batch_size} images{parts}; an epoch is "
+        f"{epoch:,.1f} steps",
+    )
+    _describe_memory(found)
+    _line("time", _time(found.time, found.cost.operations))
+    _line("", f"{_duration(found.time.seconds * training.total_steps)} for all steps")
+    _line("", f"not counted: evaluation, pictures, checkpoints{_beside(found)}")
+
+
+def _describe_memory(found: DryRun) -> None:
+    cost, free = found.cost, found.time.free_bytes
+    here = "" if free is None else f" ({free / GIB:.1f} GiB are free)"
+    _line("memory", f"about {cost.memory_bytes / GIB:.2f} GiB{here}")
+    _line(
+        "",
+        f"{cost.state_bytes / GIB:.2f} GiB of weights, gradients, Adam's averages and the averaged "
+        "weights",
+    )
+    _line("", f"{cost.activation_bytes / GIB:.2f} GiB of activations")
+    _line("", "not counted: PyTorch itself, work space of kernels, images that wait")
+
+
+def _describe_palette(found: PaletteDryRun) -> None:
+    config, grid = found.config, found.grid
+    _line("dry run", f"{config.out}: nothing is trained or written")
+    _line("device", str(found.compute))
+    _line("parameters", f"palette: {3 * grid.codebook_size:,}")
+    _line("codes", f"{grid.height}x{grid.width} of {grid.codebook_size} an image, f = 1")
+    _line("images", f"{found.images:,}; crops of {config.image.height_px}x{config.image.width_px}")
+    _line("steps", f"{config.iterations} iterations over {config.pixels:,} pixels at most")
+    _line("memory", f"about {found.memory_bytes / GIB:.2f} GiB of pixels and distances")
+    _line("time", f"{found.iteration_seconds:.3g} s an iteration, measured on random pixels")
+    total = found.iteration_seconds * config.iterations + found.reading_seconds
+    reading = _duration(found.reading_seconds)
+    _line("", f"{_duration(total)} for all, {reading} of it to read images")
+
+
+def _grid(found: DryRun) -> str:
+    grid = found.grid
+    return f"{grid.height}x{grid.width} of {grid.codebook_size} an image, f = {grid.factor}"
+
+
+def _images(found: DryRun) -> str:
+    split, image = found.split, found.config.image
+    held_out = 0 if split.held_out is None else len(split.held_out)
+    return (
+        f"{len(split.train):,}, {held_out:,} held out; crops of {image.height_px}x{image.width_px}"
+    )
+
+
+def _time(time: StepTime, operations: int) -> str:
+    if time.speed is None:
+        return f"{time.seconds:.3g} s a step, measured on random data"
+    return (
+        f"at least {time.seconds:.3g} s a step, reckoned: {operations:.3g} operations at the "
+        f"{time.speed:.3g} a second of a matrix product here"
+    )
+
+
+def _beside(found: DryRun) -> str:
+    if isinstance(found.config, PriorRunConfig):
+        return f", and encoding {found.config.codes.views} views of each image"
+    return ", reading images"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} seconds"
+
+
+def _line(name: str, text: str) -> None:
+    print(f"{f'{name}:' if name else '':14}{text}")
