@@ -269,7 +269,7 @@ class Pipeline:
             settings = {
                 "config": self.config.model_dump(mode="json"),
                 "sampling": config.model_dump(mode="json"),
-                "choices": [seed, batch_size, stride],
+                "choices": [request.n, request.height, request.width, seed, batch_size, stride],
             }
             made_from = fingerprint(self.prior, request.values, settings)
         partial = PartialCodes(keep, codes, made_from)
