@@ -13,7 +13,7 @@ from smalti.cli.train_config import presets, read_config
 from smalti.data.paired.pose_file import COCO_JOINTS
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
-from smalti.prior.gpt import GPT
+from smalti.prior import PriorModel, build_prior
 from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import (
@@ -218,9 +218,9 @@ def conditioner_of(
 
 
 @cache
-def prior_of(name: str) -> GPT:
+def prior_of(name: str) -> PriorModel:
     with torch.device("meta"):
-        return GPT(model_of(name).prior)
+        return build_prior(model_of(name).prior)
 
 
 # What the files say
@@ -304,7 +304,7 @@ def test_defaults_build_without_a_preset(stage):
         if stage == "prior":
             config = PriorRunConfig(data=("photos",), vqgan="run")
             config = settle_measures(config, 100, has_held_out=True)
-            GPT(prior_model_config(config, vqgan, (UnconditionalConfig(),)).prior)
+            build_prior(prior_model_config(config, vqgan, (UnconditionalConfig(),)).prior)
 
 
 # The paper's Table 3
@@ -371,7 +371,7 @@ def test_the_other_width_does_not_fit(row, width):
     """The caption has these two the other way round: D-RINv1 at 768, RIN at 1024."""
     model = model_of(f"prior-{row}").prior
     with torch.device("meta"):
-        counted = count_parameters(GPT(model.model_copy(update={"width": width})))
+        counted = count_parameters(build_prior(model.model_copy(update={"width": width})))
     assert abs(counted / 1e6 - TABLE_3[row].printed) > 0.2 * TABLE_3[row].printed
 
 
@@ -395,7 +395,7 @@ def cost_on_card(name: str) -> float:
         model = model_of(name)
         frozen = weight_bytes(tokenizer_of(Command.of(name).tokenizer))
         return prior_cost(
-            lambda: GPT(model.prior), model.layout, parts, CARD, 2 * frozen
+            lambda: build_prior(model.prior), model.layout, parts, CARD, 2 * frozen
         ).memory_bytes
     config = resolve_vqgan(config)
     discriminator = config.discriminator if config.loss.adversary.is_played else None

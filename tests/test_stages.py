@@ -186,7 +186,7 @@ def test_stage_2_keeps_its_own_tokenizer_and_makes_images_with_it(prior_run):
 
 def test_classes_are_the_sub_folders(prior_run):
     pipeline = Pipeline.from_pretrained(prior_run)
-    assert pipeline.config.conditioner.class_names == ("left", "right")
+    assert pipeline.config.conditioners[0].class_names == ("left", "right")
     by_name = pipeline.sample_codes(2, condition="right", progress=False)
     assert torch.equal(by_name, pipeline.sample_codes(2, condition=1, progress=False))
 
@@ -204,7 +204,7 @@ def test_stage_2_tells_its_likelihood_beside_that_of_knowing_nothing(prior_run):
 def test_stage_2_without_classes_ignores_the_sub_folders(photos, vqgan_run, tmp_path, no_curves):
     run = train_prior(prior_config(photos, vqgan_run, tmp_path / "prior"))
     pipeline = Pipeline.from_pretrained(run)
-    assert pipeline.config.conditioner.kind == "none"
+    assert pipeline.config.conditioners[0].kind == "none"
     assert len(pipeline.sample(1, progress=False)) == 1
 
 

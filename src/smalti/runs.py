@@ -171,9 +171,10 @@ class PixelSNAILShapeConfig(Config):
 
 
 def shape_words(shape: BaseModel) -> str:
-    """Size of a prior in words: `6 layers, 4 heads, 256 width`."""
-    names = [name for name in ("layers", "blocks", "heads", "width") if hasattr(shape, name)]
-    return ", ".join(f"{getattr(shape, name)} {name}" for name in names)
+    """Size of a prior in words: `6 layers, 4 heads, 256 wide`."""
+    words = {"layers": "layers", "blocks": "blocks", "heads": "heads", "width": "wide"}
+    known = [name for name in words if hasattr(shape, name)]
+    return ", ".join(f"{getattr(shape, name)} {words[name]}" for name in known)
 
 
 class PriorRunConfig(RunConfig):

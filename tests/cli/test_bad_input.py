@@ -134,7 +134,7 @@ def test_wrong_value_of_a_tokenizers_run(train, options, words):
     ("options", "words"),
     [
         ("--image.size 15", ["15x15", "multiples of 2"]),
-        ("--condition clas", ["condition", "'none', 'class'", "clas"]),
+        ("--condition clas", ["unknown condition 'clas'", "did you mean 'class'"]),
         ("--prior.heads 3", ["prior.width 16", "prior.heads 3"]),
         ("--condition_drop 1", ["condition_drop", "less than 1"]),
         ("--vqgan nowhere", ["nowhere does not exist"]),
@@ -426,7 +426,7 @@ def test_disk_that_fills_up_while_codes_are_written(refused, world, monkeypatch)
         ("--top-p 2", ["top_p", "equal to 1", "got 2"]),
         ("--guidance 2", ["guidance 2.0", "with a condition"]),
         ("--guidance -1", ["guidance", "equal to 0", "got -1"]),
-        ("--condition cat", ["no classes", "'cat'"]),
+        ("--condition cat", ["knows no condition", "'cat'"]),
         ("--device nodevice", ["'nodevice'", "'auto'"]),
     ],
 )

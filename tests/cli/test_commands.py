@@ -51,7 +51,7 @@ def test_every_command_has_help(succeed, command):
         (["encode"], ["pixels", "int32", "default: codes.safetensors"]),
         (["reconstruct"], ["default: 1024"]),
         (["train", "vqgan"], ["vqgan-demo", "Crop in pixels", "int >= 1", "default: 2000"]),
-        (["train", "prior"], ["prior-demo", "one of ['none', 'class']", "float >= 0, < 1"]),
+        (["train", "prior"], ["prior-demo", "KIND=TOKENIZER", "float >= 0, < 1"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, not_negative, positive
 from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
-from smalti.types import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,6 +61,7 @@ def parse_margins(words: Sequence[str]) -> "Margins":
         InputError: a side is unknown or its number is none.
     """
     from smalti.sampling.completion import Margins
+    from smalti.types import InputError
 
     sides: dict[str, int] = {}
     for word in words:
@@ -77,6 +77,7 @@ def parse_margins(words: Sequence[str]) -> "Margins":
 
 def _read_photograph(path: Path) -> "Image.Image":
     from smalti.data.decode import BrokenImageError, decode_image
+    from smalti.types import InputError
 
     if not path.is_file():
         raise InputError(f"the photograph {path} does not exist, or is no file")
@@ -91,6 +92,7 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
     import torch
 
     from smalti.ranges import from_pil
+    from smalti.types import InputError
 
     if options.mask and options.keep_top is not None:
         raise InputError("give --mask or --keep-top, not both")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, device_argument, not_negative, positive
-from smalti.types import InputError
 
 if TYPE_CHECKING:
     from smalti.sampling.filters import SamplingConfig
@@ -71,6 +70,8 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         InputError: it is neither.
     """
+    from smalti.types import InputError
+
     found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not found:
         raise InputError(f"--size is {text!r}; allowed is HEIGHTxWIDTH in pixels, as 512x1280")
@@ -90,6 +91,8 @@ def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str
     if not with_kind:
         return list(words)
     if len(with_kind) < len(words):
+        from smalti.types import InputError
+
         raise InputError(
             f"--condition {' '.join(words)}: say the kind of each, as in class=cat depth=map.png"
         )

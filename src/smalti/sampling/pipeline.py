@@ -20,10 +20,11 @@ from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.prior import PriorModel, build_prior
 from smalti.sampling.draw import Draw, seeded_draw
 from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.requests import Condition, picture_size, read_values
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
 from smalti.sequence.conditioners import SpatialConfig
 from smalti.tokenizer import load_tokenizer
 from smalti.types import InputError, Tokenizer, describe
@@ -219,6 +220,9 @@ class Pipeline:
         config = config or SamplingConfig()
         _check_at_least("the batch size", batch_size, 1)
         _check_at_least("the seed", seed, 0)
+        build_guidance(config, self.conditioning.kinds, self.config.condition_drop)
+        check_size(self.config, request.height, request.width)
+        check_stride(stride, self.config.grid_width)
         partial = self._partial(request, seed, config, batch_size, stride, keep)
         cells = request.height * request.width
         images = range(request.n)

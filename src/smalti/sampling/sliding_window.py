@@ -140,7 +140,7 @@ def sample_canvas(
             row-major; the stride or the guidance is not possible; logits are not finite.
     """
     height, width = canvas.codes.shape[1:]
-    _check_size(model, height, width)
+    check_size(model, height, width)
     check_stride(stride, model.grid_width)
     guidance = build_guidance(config, conditioning.kinds, model.condition_drop)
     stretches = plan(height, width, model.grid_height, model.grid_width, stride)
@@ -233,7 +233,12 @@ class _Easel:
         return torch.cat([cond_tokens, tokens.repeat(len(self.kept), 1)], dim=1)
 
 
-def _check_size(model: PriorModelConfig, height: int, width: int) -> None:
+def check_size(model: PriorModelConfig, height: int, width: int) -> None:
+    """Refuse a canvas (in cells) that a prior's window cannot slide over.
+
+    Raises:
+        InputError: it is smaller than the window, or larger and the ordering is not row_major.
+    """
     window = f"{model.grid_height}x{model.grid_width}"
     if height < model.grid_height or width < model.grid_width:
         raise InputError(

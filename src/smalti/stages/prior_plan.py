@@ -144,6 +144,11 @@ def _shape(
     width: int,
 ) -> PriorConfig:
     """Shape of a prior over grids of `height` x `width` codes."""
+    if config.prior.width % config.prior.heads:
+        raise InputError(
+            f"prior.width {config.prior.width} is not a multiple of prior.heads "
+            f"{config.prior.heads}"
+        )
     sizes = {
         **config.prior.model_dump(),
         "vocab_size": codebook_size + conditioning.vocab_size,
