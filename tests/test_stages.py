@@ -187,8 +187,11 @@ def test_stage_2_keeps_its_own_tokenizer_and_makes_images_with_it(prior_run):
 def test_classes_are_the_sub_folders(prior_run):
     pipeline = Pipeline.from_pretrained(prior_run)
     assert pipeline.config.conditioners[0].class_names == ("left", "right")
-    by_name = pipeline.sample_codes(2, condition="right", progress=False)
-    assert torch.equal(by_name, pipeline.sample_codes(2, condition=1, progress=False))
+    by_name, by_number = (
+        pipeline.sample_codes(pipeline.request(2, condition), progress=False)
+        for condition in ("right", 1)
+    )
+    assert torch.equal(by_name, by_number)
 
 
 def test_stage_2_tells_its_likelihood_beside_that_of_knowing_nothing(prior_run):

@@ -73,7 +73,8 @@ def build_ordering(name: str, height: int, width: int, seed: int = 1) -> Orderin
         InputError: there is no such ordering, or it is not defined on a grid of that size.
     """
     kind = ORDERINGS[name]
-    return kind(height, width, seed) if issubclass(kind, Random) else kind(height, width)
+    with torch.device("cpu"):  # an ordering is checked, which needs values, wherever a model is
+        return kind(height, width, seed) if issubclass(kind, Random) else kind(height, width)
 
 
 @ORDERINGS.register("row_major")
