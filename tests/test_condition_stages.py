@@ -121,7 +121,7 @@ def test_several_conditions_stand_together_and_are_guided_apart(data, tokenizers
     told = {kind: request_of(kind, data) for kind in kinds}
     codes = {
         scales: pipeline.sample(1, condition=told, guidance=scales, progress=False)[0].tobytes()
-        for scales in ((1.0,), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (30.0, 1.0, 1.0))
+        for scales in ((1.0,), (1.0, 1.0, 1.0), (1.0, 1e5, 1.0), (1e5, 1.0, 1.0))
     }
     assert codes[(1.0,)] == codes[(1.0, 1.0, 1.0)]
     assert len(set(codes.values())) == 3

@@ -187,7 +187,8 @@ def test_greedy_grid_of_our_sampler(pipeline, oracle, model):
     canvas = Canvas.unknown(torch.zeros(2, *GRID, dtype=torch.int64))
     values = {"none": torch.zeros(2, 0), "low_resolution": oracle["in.c"]}
     told = {kind: values[kind] for kind in pipeline.conditioning.kinds}
-    pipeline.fill(canvas, told, lambda probabilities, step: probabilities.argmax(1), GREEDY)
+    codes = pipeline.encode_conditions(told)
+    pipeline.fill(canvas, codes, lambda probabilities, step: probabilities.argmax(1), GREEDY)
     tokens = pipeline.ordering.to_tokens(canvas.codes)
     alike = slice(FIRST_START_TOKEN[model])
     assert torch.equal(tokens[:, alike], expected["greedy_64_clamped31"][:, alike])
