@@ -230,3 +230,16 @@ def test_lock_is_released_after_an_error(run):
         fail()
     assert not (run / LOCK_FILE).exists()
     enter(run)
+
+
+def test_run_from_before_an_option_existed_is_resumed(tmp_path):
+    config = VQGANRunConfig(data=("photos",), out=str(tmp_path))
+    stored = config.model_dump(mode="json")
+    del stored["vqgan"]["middle_attention"], stored["training"]["auto_remedy"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
+    check_run_folder(tmp_path, config)
+    changed = config.model_copy(
+        update={"vqgan": config.vqgan.model_copy(update={"middle_attention": False})}
+    )
+    with pytest.raises(InputError, match="middle_attention"):
+        check_run_folder(tmp_path, changed)

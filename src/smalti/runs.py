@@ -17,7 +17,14 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import rank, together
@@ -271,7 +278,7 @@ def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
         )
     changed = [
         f"{path} (was {was!r}, now {now!r})"
-        for path, was, now in _differences(stored, new)
+        for path, was, now in _differences(_with_defaults(stored, type(config)), new)
         if path not in CHANGEABLE
     ]
     if changed:
@@ -302,6 +309,14 @@ def existing_part(path: Path) -> Path:
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
+
+
+def _with_defaults(stored: dict[str, Any], root: type[BaseRunConfig]) -> dict[str, Any]:
+    """A stored config with the options that came after it at their defaults."""
+    try:
+        return root.model_validate(stored).model_dump(mode="json")
+    except ValidationError:  # it has options that are gone: they are named as differences
+        return stored
 
 
 def _differences(
