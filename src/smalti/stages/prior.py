@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import torch
+
 from smalti.data.dataset import Split
 from smalti.data.paired import describe
 from smalti.distributed import from_first, rank, together, wrap
-from smalti.prior import build_prior
+from smalti.prior import GPT, build_prior
 from smalti.runs import PriorRunConfig, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
@@ -21,6 +23,7 @@ from smalti.stages.over_fitting import (
 )
 from smalti.stages.prior_plan import plan_prior
 from smalti.tokenizer.base import TokenizerModel
+from smalti.training.aligned_positions import align_positions
 from smalti.training.code_cache import (
     CodeBatch,
     encode_batch,
@@ -118,6 +121,8 @@ def prior_state(
     """Network and optimizer of a run as it begins."""
     with weights_from(config.seed):
         prior = build_prior(model_config.prior)
+        if isinstance(prior, GPT):
+            align_positions(prior, model_config, torch.default_generator)
     if initial is not None:
         prior.load_state_dict(initial.prior.state_dict())
     prior.to(compute.device)

@@ -1,0 +1,55 @@
+"""Positions that begin alike where the condition and the image show the same place.
+
+A map stands before the image as a line of codes, and the transformer must find out which of them
+shows the place of the code that it draws. With all positions zero at the start it took longer than
+a small run lasts to begin with that.
+
+Axes: h/w latent grid, W width, S conditioning tokens, L image tokens.
+"""
+
+import torch
+from torch import Tensor
+
+from smalti.prior import GPT
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sequence.conditioners import SpatialConditioner
+
+DEVIATION = 0.02  # as that of the embeddings of tokens
+
+
+@torch.no_grad()
+def align_positions(prior: GPT, model: PriorModelConfig, generator: torch.Generator) -> None:
+    """Give each cell of the image a random vector, and add it wherever the cell is dealt with.
+
+    That is at the codes of maps that show it, and at the position that predicts its code. A prior
+    without maps is left as it is.
+
+    Args:
+        prior: new, on the processor; its position embeddings (S + L - 1, W) are changed in place.
+        model: its conditioners, ordering and grid.
+        generator: source of the vectors.
+
+    Deviation: the released code begins with zeros.
+    """
+    layout, conditioning = model.layout, model.build_conditioning()
+    if not any(isinstance(part, SpatialConditioner) for part in conditioning.conditioners):
+        return
+    positions = prior.position_embedding
+    shape = (model.grid_height, model.grid_width, positions.shape[1])
+    cells = DEVIATION * torch.randn(shape, generator=generator)
+    start = 0
+    for part in conditioning.conditioners:
+        if isinstance(part, SpatialConditioner):
+            rows, columns = part.config.grid_height, part.config.grid_width
+            positions[start : start + part.length] += _resampled(cells, rows, columns)
+        start += part.length
+    in_order = cells.flatten(0, 1)[model.build_ordering().forward]
+    predicting = slice(layout.cond_length - 1, layout.input_length)
+    positions[predicting] += in_order
+
+
+def _resampled(cells: Tensor, rows: int, columns: int) -> Tensor:
+    """Vectors (rows * columns, W) of the nearest of cells (h, w, W), for a grid of another size."""
+    row = torch.arange(rows) * cells.shape[0] // rows
+    column = torch.arange(columns) * cells.shape[1] // columns
+    return cells[row][:, column].flatten(0, 1)
