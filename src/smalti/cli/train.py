@@ -64,7 +64,12 @@ def _train(config: "BaseRunConfig") -> None:
     elif isinstance(config, PriorRunConfig):
         folder = train_prior(config)
         print(f"done: {folder}")
-        print(f"next: smalti sample {folder} -n 16 --out samples")
+        files = "".join(
+            f" --condition {kind}=FILE"
+            for kind in (spec.partition("=")[0] for spec in config.condition)
+            if kind not in ("class", "coordinates")
+        )
+        print(f"next: smalti sample {folder} -n 16{files} --out samples")
     elif isinstance(config, PixelsRunConfig):
         folder = train_pixels(config)
         print(f"done: {folder}")

@@ -36,6 +36,7 @@ from smalti.model_folder import read_tensors, write_tensors
 from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
 from smalti.tokenizer.base import TokenizerModel
+from smalti.training.log import say
 from smalti.types import Batch, Conditioner, Config, InputError, Tokenizer
 
 MANIFEST_FILE = "manifest.json"
@@ -237,6 +238,7 @@ def _encode(
     dtype = torch.uint16 if tokenizer.codebook_size <= 2**16 else torch.int32
     views = int(str(made_from["views"]))
     total = views * len(loader.dataset)
+    say(f"encoding {views} crops of each of {len(loader.dataset)} images (codes.views)")
     with (
         atomic_folder(folder) as temporary,
         tqdm(total=total, unit="image", desc="encoding", dynamic_ncols=True, disable=None) as bar,
