@@ -96,3 +96,13 @@ def test_damaged_file_is_named(pipeline, tmp_path):
     keep.write_bytes(b"no tensors")
     with pytest.raises(InputError, match="unfinished"):
         pipeline.sample_codes(pipeline.request(1), keep=keep, **QUIET)
+
+
+def test_codes_of_a_damaged_prior_are_not_kept(pipeline, tmp_path):
+    keep = tmp_path / "unfinished.safetensors"
+    with torch.no_grad():
+        pipeline.prior.head.weight.fill_(float("nan"))
+    for _ in range(2):
+        with pytest.raises(InputError, match="not finite"):
+            pipeline.sample_codes(pipeline.request(1), keep=keep, **QUIET)
+        assert not keep.exists()

@@ -61,6 +61,11 @@ class PartialCodes:
         if time.monotonic() - self.saved_at > SAVE_SECONDS:
             self.save()
 
+    def discard(self) -> None:
+        """Delete the file, if there is one."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
     def save(self) -> None:
         """Write the file.
 

@@ -251,6 +251,9 @@ class Pipeline:
                         start=start,
                         on_cell=counted_from(before),
                     )
+        except InputError:  # going on from codes of a damaged prior would hide that it is
+            partial.discard()
+            raise
         except BaseException:
             partial.save()
             raise
