@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from smalti.sampling.filters import SamplingConfig
 
 PARTIAL_FILE = "unfinished.safetensors"
-CONDITION_KINDS = (
-    "class",
-    "segmentation",
-    "depth",
-    "edges",
-    "low_resolution",
-    "coordinates",
-    "keypoints",
-)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -28,8 +19,6 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     size = parse_size(options.size) if options.size else None
     condition = parse_conditions(options.condition)
-
-    import torch
 
     from smalti.cli.output import check_folder, save_pictures
     from smalti.sampling.pipeline import Pipeline
@@ -57,7 +46,7 @@ def run(arguments: Sequence[str]) -> None:
     except KeyboardInterrupt:
         print(f"stopped; what was drawn is in {partial}, and the same command goes on from there")
         raise
-    pictures = [picture for row in torch.split(codes, 1) for picture in pipeline.pictures(row)]
+    pictures = pipeline.pictures(codes)
     named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
     save_pictures(out, named | {"grid.png": contact_sheet(pictures)})
     partial.unlink(missing_ok=True)
@@ -86,8 +75,10 @@ def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str
     """
     if not words:
         return None
+    from smalti.sequence.conditioners import CONDITIONERS
+
     pairs = [word.partition("=") for word in words]
-    with_kind = [pair for pair in pairs if pair[1] and pair[0] in CONDITION_KINDS]
+    with_kind = [pair for pair in pairs if pair[1] and pair[0] in CONDITIONERS]
     if not with_kind:
         return list(words)
     if len(with_kind) < len(words):

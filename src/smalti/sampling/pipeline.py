@@ -103,7 +103,7 @@ class Pipeline:
         return self.config.grid_height * f, self.config.grid_width * f
 
     def to(self, device: str | torch.device) -> Self:
-        """Move both models to a device, in place."""
+        """Move the prior and all tokenizers to a device, in place."""
         for tokenizer in (self.tokenizer, *self.condition_tokenizers.values()):
             tokenizer.to(torch.device(device))
         self.prior.to(device)
@@ -165,7 +165,7 @@ class Pipeline:
         codes = self.sample_codes(
             request, seed, config=config, batch_size=batch_size, stride=stride, progress=progress
         )
-        return [picture for row in torch.split(codes, 1) for picture in self.pictures(row)]
+        return self.pictures(codes)
 
     def request(
         self, n: int, condition: Condition = None, size: int | tuple[int, int] | None = None
@@ -330,8 +330,14 @@ class Pipeline:
         return self.conditioning.encode(on_device)
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
-        """Pictures of codes (B, h, w) int64 in [0, K)."""
-        return [self.tokenizer.content.to_picture(image) for image in self.decode(codes)]
+        """Pictures of codes (n, h, w) int64 in [0, K); the larger, the fewer at the same time."""
+        together = max(1, LARGEST_WHOLE_CELLS // (codes.shape[1] * codes.shape[2]))
+        content = self.tokenizer.content
+        return [
+            content.to_picture(image)
+            for part in torch.split(codes, together)
+            for image in self.decode(part)
+        ]
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images of codes (B, h, w) int64 in [0, K); large ones are decoded in tiles."""

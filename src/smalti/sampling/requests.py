@@ -33,12 +33,17 @@ from smalti.sequence.conditioning import Conditioning
 from smalti.types import InputError
 
 Item = str | int | Path | Image.Image
-"""A class by name or number; a picture or JSON file, or a picture."""
-Request = Item | Sequence[Item] | None
-Condition = Request | Mapping[str, Request]
+"""A class by name or number; the file of a picture or of keypoints; or a picture."""
+Asked = Item | Sequence[Item] | None
+Condition = Asked | Mapping[str, Asked]
 """One condition's items, taken in turn; or those of several conditions, by kind."""
 
-PAIRS = {"segmentation": SegmentationPair, "depth": DepthPair, "edges": EdgesPair}
+PAIRS: Mapping[str, Any] = {
+    "segmentation": SegmentationPair,
+    "depth": DepthPair,
+    "edges": EdgesPair,
+}
+"""How to read the pictures of conditions that lie beside the images, or are found in them."""
 
 
 def read_values(conditioning: Conditioning, condition: Condition, count: int) -> dict[str, Tensor]:
@@ -86,7 +91,7 @@ def picture_size(
     return next(iter(sizes.values()), None)
 
 
-def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, Request]:
+def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, Asked]:
     known = [kind for kind in conditioning.kinds if kind not in ("none", "coordinates")]
     if condition is None:
         return {}
@@ -110,7 +115,7 @@ def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, R
     return condition
 
 
-def _classes(request: Request) -> str | int | Sequence[str | int] | None:
+def _classes(request: Asked) -> str | int | Sequence[str | int] | None:
     """Classes that were asked for, which are no pictures."""
     items = [request] if isinstance(request, str | int | Path | Image.Image) else request or ()
     for item in items:
@@ -119,7 +124,7 @@ def _classes(request: Request) -> str | int | Sequence[str | int] | None:
     return request  # type: ignore[return-value]
 
 
-def _read_files(config: ConditionerConfig, request: Request, count: int) -> Tensor:
+def _read_files(config: ConditionerConfig, request: Asked, count: int) -> Tensor:
     if request is None:
         raise InputError(
             f"this prior needs the condition {config.kind}: give a file (--condition FILE)"

@@ -8,17 +8,15 @@ from typing import Any
 from smalti.data.dataset import ImageDataset
 from smalti.data.paired import (
     CoordinatesPair,
-    DepthPair,
-    EdgesPair,
     KeypointsPair,
     LowResolutionPair,
     Paired,
-    SegmentationPair,
     picture_room,
 )
 from smalti.registry import unknown_name
 from smalti.runs import PriorRunConfig
 from smalti.sampling.pipeline import Pipeline, condition_folder
+from smalti.sampling.requests import PAIRS
 from smalti.sequence.conditioners import (
     CONDITIONERS,
     ClassLabelConfig,
@@ -38,11 +36,6 @@ from smalti.types import InputError
 
 CONTENTS = {"segmentation": "labels", "depth": "depth", "edges": "edges", "low_resolution": "rgb"}
 """What the tokenizer of each condition that is a picture must be one of."""
-PAIRS: dict[str, Any] = {
-    "segmentation": SegmentationPair,
-    "depth": DepthPair,
-    "edges": EdgesPair,
-}
 SPATIAL: dict[str, Any] = {
     "segmentation": SegmentationConfig,
     "depth": DepthConfig,
