@@ -1,9 +1,11 @@
 """Every command from end to end, on tiny runs of real photographs."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -307,6 +309,42 @@ def test_run_that_was_stopped_is_described_without_its_data(succeed, here, world
     config["data"], config["training"]["total_steps"] = ["gone"], 9
     Path("run/config.yaml").write_text(yaml.safe_dump(config))
     assert "step 3 of 9" in succeed("inspect", "run").out
+
+
+def test_early_stop_is_told(succeed, here, world):
+    shutil.copytree(world.prior, here / "run")
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    config["training"] |= {"early_stop": 2, "total_steps": 9}
+    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    assert "early stop" not in succeed("inspect", "run").out
+    newest = max(Path("run/checkpoints").glob("step_*/training.json"))
+    state = json.loads(newest.read_text())
+    state["counters"]["without_gain"] = 2
+    newest.write_text(json.dumps(state))
+    assert "early stop:   2 evaluations without gain" in succeed("inspect", "run").out
+
+
+def test_sigterm_leaves_nothing_half_written(here):
+    """Where no run is there to finish its step and save."""
+    program = textwrap.dedent("""
+        import signal, sys
+        from pathlib import Path
+        from smalti.cli import inspect, main
+        from smalti.files import atomic_folder
+
+        def run(arguments):
+            with atomic_folder(Path("codes")) as temporary:
+                (temporary / "view").touch()
+                signal.raise_signal(signal.SIGTERM)
+
+        inspect.run = run
+        sys.argv = ["smalti", "inspect"]
+        main.console()
+    """)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 143
+    assert ended.stderr == "smalti: stopped by SIGTERM\n"
+    assert list(here.iterdir()) == []
 
 
 def test_run_before_its_first_checkpoint_is_described(succeed, here, world):

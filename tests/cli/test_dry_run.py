@@ -46,6 +46,7 @@ def test_prior(world, succeed, contents, here, condition):
     assert f"{layout.cond_length} conditioning + {layout.image_length} image tokens" in text
     assert f"the prior reads {layout.input_length}" in text
     assert re.search(rf"vocabulary: +{layout.vocab_size}: 16 codes", text)
+    assert re.search(r"seconds before, once, to encode the images \(codes.views 2\)", text)
     assert list(here.iterdir()) == []
     assert contents(world.root) == before
 

@@ -83,6 +83,13 @@ def remedy_line(step: int, remedy: str) -> Line:
     return {"step": step, "group": "remedy", "finding": "", "remedy": remedy, "change": ""}
 
 
+def held_out_nll(*values: float) -> list[dict[str, Any]]:
+    return [
+        {"step": step, "group": "eval", "nll": value, "nll_uniform": 7.0}
+        for step, value in zip(range(250, 2001, 250), values, strict=False)
+    ]
+
+
 SICK = {
     "codebook_collapse": history(evaluated=after(1500, code_use=0.02, code_perplexity=9.0)),
     "discriminator_too_strong": history(
@@ -100,6 +107,7 @@ SICK = {
     ),
     "adversary_dominates": history(train=after(1000, adversary_weight=0.6)),
     "over_fitting": history(evaluated=rising(0, "reconstruction_loss", 0.001)),
+    "worse_than_uniform": held_out_nll(7.2, 7.1, 7.1),
     "waiting_for_data": history(train=after(0, data_wait=0.6)),
 }
 
@@ -251,6 +259,13 @@ def test_prior_over_fits_by_its_likelihood():
     (finding,) = examine(lines, None)
     assert finding.kind == "over_fitting"
     assert "--prior.dropout" in finding.advice
+
+
+@pytest.mark.parametrize(
+    "values", [(7.2, 7.2), (7.2, 7.2, 6.9), (7.02, 7.02, 7.02)], ids=["early", "better", "hardly"]
+)
+def test_new_prior_may_know_nothing(values):
+    assert examine(held_out_nll(*values), None) == []
 
 
 def test_a_short_wait_is_forgiven():

@@ -1,16 +1,18 @@
 """Does a condition steer its samples? Of held-out images, told their own condition or another's.
 
-    python docs/results/tasks/measure.py RUN --data DATA --out FOLDER [-n 8] [--guidance 1]
+    python docs/results/tasks/measure.py RUN --data DATA --out FOLDER [-n 16] [--guidance 1]
 
 Of each image's condition, samples are drawn; FOLDER/grid.png shows condition, image, reconstruction
 and two samples in columns. What is read back from the samples is compared with the condition that
 they were told, and, shuffled, with that of the next image: a condition that is ignored gives twice
 the same number.
 
+segmentation    share of the pixels in which a segmenter reads the told label (see `readers.py`)
+class           share of the samples in which a classifier reads the told class (see `readers.py`)
 edges           share of the told edges that lie within a pixel of one of the sample's (recall), and
                 the reverse (precision), as their harmonic mean
 low_resolution  PSNR in dB of the shrunk sample against the told small picture
-others          nll only
+depth           PSNR in dB of the shrunk sample against the image whose depth was told
 nll             nats a token of the image itself, told its own condition and the next image's
 """
 
@@ -21,11 +23,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from readers import Classifier, Segmenter
 from torch import Tensor
 
-from smalti.data.dataset import ImageDataset, split_held_out
+from smalti.content import IGNORED, EdgesContent
+from smalti.data.dataset import ImageDataset, Split, split_held_out
+from smalti.data.loader import stack
+from smalti.data.readers import EdgeReader
 from smalti.data.sources import open_source
 from smalti.metrics.nll import nats_per_token
+from smalti.ranges import to_pil
 from smalti.runs import PriorRunConfig, read_run_config
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
@@ -36,35 +43,61 @@ from smalti.sequence.conditioning import values_of
 from smalti.stages.conditions import open_conditions
 from smalti.types import Batch
 
+COLUMNS = 16
+"""Most images that the picture shows."""
+WHOLE_PX = 352
+"""Side of the training images of the segmenter."""
 
-def read_images(run: Path, data: str, pipeline: Pipeline, count: int) -> Batch:
-    """The first held-out images of a run's own data set, or of another one."""
+Reading = Callable[[Tensor, Batch], float]
+"""How well images (B, 3, H, W) fit the conditions of a batch."""
+
+
+def images_of(run: Path, data: str, pipeline: Pipeline, size: int | None = None) -> Split:
+    """Training and held-out images of a run's own data set; of another one all are held out.
+
+    Args:
+        run: of a prior.
+        data: as `--data`.
+        pipeline: of the run.
+        size: side of the crops in pixels, in place of the run's.
+    """
     config = PriorRunConfig.model_validate(read_run_config(run))
     told = open_conditions(config, run, pipeline.tokenizer)
-    paired = told.paired(config)
+    image = config.image if size is None else config.image.model_copy(update={"size": size})
     source = open_source(data, told.has_classes)
-    dataset = ImageDataset([source], config.image, config.seed, paired=paired)
-    if data in config.data:
-        dataset = split_held_out(dataset, config.held_out).held_out or dataset
-    samples = [dataset.load_center(index).sample for index in range(min(count, len(dataset)))]
-    read = [sample for sample in samples if sample is not None]
-    return Batch(
-        [sample.key for sample in read],
-        torch.stack([sample.image for sample in read]),
-        None,
-        {kind: torch.stack([s.conditions[kind] for s in read]) for kind in read[0].conditions},
-    )
+    dataset = ImageDataset([source], image, config.seed, paired=told.paired(config))
+    if data not in config.data:
+        return Split(dataset, dataset)
+    split = split_held_out(dataset, config.held_out)
+    return Split(split.train, split.held_out or split.train)
+
+
+def read(dataset: ImageDataset, count: int) -> Batch:
+    """The centres of the first images of a data set."""
+    found = [dataset.load_center(index).sample for index in range(min(count, len(dataset)))]
+    return stack([sample for sample in found if sample is not None])
+
+
+def shifted(batch: Batch) -> Batch:
+    """The images of a batch with the conditions of the next one each."""
+    labels = None if batch.labels is None else batch.labels.roll(1)
+    conditions = {kind: value.roll(1, 0) for kind, value in batch.conditions.items()}
+    return Batch(batch.keys, batch.images.roll(1, 0), labels, conditions)
 
 
 def draw(pipeline: Pipeline, told: dict[str, Tensor], guidance: float, seed: int) -> Tensor:
     """Images (B, 3, H, W) drawn from codes of conditions."""
     count, config = len(next(iter(told.values()))), pipeline.config
     cells = config.grid_height * config.grid_width
-    codes = torch.zeros(count, config.grid_height, config.grid_width, dtype=torch.int64)
-    canvas = Canvas.unknown(codes)
-    drawn = seeded_draw(seed, range(count), cells, pipeline.device)
-    pipeline.fill(canvas, told, drawn, SamplingConfig(guidance=(guidance,)))
-    return pipeline.decode(canvas.codes)
+    images = []
+    for rows in torch.arange(count).split(50):
+        codes = torch.zeros(len(rows), config.grid_height, config.grid_width, dtype=torch.int64)
+        canvas = Canvas.unknown(codes)
+        drawn = seeded_draw(seed, rows.tolist(), cells, pipeline.device)
+        part = {kind: value[rows] for kind, value in told.items()}
+        pipeline.fill(canvas, part, drawn, SamplingConfig(guidance=(guidance,)))
+        images.append(pipeline.decode(canvas.codes))
+    return torch.cat(images)
 
 
 @torch.no_grad()
@@ -77,15 +110,11 @@ def nll(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor]) -> float:
     return float(nats_per_token(logits, sequence.targets).mean())
 
 
-def edge_overlap(images: Tensor, told: Tensor) -> float:
-    """F1 of the edges of images (B, 3, H, W) and told ones (B, 1, H, W), a pixel apart at most."""
-    from smalti.content import EdgesContent
-    from smalti.data.readers import EdgeReader
-    from smalti.ranges import to_pil
-
+def edge_overlap(images: Tensor, told: Batch) -> float:
+    """F1 of the edges of images and told ones (B, 1, H, W), a pixel apart at most."""
     reader = EdgeReader(EdgesContent())
     found = torch.stack([reader.to_image(to_pil(image)) for image in images]) > 0
-    wanted = told > 0
+    wanted = told.conditions["edges"] > 0
 
     def near(edges: Tensor) -> Tensor:
         return F.max_pool2d(edges.float(), 3, stride=1, padding=1) > 0
@@ -95,16 +124,49 @@ def edge_overlap(images: Tensor, told: Tensor) -> float:
     return float(2 * recall * precision / (recall + precision))
 
 
-def shrunk_psnr(images: Tensor, told: Tensor) -> float:
-    """PSNR in dB, at an eighth of the size, of images and told pictures (B, 3, H, W)."""
-    small, wanted = F.avg_pool2d(images, 8), F.avg_pool2d(told, 8)
-    return float(10 * torch.log10(4 / (small - wanted).square().mean()))
+def shrunk_psnr(images: Tensor, wanted: Tensor) -> float:
+    """PSNR in dB, at an eighth of the size, of images and others (B, 3, H, W)."""
+    difference = F.avg_pool2d(images, 8) - F.avg_pool2d(wanted, 8)
+    return float(10 * torch.log10(4 / difference.square().mean()))
 
 
-READINGS: dict[str, Callable[[Tensor, Tensor], float]] = {
-    "edges": edge_overlap,
-    "low_resolution": shrunk_psnr,
-}
+def label_agreement(train: ImageDataset) -> Reading:
+    """A segmenter that learned from training images of the whole height."""
+    real = read(train, len(train))
+    labels = real.conditions["segmentation"]
+    segmenter = Segmenter(int(labels[labels != IGNORED].max()) + 1)
+    segmenter.learn(real.images, labels, crop=96, steps=600)
+    return lambda images, told: segmenter.agreement(images, told.conditions["segmentation"])
+
+
+def class_accuracy(train: ImageDataset) -> Reading:
+    """A classifier that learned from all training images."""
+    real = read(train, len(train))
+    assert real.labels is not None
+    classifier = Classifier(int(real.labels.max()) + 1)
+    classifier.learn(real.images, real.labels)
+
+    def accuracy(images: Tensor, told: Batch) -> float:
+        assert told.labels is not None
+        return classifier.accuracy(images, told.labels)
+
+    return accuracy
+
+
+def readings(run: Path, pipeline: Pipeline) -> dict[str, Reading]:
+    """How each condition of a run is read back from its samples."""
+    own_data = PriorRunConfig.model_validate(read_run_config(run)).data[0]
+    found: dict[str, Reading] = {}
+    for kind in pipeline.conditioning.kinds:
+        if kind == "segmentation":
+            found[kind] = label_agreement(images_of(run, own_data, pipeline, WHOLE_PX).train)
+        if kind == "class":
+            found[kind] = class_accuracy(images_of(run, own_data, pipeline).train)
+        if kind == "edges":
+            found[kind] = edge_overlap
+        if kind in ("low_resolution", "depth"):
+            found[kind] = lambda images, told: shrunk_psnr(images, told.images)
+    return found
 
 
 def main() -> None:
@@ -118,37 +180,39 @@ def main() -> None:
     options = parser.parse_args()
 
     pipeline = Pipeline.from_pretrained(options.run)
-    batch = read_images(options.run, options.data, pipeline, options.n)
-    told = pipeline.encode_conditions(values_of(batch))
-    other = {kind: codes.roll(1, 0) for kind, codes in told.items()}
-    codes = pipeline.tokenizer.encode(batch.images)
+    own = read(images_of(options.run, options.data, pipeline).held_out, options.n)
+    other = shifted(own)
+    told = pipeline.encode_conditions(values_of(own))
+    codes = pipeline.tokenizer.encode(own.images)
+    reconstructions = pipeline.decode(codes)
     samples = [draw(pipeline, told, options.guidance, seed) for seed in (0, 1)]
     figures: dict[str, object] = {
-        "images": len(batch.keys),
+        "images": len(own.keys),
         "guidance": options.guidance,
-        "nll": {"own": nll(pipeline, codes, told), "other": nll(pipeline, codes, other)},
+        "nll": {
+            "own": nll(pipeline, codes, told),
+            "other": nll(pipeline, codes, pipeline.encode_conditions(values_of(other))),
+        },
     }
-    reconstructions = pipeline.decode(codes)
-    for kind in set(batch.conditions) & READINGS.keys():
-        wanted, read = batch.conditions[kind], READINGS[kind]
+    for kind, reading in readings(options.run, pipeline).items():
         figures[kind] = {
-            "samples, own": read(samples[0], wanted),
-            "samples, other": read(samples[0], wanted.roll(1, 0)),
-            "reconstructions": read(reconstructions, wanted),
+            "samples, own": sum(reading(images, own) for images in samples) / len(samples),
+            "samples, other": sum(reading(images, other) for images in samples) / len(samples),
+            "reconstructions": reading(reconstructions, own),
+            "images": reading(own.images, own),
         }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     content = pipeline.tokenizer.content
     shown = [
-        [pipeline.condition_tokenizers[kind].content.draw(one) for one in batch.conditions[kind]]
-        for kind in pipeline.condition_tokenizers
+        [tokenizer.content.draw(one) for one in own.conditions[kind]]
+        for kind, tokenizer in pipeline.condition_tokenizers.items()
     ]
-    for images in (batch.images, reconstructions, *samples):
+    for images in (own.images, reconstructions, *samples):
         shown.append([content.draw(image) for image in images])
-    columns = len(batch.keys)
-    contact_sheet([picture for row in shown for picture in row], columns).save(
-        options.out / "grid.png"
-    )
+    columns = min(len(own.keys), COLUMNS)
+    sheet = [picture for row in shown for picture in row[:columns]]
+    contact_sheet(sheet, columns).save(options.out / "grid.png")
     print(json.dumps(figures, indent=2))
 
 

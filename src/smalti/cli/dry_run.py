@@ -58,7 +58,14 @@ def _describe(found: DryRun) -> None:
     _describe_memory(found)
     _line("time", _time(found.time, found.cost.operations))
     _line("", f"{_duration(found.time.seconds * training.total_steps)} for all steps")
-    _line("", f"not counted: evaluation, pictures, checkpoints{_beside(found)}")
+    if found.encoding_seconds is None:
+        _line("", "not counted: evaluation, pictures, checkpoints, reading images")
+        return
+    _line(
+        "",
+        f"{_duration(found.encoding_seconds)} before, once, to encode the images ({_views(found)})",
+    )
+    _line("", "not counted: evaluation, pictures, checkpoints")
 
 
 def _describe_memory(found: DryRun) -> None:
@@ -111,10 +118,9 @@ def _time(time: StepTime, operations: int) -> str:
     )
 
 
-def _beside(found: DryRun) -> str:
-    if isinstance(found.config, PriorRunConfig):
-        return f", and encoding {found.config.codes.views} views of each image"
-    return ", reading images"
+def _views(found: DryRun) -> str:
+    assert isinstance(found.config, PriorRunConfig)
+    return f"codes.views {found.config.codes.views}"
 
 
 def _duration(seconds: float) -> str:

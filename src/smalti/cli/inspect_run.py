@@ -24,6 +24,8 @@ def describe_run(state: RunState) -> None:
         print(f"{'checkpoint:':14}step {counters.step}")
         if counters.best_step >= 0:
             print(f"{'best:':14}step {counters.best_step}, score {counters.best_score:.4g}")
+        if state.has_stopped_early(counters.without_gain):
+            print(f"{'early stop:':14}{counters.without_gain} evaluations without gain")
     else:
         print(f"{'checkpoint:':14}none yet")
     numbers = state.last_evaluation().items()

@@ -12,8 +12,10 @@ import difflib
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
+from types import FrameType
 
 COMMANDS = {
     "demo": "train both stages on photographs that come with scikit-image, and make a page",
@@ -31,6 +33,10 @@ COMMANDS = {
 MODULES = {"import": "import_model", "export": "export_model"}  # where not named as the command
 
 EPILOG = "`smalti COMMAND --help` explains each. Python: `from smalti import VQGAN, Pipeline`."
+
+
+class _Terminated(BaseException):
+    """SIGTERM: as Ctrl-C, so that nothing half-written stays behind."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +72,8 @@ def _run(command: str, arguments: Sequence[str]) -> int:
             module.run(arguments)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
+    except _Terminated:
+        return _fail("stopped by SIGTERM", 143)
     except BrokenPipeError:  # `smalti inspect ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
@@ -125,6 +133,11 @@ def _shown_once() -> Iterator[None]:
         yield
 
 
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
 def console() -> None:
     """The installed command."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())

@@ -6,7 +6,7 @@ resumed changes a batch.
 """
 
 import signal
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
@@ -194,7 +194,7 @@ class _Reader(Dataset[_Fetched]):
                     samples.append(loaded.sample)
         except InputError as error:
             return _Fetched(None, broken, str(error))
-        return _Fetched(_stack(samples) if samples else None, broken)
+        return _Fetched(stack(samples) if samples else None, broken)
 
     def _load(self, draw: Draw) -> Loaded:
         if draw.epoch is None:
@@ -202,7 +202,8 @@ class _Reader(Dataset[_Fetched]):
         return self._dataset.load(draw.number, draw.epoch)
 
 
-def _stack(samples: list[Sample]) -> Batch:
+def stack(samples: Sequence[Sample]) -> Batch:
+    """Samples of the same shape and conditions as one batch."""
     images = torch.stack([sample.image for sample in samples])
     labels = [sample.label for sample in samples if sample.label is not None]
     return Batch(

@@ -45,6 +45,18 @@ class RunState:
         """Training time that the log knows of."""
         return max((line.get("seconds", 0.0) for line in self.lines), default=0.0)
 
+    def has_stopped_early(self, without_gain: int) -> bool:
+        """Whether a prior ended before its last step.
+
+        Args:
+            without_gain: evaluations without gain by its newest checkpoint.
+        """
+        patience = (
+            self.config.training.early_stop if isinstance(self.config, PriorRunConfig) else None
+        )
+        is_done = self.step >= self.config.training.total_steps
+        return isinstance(patience, int) and without_gain >= patience and not is_done
+
     def last_evaluation(self) -> dict[str, float]:
         """The newest numbers on held-out data, by name; empty before the first evaluation."""
         evaluations = [line for line in self.lines if line["group"] == "eval"]

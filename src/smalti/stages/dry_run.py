@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from smalti.content import ContentConfig, LabelsContent, RGBContent
 from smalti.data.dataset import Split
+from smalti.data.loader import stack
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import choose_perceptual
 from smalti.prior import build_prior
@@ -35,14 +36,16 @@ from smalti.stages.vqgan import check_size, resolve_vqgan, vqgan_state
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.code_cache import CodeBatch
+from smalti.training.code_cache import CodeBatch, encode_batch
 from smalti.training.cost import (
     FLOAT_BYTES,
+    MEASURED_STEPS,
     Parts,
     StepCost,
     StepTime,
     count_parameters,
     prior_cost,
+    seconds_of,
     time_of_step,
     vqgan_cost,
     weight_bytes,
@@ -79,6 +82,8 @@ class DryRun:
     split: Split
     cost: StepCost
     time: StepTime
+    encoding_seconds: float | None
+    """To encode all views of the training images before the first step; None in stage 1."""
     config: RunConfig
 
 
@@ -125,6 +130,7 @@ def dry_run_vqgan(config: VQGANRunConfig) -> DryRun:
         split=split,
         cost=cost,
         time=time_of_step(lambda: _vqgan_trial(config, compute), cost, compute),
+        encoding_seconds=None,
         config=config,
     )
 
@@ -157,6 +163,7 @@ def dry_run_prior(config: PriorRunConfig) -> DryRun:
         split=split,
         cost=cost,
         time=time_of_step(lambda: _prior_trial(plan), cost, compute),
+        encoding_seconds=_encoding_seconds(plan),
         config=config,
     )
 
@@ -261,6 +268,22 @@ def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
         conditions={one.kind: _blank(one, count) for one in model_config.conditioners},
     )
     return lambda: prior_step(state, batch, step_config)
+
+
+def _encoding_seconds(plan: PriorPlan) -> float:
+    """Time to read and encode all views, from that of a few images, one after the other."""
+    images, compute = plan.split.train, plan.compute
+    for network in plan.told.tokenizers.values():
+        network.to(compute.device)
+    conditioning = plan.model_config.build_conditioning(plan.told.tokenizers)
+    count = min(MEASURED_IMAGES, len(images))
+
+    def encode() -> None:
+        batch = stack([images.sample(index, 0) for index in range(count)])
+        encode_batch(batch, plan.tokenizer, conditioning, compute.device)
+
+    seconds = seconds_of(encode, compute.device, MEASURED_STEPS) / count
+    return seconds * plan.measures.views * len(images)
 
 
 def _blank(config: ConditionerConfig, count: int) -> Tensor:

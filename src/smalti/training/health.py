@@ -16,6 +16,7 @@ FindingKind = Literal[
     "discriminator_stuck",
     "adversary_dominates",
     "over_fitting",
+    "worse_than_uniform",
     "waiting_for_data",
 ]
 RemedyKind = Literal["restart_codes", "slow_discriminator", "soften_adversary"]
@@ -49,6 +50,9 @@ WORSE_EVALUATIONS = 2
 # Three rises in a row are no chance; the share keeps tiny drifts at a plateau out.
 OVER_FITTING_RISES = 3
 OVER_FITTING_SHARE = 0.01
+# New weights are a little above it, and their average stays so for a while.
+ABOVE_UNIFORM = 1.01
+UNIFORM_EVALUATIONS = 3
 # Workers hide the decoding altogether where there are enough of them.
 LONG_WAIT = 0.3
 
@@ -303,6 +307,23 @@ def _over_fitting(history: History) -> Finding | None:
     return None
 
 
+def _worse_than_uniform(history: History) -> Finding | None:
+    """Held-out images are less likely than if all codes were: certain, and wrong."""
+    evaluations = history.evaluations("nll", "nll_uniform")[-UNIFORM_EVALUATIONS:]
+    if len(evaluations) < UNIFORM_EVALUATIONS:
+        return None
+    if not all(line["nll"] > ABOVE_UNIFORM * line["nll_uniform"] for line in evaluations):
+        return None
+    now = evaluations[-1]
+    return Finding(
+        "worse_than_uniform",
+        f"worse than knowing nothing: held-out nll is {now['nll']:.3f}, that of codes that are all "
+        f"equally likely {now['nll_uniform']:.3f}",
+        "a lower --optimizer.learning_rate while the nll of training is as high; more images, or "
+        "a smaller --prior.width and --prior.layers, where it is far lower",
+    )
+
+
 def _means_between(
     lines: Sequence[Line], evaluations: Sequence[Line], name: str
 ) -> Iterator[float]:
@@ -335,12 +356,14 @@ def _all_rise(values: Sequence[float]) -> bool:
 _ACCURACIES = ("real_accuracy", "fake_accuracy")
 _OVER_FITTING_ADVICE = {
     "reconstruction_loss": "use more images, a smaller --vqgan.channels, or fewer steps",
-    "nll": "use more images, more --codes.views, a higher --prior.dropout, or fewer steps",
+    "nll": "use more images, more --codes.views, a higher --prior.dropout, a lower "
+    "--token_keep, or fewer steps",
 }
 _RULES: Sequence[Callable[[History], Finding | None]] = (
     _adversary_dominates,
     _discriminator_too_strong,
     _discriminator_stuck,
     _over_fitting,
+    _worse_than_uniform,
     _waiting_for_data,
 )

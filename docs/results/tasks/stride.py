@@ -1,0 +1,61 @@
+"""What a larger `--stride` costs: nats a token of real images under the sliding window.
+
+    python docs/results/tasks/stride.py RUN --data DATA --size 192 [-n 16] [--strides 1 2 3 4 6]
+
+Each held-out image, cut to SIZE, is read as sampling would draw it, but the code that is kept is
+that of the image; its probability is noted. Temperature 1, no top-k, no guidance.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from measure import images_of, read
+from torch import Tensor
+
+from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.sliding_window import Canvas, plan
+from smalti.sequence.conditioning import values_of
+
+
+def nll(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: int) -> float:
+    """Mean nats a token of codes (B, H, W), each in the window that sampling would give it."""
+    true = codes.flatten(1)
+    nats = torch.zeros(true.shape)
+
+    def follow(probabilities: Tensor, step: int) -> Tensor:
+        nats[:, step] = -probabilities.gather(1, true[:, step, None]).squeeze(1).log()
+        return true[:, step]
+
+    canvas = Canvas.unknown(torch.zeros_like(codes))
+    pipeline.fill(canvas, told, follow, SamplingConfig(top_k=0), stride=stride)
+    return float(nats.mean())
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--size", type=int, required=True, help="side in pixels")
+    parser.add_argument("-n", type=int, default=16)
+    parser.add_argument("--strides", type=int, nargs="+", default=[1, 2, 3, 4, 6])
+    options = parser.parse_args()
+
+    pipeline = Pipeline.from_pretrained(options.run)
+    batch = read(images_of(options.run, options.data, pipeline, options.size).held_out, options.n)
+    told = pipeline.encode_conditions(values_of(batch))
+    codes = pipeline.tokenizer.encode(batch.images)
+    config = pipeline.config
+    print("| stride | nats a token | windows | seconds |\n| --- | --- | --- | --- |")
+    for stride in options.strides:
+        windows = plan(*codes.shape[1:], config.grid_height, config.grid_width, stride)
+        start = time.perf_counter()
+        found = nll(pipeline, codes, told, stride)
+        print(f"| {stride} | {found:.3f} | {len(windows)} | {time.perf_counter() - start:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
