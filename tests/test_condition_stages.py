@@ -187,7 +187,7 @@ def grey(width: int, height: int, value: int = 1) -> Image.Image:
         ({}, "this prior needs the condition segmentation"),
         ({"condition": grey(16, 16, 4)}, "label 4; allowed are 0 to 3"),
         ({"condition": grey(12, 16)}, r"size 16x12 .* is below the window of this prior, 16x16"),
-        ({"condition": grey(18, 16)}, "both sides must be multiples of 4"),
+        ({"condition": grey(18, 16)}, "both sides must be multiples of 4, as 16x16"),
         ({"condition": grey(16, 16), "size": 32}, "size 32x32 differs from that of the condition"),
         ({"condition": [grey(16, 16), grey(20, 16)]}, "differ in size"),
         ({"condition": {"depth": grey(16, 16)}}, "unknown condition of this prior 'depth'"),

@@ -1,5 +1,6 @@
 """Finding, reading and writing the model of a folder, a run or a hub repository."""
 
+import os
 from pathlib import Path
 
 import huggingface_hub
@@ -32,6 +33,15 @@ def test_saving_replaces_an_older_model(tmp_path):
     save(tmp_path / "model", 1.0)
     save(tmp_path / "model", 2.0)
     assert load_model(tmp_path / "model", "tiny").tensors["weight"].unique().tolist() == [2.0]
+
+
+def test_others_may_read_a_model(tmp_path):
+    before = os.umask(0o022)
+    try:
+        save(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "model" / "model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
 def test_views_are_written_too(tmp_path):

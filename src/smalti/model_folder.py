@@ -96,12 +96,21 @@ def write_tensors(
     """
     try:
         safetensors.torch.save_file(tensors, path, metadata)
+        # The library makes a file that only its owner can read; models are to be shared.
+        path.chmod(0o666 & ~_umask())
     except safetensors.SafetensorError as error:
         found = re.search(r"\(os error (\d+)\)", str(error))
         if found is None:
             raise
         number = int(found[1])
         raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _umask() -> int:
+    """Permissions that new files lack; they can only be read by setting them."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def load_model(name: str | Path, kind: str) -> ModelFiles:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
 from smalti.types import InputError
 
@@ -74,15 +75,13 @@ class PartialCodes:
         """
         self.saved_at = time.monotonic()
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_tensors(
-                self.path,
-                {
-                    "codes": self.codes.cpu(),
-                    "done": torch.tensor(self.done),
-                    "made_from": torch.tensor(list(self.made_from.encode()), dtype=torch.uint8),
-                },
-            )
+            stored = {
+                "codes": self.codes.cpu(),
+                "done": torch.tensor(self.done),
+                "made_from": torch.tensor(list(self.made_from.encode()), dtype=torch.uint8),
+            }
+            with atomic_file(self.path) as temporary:
+                write_tensors(temporary, stored)
 
 
 def fingerprint(

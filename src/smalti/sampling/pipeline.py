@@ -362,8 +362,10 @@ class Pipeline:
                 f"{size} is below the window of this prior, {self.size[0]}x{self.size[1]} pixels"
             )
         if height_px % self.factor or width_px % self.factor:
+            height, width = (side - side % self.factor for side in (height_px, width_px))
             raise InputError(
-                f"{size} is not possible: both sides must be multiples of {self.factor}"
+                f"{size} is not possible: both sides must be multiples of {self.factor}, as "
+                f"{height}x{width}; crop the condition to that, if there is one"
             )
         own = self.tokenizer.downsampling_factor
         return height_px // own, width_px // own

@@ -10,7 +10,7 @@ from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sheet import contact_sheet
+from smalti.sampling.sheet import contact_sheet, pose_picture
 from smalti.sampling.sliding_window import Canvas
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.code_cache import CodeBatch
@@ -97,7 +97,7 @@ class PriorStage:
         """New images, from the same seeds each time.
 
         A prior that needs maps or poses is told those of the held-out images; the first rows are
-        the maps, the last the images drawn from them.
+        the maps and poses, the last the images drawn from them.
         """
         if set(self._pipeline.conditioning.kinds) <= MADE_UP:
             samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
@@ -117,6 +117,7 @@ class PriorStage:
             for kind, tokenizer in pipeline.condition_tokenizers.items()
             for image in tokenizer.decode(told[kind].to(pipeline.device))
         ]
+        pictures += [pose_picture(pose, *pipeline.size) for pose in told.get("keypoints", ())]
         content = pipeline.tokenizer.content
         pictures += [content.draw(image) for image in pipeline.decode(canvas.codes)]
         return contact_sheet(pictures, columns=count)
