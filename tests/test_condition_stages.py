@@ -151,6 +151,7 @@ def test_run_keeps_the_tokenizers_of_its_conditions(data, tokenizers, tmp_path):
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
+        ("class,coordinates", "once for each, not with commas"),
         ("segmentation", "condition segmentation needs a tokenizer: segmentation=RUN"),
         ("segmentation={}/depth", "needs a tokenizer of labels, but .* is one of depth"),
         ("class=run", "condition class has no tokenizer"),

@@ -103,10 +103,10 @@ def build_guidance(config: SamplingConfig, kinds: Sequence[str], condition_drop:
     scales = config.guidance
     given = "guidance " + ", ".join(str(scale) for scale in scales)
     if len(scales) > 1 and len(scales) != len(conditions):
-        listed = f" ({', '.join(conditions)})" if conditions else ""
+        known = ", ".join(conditions) or "none"
         raise InputError(
-            f"{given}: this prior has {len(conditions)} conditions{listed}; give one scale for all "
-            "together, or one for each"
+            f"{given}: the conditions of this prior are: {known}; give one scale for all together, "
+            "or one for each"
         )
     if any(scale != 1 for scale in scales):
         if not conditions:

@@ -163,6 +163,8 @@ def open_conditions(config: PriorRunConfig, folder: Path, tokenizer: TokenizerMo
     kinds: list[str] = []
     for spec in config.condition:
         kind, _, path = spec.partition("=")
+        if "," in kind:
+            raise InputError(f"condition {spec!r}: give --condition once for each, not with commas")
         if kind not in CONDITIONERS or kind == "none":
             raise unknown_name("condition", kind, set(CONDITIONERS) - {"none"})
         if kind in kinds:
