@@ -78,6 +78,11 @@ def read(dataset: ImageDataset, count: int) -> Batch:
     return stack([sample for sample in found if sample is not None])
 
 
+def read_anywhere(dataset: ImageDataset, count: int) -> Batch:
+    """A random crop of each of the first images: centres have all the same coordinates."""
+    return stack([dataset.sample(index, 0) for index in range(min(count, len(dataset)))])
+
+
 def shifted(batch: Batch) -> Batch:
     """The images of a batch with the conditions of the next one each."""
     labels = None if batch.labels is None else batch.labels.roll(1)
@@ -180,7 +185,9 @@ def main() -> None:
     options = parser.parse_args()
 
     pipeline = Pipeline.from_pretrained(options.run)
-    own = read(images_of(options.run, options.data, pipeline).held_out, options.n)
+    has_place = "coordinates" in pipeline.conditioning.kinds
+    held_out = images_of(options.run, options.data, pipeline).held_out
+    own = (read_anywhere if has_place else read)(held_out, options.n)
     other = shifted(own)
     told = pipeline.encode_conditions(values_of(own))
     codes = pipeline.tokenizer.encode(own.images)

@@ -20,8 +20,8 @@ from smalti.sampling.sliding_window import Canvas, plan
 from smalti.sequence.conditioning import values_of
 
 
-def nll(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: int) -> float:
-    """Mean nats a token of codes (B, H, W), each in the window that sampling would give it."""
+def nats_of(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: int = 1) -> Tensor:
+    """Nats (B, H, W) of codes (B, H, W), each in the window that sampling would give it."""
     true = codes.flatten(1)
     nats = torch.zeros(true.shape)
 
@@ -31,7 +31,7 @@ def nll(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: int)
 
     canvas = Canvas.unknown(torch.zeros_like(codes))
     pipeline.fill(canvas, told, follow, SamplingConfig(top_k=0), stride=stride)
-    return float(nats.mean())
+    return nats.view(codes.shape)
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     for stride in options.strides:
         windows = plan(*codes.shape[1:], config.grid_height, config.grid_width, stride)
         start = time.perf_counter()
-        found = nll(pipeline, codes, told, stride)
+        found = float(nats_of(pipeline, codes, told, stride).mean())
         print(f"| {stride} | {found:.3f} | {len(windows)} | {time.perf_counter() - start:.0f} |")
 
 
