@@ -2,7 +2,7 @@
 
     python docs/results/tasks/completion.py RUN --data DATA [-n 32] [--size 96]
 
-The upper half is the image's own, or that of the next image.
+The upper half is the image's own, or that of another.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
     told = pipeline.encode_conditions(values_of(batch))
     codes = pipeline.tokenizer.encode(batch.images)
     half = codes.shape[1] // 2
-    mixed = torch.cat([codes.roll(1, 0)[:, :half], codes[:, half:]], 1)
+    mixed = torch.cat([codes.roll(len(codes) // 2, 0)[:, :half], codes[:, half:]], 1)
     figures = {
         "images": len(codes),
         "own": float(nats_of(pipeline, codes, told)[:, half:].mean()),

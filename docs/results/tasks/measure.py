@@ -4,7 +4,7 @@
 
 Of each image's condition, samples are drawn; FOLDER/grid.png shows condition, image, reconstruction
 and two samples in columns. What is read back from the samples is compared with the condition that
-they were told, and, shuffled, with that of the next image: a condition that is ignored gives twice
+they were told, and, shuffled, with that of another: a condition that is ignored gives twice
 the same number.
 
 segmentation    share of the pixels in which a segmenter reads the told label (see `readers.py`)
@@ -13,7 +13,7 @@ edges           share of the told edges that lie within a pixel of one of the sa
                 the reverse (precision), as their harmonic mean
 low_resolution  PSNR in dB of the shrunk sample against the told small picture
 depth           PSNR in dB of the shrunk sample against the image whose depth was told
-nll             nats a token of the image itself, told its own condition and the next image's
+nll             nats a token of the image itself, told its own condition and another's
 """
 
 import argparse
@@ -73,21 +73,28 @@ def images_of(run: Path, data: str, pipeline: Pipeline, size: int | None = None)
 
 
 def read(dataset: ImageDataset, count: int) -> Batch:
-    """The centres of the first images of a data set."""
-    found = [dataset.load_center(index).sample for index in range(min(count, len(dataset)))]
+    """The centres of images from all over a data set: neighbours may be frames of one film."""
+    found = [dataset.load_center(index).sample for index in spread(len(dataset), count)]
     return stack([sample for sample in found if sample is not None])
 
 
 def read_anywhere(dataset: ImageDataset, count: int) -> Batch:
-    """A random crop of each of the first images: centres have all the same coordinates."""
-    return stack([dataset.sample(index, 0) for index in range(min(count, len(dataset)))])
+    """As `read`, but random crops: centres have all the same coordinates."""
+    return stack([dataset.sample(index, 0) for index in spread(len(dataset), count)])
+
+
+def spread(length: int, count: int) -> list[int]:
+    """`count` numbers below `length`, evenly spaced, or all of them."""
+    count = min(count, length)
+    return [number * length // count for number in range(count)]
 
 
 def shifted(batch: Batch) -> Batch:
-    """The images of a batch with the conditions of the next one each."""
-    labels = None if batch.labels is None else batch.labels.roll(1)
-    conditions = {kind: value.roll(1, 0) for kind, value in batch.conditions.items()}
-    return Batch(batch.keys, batch.images.roll(1, 0), labels, conditions)
+    """The images and conditions of a batch, each in the place of one half the batch away."""
+    half = len(batch.keys) // 2
+    labels = None if batch.labels is None else batch.labels.roll(half)
+    conditions = {kind: value.roll(half, 0) for kind, value in batch.conditions.items()}
+    return Batch(batch.keys, batch.images.roll(half, 0), labels, conditions)
 
 
 def draw(pipeline: Pipeline, told: dict[str, Tensor], guidance: float, seed: int) -> Tensor:
