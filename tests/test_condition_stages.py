@@ -11,6 +11,7 @@ from PIL import Image
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.runs import PriorRunConfig
 from smalti.sampling.pipeline import Pipeline
+from smalti.sequence.conditioners import CONDITIONERS
 from smalti.stages import train_prior
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError
@@ -95,9 +96,7 @@ def request_of(kind: str, data: Path, larger: bool = False) -> object:
     return "day" if kind == "class" else None
 
 
-KINDS = (
-    *("class", "segmentation", "depth", "edges", "low_resolution", "coordinates", "keypoints"),
-)
+KINDS = [kind for kind in CONDITIONERS if kind != "none"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,6 +14,7 @@ from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
 from smalti.data.paired import (
+    CoordinateMapPair,
     CoordinatesPair,
     DepthPair,
     EdgesPair,
@@ -246,6 +247,8 @@ def test_the_factor_is_2_at_least() -> None:
 def test_coordinates_are_read_from_no_file() -> None:
     with pytest.raises(InputError, match="coordinates follow from the size asked for"):
         CoordinatesPair().read(b"", "key")
+    with pytest.raises(InputError, match="a coordinate map follows from the size asked for"):
+        CoordinateMapPair().read(b"", "key")
 
 
 @pytest.mark.parametrize(

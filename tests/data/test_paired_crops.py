@@ -17,6 +17,7 @@ from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.paired import (
     PAIRED,
+    CoordinateMapPair,
     CoordinatesPair,
     DepthPair,
     EdgesPair,
@@ -231,6 +232,15 @@ def test_coordinates_are_the_share_of_the_room(
     crop = Crop(PixelSize(28, 18), left, top, PixelSize(8, 8), flip)
     told = CoordinatesPair().make(Image.new("RGB", (8, 8)), crop)
     torch.testing.assert_close(told, torch.tensor(expected, dtype=torch.float32))
+
+
+def test_coordinate_map_is_cropped_and_mirrored_with_the_image() -> None:
+    crop = Crop(PixelSize(10, 7), 3, 2, PixelSize(4, 3))
+    told = CoordinateMapPair().make(Image.new("RGB", (4, 3)), crop)
+    first = torch.tensor([[23.0, 24.0, 25.0, 26.0]]) / 70
+    torch.testing.assert_close(told, first + torch.tensor([[[0.0], [10.0], [20.0]]]) / 70)
+    mirrored = CoordinateMapPair().make(Image.new("RGB", (4, 3)), crop._replace(flip=True))
+    assert torch.equal(mirrored, told.flip(-1))
 
 
 @pytest.mark.parametrize("flip", [False, True])

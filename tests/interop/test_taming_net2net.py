@@ -31,6 +31,7 @@ K = 32
 GRID = (8, 8)
 GREEDY = SamplingConfig(temperature=0, top_k=0)
 WORDS = {"cond": "__is_first_stage__", "uncond": "__is_unconditional__"}
+COORD_STAGE = "taming.modules.misc.coord.CoordStage"
 MODELS = ("cond", "uncond", "uncond_spiral_out")
 FIRST_START_TOKEN = {"cond": 2, "uncond": 21, "uncond_spiral_out": 21}
 """Where the released greedy tokens first hold number 32, which is no code."""
@@ -359,6 +360,28 @@ def test_vocabulary_without_room_for_a_dropped_condition(released):
         type(config).model_validate(config.model_dump() | {"condition_drop": 0.1})
 
 
+@pytest.mark.parametrize("size_px", [None, (32, 32)], ids=["by positions", "told"])
+def test_coordinates_of_aligned_pictures(released, size_px):
+    """As the released faces: a number for each cell, in the vocabulary of the codes."""
+    model = released("uncond")
+    stage = {"target": COORD_STAGE, "params": {"n_embed": K, "down_factor": 4}}
+    model.params.update(cond_stage_key="coord", cond_stage_config=stage, unconditional=False)
+    model.arguments = {} if size_px is None else {"size_px": size_px}
+    found = model.load()
+    (conditioner,) = found.config.conditioners
+    assert conditioner.model_dump() == {
+        **{"kind": "coordinate_map", "levels": K, "cell_px": 4},
+        **{"grid_height": 8, "grid_width": 8},
+    }
+    pipeline = Pipeline(found.tokenizer, found.prior, found.config)
+    request = pipeline.request(1, size=(32, 40))
+    codes = pipeline.encode_conditions(request.values)
+    cells = torch.arange(32 * 40).view(8, 4, 10, 4).double().mean((1, 3)) / (32 * 40)
+    assert torch.equal(codes["coordinate_map"][0], (K * cells).round().long())
+    (picture,) = pipeline.sample(1, size=(32, 40), progress=False)
+    assert picture.size == (40, 32)
+
+
 def test_tokenizer_alone(released, vqgan):
     model = released("uncond")
     model.load()
@@ -396,8 +419,12 @@ def test_hole(released, removed, words):
     ("params", "words"),
     [
         (
-            {"cond_stage_config": {"target": "taming.modules.misc.coord.CoordStage"}},
-            "its condition stage is CoordStage, which is not imported",
+            {"cond_stage_config": {"target": COORD_STAGE, "params": {"n_embed": 32}}},
+            "down_factor, the pixels of a cell, is None",
+        ),
+        (
+            {"cond_stage_config": {"target": "taming.modules.misc.boxes.Boxes"}},
+            "its condition stage is Boxes, which is not imported",
         ),
         ({"cond_stage_config": {"target": "taming.models.vqgan.VQModel"}}, "no tensors of it"),
         ({"cond_stage_config": {"target": "a.Labelator"}}, "no n_classes"),

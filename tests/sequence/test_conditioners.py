@@ -3,11 +3,14 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.data.paired import whole_coordinate_map
 from smalti.sequence.conditioners import (
     CONDITIONERS,
     ClassLabel,
     ClassLabelConfig,
     ConditionerConfig,
+    CoordinateMap,
+    CoordinateMapConfig,
     Coordinates,
     CoordinatesConfig,
     DepthConfig,
@@ -32,6 +35,7 @@ CONFIGS = {
     "edges": EdgesConfig(content=EdgesContent(), **GRID),
     "low_resolution": LowResolutionConfig(content=RGBContent(), **GRID),
     "coordinates": CoordinatesConfig(rows=4, columns=7),
+    "coordinate_map": CoordinateMapConfig(levels=9, cell_px=4, grid_height=3, grid_width=5),
     "keypoints": KeypointsConfig(joints=("nose", "left_eye"), height_px=12, width_px=20),
 }
 CANVAS = (6, 11)
@@ -112,6 +116,22 @@ def test_coordinates_tell_every_cell_of_the_training_size_apart():
         for left in range(7)
     }
     assert seen == {(row, 4 + column) for row in range(4) for column in range(7)}
+
+
+def test_coordinate_map_has_the_released_numbers():
+    """1,024 times the mean over each cell of 16 pixels of the pixels' numbers, rounded."""
+    config = CoordinateMapConfig(levels=1024, cell_px=16, grid_height=16, grid_width=16)
+    codes = CoordinateMap(config).encode(whole_coordinate_map(256, 256)[None])
+    assert codes.shape == (1, 16, 16)
+    for row, column in ((0, 0), (0, 15), (7, 3), (15, 15)):
+        mean = ((16 * row + 7.5) * 256 + 16 * column + 7.5) / 256**2
+        assert codes[0, row, column] == round(1024 * mean)
+
+
+def test_coordinate_map_stays_in_its_vocabulary_in_the_tallest_pictures():
+    config = CoordinateMapConfig(levels=4, cell_px=1, grid_height=1, grid_width=1)
+    codes = CoordinateMap(config).encode(whole_coordinate_map(100, 3)[None])
+    assert codes.unique().tolist() == [0, 1, 2, 3]
 
 
 def test_coordinates_of_a_crop_equal_those_of_the_window_at_its_place():

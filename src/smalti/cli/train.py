@@ -67,7 +67,7 @@ def _train(config: "BaseRunConfig") -> None:
         files = "".join(
             f" --condition {kind}=FILE"
             for kind in (spec.partition("=")[0] for spec in config.condition)
-            if kind not in ("class", "coordinates")
+            if kind not in ("class", "coordinates", "coordinate_map")
         )
         print(f"next: smalti sample {folder} -n 16{files} --out samples")
     elif isinstance(config, PixelsRunConfig):

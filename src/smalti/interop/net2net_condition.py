@@ -5,12 +5,13 @@ Reference: arXiv:2012.09841, Sec. 4.2 and App. B.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from smalti.interop.net2net_config import (
     CLASS_LABEL,
+    COORDINATES,
     IS_FIRST_STAGE,
     IS_UNCONDITIONAL,
     START_TOKEN,
@@ -20,6 +21,7 @@ from smalti.interop.taming_vqgan import import_vqgan
 from smalti.sequence.conditioners import (
     ClassLabelConfig,
     ConditionerConfig,
+    CoordinateMapConfig,
     DepthConfig,
     EdgesConfig,
     LowResolutionConfig,
@@ -36,7 +38,7 @@ SPATIAL: Mapping[str, Any] = {
     "rgb": LowResolutionConfig,
 }
 """Conditioner of each content."""
-WITHOUT_TENSORS = (IS_UNCONDITIONAL, START_TOKEN, CLASS_LABEL)
+WITHOUT_TENSORS = (IS_UNCONDITIONAL, START_TOKEN, CLASS_LABEL, COORDINATES)
 DRAWN = ("segmentation", "depth", "edges", "coord")
 """Conditions that a photograph is not."""
 LOW_RESOLUTION_FACTOR = 8  # of the released code
@@ -49,6 +51,8 @@ class Condition:
     description: str
     token: ConditionerConfig | None = None
     """Its conditioner, where it is one token."""
+    coordinates: "CoordinateCells | None" = None
+    """Where it is the place of each cell."""
     tokenizers: Mapping[str, VQGAN] = field(default_factory=dict)
     """Its tokenizer by kind, where it is a picture."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +64,14 @@ class Condition:
         """The conditioner of images of a size that its tokenizer divides."""
         if self.token is not None:
             return self.token
+        if self.coordinates is not None:
+            levels, cell_px = self.coordinates
+            return CoordinateMapConfig(
+                levels=levels,
+                cell_px=cell_px,
+                grid_height=height_px // cell_px,
+                grid_width=width_px // cell_px,
+            )
         ((_, tokenizer),) = self.tokenizers.items()
         f = tokenizer.downsampling_factor
         spatial: ConditionerConfig = SPATIAL[tokenizer.content.kind](
@@ -72,8 +84,24 @@ class Condition:
 
     def length(self, height_px: int, width_px: int) -> int:
         """Number of conditioning tokens of images of a size in pixels."""
-        factors = (tokenizer.downsampling_factor for tokenizer in self.tokenizers.values())
-        return next(((height_px // f) * (width_px // f) for f in factors), 1)
+        factors = self.factors
+        return (height_px // factors[0]) * (width_px // factors[0]) if factors else 1
+
+    @property
+    def factors(self) -> Sequence[int]:
+        """Sides in pixels of the cells that images must divide into."""
+        if self.coordinates is not None:
+            return (self.coordinates.cell_px,)
+        return [tokenizer.downsampling_factor for tokenizer in self.tokenizers.values()]
+
+
+class CoordinateCells(NamedTuple):
+    """How a released model is told coordinates."""
+
+    levels: int
+    """Numbers that are told apart."""
+    cell_px: int
+    """Side of a cell in pixels."""
 
 
 def read_condition(
@@ -92,6 +120,8 @@ def read_condition(
     if told.condition in WITHOUT_TENSORS or (told.condition is None and not tensors):
         if tensors:
             raise InputError(f"the config says {told.condition}, but there are tensors")
+        if told.condition == COORDINATES:
+            return _coordinates(told)
         return _class_label(told) if told.condition == CLASS_LABEL else _start_token(told)
     if told.downsample_cond_size > -1:
         raise InputError(
@@ -105,7 +135,7 @@ def read_condition(
     if not any(name.startswith("encoder.") for name in tensors):
         raise InputError(
             f"its condition stage is {told.condition or 'unknown'}, which is not imported; known "
-            f"are VQGANs, {CLASS_LABEL} and {START_TOKEN}"
+            f"are VQGANs, {CLASS_LABEL}, {COORDINATES} and {START_TOKEN}"
         )
     imported = import_vqgan(tensors, told.cond_stage_key)
     return _picture(imported.vqgan, told, imported.passed_over)
@@ -124,6 +154,18 @@ def _class_label(told: Net2NetConfig) -> Condition:
         raise InputError("the config has no n_classes, the number of classes")
     names = tuple(str(number) for number in range(told.classes))
     return Condition(f"one of {told.classes} classes", token=ClassLabelConfig(class_names=names))
+
+
+def _coordinates(told: Net2NetConfig) -> Condition:
+    assert told.cond_stage_config is not None
+    cells = []
+    for name, what in (("n_embed", "numbers"), ("down_factor", "pixels of a cell")):
+        value = told.cond_stage_config.params.get(name)
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"cond_stage_config: {name}, the {what}, is {value}")
+        cells.append(value)
+    found = CoordinateCells(*cells)
+    return Condition(f"coordinates of cells of {found.cell_px} pixels", coordinates=found)
 
 
 def _picture(vqgan: VQGAN, told: Net2NetConfig, passed_over: Mapping[str, int]) -> Condition:

@@ -25,6 +25,7 @@ IS_FIRST_STAGE = "__is_first_stage__"
 IS_UNCONDITIONAL = "__is_unconditional__"
 START_TOKEN = "SOSProvider"
 CLASS_LABEL = "Labelator"
+COORDINATES = "CoordStage"
 
 
 class _Part(BaseModel):

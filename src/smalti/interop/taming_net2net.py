@@ -242,8 +242,7 @@ def _model_config(
     told: Net2NetConfig,
 ) -> PriorModelConfig:
     height_px, width_px = size_px
-    for tokenizer in (first, *condition.tokenizers.values()):
-        f = tokenizer.downsampling_factor
+    for f in (first.downsampling_factor, *condition.factors):
         if height_px % f or width_px % f:
             raise InputError(
                 f"images of {height_px}x{width_px} pixels do not divide into codes: both sides "

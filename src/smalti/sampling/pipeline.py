@@ -23,7 +23,7 @@ from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.requests import Condition, picture_size, read_values
+from smalti.sampling.requests import Condition, picture_size, read_values, with_map
 from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
 from smalti.sequence.conditioners import SpatialConfig
 from smalti.tokenizer import load_tokenizer
@@ -186,7 +186,8 @@ class Pipeline:
                 "condition"
             )
         height, width = asked or given or self.size
-        return Request(n, values, *self._cells(height, width))
+        cells = self._cells(height, width)
+        return Request(n, with_map(self.conditioning, values, n, (height, width)), *cells)
 
     def sample_codes(
         self,

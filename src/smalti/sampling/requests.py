@@ -20,6 +20,7 @@ from smalti.data.paired import (
     LowResolutionPair,
     Paired,
     SegmentationPair,
+    whole_coordinate_map,
 )
 from smalti.registry import unknown_name
 from smalti.sequence.conditioners import (
@@ -38,6 +39,8 @@ Asked = Item | Sequence[Item] | None
 Condition = Asked | Mapping[str, Asked]
 """One condition's items, taken in turn; or those of several conditions, by kind."""
 
+FOUND = ("none", "coordinates", "coordinate_map")
+"""Conditions that nobody is asked for."""
 PAIRS: Mapping[str, Any] = {
     "segmentation": SegmentationPair,
     "depth": DepthPair,
@@ -54,6 +57,9 @@ def read_values(conditioning: Conditioning, condition: Condition, count: int) ->
         condition: what the user asked for.
         count: number of images.
 
+    Returns:
+        All but the coordinate map, which follows from the size; see `with_map`.
+
     Raises:
         InputError: a condition is missing, unknown to the prior, or cannot be read; or its pictures
             are of different sizes.
@@ -67,9 +73,19 @@ def read_values(conditioning: Conditioning, condition: Condition, count: int) ->
         elif conditioner.kind in ("none", "coordinates"):
             columns = 0 if conditioner.kind == "none" else 2
             values[conditioner.kind] = torch.zeros(count, columns)
-        else:
+        elif conditioner.kind != "coordinate_map":
             values[conditioner.kind] = _read_files(conditioner.config, request, count)
     return values
+
+
+def with_map(
+    conditioning: Conditioning, values: Mapping[str, Tensor], count: int, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """Values with the coordinate map of a canvas of a size in pixels, if the prior has one."""
+    if "coordinate_map" not in conditioning.kinds:
+        return dict(values)
+    coordinate_map = whole_coordinate_map(*size).expand(count, -1, -1, -1)
+    return {**values, "coordinate_map": coordinate_map}
 
 
 def picture_size(
@@ -92,7 +108,7 @@ def picture_size(
 
 
 def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, Asked]:
-    known = [kind for kind in conditioning.kinds if kind not in ("none", "coordinates")]
+    known = [kind for kind in conditioning.kinds if kind not in FOUND]
     if condition is None:
         return {}
     if not isinstance(condition, Mapping):

@@ -7,6 +7,7 @@ from typing import Any
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.paired import (
+    CoordinateMapPair,
     CoordinatesPair,
     KeypointsPair,
     LowResolutionPair,
@@ -21,6 +22,7 @@ from smalti.sequence.conditioners import (
     CONDITIONERS,
     ClassLabelConfig,
     ConditionerConfig,
+    CoordinateMapConfig,
     CoordinatesConfig,
     DepthConfig,
     EdgesConfig,
@@ -36,6 +38,8 @@ from smalti.types import InputError
 
 CONTENTS = {"segmentation": "labels", "depth": "depth", "edges": "edges", "low_resolution": "rgb"}
 """What the tokenizer of each condition that is a picture must be one of."""
+COORDINATE_LEVELS = 1024
+"""Of a coordinate map, as in the released models."""
 SPATIAL: dict[str, Any] = {
     "segmentation": SegmentationConfig,
     "depth": DepthConfig,
@@ -66,6 +70,8 @@ class Conditions:
             return LowResolutionPair(config.low_resolution_factor)
         if kind == "coordinates":
             return CoordinatesPair()
+        if kind == "coordinate_map":
+            return CoordinateMapPair()
         if kind == "keypoints":
             return KeypointsPair(self._given_joints)
         pair: Paired = PAIRS[kind](self.tokenizers[kind].content)
@@ -109,6 +115,13 @@ class Conditions:
             return CoordinatesConfig(
                 rows=(room.height_px - height) // factor + 1,
                 columns=(room.width_px - width) // factor + 1,
+            )
+        if kind == "coordinate_map":
+            return CoordinateMapConfig(
+                levels=COORDINATE_LEVELS,
+                cell_px=factor,
+                grid_height=height // factor,
+                grid_width=width // factor,
             )
         if kind == "keypoints":
             joints = dataset.joints

@@ -24,6 +24,7 @@ from smalti.runs import (
 from smalti.sequence.conditioners import (
     ClassLabelConfig,
     ConditionerConfig,
+    CoordinateMapConfig,
     CoordinatesConfig,
     KeypointsConfig,
     SpatialConfig,
@@ -288,7 +289,7 @@ def _encoding_seconds(plan: PriorPlan) -> float:
 
 def _blank(config: ConditionerConfig, count: int) -> Tensor:
     """Codes (count, ...) of a condition, all zero."""
-    if isinstance(config, SpatialConfig):
+    if isinstance(config, SpatialConfig | CoordinateMapConfig):
         return torch.zeros(count, config.grid_height, config.grid_width, dtype=torch.int64)
     if isinstance(config, ClassLabelConfig):
         return torch.zeros(count, dtype=torch.int64)

@@ -10,6 +10,7 @@ from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.requests import FOUND
 from smalti.sampling.sheet import contact_sheet, pose_picture
 from smalti.sampling.sliding_window import Canvas
 from smalti.training.checkpoint import InferenceModel, TrainingState
@@ -19,7 +20,7 @@ from smalti.training.prior_step import PriorState, PriorStepConfig, prior_step
 from smalti.training.remedies import Treatment
 
 PICTURES = 16  # samples in the picture
-MADE_UP = {"none", "class", "coordinates"}
+MADE_UP = {"class", *FOUND}
 """Conditions that a pipeline finds by itself."""
 
 

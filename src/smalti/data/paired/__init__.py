@@ -5,6 +5,7 @@ Importing this package registers them all.
 
 from smalti.data.paired.base import PAIRED, FilePair, MadePair, Paired
 from smalti.data.paired.companions import pairings_of
+from smalti.data.paired.coordinate_map import CoordinateMapPair, whole_coordinate_map
 from smalti.data.paired.coordinates import CoordinatesPair, PictureRoom, picture_room
 from smalti.data.paired.depth import DepthPair
 from smalti.data.paired.edges import EdgesPair
@@ -15,6 +16,7 @@ from smalti.data.paired.segmentation import SegmentationPair
 
 __all__ = [
     "PAIRED",
+    "CoordinateMapPair",
     "CoordinatesPair",
     "DepthPair",
     "EdgesPair",
@@ -30,4 +32,5 @@ __all__ = [
     "describe",
     "pairings_of",
     "picture_room",
+    "whole_coordinate_map",
 ]

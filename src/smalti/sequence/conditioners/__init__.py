@@ -9,6 +9,7 @@ from pydantic import Field
 
 from smalti.sequence.conditioners.base import CONDITIONERS, draw_kept
 from smalti.sequence.conditioners.class_label import ClassLabel, ClassLabelConfig
+from smalti.sequence.conditioners.coordinate_map import CoordinateMap, CoordinateMapConfig
 from smalti.sequence.conditioners.coordinates import Coordinates, CoordinatesConfig
 from smalti.sequence.conditioners.depth import Depth, DepthConfig
 from smalti.sequence.conditioners.edges import Edges, EdgesConfig
@@ -26,6 +27,7 @@ ConditionerConfig = Annotated[
     | EdgesConfig
     | LowResolutionConfig
     | CoordinatesConfig
+    | CoordinateMapConfig
     | KeypointsConfig,
     Field(discriminator="kind"),
 ]
@@ -35,6 +37,8 @@ __all__ = [
     "ClassLabel",
     "ClassLabelConfig",
     "ConditionerConfig",
+    "CoordinateMap",
+    "CoordinateMapConfig",
     "Coordinates",
     "CoordinatesConfig",
     "Depth",

@@ -53,16 +53,8 @@ class SpatialConditioner:
         return self.tokenizer.encode(values)
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Codes (B, grid_height, grid_width) behind a window, of those of a whole canvas.
-
-        The condition's grid may be finer or coarser than the image's.
-        """
-        rows, columns = self.config.grid_height, self.config.grid_width
-        top = window.top * rows // window.height
-        left = window.left * columns // window.width
-        # A coarser grid's last window would else stop short of it by a rounded-off part of a cell.
-        top, left = min(top, codes.shape[1] - rows), min(left, codes.shape[2] - columns)
-        return codes[:, top : top + rows, left : left + columns]
+        """Codes (B, grid_height, grid_width) behind a window, of those of a whole canvas."""
+        return codes_behind(codes, window, self.config.grid_height, self.config.grid_width)
 
     def tokens(self, codes: Tensor) -> Tensor:
         """Tokens (B, h * w) int64 in [0, K) of codes (B, h, w) int64."""
@@ -71,3 +63,15 @@ class SpatialConditioner:
     def null_tokens(self, batch_size: int) -> Tensor:
         """The dropped condition (batch_size, h * w) int64: K everywhere."""
         return torch.full((batch_size, self.length), self.null)
+
+
+def codes_behind(codes: Tensor, window: Window, rows: int, columns: int) -> Tensor:
+    """The part (B, rows, columns) of a canvas's codes (B, H, W) that lies behind a window.
+
+    The codes' grid may be finer or coarser than the window's, which is that of the image.
+    """
+    top = window.top * rows // window.height
+    left = window.left * columns // window.width
+    # A coarser grid's last window would else stop short of it by a rounded-off part of a cell.
+    top, left = min(top, codes.shape[1] - rows), min(left, codes.shape[2] - columns)
+    return codes[:, top : top + rows, left : left + columns]
