@@ -104,6 +104,9 @@ class Tokenizer(Protocol):
         [-1, 1] of depth maps and edges, (B, H, W) int64 of label maps.
         """
 
+    def encode_in_tiles(self, images: Tensor) -> Tensor:
+        """As `encode`, in memory that does not grow with images but for their codes."""
+
     def decode(self, codes: Tensor) -> Tensor:
         """Images of codes (B, h, w) int64 in [0, K), in the form that `encode` takes."""
 

@@ -164,7 +164,7 @@ def complete(
     height, width = placed.known.shape
     canvas = pad_to_multiple(placed, pipeline.factor)
     request = pipeline.request(n, condition, (canvas.known.shape[0], canvas.known.shape[1]))
-    codes = pipeline.tokenizer.encode(canvas.image[None].to(pipeline.device))
+    codes = pipeline.tokenizer.encode_in_tiles(canvas.image[None].to(pipeline.device))
     known = known_cells(canvas.known, pipeline.tokenizer.downsampling_factor)
     filled = Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device))
     draw = seeded_draw(seed, range(n), request.height * request.width, pipeline.device)

@@ -40,6 +40,19 @@ class TokenizerModel(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
+    def encode_in_tiles(self, images: Tensor, tile: int = 64) -> Tensor:
+        """The codes that `encode` gives, for images that are too large to encode whole.
+
+        Args:
+            images: as for `encode`.
+            tile: side in codes of the squares that are encoded one after another; images that are
+                no larger are encoded whole.
+
+        Raises:
+            InputError: as `encode`, or the tile has no codes.
+        """
+
+    @abc.abstractmethod
     def decode(self, codes: Tensor) -> Tensor:
         """Images of codes (B, h, w) int64 in [0, K), without a gradient.
 

@@ -128,6 +128,11 @@ class Level(nn.Module):
         )
         self.resample = resample or nn.Identity()
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether it has non-local blocks."""
+        return any(isinstance(module, NonLocalAttention) for module in self.attentions)
+
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
         return self.resample(self.mix(features))  # type: ignore[no-any-return]

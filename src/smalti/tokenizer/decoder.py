@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from smalti.tokenizer.blocks import (
     Level,
     Middle,
-    NonLocalAttention,
     ResidualBlock,
     Upsample,
     group_norm,
@@ -67,7 +66,7 @@ class Decoder(nn.Module):
         """Outputs (B, C, 2^m h, 2^m w) of (B, latent_channels, h, w)."""
         return self.conv_out(self.features(z_q))  # type: ignore[no-any-return]
 
-    # The same in two parts, for `tiled_decoding`: the first needs the whole map at once, the second
+    # The same in two parts, for `tiles`: the first needs the whole map at once, the second
     # sees a neighbourhood only, but for the statistics of its norms.
 
     def global_features(self, z_q: Tensor) -> Tensor:
@@ -99,9 +98,5 @@ class Decoder(nn.Module):
     @property
     def _last_attended(self) -> int:
         """Position in `levels` of the last one with a non-local block, -1 where there is none."""
-        attended = [
-            number
-            for number, level in enumerate(self._levels)
-            if any(isinstance(module, NonLocalAttention) for module in level.attentions)
-        ]
+        attended = (number for number, level in enumerate(self._levels) if level.has_attention)
         return max(attended, default=-1)

@@ -85,6 +85,15 @@ class PixelTokenizer(TokenizerModel):
         pixels = images.float().permute(0, 2, 3, 1)
         return self.nearest(pixels.flatten(0, 2)).view(pixels.shape[:3])
 
+    def encode_in_tiles(self, images: Tensor, tile: int = 64) -> Tensor:
+        """As `encode`, which looks at a number of pixels at a time.
+
+        Raises:
+            InputError: the images have another number of channels, or the tile has no codes.
+        """
+        self._check_tile(tile)
+        return self.encode(images)
+
     def nearest(self, pixels: Tensor) -> Tensor:
         """Codes (N,) int64 of pixels (N, 3) float32 in [-1, 1]."""
         return nearest_entries(pixels, self.palette)

@@ -24,7 +24,7 @@ from smalti.tokenizer.quantizers import (
     QuantizerConfig,
     VectorQuantizerConfig,
 )
-from smalti.tokenizer.tiled_decoding import decoded_tiles
+from smalti.tokenizer.tiles import decoded_tiles, encoded_in_tiles
 from smalti.types import Config, InputError
 
 
@@ -166,6 +166,10 @@ class VQGAN(TokenizerModel):
         Raises:
             InputError: a side does not divide by f, or the images are of another content.
         """
+        self._check_images(images)
+        return self.to_code(self.encoder(self.content.to_input(images)))  # type: ignore[no-any-return]
+
+    def _check_images(self, images: Tensor) -> None:
         self.content.check(images)
         height, width = images.shape[-2:]
         if height % self.downsampling_factor or width % self.downsampling_factor:
@@ -173,7 +177,6 @@ class VQGAN(TokenizerModel):
                 f"images of {width}x{height} do not divide into codes: both sides must be "
                 f"multiples of {self.downsampling_factor}"
             )
-        return self.to_code(self.encoder(self.content.to_input(images)))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -185,6 +188,34 @@ class VQGAN(TokenizerModel):
         self.content.check(images)
         self.content.check_values(images)
         return self.quantizer.encode(self.latent(images))
+
+    @torch.no_grad()
+    def encode_in_tiles(self, images: Tensor, tile: int = 64) -> Tensor:
+        """The codes that `encode` gives, in memory that hardly grows with the images.
+
+        Equal but for rounding, which may settle a tie between codes otherwise: see `tiles`.
+
+        Args:
+            images: as for `encode`.
+            tile: side in codes of the squares that are encoded one after another.
+
+        Returns:
+            As `encode`, on the images' device.
+
+        Raises:
+            InputError: as `encode`, or the tile has no codes.
+        """
+        self._check_tile(tile)
+        tile_px = tile * self.downsampling_factor
+        if tile_px >= max(images.shape[-2:]):
+            return self.encode(images)
+        self._check_images(images)
+        self.content.check_values(images)
+        latents = [
+            encoded_in_tiles(self.encoder, image, self.content.to_input, tile_px)
+            for image in torch.split(images, 1)
+        ]
+        return self.quantizer.encode(self.to_code(torch.cat(latents)))
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
@@ -202,7 +233,7 @@ class VQGAN(TokenizerModel):
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
         """The images that `decode` gives, in memory that hardly grows with them.
 
-        Equal but for rounding: see `tiled_decoding`. It takes about half as many times longer as
+        Equal but for rounding: see `tiles`. It takes about half as many times longer as
         the decoder has norms behind its last non-local block (13 by default, 25 in the paper's
         f = 16 model), and more where tiles are small.
 

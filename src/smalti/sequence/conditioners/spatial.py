@@ -50,7 +50,7 @@ class SpatialConditioner:
     def encode(self, values: Tensor) -> Tensor:
         """Codes (B, h, w) int64 of pictures, of any size that the tokenizer divides."""
         assert self.tokenizer is not None, "a conditioner without its tokenizer cannot encode"
-        return self.tokenizer.encode(values)
+        return self.tokenizer.encode_in_tiles(values)
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
         """Codes (B, grid_height, grid_width) behind a window, of those of a whole canvas."""

@@ -1,13 +1,13 @@
-"""Decoding tile by tile: what decoding whole gives, in memory that hardly grows with the image.
+"""Decoding and encoding tile by tile: as whole, in memory that hardly grows with the image.
 
-Non-local blocks need the whole map, so the decoder runs whole up to the last of them; by default
-they stand at the resolution of the codes only. What follows sees a neighbourhood of each pixel, and
-runs on one tile after another, each with a margin as wide as the convolutions look. Only the
-statistics of GroupNorm are of the whole map: they are gathered norm after norm, in one pass over
-the tiles each, which ends at that norm.
+Non-local blocks need the whole map: the decoder runs whole up to the last of them, the encoder from
+the first of them on; by default they stand at the resolution of the codes only. What lies between
+them and the image sees a neighbourhood of each pixel, and runs on one tile after another, each with
+a margin as wide as the convolutions look. Only the statistics of GroupNorm are of the whole map:
+they are gathered norm after norm, in one pass over the tiles each, which ends at that norm.
 
-Memory is that of the maps up to the last non-local block and of one tile. Time is about half as
-many decodings as there are norms behind that block, and the margins' share more.
+Memory is that of the maps at the non-local blocks and of one tile. Time is about half as many
+passes as there are norms on the tiles' side of those blocks, and the margins' share more.
 
 Axes: B batch, C channels, H/W size of a map at some resolution, G groups of a norm.
 """
@@ -18,8 +18,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from smalti.tokenizer.blocks import ResidualBlock, Upsample
+from smalti.tokenizer.blocks import Downsample, ResidualBlock, Upsample
 from smalti.tokenizer.decoder import Decoder
+from smalti.tokenizer.encoder import Encoder
 
 
 class Box(NamedTuple):
@@ -39,14 +40,30 @@ class Box(NamedTuple):
             min(self.right + margin, around.right),
         )
 
-    def scaled(self, factor: int) -> "Box":
-        """The same rectangle where the resolution is `factor` times as high."""
-        return Box(*(factor * side for side in self))
+    def scaled(self, scale: "_Scale") -> "Box":
+        """The same rectangle where the resolution is `scale` times as high."""
+        return Box(*(scale.up * side // scale.down for side in self))
 
     def cut(self, features: Tensor, top: int = 0, left: int = 0) -> Tensor:
         """This rectangle of features (..., H, W), a view; their first pixel is at (top, left)."""
         rows = slice(self.top - top, self.bottom - top)
         return features[..., rows, self.left - left : self.right - left]
+
+
+class _Scale(NamedTuple):
+    """How a step changes the size of its map."""
+
+    up: int = 1
+    down: int = 1
+
+    def margin(self, after: int) -> int:
+        """Pixels around a tile that a 3x3 convolution needs, for so many around its result."""
+        if self.down > 1:
+            return self.down * (after + 1)  # even where the size is halved, so that tiles fit
+        return -(-(after + 1) // self.up)
+
+
+SAME_SIZE = _Scale()
 
 
 class _Step(NamedTuple):
@@ -55,8 +72,8 @@ class _Step(NamedTuple):
     run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     """(stream, normed) -> (stream, branch): the residual stream, and what the next step norms."""
     norm: nn.GroupNorm | None = None
-    scale: int = 1
-    """2 where the size is doubled before the convolution."""
+    scale: _Scale = SAME_SIZE
+    """Of the convolution's result."""
 
 
 class _Statistics(NamedTuple):
@@ -87,16 +104,42 @@ def decoded_tiles(decoder: Decoder, z_q: Tensor, tile: int) -> Iterator[tuple[Bo
     """
     features = decoder.global_features(z_q)
     factor = features.shape[-1] // z_q.shape[-1]
-    tiled = _Tiled(features, _steps(decoder), tile * factor)
+    tiled = _Tiled(features, _decoding_steps(decoder), tile * factor)
     tiled.gather_statistics()
     yield from tiled.outputs()
+
+
+def encoded_in_tiles(
+    encoder: Encoder, images: Tensor, to_input: Callable[[Tensor], Tensor], tile: int
+) -> Tensor:
+    """Encode images tile by tile.
+
+    Args:
+        encoder: its mode and weights are not touched.
+        images: (B, ..., H, W), whose sides the encoder's factor divides.
+        to_input: makes (B, C, H, W) floating point of them, pixel by pixel.
+        tile: side of the tiles in pixels, a multiple of that factor.
+
+    Returns:
+        (B, latent_channels, h, w), what `encoder(to_input(images))` gives.
+    """
+    tiled = _Tiled(images, _encoding_steps(encoder, to_input), tile)
+    tiled.gather_statistics()
+    size = tiled.result.bottom, tiled.result.right
+    features = None
+    for box, part in tiled.outputs():
+        if features is None:
+            features = part.new_empty(*part.shape[:2], *size)
+        box.cut(features).copy_(part)
+    assert features is not None, "an image has a tile"
+    return encoder.global_latent(features)
 
 
 class _Tiled:
     """Steps that run on the tiles of a map.
 
     Args:
-        features: (B, C, H, W), the whole map that the first step sees.
+        features: (B, ..., H, W), the whole map that the first step sees.
         steps: in order; the branch of the last one is the outputs.
         tile: side of the tiles in pixels of that map.
     """
@@ -108,6 +151,9 @@ class _Tiled:
         self.statistics: list[_Statistics] = []
         height, width = features.shape[-2:]
         self.whole = Box(0, height, 0, width)
+        self.result = self.whole
+        for step in steps:
+            self.result = self.result.scaled(step.scale)
         self.tiles = [
             Box(top, min(top + tile, height), left, min(left + tile, width))
             for top in range(0, height, tile)
@@ -182,23 +228,35 @@ class _Moments:
         return _Statistics(*(part.to(device, dtype)[..., None, None] for part in (scale, shift)))
 
 
-def _steps(decoder: Decoder) -> list[_Step]:
+def _decoding_steps(decoder: Decoder) -> list[_Step]:
     """All that follows the decoder's last non-local block."""
+    last = _Step(lambda stream, normed: (stream, decoder.to_outputs(normed)), decoder.norm_out)
+    return [*_steps_of(decoder.local_parts()), last]
+
+
+def _encoding_steps(encoder: Encoder, to_input: Callable[[Tensor], Tensor]) -> list[_Step]:
+    """All that precedes the encoder's first non-local block, at higher resolutions."""
+    first = _convolution(lambda images: encoder.conv_in(to_input(images)))
+    return [first, *_steps_of(encoder.local_parts())]
+
+
+def _steps_of(parts: Sequence[ResidualBlock | Upsample | Downsample]) -> list[_Step]:
     steps: list[_Step] = []
-    for part in decoder.local_parts():
-        steps += [_upsampling(part)] if isinstance(part, Upsample) else _halves(part)
-    return [
-        *steps,
-        _Step(lambda stream, normed: (stream, decoder.to_outputs(normed)), decoder.norm_out),
-    ]
+    for part in parts:
+        if isinstance(part, ResidualBlock):
+            steps += _halves(part)
+        else:
+            scale = _Scale(up=2) if isinstance(part, Upsample) else _Scale(down=2)
+            steps.append(_convolution(part, scale))
+    return steps
 
 
-def _upsampling(upsample: Upsample) -> _Step:
+def _convolution(convolution: Callable[[Tensor], Tensor], scale: _Scale = SAME_SIZE) -> _Step:
     def run(stream: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        stream = upsample(stream)
+        stream = convolution(stream)
         return stream, stream
 
-    return _Step(run, scale=2)
+    return _Step(run, scale=scale)
 
 
 def _halves(block: ResidualBlock) -> tuple[_Step, _Step]:
@@ -219,5 +277,5 @@ def _margins(steps: Sequence[_Step]) -> list[int]:
     """
     margins = [0]
     for step in reversed(steps):
-        margins.insert(0, -(-(margins[0] + 1) // step.scale))
+        margins.insert(0, step.scale.margin(margins[0]))
     return margins

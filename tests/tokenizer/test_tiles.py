@@ -1,4 +1,4 @@
-"""Decoding in tiles gives what decoding whole gives, and holds no large map."""
+"""Decoding and encoding in tiles give what they give whole, and hold no large map."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.tokenizer.blocks import NonLocalAttention
 from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
-from smalti.tokenizer.tiled_decoding import Box, decoded_tiles
+from smalti.tokenizer.tiles import Box, decoded_tiles, encoded_in_tiles
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError
 
@@ -24,13 +24,14 @@ def vqgan_of(**options) -> VQGAN:
     config = VQGANConfig(**shape | {"code_dim": 8, "codebook_size": 16} | options)
     vqgan = VQGAN(config).eval()
     generator = torch.Generator().manual_seed(0)
-    for parameter in vqgan.decoder.parameters():
+    for parameter in (*vqgan.decoder.parameters(), *vqgan.encoder.parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
         parameter.data = (
             1 + 0.3 * noise if parameter.ndim == 1 else noise / parameter[0].numel() ** 0.5
         )
     # A mean far from zero is the hard case for a variance that is summed up.
-    torch.nn.init.constant_(vqgan.decoder.conv_in.bias, 20.0)
+    for part in (vqgan.encoder, vqgan.decoder):
+        torch.nn.init.constant_(part.conv_in.bias, 20.0)
     return vqgan
 
 
@@ -167,6 +168,92 @@ def test_maps_do_not_grow_with_the_image(vqgan):
     assert largest(codes_of(2, 16)) == largest(codes_of(2, 32))
 
 
+# Encoding
+
+
+def images_of(vqgan: VQGAN, height: int, width: int, batch: int = 1) -> Tensor:
+    """Random images of a size in codes."""
+    generator = torch.Generator().manual_seed(height * width)
+    f = vqgan.downsampling_factor
+    blank = vqgan.content.blank(batch, f * height, f * width)
+    if isinstance(vqgan.content, LabelsContent):
+        return torch.randint(vqgan.content.classes, blank.shape, generator=generator)
+    return 2 * torch.rand(blank.shape, generator=generator) - 1
+
+
+def assert_encodes_as_whole(vqgan: VQGAN, images: Tensor, tile: int, error: float = 1e-4) -> None:
+    """Latents are compared: codes could hide a difference, or make a large one of a small one."""
+    with torch.no_grad():
+        whole = vqgan.encoder(vqgan.content.to_input(images))
+        tile_px = tile * vqgan.downsampling_factor
+        tiled = encoded_in_tiles(vqgan.encoder, images, vqgan.content.to_input, tile_px)
+    assert whole.std() > 0.1
+    torch.testing.assert_close(tiled, whole, rtol=error, atol=error)
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), tile=st.integers(1, 12))
+def test_any_image_is_encoded_in_tiles_of_any_size(vqgan, height, width, tile):
+    assert_encodes_as_whole(vqgan, images_of(vqgan, height, width), tile)
+
+
+@pytest.mark.parametrize("attention_levels", [None, UPPER, FULL, NONE])
+@pytest.mark.parametrize("middle_attention", [True, False])
+def test_non_local_blocks_of_the_encoder_at_any_level(attention_levels, middle_attention):
+    vqgan = vqgan_of(attention_levels=attention_levels, middle_attention=middle_attention)
+    assert_encodes_as_whole(vqgan, images_of(vqgan, 9, 5), 2)
+
+
+@pytest.mark.parametrize("size", [(9, 1), (1, 9)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"channel_multipliers": (1, 1)},
+        {"channel_multipliers": (1, 1, 1, 1, 2)},
+        {"residual_blocks": 3},
+    ],
+    ids=str,
+)
+def test_margins_of_encoding_are_wide_enough(options, size):
+    """In double precision, where the faintest influence from beyond a margin shows."""
+    vqgan = vqgan_of(**options).double()
+    assert_encodes_as_whole(vqgan, images_of(vqgan, *size).double(), 2, error=1e-10)
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: content.kind)
+def test_codes_of_each_content(content):
+    vqgan = vqgan_of(content=content)
+    for bias in (vqgan.encoder.norm_out.bias, vqgan.encoder.conv_out.bias):
+        torch.nn.init.zeros_(bias)  # else all cells have about the same code
+    images = images_of(vqgan, 9, 5, batch=2)
+    codes, whole = vqgan.encode_in_tiles(images, tile=2), vqgan.encode(images)
+    assert len(whole.unique()) > 2
+    assert (codes == whole).float().mean() > 0.97  # rounding may settle a tie
+
+
+def test_no_map_of_encoding_grows_with_the_image():
+    """Labels would be the largest, where a map of them became channels at once."""
+    vqgan = vqgan_of(content=LabelsContent(classes=40))
+
+    def largest(images):
+        with LargestMap() as found, torch.no_grad():
+            encoded_in_tiles(vqgan.encoder, images, vqgan.content.to_input, 8)
+        return found.elements
+
+    assert largest(images_of(vqgan, 2, 16)) == largest(images_of(vqgan, 2, 32))
+
+
+def test_one_tile_is_encoding(vqgan):
+    images = images_of(vqgan, 5, 6)
+    assert torch.equal(vqgan.encode_in_tiles(images), vqgan.encode(images))
+
+
+@pytest.mark.parametrize("size", [(34, 32), (32, 33)])
+def test_images_that_do_not_divide_are_not_encoded_in_tiles(vqgan, size):
+    with pytest.raises(InputError, match="multiples of 4"):
+        vqgan.encode_in_tiles(torch.zeros(1, 3, *size), tile=2)
+
+
 @pytest.mark.parametrize("height", [16, 24])
 def test_attention_makes_no_matrix_of_all_pairs(height):
     attention = NonLocalAttention(8, norm_groups=4)
@@ -180,6 +267,8 @@ def test_tiles_without_codes_are_refused(vqgan, tile):
     for tokenizer in (vqgan, PixelTokenizer(PixelTokenizerConfig(codebook_size=16))):
         with pytest.raises(InputError, match=f"tile must be at least 1 code, got {tile}"):
             tokenizer.decode_in_tiles(codes_of(2, 2), tile)
+        with pytest.raises(InputError, match=f"tile must be at least 1 code, got {tile}"):
+            tokenizer.encode_in_tiles(torch.zeros(1, 3, 8, 8), tile)
 
 
 def test_codes_outside_the_codebook_are_refused(vqgan):
@@ -192,6 +281,7 @@ def test_pixels_are_decoded_as_ever():
     torch.nn.init.uniform_(tokenizer.palette)
     codes = codes_of(5, 7, batch=2)
     assert torch.equal(tokenizer.decode_in_tiles(codes, 2), tokenizer.decode(codes))
+    assert torch.equal(tokenizer.encode_in_tiles(tokenizer.decode(codes), 2), codes)
 
 
 def test_a_box_is_widened_within_the_map():
