@@ -1,8 +1,9 @@
 """Does a condition steer its samples? Of held-out images, told their own condition or another's.
 
-    python docs/results/tasks/measure.py RUN --data DATA --out FOLDER [-n 16] [--guidance 1]
+    python docs/results/tasks/measure.py RUN --data DATA --out FOLDER \
+        [-n 16] [--guidance 1] [--top-k 0]
 
-Of each image's condition, samples are drawn; FOLDER/grid.png shows condition, image, reconstruction
+Of each image's condition, samples are drawn; FOLDER/grid.jpg shows condition, image, reconstruction
 and two samples in columns. What is read back from the samples is compared with the condition that
 they were told, and, shuffled, with that of another: a condition that is ignored gives twice
 the same number.
@@ -73,13 +74,7 @@ def images_of(run: Path, data: str, pipeline: Pipeline, size: int | None = None)
 
 
 def read(dataset: ImageDataset, count: int) -> Batch:
-    """The centres of images from all over a data set: neighbours may be frames of one film."""
-    found = [dataset.load_center(index).sample for index in spread(len(dataset), count)]
-    return stack([sample for sample in found if sample is not None])
-
-
-def read_anywhere(dataset: ImageDataset, count: int) -> Batch:
-    """As `read`, but random crops: centres have all the same coordinates."""
+    """Random crops of images from all over a data set: neighbours may be frames of one film."""
     return stack([dataset.sample(index, 0) for index in spread(len(dataset), count)])
 
 
@@ -97,7 +92,9 @@ def shifted(batch: Batch) -> Batch:
     return Batch(batch.keys, batch.images.roll(half, 0), labels, conditions)
 
 
-def draw(pipeline: Pipeline, told: dict[str, Tensor], guidance: float, seed: int) -> Tensor:
+def draw(
+    pipeline: Pipeline, told: dict[str, Tensor], sampling: SamplingConfig, seed: int
+) -> Tensor:
     """Images (B, 3, H, W) drawn from codes of conditions."""
     count, config = len(next(iter(told.values()))), pipeline.config
     cells = config.grid_height * config.grid_width
@@ -107,7 +104,7 @@ def draw(pipeline: Pipeline, told: dict[str, Tensor], guidance: float, seed: int
         canvas = Canvas.unknown(codes)
         drawn = seeded_draw(seed, rows.tolist(), cells, pipeline.device)
         part = {kind: value[rows] for kind, value in told.items()}
-        pipeline.fill(canvas, part, drawn, SamplingConfig(guidance=(guidance,)))
+        pipeline.fill(canvas, part, drawn, sampling)
         images.append(pipeline.decode(canvas.codes))
     return torch.cat(images)
 
@@ -189,20 +186,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("-n", type=int, default=16)
     parser.add_argument("--guidance", type=float, default=1.0)
+    parser.add_argument("--top-k", type=int, default=0)
+    parser.add_argument("--top-p", type=float, default=1.0)
     options = parser.parse_args()
 
+    sampling = SamplingConfig(
+        guidance=(options.guidance,), top_k=options.top_k, top_p=options.top_p
+    )
     pipeline = Pipeline.from_pretrained(options.run)
-    has_place = "coordinates" in pipeline.conditioning.kinds
-    held_out = images_of(options.run, options.data, pipeline).held_out
-    own = (read_anywhere if has_place else read)(held_out, options.n)
+    own = read(images_of(options.run, options.data, pipeline).held_out, options.n)
     other = shifted(own)
     told = pipeline.encode_conditions(values_of(own))
     codes = pipeline.tokenizer.encode(own.images)
     reconstructions = pipeline.decode(codes)
-    samples = [draw(pipeline, told, options.guidance, seed) for seed in (0, 1)]
+    samples = [draw(pipeline, told, sampling, seed) for seed in (0, 1)]
     figures: dict[str, object] = {
         "images": len(own.keys),
-        "guidance": options.guidance,
+        "guidance, top-k, top-p": [options.guidance, options.top_k, options.top_p],
         "nll": {
             "own": nll(pipeline, codes, told),
             "other": nll(pipeline, codes, pipeline.encode_conditions(values_of(other))),
@@ -226,7 +226,7 @@ def main() -> None:
         shown.append([content.draw(image) for image in images])
     columns = min(len(own.keys), COLUMNS)
     sheet = [picture for row in shown for picture in row[:columns]]
-    contact_sheet(sheet, columns).save(options.out / "grid.png")
+    contact_sheet(sheet, columns).save(options.out / "grid.jpg", quality=90)
     print(json.dumps(figures, indent=2))
 
 

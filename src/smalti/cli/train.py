@@ -55,6 +55,7 @@ def _train(config: "BaseRunConfig") -> None:
     from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
     from smalti.stages import train_prior, train_vqgan
     from smalti.stages.pixels import train_pixels
+    from smalti.training.prior_stage import MADE_UP
 
     if isinstance(config, VQGANRunConfig):
         folder = train_vqgan(config)
@@ -67,7 +68,7 @@ def _train(config: "BaseRunConfig") -> None:
         files = "".join(
             f" --condition {kind}=FILE"
             for kind in (spec.partition("=")[0] for spec in config.condition)
-            if kind not in ("class", "coordinates", "coordinate_map")
+            if kind not in MADE_UP
         )
         print(f"next: smalti sample {folder} -n 16{files} --out samples")
     elif isinstance(config, PixelsRunConfig):
