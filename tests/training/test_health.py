@@ -170,6 +170,22 @@ def test_few_codes_of_maps_are_no_collapse():
     assert kinds(maps) == []
 
 
+def test_one_code_for_all_maps_is_a_collapse():
+    lines = history(evaluated=after(0, code_use=1 / 1024, code_perplexity=1.0))
+    maps = [{k: v for k, v in line.items() if k != "ssim"} for line in lines]
+    assert kinds(maps) == ["codebook_collapse"]
+
+
+def test_maps_may_need_fewer_and_fewer_codes():
+    shares = [{"code_use": 0.5 / step, "code_perplexity": 9.0} for step in range(1, 9)]
+    lines = history()
+    evaluations = [line for line in lines if line["group"] == "eval"]
+    for line, share in zip(evaluations, shares, strict=False):
+        line |= share
+        del line["ssim"]
+    assert kinds(lines) == []
+
+
 def test_use_that_falls_and_falls_is_a_collapse():
     falling = {1250: 0.9, 1500: 0.8, 1750: 0.7, 2000: 0.55}
     lines = history(evaluated=lambda step: {"code_use": falling.get(step, 0.9)})

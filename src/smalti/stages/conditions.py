@@ -199,7 +199,7 @@ def _tokenizer(kind: str, path: str, folder: Path, of_images: TokenizerModel) ->
     if not path:
         raise InputError(
             f"the condition {kind} needs a tokenizer: {kind}=RUN, where RUN comes from `smalti "
-            f"train vqgan --vqgan.content.kind {CONTENTS[kind]}`"
+            f"train vqgan --vqgan.content.kind {CONTENTS[kind]} --vqgan.quantizer.kind fsq`"
         )
     found = load_tokenizer(path)
     if found.content.kind != CONTENTS[kind]:

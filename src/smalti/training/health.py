@@ -32,6 +32,7 @@ COLLAPSED_EVALUATIONS = 2
 # have a perplexity of over a fifth of it; what is called collapsed in the literature is far below.
 LOW_USE = 0.25
 LOW_PERPLEXITY = 0.05
+LOW_PERPLEXITY_OF_MAPS = 2.0  # codes, not a share
 # A use that falls at each of three evaluations, by this share of its highest, does not come back.
 FALLING_EVALUATIONS = 3
 FALLEN_USE = 0.7
@@ -144,26 +145,29 @@ def examine(lines: Sequence[Line], codebook_size: int | None) -> list[Finding]:
 
 def _codebook_collapse(history: History, codebook_size: int) -> Finding | None:
     """Few codes in use, or fewer and fewer."""
-    # Maps, which have no SSIM, are mostly flat and need few codes.
-    names = ("code_use", "code_perplexity", "code_vectors", "ssim")
+    names = ("code_use", "code_perplexity", "code_vectors")
     evaluations = history.since_remedy("restart_codes").evaluations(*names)
     recent = evaluations[-COLLAPSED_EVALUATIONS:]
     if len(recent) < COLLAPSED_EVALUATIONS:
         return None
-    if not (all(_is_low(line, codebook_size) for line in recent) or _is_falling(evaluations)):
-        return None
     now = recent[-1]
+    falls = "ssim" in now and _is_falling(evaluations)  # what maps need may well become less
+    if not (falls or all(_is_low(line, codebook_size) for line in recent)):
+        return None
     return Finding(
         "codebook_collapse",
         f"codebook collapse: {now['code_use']:.0%} of {codebook_size} codes are in use, "
         f"perplexity {now['code_perplexity']:.0f}",
-        "another --vqgan.quantizer (kind ema moves unused codes by itself; vector with "
-        "lookup_dim 8 and l2_normalised true keeps them alive), or a smaller --vqgan.codebook_size",
+        "another --vqgan.quantizer (kind fsq has no codes that could die, ema moves unused ones by "
+        "itself; vector needs lookup_dim 8 and l2_normalised true), or a smaller "
+        "--vqgan.codebook_size",
         "restart_codes",
     )
 
 
 def _is_low(line: Line, codebook_size: int) -> bool:
+    if "ssim" not in line:  # maps are mostly flat and need few codes
+        return bool(line["code_perplexity"] < LOW_PERPLEXITY_OF_MAPS)
     reachable = reachable_codes(codebook_size, line["code_vectors"])
     return bool(
         line["code_use"] * codebook_size < LOW_USE * reachable
