@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from smalti.content import LabelsContent
+from smalti.content import DepthContent, EdgesContent, LabelsContent
 from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.stages import train_prior, train_vqgan
@@ -18,6 +18,7 @@ from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import read_metrics
+from smalti.training.vqgan_step import VQGANLossConfig
 from smalti.types import InputError
 
 CLASSES = 4
@@ -212,6 +213,14 @@ def test_fitting_losses_stay_when_fitted_again(scenes: Path, tmp_path: Path) -> 
     content = LabelsContent(classes=CLASSES)
     once = fit_loss(config_of(scenes, tmp_path, "labels").loss, content)
     assert fit_loss(once, content) == once
+
+
+def test_edges_are_compared_by_their_squares():
+    """A share p of edges: l1 has its lowest value where none is drawn, l2 where p is."""
+    config = VQGANLossConfig()
+    assert fit_loss(config, EdgesContent()).pixel == "l2"
+    assert fit_loss(config, DepthContent()).pixel == "l1"
+    assert fit_loss(config, LabelsContent(classes=3)).pixel == "cross_entropy"
 
 
 # Maps that do not fit

@@ -1,15 +1,23 @@
 """Which losses fit what a tokenizer's images are."""
 
+from collections.abc import Mapping
+
 from smalti.content import ContentConfig
+from smalti.losses.reconstruction import PixelKind
 from smalti.training.vqgan_step import VQGANLossConfig
 from smalti.types import InputError
+
+PIXEL_LOSS_OF: Mapping[str, PixelKind] = {"labels": "cross_entropy", "edges": "l2"}
+"""Of contents that have one only."""
 
 
 def fit_loss(loss: VQGANLossConfig, content: ContentConfig) -> VQGANLossConfig:
     """The same with what is left open settled for a content.
 
     Label maps have the cross-entropy for pixel loss and no adversary: the discriminator would know
-    them from logits at once. No network that learned from photographs compares maps.
+    them from logits at once. Edges have l2: few pixels are edges, so by l1 it is best to draw none
+    wherever it is not certain that there is one, and nothing is learned. No network that learned
+    from photographs compares maps.
 
     Raises:
         InputError: a loss is asked for that does not fit.
@@ -32,7 +40,7 @@ def fit_loss(loss: VQGANLossConfig, content: ContentConfig) -> VQGANLossConfig:
     adversary = "none" if loss.adversary.kind == "auto" else loss.adversary.kind
     return loss.model_copy(
         update={
-            "pixel": "cross_entropy" if content.kind == "labels" else loss.pixel,
+            "pixel": PIXEL_LOSS_OF.get(content.kind, loss.pixel),
             "perceptual": loss.perceptual.model_copy(update={"kind": "none"}),
             "adversary": loss.adversary.model_copy(update={"kind": adversary}),
         }

@@ -31,7 +31,7 @@ class VQGANLossConfig(Config):
     """Terms of the loss and their weights."""
 
     pixel: PixelKind = "l1"
-    """l1 (released code) or l2 (Eq. 4); of label maps it is always cross_entropy."""
+    """l1 (released code) or l2 (Eq. 4); of label maps it is always cross_entropy, of edges l2."""
     pixel_weight: float = Field(default=1.0, ge=0)
     """Weight of the pixel loss in the reconstruction loss."""
     perceptual: PerceptualConfig = PerceptualConfig()
