@@ -193,6 +193,7 @@ def main() -> None:
     sampling = SamplingConfig(
         guidance=(options.guidance,), top_k=options.top_k, top_p=options.top_p
     )
+    torch.manual_seed(0)  # of the heads in `readers`
     pipeline = Pipeline.from_pretrained(options.run)
     own = read(images_of(options.run, options.data, pipeline).held_out, options.n)
     other = shifted(own)
