@@ -188,7 +188,7 @@ def test_maps_have_no_adversary_and_no_perceptual_loss_unless_asked(
     loss = resolve_vqgan(config_of(scenes, tmp_path, kind)).loss
     assert loss.adversary.kind == "none"
     assert loss.perceptual.kind == "none"
-    assert loss.pixel == ("cross_entropy" if kind == "labels" else "l1")
+    assert loss.pixel == {"labels": "cross_entropy", "edges": "l2"}.get(kind, "l1")
 
 
 @pytest.mark.parametrize(
