@@ -1,6 +1,11 @@
 """Fixtures every test may use."""
 
+import os
 from pathlib import Path
+
+# Before torch is imported, here and in the processes that tests start: there is a worker for each
+# core, and small networks gain nothing from a second thread.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
@@ -9,7 +14,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `gpu` where there is none."""
+    """Seed the weights of modules, and skip tests marked `gpu` where there is none.
+
+    Each test has the same weights whatever ran before it, fixtures of wider scope included.
+    """
+    torch.manual_seed(0)
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
 
