@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,3 +163,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def refused(
+    call: Callable[..., Result],
+    contents: Callable[[Path], dict[str, str]],
+    here: Path,
+    world: World,
+) -> Callable[..., None]:
+    """Runs a command that must be refused with a line that has all the words."""
+
+    def run(arguments: Sequence[object], *words: str) -> None:
+        before = contents(here) | contents(world.root)
+        result = call(*arguments)
+        assert result.code == 2, result.err
+        assert len(result.error_lines) == 1, result.err
+        for word in words:
+            assert word in result.err
+        assert contents(here) | contents(world.root) == before
+
+    return run

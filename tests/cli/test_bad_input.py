@@ -19,22 +19,6 @@ DiskUsage = namedtuple("DiskUsage", "total used free")
 
 
 @pytest.fixture
-def refused(call, contents, here, world):
-    """Runs a command that must be refused with a line that has all the words."""
-
-    def run(arguments, *words):
-        before = contents(here) | contents(world.root)
-        result = call(*arguments)
-        assert result.code == 2, result.err
-        assert len(result.error_lines) == 1, result.err
-        for word in words:
-            assert word in result.err
-        assert contents(here) | contents(world.root) == before
-
-    return run
-
-
-@pytest.fixture
 def train(refused, world):
     """Trains a tokenizer with options that must be refused."""
 

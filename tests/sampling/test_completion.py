@@ -17,6 +17,7 @@ from smalti.sampling.completion import (
     paste,
     place,
 )
+from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
@@ -112,8 +113,39 @@ def test_results_have_the_photographs_size_with_its_margins(pipeline, size):
 
 def test_results_depend_on_the_seed_only(pipeline):
     photo, missing = photograph(6, 8), lower_half(6, 8)
-    first, again = (complete(pipeline, photo, missing, n=2, seed=5) for _ in range(2))
+    first, again = (
+        complete(pipeline, photo, missing, n=3, seed=5, batch_size=size, progress=False)
+        for size in (3, 2)
+    )
     assert [p.tobytes() for p in first] == [p.tobytes() for p in again]
+
+
+def test_stopped_completion_goes_on_with_the_same_photograph_only(pipeline, tmp_path, monkeypatch):
+    keep = tmp_path / "unfinished.safetensors"
+
+    def completed(photo, **options):
+        pictures = complete(pipeline, photo, lower_half(12, 8), n=2, progress=False, **options)
+        return [picture.tobytes() for picture in pictures]
+
+    def stop(self, done):
+        self.done = done
+        if done == 17:
+            raise KeyboardInterrupt
+
+    photos = (photograph(12, 8), photograph(12, 8).transpose(Image.Transpose.ROTATE_180))
+    expected = [completed(photo) for photo in photos]
+    assert expected[0] != expected[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(PartialCodes, "advance", stop)
+        with pytest.raises(KeyboardInterrupt):
+            completed(photos[0], batch_size=1, keep=keep)
+    counts = []
+    monkeypatch.setattr(PartialCodes, "advance", lambda self, done: counts.append(done))
+    assert completed(photos[0], batch_size=1, keep=keep) == expected[0]
+    assert counts[0] == 18
+    counts.clear()
+    assert completed(photos[1], batch_size=1, keep=keep) == expected[1]
+    assert counts[0] < 17
 
 
 def test_pasted_pixels_are_the_photographs_own(pipeline):

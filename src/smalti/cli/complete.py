@@ -22,10 +22,9 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     condition = parse_conditions(options.condition)
 
-    from smalti.cli.output import check_folder, save_pictures
+    from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
     from smalti.sampling.completion import complete
     from smalti.sampling.pipeline import Pipeline
-    from smalti.sampling.sheet import contact_sheet
     from smalti.training.precision import choose_compute
 
     out = Path(options.out)
@@ -37,21 +36,23 @@ def run(arguments: Sequence[str]) -> None:
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
     print(f"device: {compute}")
-    pictures = complete(
-        pipeline,
-        photograph,
-        missing,
-        options.n,
-        options.seed,
-        condition,
-        margins=margins,
-        config=sampling_options(options),
-        stride=options.stride,
-        blend_px=options.paste,
-    )
-    named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
-    save_pictures(out, named | {"grid.png": contact_sheet(pictures)})
-    print(f"done: {len(pictures)} images and grid.png in {out}")
+    partial = out / PARTIAL_FILE
+    with unfinished_in(partial):
+        pictures = complete(
+            pipeline,
+            photograph,
+            missing,
+            options.n,
+            options.seed,
+            condition,
+            margins=margins,
+            config=sampling_options(options),
+            batch_size=options.batch_size,
+            stride=options.stride,
+            blend_px=options.paste,
+            keep=partial,
+        )
+    save_with_sheet(out, pictures)
 
 
 def parse_margins(words: Sequence[str]) -> "Margins":

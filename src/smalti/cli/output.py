@@ -2,14 +2,19 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 
 from smalti.files import TEMPORARY, disk_errors
 from smalti.runs import check_writable, existing_part
+from smalti.sampling.sheet import contact_sheet
 from smalti.types import InputError
+
+PARTIAL_FILE = "unfinished.safetensors"
+"""What was drawn of images whose making was stopped, in their folder."""
 
 
 def check_folder(folder: Path) -> None:
@@ -62,3 +67,25 @@ def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in pictures:
             (Path(made) / name).replace(folder / name)
+
+
+def save_with_sheet(folder: Path, pictures: Sequence[Image.Image]) -> None:
+    """Write numbered pictures and a sheet of them, in place of what was unfinished, and say so.
+
+    Raises:
+        InputError: as `save_pictures`.
+    """
+    named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
+    save_pictures(folder, named | {"grid.png": contact_sheet(pictures)})
+    (folder / PARTIAL_FILE).unlink(missing_ok=True)
+    print(f"done: {len(pictures)} images and grid.png in {folder}")
+
+
+@contextmanager
+def unfinished_in(path: Path) -> Iterator[None]:
+    """Say where the codes are that were drawn before Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"stopped; what was drawn is in {path}, and the same command goes on from there")
+        raise

@@ -11,8 +11,6 @@ from smalti.cli.arguments import Parser, device_argument, not_negative, positive
 if TYPE_CHECKING:
     from smalti.sampling.filters import SamplingConfig
 
-PARTIAL_FILE = "unfinished.safetensors"
-
 
 def run(arguments: Sequence[str]) -> None:
     """Make images and a sheet of them all."""
@@ -20,9 +18,8 @@ def run(arguments: Sequence[str]) -> None:
     size = parse_size(options.size) if options.size else None
     condition = parse_conditions(options.condition)
 
-    from smalti.cli.output import check_folder, save_pictures
+    from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
     from smalti.sampling.pipeline import Pipeline
-    from smalti.sampling.sheet import contact_sheet
     from smalti.training.precision import choose_compute
 
     out = Path(options.out)
@@ -34,7 +31,7 @@ def run(arguments: Sequence[str]) -> None:
     request = pipeline.request(options.n, condition, size)
     print(f"device: {compute}; {request.n} images of {request.height}x{request.width} codes")
     partial = out / PARTIAL_FILE
-    try:
+    with unfinished_in(partial):
         codes = pipeline.sample_codes(
             request,
             options.seed,
@@ -43,14 +40,7 @@ def run(arguments: Sequence[str]) -> None:
             stride=options.stride,
             keep=partial,
         )
-    except KeyboardInterrupt:
-        print(f"stopped; what was drawn is in {partial}, and the same command goes on from there")
-        raise
-    pictures = pipeline.pictures(codes)
-    named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
-    save_pictures(out, named | {"grid.png": contact_sheet(pictures)})
-    partial.unlink(missing_ok=True)
-    print(f"done: {len(pictures)} images and grid.png in {out}")
+    save_with_sheet(out, pipeline.pictures(codes))
 
 
 def parse_size(text: str) -> tuple[int, int]:

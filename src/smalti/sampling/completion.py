@@ -9,6 +9,7 @@ Reference: arXiv:2012.09841, App. C "Comparison to Image-GPT", Figs. 11 and 12: 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.ranges import from_pil, to_pil
-from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.requests import Condition
@@ -133,8 +133,11 @@ def complete(
     *,
     margins: Margins | None = None,
     config: SamplingConfig | None = None,
+    batch_size: int = 16,
     stride: int = 1,
     blend_px: int | None = None,
+    progress: bool = True,
+    keep: Path | None = None,
 ) -> list[Image.Image]:
     """Complete a photograph in n ways.
 
@@ -142,13 +145,16 @@ def complete(
         pipeline: of a prior over photographs.
         photograph: RGB, at the scale that the prior was trained on.
         missing: (height, width) bool, pixels of it to make anew.
-        n: number of results, made at the same time.
+        n: number of results.
         seed: result i is a function of (seed, i).
         condition: as `Pipeline.sample`; pictures have the size of the canvas.
         margins: pixels to add around the photograph.
         config: temperature, top-k, top-p, guidance.
+        batch_size: as `Pipeline.sample`.
         stride: as `Pipeline.sample`.
         blend_px: put the known pixels back, mixed over so many of them; None leaves all as decoded.
+        progress: show a bar.
+        keep: as `Pipeline.sample_codes`.
 
     Returns:
         n RGB pictures of the photograph's size with its margins.
@@ -166,11 +172,17 @@ def complete(
     request = pipeline.request(n, condition, (canvas.known.shape[0], canvas.known.shape[1]))
     codes = pipeline.tokenizer.encode_in_tiles(canvas.image[None].to(pipeline.device))
     known = known_cells(canvas.known, pipeline.tokenizer.downsampling_factor)
-    filled = Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device))
-    draw = seeded_draw(seed, range(n), request.height * request.width, pipeline.device)
-    told = pipeline.encode_conditions(request.values)
-    pipeline.fill(filled, told, draw, config or SamplingConfig(), stride=stride)
-    made = [image.cpu() for row in torch.split(filled.codes, 1) for image in pipeline.decode(row)]
+    drawn = pipeline.sample_codes(
+        request,
+        seed,
+        canvas=Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device)),
+        config=config,
+        batch_size=batch_size,
+        stride=stride,
+        progress=progress,
+        keep=keep,
+    )
+    made = [image.cpu() for row in torch.split(drawn, 1) for image in pipeline.decode(row)]
     if blend_px is not None:
         made = [paste(image, canvas, blend_px) for image in made]
     return [to_pil(image[:, :height, :width]) for image in made]

@@ -6,7 +6,8 @@ Axes: n images, H/W grid of codes.
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,22 @@ class PartialCodes:
         self.done = done
         if time.monotonic() - self.saved_at > SAVE_SECONDS:
             self.save()
+
+    @contextmanager
+    def kept_when_stopped(self) -> Iterator[None]:
+        """Write the file where the work inside is stopped or fails.
+
+        Not where its input is at fault: going on from the codes of a damaged prior would hide that
+        it is.
+        """
+        try:
+            yield
+        except InputError:
+            self.discard()
+            raise
+        except BaseException:
+            self.save()
+            raise
 
     def discard(self) -> None:
         """Delete the file, if there is one."""

@@ -3,6 +3,7 @@
 Axes: B batch, n images, h/w latent grid, K codebook size.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -194,6 +195,7 @@ class Pipeline:
         request: Request,
         seed: int = 0,
         *,
+        canvas: Canvas | None = None,
         config: SamplingConfig | None = None,
         batch_size: int = 16,
         stride: int = 1,
@@ -205,6 +207,8 @@ class Pipeline:
         Args:
             request: what to make.
             seed: as `sample`.
+            canvas: codes (n, h, w), some of them known, on the device of the prior; its unknown
+                codes are drawn in place. None knows none.
             config: temperature, top-k, top-p, guidance.
             batch_size: as `sample`.
             stride: as `sample`.
@@ -224,65 +228,57 @@ class Pipeline:
         build_guidance(config, self.conditioning.kinds, self.config.condition_drop)
         check_size(self.config, request.height, request.width)
         check_stride(stride, self.config.grid_width)
-        partial = self._partial(request, seed, config, batch_size, stride, keep)
+        canvas = canvas or self._blank_canvas(request)
+        made_from = ""
+        if keep is not None:
+            choices = {"seed": seed, "batch_size": batch_size, "stride": stride}
+            made_from = self._fingerprint(request, canvas, config, choices)
+        partial = PartialCodes(keep, canvas.codes, made_from)
+        partial.load()
         cells = request.height * request.width
         images = range(request.n)
         batches = [images[start : start + batch_size] for start in images[::batch_size]]
         bar = tqdm(total=len(batches) * cells, unit="token", disable=not progress)
 
-        def counted_from(before: int) -> Callable[[int], None]:
-            def on_cell(done: int) -> None:
-                bar.update(before + done - bar.n)
-                partial.advance(before + done)
-
-            return on_cell
+        def count(before: int, done: int) -> None:
+            bar.update(before + done - bar.n)
+            partial.advance(before + done)
 
         bar.update(partial.done)
-        try:
-            with bar:
-                for number, rows in enumerate(batches):
-                    before = number * cells
-                    start = min(max(partial.done - before, 0), cells)
-                    self.fill(
-                        Canvas.unknown(partial.codes[rows.start : rows.stop]),
-                        self.encode_conditions(request.rows(rows)),
-                        seeded_draw(seed, rows, cells, self.device),
-                        config,
-                        stride=stride,
-                        start=start,
-                        on_cell=counted_from(before),
-                    )
-        except InputError:  # going on from codes of a damaged prior would hide that it is
-            partial.discard()
-            raise
-        except BaseException:
-            partial.save()
-            raise
-        return partial.codes
+        with partial.kept_when_stopped(), bar:
+            for number, rows in enumerate(batches):
+                before = number * cells
+                self.fill(
+                    canvas.rows(rows),
+                    self.encode_conditions(request.rows(rows)),
+                    seeded_draw(seed, rows, cells, self.device),
+                    config,
+                    stride=stride,
+                    start=min(max(partial.done - before, 0), cells),
+                    on_cell=functools.partial(count, before),
+                )
+        return canvas.codes
 
-    def _partial(
+    def _blank_canvas(self, request: Request) -> Canvas:
+        shape = (request.n, request.height, request.width)
+        return Canvas.unknown(torch.zeros(shape, dtype=torch.int64, device=self.device))
+
+    def _fingerprint(
         self,
         request: Request,
-        seed: int,
+        canvas: Canvas,
         config: SamplingConfig,
-        batch_size: int,
-        stride: int,
-        keep: Path | None,
-    ) -> PartialCodes:
-        codes = torch.zeros(
-            request.n, request.height, request.width, dtype=torch.int64, device=self.device
-        )
-        made_from = ""
-        if keep is not None:
-            settings = {
-                "config": self.config.model_dump(mode="json"),
-                "sampling": config.model_dump(mode="json"),
-                "choices": [request.n, request.height, request.width, seed, batch_size, stride],
-            }
-            made_from = fingerprint(self.prior, request.values, settings)
-        partial = PartialCodes(keep, codes, made_from)
-        partial.load()
-        return partial
+        choices: Mapping[str, int],
+    ) -> str:
+        """A hash of all that decides the codes."""
+        settings = {
+            "config": self.config.model_dump(mode="json"),
+            "sampling": config.model_dump(mode="json"),
+            "choices": choices,
+            "size": [request.n, request.height, request.width],
+        }
+        known = torch.where(canvas.known, canvas.codes, -1)
+        return fingerprint(self.prior, {**request.values, "known codes": known}, settings)
 
     def fill(
         self,

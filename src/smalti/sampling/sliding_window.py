@@ -40,6 +40,12 @@ class Canvas:
         """A canvas of which all codes (B, H, W) int64 are to be drawn."""
         return cls(codes, torch.zeros_like(codes, dtype=torch.bool))
 
+    def rows(self, images: range) -> Self:
+        """The canvas of some of the images; codes drawn on it are drawn on this one too."""
+        part = slice(images.start, images.stop)
+        known = self.known if self.known.ndim == 2 else self.known[part]
+        return type(self)(self.codes[part], known)
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
