@@ -10,17 +10,15 @@ Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images": condi
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.sequence.conditioners.spatial import codes_behind
-from smalti.types import Config, Window
+from smalti.sequence.conditioners.grid import GridConditioner, GridConfig
 
 
-class CoordinateMapConfig(Config):
+class CoordinateMapConfig(GridConfig):
     """Config of `CoordinateMap`."""
 
     kind: Literal["coordinate_map"] = "coordinate_map"
@@ -28,14 +26,10 @@ class CoordinateMapConfig(Config):
     """Numbers that are told apart from the first pixel of a picture to its last."""
     cell_px: int = Field(ge=1)
     """Side of a cell in pixels."""
-    grid_height: int = Field(ge=1)
-    """h, rows of cells in a window of the prior."""
-    grid_width: int = Field(ge=1)
-    """w, columns of cells in a window of the prior."""
 
 
 @CONDITIONERS.register("coordinate_map")
-class CoordinateMap:
+class CoordinateMap(GridConditioner):
     """The share of the picture's pixels that come before each cell, in reading order.
 
     Values are (B, 1, H, W) float32 in [0, 1): of each pixel, the share of the whole picture's
@@ -46,10 +40,8 @@ class CoordinateMap:
     kind = "coordinate_map"
 
     def __init__(self, config: CoordinateMapConfig) -> None:
+        super().__init__(config, config.levels)
         self.config = config
-        self.length = config.grid_height * config.grid_width
-        self.null = config.levels
-        self.vocab_size = config.levels + 1
 
     def encode(self, values: Tensor) -> Tensor:
         """Codes (B, h, w) int64 of maps, of any size that the cells divide."""
@@ -57,15 +49,3 @@ class CoordinateMap:
         levels = self.config.levels
         # Only the last cells of pictures of more than `levels` rows of cells round up to `levels`.
         return (levels * means).round().long().clamp(max=levels - 1)
-
-    def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Codes (B, grid_height, grid_width) of a window, of those of a whole canvas."""
-        return codes_behind(codes, window, self.config.grid_height, self.config.grid_width)
-
-    def tokens(self, codes: Tensor) -> Tensor:
-        """Tokens (B, h * w) int64 in [0, levels)."""
-        return codes.flatten(1)
-
-    def null_tokens(self, batch_size: int) -> Tensor:
-        """The dropped condition (batch_size, h * w) int64: the last value of the vocabulary."""
-        return torch.full((batch_size, self.length), self.null)
