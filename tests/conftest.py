@@ -7,8 +7,12 @@ from pathlib import Path
 # core, and small networks gain nothing from a second thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import hypothesis
 import pytest
 import torch
+
+hypothesis.settings.register_profile("smalti", deadline=None)  # speed is no business of tests
+hypothesis.settings.load_profile("smalti")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

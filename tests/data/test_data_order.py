@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smalti.data.order import order, weighted_order
@@ -10,7 +10,6 @@ from smalti.data.randomness import generator_for
 from smalti.types import InputError
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 1000), st.integers(0, 50))
 def test_order_is_a_permutation(seed: int, epoch: int, length: int) -> None:
     assert order(seed, epoch, length).sort().values.tolist() == list(range(length))

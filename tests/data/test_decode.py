@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -184,7 +184,6 @@ def test_decompression_bomb_is_refused_by_its_header(encode: Any, side: int) -> 
             function(bomb, "bomb.png")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "GIF", "TIFF", "WEBP"]), st.data())
 def test_damaged_bytes_decode_or_are_broken_and_nothing_else(
     noise: bytes, format: str, data: st.DataObject

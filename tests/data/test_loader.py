@@ -49,9 +49,7 @@ def test_workers_change_no_batch(many_photos: Path) -> None:
     assert_same(take(make_loader(many_photos, workers=2).batches(0), 12), expected)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(start=st.integers(0, 30), batch_size=st.integers(1, 17))
 def test_batch_of_a_step_is_the_same_wherever_reading_starts(
     photos: Path, start: int, batch_size: int
@@ -194,9 +192,7 @@ def be_one_of(monkeypatch: pytest.MonkeyPatch, world_size: int, rank: int) -> No
     monkeypatch.setattr(loader_module, "rank", lambda: rank)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(
     world_size=st.integers(2, 4),
     parts=st.integers(1, 3),

@@ -57,7 +57,7 @@ def noise(height: int, width: int, number: int = 0) -> Any:
     return np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(height=sides, width=sides, seed=st.integers(0, 2**32))
 def test_each_pixel_of_the_crop_has_its_own_label(height: int, width: int, seed: int) -> None:
     image = noise(height, width)
@@ -70,7 +70,7 @@ def test_each_pixel_of_the_crop_has_its_own_label(height: int, width: int, seed:
     assert torch.equal(red, sample.conditions["segmentation"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(20, 61),
     width=st.integers(20, 61),
@@ -99,7 +99,7 @@ def test_a_shrunk_map_stays_on_its_image(
     assert torch.equal(shown[is_sure], labels[is_sure])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(height=sides, width=sides, seed=st.integers(0, 2**32), data=st.data())
 def test_a_joint_stays_on_its_pixel(height: int, width: int, seed: int, data: Any) -> None:
     place = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1))

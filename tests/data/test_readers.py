@@ -121,7 +121,7 @@ def test_a_damaged_map_is_broken_like_any_image() -> None:
         LABELS.decode(as_file(label_values())[:50], "key")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     height=st.integers(8, 40),
     width=st.integers(8, 40),

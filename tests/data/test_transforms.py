@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
@@ -27,7 +27,6 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(values)
 
 
-@settings(deadline=None)
 @given(sizes, sizes, sizes, sizes, scales, st.sampled_from(["random", "center"]), st.integers(0, 9))
 def test_any_picture_gives_the_crop_size_with_upscale(
     width: int, height: int, crop_height: int, crop_width: int, resize: object, crop: str, seed: int
@@ -46,7 +45,6 @@ def test_any_picture_gives_the_crop_size_with_upscale(
         assert image.max() <= 1
 
 
-@settings(deadline=None)
 @given(sizes, sizes, sizes, sizes, scales)
 def test_without_upscale_no_picture_is_enlarged(
     width: int, height: int, crop_height: int, crop_width: int, resize: object

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -53,7 +53,6 @@ def lower_half(height: int, width: int) -> torch.Tensor:
     return missing
 
 
-@settings(deadline=None)  # the first call imports scipy
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
 def test_photograph_lies_at_its_place_on_the_canvas(height, width, top, left):
     photo = photograph(height, width)
@@ -163,7 +162,6 @@ def test_border_is_blended_evenly():
     assert paste(made, unfinished, 0)[0, :, 0].tolist() == [1] * 4 + [-1] * 4
 
 
-@settings(deadline=None)  # the first call imports scipy
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5))
 def test_canvas_grows_to_a_multiple_by_unknown_pixels(height, width, factor):
     missing = torch.zeros(height, width, dtype=torch.bool)

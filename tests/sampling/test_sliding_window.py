@@ -273,7 +273,7 @@ def stopping(seen: list[int], stop_at: int):
     return on_cell
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     stop_at=st.integers(1, 54),
     kinds=st.sampled_from(["none", "all"]),

@@ -1,7 +1,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smalti.sampling.sliding_window import Stretch, check_stride, plan, window_start
@@ -23,7 +23,6 @@ def test_plan_of_a_line_by_hand():
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(0, 7), st.integers(0, 7))
 
 
-@settings(deadline=None)
 @given(sizes=sizes, data=st.data())
 def test_every_step_lies_in_its_window_behind_what_the_window_has_before(sizes, data):
     h, w, more_rows, more_columns = sizes

@@ -55,7 +55,7 @@ def test_encoder_divides_by_f_and_decoder_multiplies(steps, height, width):
     multipliers=st.lists(st.integers(1, 3), min_size=2, max_size=4),
     blocks=st.integers(1, 3),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_grid_survives_both_networks(height, width, multipliers, blocks):
     factor = 2 ** (len(multipliers) - 1)
     shape = (32, tuple(multipliers), blocks, 8, 5)

@@ -43,7 +43,7 @@ def test_levels_follow_from_the_codebook_size(codebook_size, levels):
 
 
 @given(st.lists(st.integers(3, 8), min_size=1, max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_levels_are_found_wherever_there_are_some(levels):
     found = levels_for(math.prod(levels))
     assert math.prod(found) == math.prod(levels)
@@ -76,7 +76,7 @@ def test_numbers_far_out_take_the_outer_levels_and_zero_the_middle():
 
 
 @given(st.lists(st.integers(2, 8), min_size=1, max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_codes_of_fsq_are_its_digits(levels):
     """Every combination of digits has a code of its own, and comes back from its latent."""
     size = math.prod(levels)

@@ -62,7 +62,7 @@ def assert_equals_whole(vqgan: VQGAN, codes: Tensor, tile: int) -> None:
     torch.testing.assert_close(outputs_in_tiles(vqgan, codes, tile), expected, rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(height=st.integers(1, 11), width=st.integers(1, 11), tile=st.integers(1, 15))
 def test_any_grid_in_tiles_of_any_size(vqgan, height, width, tile):
     assert_equals_whole(vqgan, codes_of(height, width), tile)
@@ -191,7 +191,7 @@ def assert_encodes_as_whole(vqgan: VQGAN, images: Tensor, tile: int, error: floa
     torch.testing.assert_close(tiled, whole, rtol=error, atol=error)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(height=st.integers(1, 9), width=st.integers(1, 9), tile=st.integers(1, 12))
 def test_any_image_is_encoded_in_tiles_of_any_size(vqgan, height, width, tile):
     assert_encodes_as_whole(vqgan, images_of(vqgan, height, width), tile)

@@ -30,7 +30,7 @@ def brute_force(vectors: torch.Tensor, entries: torch.Tensor) -> torch.Tensor:
 @given(
     count=st.integers(1, 40), size=st.integers(2, 30), dim=st.integers(1, 16), seed=st.integers(0)
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_codes_equal_brute_force(count, size, dim, seed):
     generator = torch.Generator().manual_seed(seed % 2**63)
     vectors = torch.randn(count, dim, generator=generator)

@@ -76,7 +76,7 @@ def test_size_that_does_not_divide_is_refused(vqgan, size):
 
 
 @given(height=st.integers(1, 21), width=st.integers(1, 21))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_size_is_reconstructed(vqgan, height, width):
     images = torch.zeros(1, 3, height, width)
     assert vqgan.reconstruct(images).shape == images.shape
