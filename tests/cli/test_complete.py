@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from smalti.sampling.partial import PartialCodes
+from smalti.sampling.pipeline import Pipeline
+from smalti.tokenizer.vqgan import VQGAN
 
 UNFINISHED = Path("completions/unfinished.safetensors")
 
@@ -99,6 +101,40 @@ def test_stopped_completion_goes_on_with_the_same_command(succeed, call, world, 
     assert not UNFINISHED.exists()
     pairs = zip(completions("whole"), completions(), strict=True)
     assert all(np.array_equal(*pair) for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out"),
+    [(["complete", "PHOTO", "--keep-top", "0.5"], "completions"), (["sample"], "samples")],
+)
+def test_what_is_drawn_survives_a_stop_while_it_is_decoded(
+    succeed, call, world, photo, monkeypatch, arguments, out
+):
+    command = [arguments[0], world.prior, *arguments[1:], "-n", "2"]
+    command = [photo if word == "PHOTO" else word for word in command]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "decode", stop)
+        stopped = call(*command)
+    assert stopped.code == 130
+    assert f"{out}/unfinished.safetensors" in stopped.out
+    monkeypatch.setattr(PartialCodes, "advance", lambda self, done: pytest.fail("drawn again"))
+    succeed(*command)
+    assert len(completions(out)) == 2
+
+
+def test_stop_before_anything_is_drawn_promises_nothing(call, world, photo, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VQGAN, "encode_in_tiles", stop)
+    stopped = call("complete", world.prior, photo, "--keep-top", "0.5")
+    assert stopped.code == 130
+    assert "goes on from there" not in stopped.out
+    assert not UNFINISHED.exists()
 
 
 @pytest.mark.parametrize(

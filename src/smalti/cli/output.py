@@ -87,5 +87,6 @@ def unfinished_in(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print(f"stopped; what was drawn is in {path}, and the same command goes on from there")
+        if path.is_file():
+            print(f"stopped; what was drawn is in {path}, and the same command goes on from there")
         raise

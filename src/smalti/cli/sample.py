@@ -40,7 +40,8 @@ def run(arguments: Sequence[str]) -> None:
             stride=options.stride,
             keep=partial,
         )
-    save_with_sheet(out, pipeline.pictures(codes))
+        pictures = pipeline.pictures(codes)
+    save_with_sheet(out, pictures)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -64,8 +64,8 @@ class PartialCodes:
             self.save()
 
     @contextmanager
-    def kept_when_stopped(self) -> Iterator[None]:
-        """Write the file where the work inside is stopped or fails.
+    def kept(self) -> Iterator[None]:
+        """Write the file when the work inside ends, is stopped or fails.
 
         Not where its input is at fault: going on from the codes of a damaged prior would hide that
         it is.
@@ -78,6 +78,7 @@ class PartialCodes:
         except BaseException:
             self.save()
             raise
+        self.save()
 
     def discard(self) -> None:
         """Delete the file, if there is one."""

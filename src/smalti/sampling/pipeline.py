@@ -213,8 +213,8 @@ class Pipeline:
             batch_size: as `sample`.
             stride: as `sample`.
             progress: show a bar.
-            keep: file to which codes are written when the work is stopped, and from which the same
-                work goes on.
+            keep: file to which codes are written when the work is stopped or done, and from which
+                the same work goes on.
 
         Returns:
             (n, h, w) int64 in [0, K), on the device of the prior.
@@ -245,7 +245,7 @@ class Pipeline:
             partial.advance(before + done)
 
         bar.update(partial.done)
-        with partial.kept_when_stopped(), bar:
+        with partial.kept(), bar:
             for number, rows in enumerate(batches):
                 before = number * cells
                 self.fill(
