@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 # Before torch is imported, here and in the processes that tests start: there is a worker for each
@@ -10,10 +11,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import hypothesis
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 hypothesis.settings.register_profile("smalti", deadline=None)  # speed is no business of tests
 hypothesis.settings.load_profile("smalti")
 
+ORACLE = Path(__file__).resolve().parent / "oracle"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -33,6 +37,12 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder shared/ with real data and the oracle is not beside the checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def oracle_tensors() -> Callable[[str], dict[str, Tensor]]:
+    """Read a file of the oracle: tensors recorded from the released code, by their names."""
+    return lambda name: load_file(ORACLE / f"{name}.safetensors")
 
 
 @pytest.fixture

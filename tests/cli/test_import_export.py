@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from smalti.interop.taming_config import released_config
 from smalti.interop.taming_vqgan import released_name
@@ -72,9 +72,9 @@ def test_import_reports_what_became_of_every_tensor(here, succeed, vqgan, releas
 
 
 @pytest.mark.parametrize("new_format", [True, False])
-def test_import_of_a_training_checkpoint(here, succeed, shared_dir, monkeypatch, new_format):
+def test_import_of_a_training_checkpoint(here, succeed, oracle_tensors, monkeypatch, new_format):
     """The oracle's VQModel, saved as the released ones are: beside objects of other packages."""
-    oracle = load_file(shared_dir / "oracle" / "vqmodel_tiny.safetensors")
+    oracle = oracle_tensors("vqmodel_tiny")
     module = types.ModuleType("foreign_framework")
     exec("class Node(dict):\n    pass", module.__dict__)
     with monkeypatch.context() as patched:

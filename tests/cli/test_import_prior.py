@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from smalti.sampling.pipeline import Pipeline
 from smalti.sequence.conditioners import ClassLabelConfig
@@ -16,12 +16,11 @@ from smalti.types import InputError
 
 
 @pytest.fixture
-def checkpoint(here, shared_dir) -> Path:
+def checkpoint(here, oracle_tensors) -> Path:
     """The oracle's unconditional model and its config, `model.safetensors` and `model.yaml`."""
-    oracle = shared_dir / "oracle"
     tensors = {}
     for file, prefix in (("net2net", "transformer."), ("vqmodel", "first_stage_model.")):
-        for name, tensor in load_file(oracle / f"{file}_tiny.safetensors").items():
+        for name, tensor in oracle_tensors(f"{file}_tiny").items():
             if name.startswith("sd."):
                 tensors[prefix + name.removeprefix("sd.")] = tensor
     save_file(tensors, here / "model.safetensors")

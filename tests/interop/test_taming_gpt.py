@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from smalti.interop.taming_gpt import import_gpt, name_gpt
@@ -25,8 +24,8 @@ def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def oracle(shared_dir) -> dict[str, Tensor]:
-    return load_file(shared_dir / "oracle" / "gpt_tiny.safetensors")
+def oracle(oracle_tensors) -> dict[str, Tensor]:
+    return oracle_tensors("gpt_tiny")
 
 
 @pytest.fixture
@@ -114,9 +113,9 @@ def test_top_k_keeps_k_of_what_the_released_code_keeps_on_ties(oracle):
     assert not (ours & ~released).any()
 
 
-def test_unconditional_sequences_of_the_whole_model(shared_dir):
+def test_unconditional_sequences_of_the_whole_model(oracle_tensors):
     """Start token, layout and row-major order together: the released two-stage model's numbers."""
-    oracle = load_file(shared_dir / "oracle" / "net2net_tiny.safetensors")
+    oracle = oracle_tensors("net2net_tiny")
     gpt = import_gpt(below(oracle, "sd."), heads=2)
     layout = Layout(codebook_size=32, cond_length=1, cond_vocab_size=1, image_length=64)
     codes = oracle["uncond.z_indices"].view(2, 8, 8)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from smalti.interop.taming_losses import (
     import_discriminator,
@@ -30,8 +29,8 @@ def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 
 @pytest.fixture
-def oracle(shared_dir) -> dict[str, torch.Tensor]:
-    return load_file(shared_dir / "oracle" / "discriminator_loss_tiny.safetensors")
+def oracle(oracle_tensors) -> dict[str, torch.Tensor]:
+    return oracle_tensors("discriminator_loss_tiny")
 
 
 @pytest.fixture
@@ -40,8 +39,8 @@ def discriminator(oracle) -> PatchDiscriminator:
 
 
 @pytest.fixture
-def lpips_oracle(shared_dir) -> dict[str, torch.Tensor]:
-    return load_file(shared_dir / "oracle" / "lpips_head.safetensors")
+def lpips_oracle(oracle_tensors) -> dict[str, torch.Tensor]:
+    return oracle_tensors("lpips_head")
 
 
 def test_shape_of_the_discriminator_follows_from_its_tensors(discriminator):

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 from torch import Tensor
 
 from smalti.interop.taming_net2net import ImportedPrior
@@ -47,14 +46,14 @@ def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def oracle(shared_dir) -> dict[str, Tensor]:
-    return load_file(shared_dir / "oracle" / "net2net_tiny.safetensors")
+def oracle(oracle_tensors) -> dict[str, Tensor]:
+    return oracle_tensors("net2net_tiny")
 
 
 @pytest.fixture(scope="module")
-def vqgan(shared_dir) -> dict[str, Tensor]:
+def vqgan(oracle_tensors) -> dict[str, Tensor]:
     """The released first stage's state dict."""
-    return below(load_file(shared_dir / "oracle" / "vqmodel_tiny.safetensors"), "sd.")
+    return below(oracle_tensors("vqmodel_tiny"), "sd.")
 
 
 def released_config(word: str) -> dict:
@@ -251,8 +250,8 @@ def test_other_tensors_are_counted_by_part(released):
     assert found.passed_over == {"logit_scale": 1, "masks": 1, "first_stage_model.loss": 1}
 
 
-def test_released_ordering_is_found_by_its_permutation(released, shared_dir):
-    order = load_file(shared_dir / "oracle" / "permuters.safetensors")
+def test_released_ordering_is_found_by_its_permutation(released, oracle_tensors):
+    order = oracle_tensors("permuters")
     names = {
         "ZCurve": "z_curve",
         "Subsample": "subsample",

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from smalti.content import LabelsContent
@@ -14,9 +13,9 @@ from smalti.sampling.sliding_window import Canvas, plan, sample_canvas
 from smalti.sequence.conditioners import SegmentationConfig
 
 
-def run_of_oracle(shared_dir, name: str, weights: str, window: int) -> dict[str, Tensor]:
+def run_of_oracle(oracle_tensors, name: str, weights: str, window: int) -> dict[str, Tensor]:
     """Draw the oracle's canvas; it goes on from the first step of its trace."""
-    stored = load_file(shared_dir / "oracle" / "sliding_window.safetensors")
+    stored = oracle_tensors("sliding_window")
     prefix = f"{weights}.sd."
     gpt = import_gpt(
         {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}, heads=2
@@ -57,14 +56,14 @@ ORACLE = [
 
 
 @pytest.mark.parametrize(("name", "weights", "window"), ORACLE)
-def test_codes_of_the_released_code(shared_dir, name, weights, window):
-    run = run_of_oracle(shared_dir, name, weights, window)
+def test_codes_of_the_released_code(oracle_tensors, name, weights, window):
+    run = run_of_oracle(oracle_tensors, name, weights, window)
     assert torch.equal(run["drawn"], run["result_grid"])
 
 
 @pytest.mark.parametrize(("name", "window"), [(name, window) for name, _, window in ORACLE])
-def test_windows_of_the_released_code(shared_dir, name, window):
-    stored = load_file(shared_dir / "oracle" / "sliding_window.safetensors")
+def test_windows_of_the_released_code(oracle_tensors, name, window):
+    stored = oracle_tensors("sliding_window")
     trace, (_, height, width) = stored[f"{name}.trace"], stored[f"{name}.cond_grid"].shape
     rows = []
     for stretch in plan(height, width, window, window):

@@ -45,13 +45,13 @@ def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def oracle(shared_dir) -> dict[str, Tensor]:
-    return load_file(shared_dir / "oracle" / "vqmodel_tiny.safetensors")
+def oracle(oracle_tensors) -> dict[str, Tensor]:
+    return oracle_tensors("vqmodel_tiny")
 
 
 @pytest.fixture(scope="module")
-def loss_oracle(shared_dir) -> dict[str, Tensor]:
-    return load_file(shared_dir / "oracle" / "discriminator_loss_tiny.safetensors")
+def loss_oracle(oracle_tensors) -> dict[str, Tensor]:
+    return oracle_tensors("discriminator_loss_tiny")
 
 
 @pytest.fixture(scope="module")

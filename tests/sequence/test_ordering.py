@@ -2,7 +2,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 
 from smalti.sequence.ordering import (
     ORDERINGS,
@@ -47,8 +46,8 @@ def test_every_ordering_is_a_permutation_undone_by_its_inverse(name, data):
     assert torch.equal(ordering.to_codes(ordering.to_tokens(codes), height, width), codes)
 
 
-def test_orderings_of_the_released_code(shared_dir):
-    oracle = load_file(shared_dir / "oracle" / "permuters.safetensors")
+def test_orderings_of_the_released_code(oracle_tensors):
+    oracle = oracle_tensors("permuters")
     for key, expected in oracle.items():
         name, size, direction = key.split(".")
         ordering = build_ordering(RELEASED[name], *map(int, size.split("x")))
