@@ -22,8 +22,18 @@ def test_psnr_by_hand():
     torch.testing.assert_close(psnr(images, reconstructions), torch.tensor([20.0, 40.0]))
 
 
-def test_psnr_of_equal_images_is_infinite(photograph):
-    assert psnr(photograph, photograph).item() == float("inf")
+def test_psnr_of_equal_images_is_that_of_rounding_to_8_bits(photograph, generator):
+    unrounded = 2 * torch.rand(1, 3, 256, 256, generator=generator) - 1
+    rounded = from_uint8(((unrounded + 1) * 127.5).round().to(torch.uint8)[0])[None]
+    assert psnr(photograph, photograph).item() == pytest.approx(58.92, abs=0.005)
+    assert psnr(rounded, unrounded).item() == pytest.approx(58.92, abs=0.1)
+
+
+def test_one_exact_image_leaves_the_mean_psnr_finite(photograph):
+    """Of 20 dB and of an exact one, as 58.92 dB."""
+    images = torch.zeros(2, 3, 4, 4)
+    reconstructions = torch.stack([images[0] + 0.2, images[1]])
+    assert psnr(images, reconstructions).mean().item() == pytest.approx((20 + 58.92) / 2, abs=0.005)
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim])

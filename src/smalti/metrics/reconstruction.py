@@ -3,11 +3,16 @@
 Axes: B batch, C channels, H/W image size in pixels.
 """
 
+import math
+
 from torch import Tensor
 
 from smalti.types import InputError
 
 WIDTH_OF_RANGE = 2.0  # images are in [-1, 1]
+# Rounding to 8 bits leaves an error that is uniform over a step, whose mean square is a twelfth of
+# the step's. A picture on disk or on a screen shows no difference that is smaller.
+HIGHEST_PSNR_DB = 10 * math.log10(12 * 255**2)
 SMALLEST_SSIM_PX = 11  # SSIM's Gaussian window
 
 
@@ -19,8 +24,10 @@ def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
         reconstructions: the same shape; values outside [-1, 1] are clipped, as a picture's are.
 
     Returns:
-        (B,) float32 in decibels, infinite for equal images. Average it over images: the ratio of
-        the averaged error is another number, dominated by the worst images.
+        (B,) float32 in decibels, at most 58.92: a mean squared error below that of rounding to 8
+        bits counts as that one, so that a single image which is reconstructed exactly does not
+        make an average infinite. Average it over images: the ratio of the averaged error is
+        another number, dominated by the worst images.
     """
     # torchmetrics takes seconds to import, and only evaluation needs it.
     from torchmetrics.functional.image.psnr import peak_signal_noise_ratio
@@ -32,7 +39,7 @@ def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
         reduction="none",
         dim=(1, 2, 3),
     )
-    return ratios
+    return ratios.clamp(max=HIGHEST_PSNR_DB)
 
 
 def ssim(images: Tensor, reconstructions: Tensor) -> Tensor:
