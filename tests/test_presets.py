@@ -19,11 +19,12 @@ from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import (
     ClassLabelConfig,
     ConditionerConfig,
+    CoordinateMapConfig,
     CoordinatesConfig,
     KeypointsConfig,
     UnconditionalConfig,
 )
-from smalti.stages.conditions import CONTENTS, Conditions
+from smalti.stages.conditions import CONTENTS, COORDINATE_LEVELS, Conditions
 from smalti.stages.over_fitting import settle_measures
 from smalti.stages.prior_plan import prior_model_config
 from smalti.stages.vqgan import check_size, resolve_vqgan
@@ -97,11 +98,11 @@ TABLE_3 = {
     "s-flckr-f4": Row(24, 1024, 307, 307_031_040, SAME, 1024, 256, 0.0, 512, 512, 4),
     "s-flckr-f16": Row(24, 1024, 307, 307_031_040, SAME, 1024, 256, 0.0, 512, 512, 16),
     "s-flckr-f32": Row(24, 1024, 307, 307_031_040, SAME, 1024, 256, 0.0, 512, 512, 32),
-    "faceshq-f1": Row(24, 1024, 307, 304_612_352, NEAR, 512, None, 0.0, 512, 258, 1),
-    "faceshq-f2": Row(24, 1024, 307, 305_136_640, NEAR, 1024, 256, 0.0, 512, 258, 2),
-    "faceshq-f4": Row(24, 1024, 307, 304_874_496, NEAR, 1024, 256, 0.0, 512, 258, 4),
-    "faceshq-f8": Row(24, 1024, 307, 304_743_424, NEAR, 1024, 256, 0.0, 512, 258, 8),
-    "faceshq-f16": Row(24, 1024, 307, 304_677_888, NEAR, 1024, 256, 0.0, 512, 258, 16),
+    "faceshq-f1": Row(24, 1024, 307, 305_982_464, NEAR, 512, None, 0.0, 512, 512, 1),
+    "faceshq-f2": Row(24, 1024, 307, 307_031_040, SAME, 1024, 256, 0.0, 512, 512, 2),
+    "faceshq-f4": Row(24, 1024, 307, 307_031_040, SAME, 1024, 256, 0.0, 512, 512, 4),
+    "faceshq-f8": Row(24, 1024, 307, 307_031_040, SAME, 1024, 256, 0.0, 512, 512, 8),
+    "faceshq-f16": Row(24, 1024, 307, 307_031_040, SAME, 1024, 256, 0.0, 512, 512, 16),
     "coco": Row(36, 1024, 470, 470_768_640, SAME, 4096, 256, 0.1, 512, 512, 16),
     "ade20k": Row(28, 1024, 405, 369_998_848, OTHER, 4096, 256, 0.1, 512, 512, 16),
     "deepfashion": Row(18, 768, 129, 130_940_928, NEAR, 1024, 256, 0.0, 340, 273, 16),
@@ -212,6 +213,14 @@ def conditioner_of(
         assert isinstance(resized, int)
         positions = (resized - height) // factor + 1
         return CoordinatesConfig(rows=positions, columns=positions)
+    if kind == "coordinate_map":
+        factor = tokenizer_of(Command.of(name).tokenizer).downsampling_factor
+        return CoordinateMapConfig(
+            levels=COORDINATE_LEVELS,
+            cell_px=factor,
+            grid_height=height // factor,
+            grid_width=width // factor,
+        )
     if kind == "keypoints":
         return KeypointsConfig(joints=COCO_JOINTS, height_px=height, width_px=width)
     return told._spatial_config(kind, config)

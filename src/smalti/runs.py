@@ -200,8 +200,9 @@ class PriorRunConfig(RunConfig):
     """What the prior is told of an image, as `KIND` or `KIND=TOKENIZER`; none is nothing. Kinds:
     class (sub-folders or labels of the data), segmentation and depth (maps beside the images,
     through a tokenizer of theirs), edges (found in the images), low_resolution (the images made
-    smaller; the images' own tokenizer unless another is named), coordinates (where a crop lies),
-    keypoints (JSON beside the images). Several stand one after the other."""
+    smaller; the images' own tokenizer unless another is named), coordinates (where a crop lies, in
+    two tokens), coordinate_map (the same, with a token for each cell), keypoints (JSON beside the
+    images). Several stand one after the other."""
     condition_drop: float | None = Field(default=None, ge=0, lt=1)
     """Share of the examples trained without their conditions, for guidance in sampling; of several,
     each is left out as often by itself too. Null is 0.1, or what the prior of `init` has."""

@@ -147,7 +147,7 @@ def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> 
 
 
 def _check_options(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
-    known = {"config", "preset", "print_config", "help", "dry-run", *_paths(root)}
+    known = {"config", "preset", "print_config", "help", "dry-run", *option_paths(root)}
     for argument in arguments:
         if argument.startswith("--"):
             name = argument[2:].split("=", 1)[0]
@@ -161,7 +161,7 @@ def _check_files(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
     Raises:
         InputError: a file is missing, too large or not a mapping, or a key is unknown.
     """
-    known = set(_paths(root))
+    known = set(option_paths(root))
     for file in _values(arguments, "config"):
         for key in _keys(_read_yaml(Path(file)), known):
             if key not in known:
@@ -210,11 +210,11 @@ def _keys(content: Mapping[str, Any], known: set[str], prefix: str = "") -> Iter
             yield from _keys(value, known, f"{path}.")
 
 
-def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def option_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Dotted names of all fields of a config."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
         if field.discriminator:
             yield from union_paths(field, f"{prefix}{name}.")
         elif nested := nested_config(field):
-            yield from _paths(nested, f"{prefix}{name}.")
+            yield from option_paths(nested, f"{prefix}{name}.")

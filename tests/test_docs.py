@@ -1,0 +1,103 @@
+"""What README, docs and presets tell to type is understood: each `smalti` line and each option."""
+
+import importlib
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from smalti.cli.main import COMMANDS, MODULES
+from smalti.cli.train_config import option_paths, presets, read_config
+from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]
+PAGES = sorted(page for page in PAGES if page.name != "CHANGELOG.md")  # it tells what once was
+ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
+TRAIN_WORDS = {"--preset", "--config", "--dry-run", "--print_config", "--help"}
+PLACEHOLDERS = {"COMMAND", "STAGE", "..."}
+"""Words that stand for several commands or for what the reader has to fill in."""
+SECTIONS = ("image", "vqgan", "prior", "training", "loss", "discriminator", "codes", "optimizer")
+
+
+class Typed(NamedTuple):
+    """A command that a page tells to type."""
+
+    page: Path
+    words: tuple[str, ...]
+    is_whole: bool
+    """A line of its own, rather than words in a sentence, which may leave something out."""
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(PROJECT)}: {' '.join(self.words)}"
+
+
+def commands() -> Iterator[Typed]:
+    """The smalti commands of all pages and presets, as whole lines and in sentences."""
+    for page in [*PAGES, *presets()]:
+        text = re.sub(r"\\\n[#\s]*", " ", page.read_text(encoding="utf-8"))
+        lines = re.findall(r"(?m)^#? {2,}(?:\$ |next: )?(?:torchrun .*-m )?smalti (.*)", text)
+        sentences = re.findall(r"`smalti ([^`]*)`", text)
+        for line in lines + sentences:
+            words = tuple(shlex.split(line, comments=True))
+            if not PLACEHOLDERS & set(words):
+                yield Typed(page, words, is_whole=line in lines)
+
+
+TYPED = list(commands())
+TRAINING = [typed for typed in TYPED if typed.words[0] == "train" and len(typed.words) > 1]
+OTHERS = [typed for typed in TYPED if typed.words[0] in set(COMMANDS) - {"train"}]
+
+
+def options_in(words: tuple[str, ...]) -> set[str]:
+    return {word.partition("=")[0] for word in words if word.startswith("--")}
+
+
+def test_commands_are_found() -> None:
+    assert len(TRAINING) > 60
+    assert {typed.words[0] for typed in OTHERS} > {"sample", "complete", "evaluate", "import"}
+    named = {typed.words[0] for typed in TYPED}
+    assert named <= {*COMMANDS, "--help", "--version"}
+
+
+@pytest.mark.parametrize("typed", OTHERS, ids=str)
+def test_command_is_understood(typed: Typed) -> None:
+    command, *arguments = typed.words
+    module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
+    parser = module._parser()
+    assert options_in(typed.words) <= set(parser._option_string_actions)
+    if typed.is_whole and "--help" not in arguments:
+        parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize("typed", TRAINING, ids=str)
+def test_options_of_training_exist(typed: Typed) -> None:
+    root = ROOTS[typed.words[1]]
+    known = {f"--{path}" for path in option_paths(root)} | TRAIN_WORDS
+    assert options_in(typed.words) <= known | {"--auto-remedy"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("typed", TRAINING, ids=str)
+def test_values_of_training_are_allowed(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(typed.page.parent)
+    root, arguments = ROOTS[typed.words[1]], list(typed.words[2:])
+    if "--help" in arguments:
+        return
+    if "--data" not in arguments:
+        arguments += ["--data", "photos"]
+    kept = [word for word in arguments if word not in ("--dry-run", "--auto-remedy")]
+    assert isinstance(read_config(root, kept), BaseRunConfig)
+
+
+def test_dotted_options_in_sentences_exist() -> None:
+    known = set(itertools.chain.from_iterable(map(option_paths, ROOTS.values())))
+    known |= {path.partition(".")[2] for path in known}  # a page may leave the section out
+    for page in PAGES:
+        for name in re.findall(r"`(?:--)?((?:\w+\.)+\w+)[ `]", page.read_text(encoding="utf-8")):
+            if name.partition(".")[0] in SECTIONS and not name.endswith((".py", ".yaml")):
+                assert name in known, f"{page.name} names {name}"
