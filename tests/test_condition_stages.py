@@ -112,6 +112,17 @@ def test_prior_of_each_condition_trains_and_makes_images(kind, data, tokenizers,
     assert wide.size == (24, 20)
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_exchanged_joints_are_said_where_images_are_mirrored(
+    flip, data, tokenizers, tmp_path, capsys
+):
+    image = {"size": 16, "resize_px": "keep", "flip": flip}
+    config = run_config(data, tokenizers, tmp_path / "run", "keypoints", image=image)
+    train_prior(config)
+    line = "joints: mirrored images exchange left_eye/right_eye, "
+    assert (line in capsys.readouterr().err) == flip
+
+
 def test_several_conditions_stand_together_and_are_guided_apart(data, tokenizers, tmp_path):
     kinds = ("class", "segmentation", "keypoints")
     config = run_config(data, tokenizers, tmp_path / "run", *kinds)

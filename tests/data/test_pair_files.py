@@ -179,6 +179,71 @@ def test_a_file_of_many_images_of_another_form_is_an_error(tmp_path: Path) -> No
         write_coco(tmp_path, annotations=[{"id": 3}])
 
 
+def test_annotations_without_keypoints_are_passed_over(tmp_path: Path, caplog: Any) -> None:
+    own = {"image_id": 11, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 2]}
+    boxes = [
+        {"image_id": 10, "category_id": 1, "bbox": [1, 1, 9, 9], "num_keypoints": 2},
+        {"image_id": 11, "category_id": 1, "bbox": [1, 1, 9, 9], "keypoints": None},
+        {"image_id": 12, "category_id": 1, "bbox": [1, 1, 9, 9], "keypoints": []},
+        None,
+    ]
+    dataset = write_coco(tmp_path, annotations=[*boxes, own])
+    assert [dataset.scene(index) for index in range(len(dataset))] == ["b"]
+    assert dataset.sample(0, 0).conditions["keypoints"].tolist() == [[1.5, 2.5, 1], [3.5, 4.5, 1]]
+    assert caplog.text == ""
+
+
+def test_persons_of_another_category_are_passed_over_and_counted(
+    tmp_path: Path, caplog: Any
+) -> None:
+    categories = [
+        {"id": 1, "keypoints": ["a", "b", "c"]},
+        {"id": 2, "keypoints": ["nose", "tail"]},
+        {"id": 3, "name": "a thing without joints"},
+    ]
+    people = [
+        {"image_id": 10, "category_id": 1, "keypoints": [9, 9, 2] * 3},
+        {"image_id": 11, "category_id": 1, "keypoints": [9, 9, 2] * 3, "bbox": [0, 0, 99, 99]},
+        {"image_id": 11, "category_id": 2, "keypoints": [1, 2, 2, 3, 4, 2]},
+        {"image_id": 11, "category_id": 3, "keypoints": [9, 9, 2], "bbox": [0, 0, 99, 99]},
+        {"image_id": 12, "category_id": 2, "keypoints": [1, 2, 2, 3, 4, 2]},
+        {"image_id": 13, "category_id": 2, "keypoints": [1, 2, 2, 3, 4, 2]},
+    ]
+    dataset = write_coco(tmp_path, annotations=people, categories=categories)
+    assert dataset.joints == ("nose", "tail")
+    assert [dataset.scene(index) for index in range(len(dataset))] == ["b", "c"]
+    for index in range(2):
+        told = dataset.sample(index, 0).conditions["keypoints"].tolist()
+        assert told == [[1.5, 2.5, 1], [3.5, 4.5, 1]]
+    assert "passed over 3 of 6 poses in " in caplog.text
+
+
+def test_a_file_of_boxes_alone_is_named(tmp_path: Path, caplog: Any) -> None:
+    with pytest.raises(InputError, match=r"no image in .* has its keypoints"):
+        write_coco(tmp_path, annotations=[{"image_id": 10, "bbox": [1, 1, 9, 9]}])
+    assert "all.json has keypoints of an image there" in caplog.text
+
+
+@pytest.mark.parametrize("empty", [None, {"bbox": [1, 2, 3, 4]}, {"keypoints": None}])
+def test_one_image_s_annotations_without_keypoints_are_passed_over(empty: Any) -> None:
+    person = {"keypoints": [0, 0, 1, 9, 9, 1]}
+    told = TWO.read(as_json(annotations=[empty, person]), "key").tolist()
+    assert told == [[0.5, 0.5, 1], [9.5, 9.5, 1]]
+    assert TWO.read(as_json(annotations=[empty]), "key").tolist() == [[0, 0, 0]] * 2
+
+
+def test_of_one_image_s_persons_those_with_the_wanted_joints_count() -> None:
+    categories = [{"id": 1, "keypoints": ["a"]}, {"id": 2, "keypoints": ["nose", "tail"]}]
+    people = [
+        {"category_id": 1, "keypoints": [9, 9, 2], "bbox": [0, 0, 99, 99]},
+        {"category_id": 2, "keypoints": [0, 0, 1, 9, 9, 1]},
+    ]
+    told = TWO.read(as_json(annotations=people, categories=categories), "key").tolist()
+    assert told == [[0.5, 0.5, 1], [9.5, 9.5, 1]]
+    alone = as_json(annotations=people[:1], categories=categories)
+    assert TWO.read(alone, "key").tolist() == [[0, 0, 0]] * 2
+
+
 def test_wrong_joints_name_the_file_and_the_image(tmp_path: Path) -> None:
     people = [{"image_id": 10, "keypoints": [1, 2, 1] * 3}]
     with pytest.raises(InputError, match=r"all\.json:a\.png has 3 joints without names"):

@@ -120,6 +120,14 @@ def test_a_joint_stays_on_its_pixel(height: int, width: int, seed: int, data: An
         assert marked == ([[int(y), int(x)]] if seen else [])
 
 
+def test_sides_are_exchanged_in_other_spellings_too() -> None:
+    pair = KeypointsPair(("Nose", "LShoulder", "RShoulder"))
+    pose = pair.decode(b'{"keypoints": [3, 1, 1, 1, 2, 1, 6, 2, 1]}', "key")
+    crop = Crop(PixelSize(8, 8), left=0, top=0, size=PixelSize(8, 8), flip=True)
+    joints = pair.cut(pose, PixelSize(8, 8), crop)
+    assert joints.tolist() == [[4.5, 1.5, 1], [1.5, 2.5, 1], [6.5, 2.5, 1]]
+
+
 def test_joints_are_scaled_with_the_picture() -> None:
     pair = KeypointsPair(("nose", "tail"))
     pose = pair.decode(b'{"keypoints": [7.5, 19.5, 1, 39.5, 39.5, 0]}', "key")

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from smalti.data.dataset import Split
-from smalti.data.paired import describe
+from smalti.data.paired import describe, joint_sides
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.prior import GPT, build_prior
 from smalti.runs import PriorRunConfig, open_run
@@ -70,6 +70,8 @@ def _train_prior(config: PriorRunConfig) -> Path:
     say(in_words(measures, len(split.train), split.held_out is not None))
     if split.train.pairing:
         say(f"pairs: {describe(split.train.pairing)}")
+    if split.train.joints and config.image.flip:
+        say(f"joints: {joint_sides(split.train.joints)}")
     say(
         f"prior: {millions(state.prior)} M parameters, sequences of "
         f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"

@@ -9,6 +9,7 @@ from smalti.data.paired.coordinate_map import CoordinateMapPair, whole_coordinat
 from smalti.data.paired.coordinates import CoordinatesPair, PictureRoom, picture_room
 from smalti.data.paired.depth import DepthPair
 from smalti.data.paired.edges import EdgesPair
+from smalti.data.paired.joint_sides import joint_sides
 from smalti.data.paired.keypoints import KeypointsPair
 from smalti.data.paired.low_resolution import LowResolutionPair
 from smalti.data.paired.matching import Pairing, Partners, describe
@@ -30,6 +31,7 @@ __all__ = [
     "PictureRoom",
     "SegmentationPair",
     "describe",
+    "joint_sides",
     "pairings_of",
     "picture_room",
     "whole_coordinate_map",

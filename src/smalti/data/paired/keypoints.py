@@ -15,6 +15,7 @@ from torch import Tensor
 
 from smalti.data.decode import BrokenImageError
 from smalti.data.paired.base import PAIRED, FilePair
+from smalti.data.paired.joint_sides import joint_sides
 from smalti.data.paired.matching import Partners, open_beside
 from smalti.data.paired.pose_file import COCO_JOINTS, Pose, read_pose, split_by_image
 from smalti.data.sources.base import ImageSource, RawImage
@@ -85,7 +86,7 @@ class KeypointsPair(FilePair[Pose]):
 
     def __init__(self, joints: tuple[str, ...] | None = None) -> None:
         self.joints = joints
-        self._mirrored = None if joints is None else _mirrored(joints)
+        self._sides = None if joints is None else joint_sides(joints)
 
     @classmethod
     def partners(cls, images: ImageSource) -> Partners:
@@ -119,7 +120,7 @@ class KeypointsPair(FilePair[Pose]):
 
     def decode(self, content: bytes, key: str) -> Pose:
         """The largest person of a file, with the joints that are wanted."""
-        pose = read_pose(content, key)
+        pose = read_pose(content, key, self.joints)
         if self.joints is None:
             return pose._replace(names=_joint_names(pose, key))
         if pose.names is not None and pose.names != self.joints:
@@ -138,13 +139,13 @@ class KeypointsPair(FilePair[Pose]):
 
     def cut(self, found: Pose, size: PixelSize, crop: Crop) -> Tensor:
         """Joints (joints, 3) in pixels of the crop."""
-        assert self._mirrored is not None, "a data set settles its pairs before it reads"
+        assert self._sides is not None, "a data set settles its pairs before it reads"
         joints = _centred(found)
         joints[:, 0] = joints[:, 0] * crop.resized.width / size.width - crop.left
         joints[:, 1] = joints[:, 1] * crop.resized.height / size.height - crop.top
         if crop.flip:
             joints[:, 0] = crop.size.width - joints[:, 0]
-            joints = joints[list(self._mirrored)]
+            joints = self._sides.mirrored(joints)
         inside = ((joints[:, :2] >= 0) & (joints[:, :2] < crop.size)).all(1)
         joints[~inside] = ABSENT
         joints[joints[:, 2] == 0] = ABSENT
@@ -167,16 +168,6 @@ def _joint_names(pose: Pose, key: str) -> tuple[str, ...]:
     raise InputError(
         f"{key} has {len(pose.joints)} joints without names; allowed are the {len(COCO_JOINTS)} "
         "joints of COCO, or others with their names in categories[].keypoints"
-    )
-
-
-def _mirrored(joints: tuple[str, ...]) -> tuple[int, ...]:
-    """Which joint each one is called in a mirror: left and right are exchanged."""
-    numbers = {name: number for number, name in enumerate(joints)}
-    sides = {"left": "right", "right": "left"}
-    return tuple(
-        numbers.get("_".join(sides.get(word, word) for word in name.split("_")), number)
-        for number, name in enumerate(joints)
     )
 
 

@@ -3,12 +3,15 @@
 Of one image: `{"keypoints": [x, y, v, ...]}`, or `{"annotations": [...]}` or `{"people": [...]}`
 with such an object for each person. Of many, as COCO has them: `images` (`id`, `file_name`),
 `annotations` (`image_id`, `keypoints`, `bbox`) and `categories` (`keypoints`: the joints' names).
-v is 0 where a joint is absent.
+v is 0 where a joint is absent. Annotations without keypoints, of which only the box is known, are
+passed over, and so are those of a category with other joints.
 
 Reference: https://cocodataset.org/#format-data, "Keypoint Detection".
 """
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +20,8 @@ from numpy.typing import NDArray
 
 from smalti.data.decode import BrokenImageError
 from smalti.types import InputError
+
+logger = logging.getLogger(__name__)
 
 COCO_JOINTS = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
@@ -28,47 +33,51 @@ ALLOWED = (
     'allowed are {"keypoints": [x, y, v, ...]}, or a list "annotations" or "people" of such objects'
 )
 
+Names = tuple[str, ...]
+"""Of joints; empty where a file does not tell."""
+
 
 class Pose(NamedTuple):
     """One person of a file."""
 
     joints: NDArray[np.float64]
     """(joints, 3): x and y as the file has them, and v; (0, 3) where nobody is there."""
-    names: tuple[str, ...] | None
+    names: Names | None
     """Of the joints, or None where the file does not tell."""
 
 
-def read_pose(content: bytes, key: str) -> Pose:
+def read_pose(content: bytes, key: str, wanted: Names | None = None) -> Pose:
     """The largest person of one image's file.
+
+    Args:
+        content: the file's bytes.
+        key: where they came from, for messages.
+        wanted: joints of the category to look for; None takes that of most persons.
 
     Raises:
         BrokenImageError: it is no JSON.
         InputError: it is JSON of something else.
     """
     document = _document(content, key)
-    if "keypoints" in document:
-        people: Sequence[Any] = [document]
-    else:
-        people = document.get("annotations", document.get("people"))  # type: ignore[assignment]
-        if not isinstance(people, list):
-            raise InputError(f"{key} holds no keypoints; {ALLOWED}")
-    people = [person for person in people if _has_joints(person, key)]
-    if not people:
-        return Pose(np.zeros((0, 3)), _names(document, None, key))
-    poses = [(person, _joints(person, key)) for person in people]
-    person, joints = max(poses, key=lambda pose: _extent(*pose))
-    names = _names(document, person.get("category_id"), key)
-    if names is not None and len(names) != len(joints):
+    by_category = _names_by_category(document, key)
+    people = [(_names_of(person, by_category), person) for person in _people(document, key)]
+    names = wanted if wanted in by_category.values() else _most_common(people, by_category)
+    found = [(_joints(person, key), person) for own, person in people if own == names]
+    if not found:
+        return Pose(np.zeros((0, 3)), names or None)
+    joints, _ = max(found, key=lambda pose: _extent(*pose))
+    if names and len(names) != len(joints):
         raise InputError(
             f"{key} has {len(joints)} joints, but names of {len(names)}: {', '.join(names)}"
         )
-    return Pose(joints, names)
+    return Pose(joints, names or None)
 
 
 def split_by_image(content: bytes, key: str) -> Mapping[str, bytes]:
     """The files of single images that a file of many is made of, by the images' file names.
 
-    Images without a person are left out; a file of one image gives none.
+    Images without a person of the category that most persons have are left out, the latter with a
+    line in the log; a file of one image gives none.
 
     Raises:
         BrokenImageError: it is no JSON.
@@ -77,22 +86,47 @@ def split_by_image(content: bytes, key: str) -> Mapping[str, bytes]:
     document = _parsed(content, key)
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
         return {}
+    by_category = _names_by_category(document, key)
     try:
-        names = {image["id"]: str(image["file_name"]) for image in document["images"]}
-        people: dict[str, list[Any]] = {}
-        for person in document["annotations"]:
-            if person["image_id"] in names and any(person["keypoints"]):
-                people.setdefault(names[person["image_id"]], []).append(person)
-    except (KeyError, TypeError) as error:
+        images = {image["id"]: str(image["file_name"]) for image in document["images"]}
+        people = [
+            (_names_of(person, by_category), person)
+            for person in filter(None, document["annotations"])
+            if person["image_id"] in images and any(person.get("keypoints") or ())
+        ]
+    except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{key} is no file of COCO's form; needed are images (id, file_name) and annotations "
             "(image_id, keypoints)"
         ) from error
-    categories = document.get("categories", [])
+    names = _most_common(people, by_category)
+    by_image: dict[str, list[Any]] = {}
+    for own, person in people:
+        if own == names:
+            by_image.setdefault(images[person["image_id"]], []).append(person)
+    _report(key, document, people, names)
+    categories = document.get("categories") or []
     return {
         name: json.dumps({"annotations": found, "categories": categories}).encode()
-        for name, found in people.items()
+        for name, found in by_image.items()
     }
+
+
+def _report(
+    key: str, document: Mapping[str, Any], people: Sequence[tuple[Names, Any]], names: Names
+) -> None:
+    """Log what a user would miss: persons with other joints, or annotations without any."""
+    if document["annotations"] and not people:
+        logger.warning("no annotation in %s has keypoints of an image there", key)
+    others = sum(own != names for own, _ in people)
+    if others:
+        logger.warning(
+            "passed over %d of %d poses in %s: their category has other joints than %s",
+            others,
+            len(people),
+            key,
+            ", ".join(names),
+        )
 
 
 def _parsed(content: bytes, key: str) -> Any:
@@ -109,6 +143,24 @@ def _document(content: bytes, key: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InputError(f"{key} holds no keypoints; {ALLOWED}")
     return document
+
+
+def _people(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The persons of one image's file; of annotations, those with keypoints."""
+    if "keypoints" in document:
+        return [document] if not _is_box_only(document) and _has_joints(document, key) else []
+    if isinstance(document.get("annotations"), list):
+        described = [one for one in document["annotations"] if not _is_box_only(one)]
+        return [one for one in described if _has_joints(one, key)]
+    if not isinstance(document.get("people"), list):
+        raise InputError(f"{key} holds no keypoints; {ALLOWED}")
+    return [person for person in document["people"] if _has_joints(person, key)]
+
+
+def _is_box_only(annotation: Any) -> bool:
+    if annotation is None:
+        return True
+    return isinstance(annotation, dict) and annotation.get("keypoints") is None
 
 
 def _has_joints(person: Any, key: str) -> bool:
@@ -133,7 +185,7 @@ def _joints(person: Mapping[str, Any], key: str) -> NDArray[np.float64]:
     return numbers.reshape(-1, 3)
 
 
-def _extent(person: Mapping[str, Any], joints: NDArray[np.float64]) -> float:
+def _extent(joints: NDArray[np.float64], person: Mapping[str, Any]) -> float:
     """Area of a person's box in the picture, in pixels."""
     box = person.get("bbox")
     if isinstance(box, list) and [type(side) in (int, float) for side in box] == [True] * 4:
@@ -142,16 +194,33 @@ def _extent(person: Mapping[str, Any], joints: NDArray[np.float64]) -> float:
     return float(np.prod(np.ptp(seen, axis=0))) if len(seen) else 0.0
 
 
-def _names(document: Mapping[str, Any], category: Any, key: str) -> tuple[str, ...] | None:
-    """Names of the joints of a category, or of the only one there is."""
-    categories = document.get("categories", [])
+def _names_by_category(document: Mapping[str, Any], key: str) -> Mapping[str, Names]:
+    """Names of the joints of each category by its id as text."""
     try:
-        named = [one for one in categories if one.get("keypoints")]
-        own = [one for one in named if category is not None and one.get("id") == category]
-        chosen = next(iter(own or named), None)
-        return None if chosen is None else tuple(map(str, chosen["keypoints"]))
+        return {
+            str(category.get("id")): tuple(map(str, category.get("keypoints") or ()))
+            for category in document.get("categories") or ()
+        }
     except (AttributeError, TypeError) as error:
         raise InputError(
             f"{key} has categories of another form; allowed are objects with keypoints, the joints'"
             " names"
         ) from error
+
+
+def _names_of(person: Mapping[str, Any], by_category: Mapping[str, Names]) -> Names:
+    """Names of a person's joints: of its category, or of the first where it names none."""
+    category = str(person.get("category_id"))
+    return by_category[category] if category in by_category else _first_named(by_category)
+
+
+def _most_common(people: Sequence[tuple[Names, Any]], by_category: Mapping[str, Names]) -> Names:
+    """The names that most persons have; those without names count where there are no others."""
+    counts = Counter(names for names, _ in people)
+    if not counts:
+        return _first_named(by_category)
+    return max(counts, key=lambda names: (bool(names), counts[names]))
+
+
+def _first_named(by_category: Mapping[str, Names]) -> Names:
+    return next(filter(None, by_category.values()), ())
