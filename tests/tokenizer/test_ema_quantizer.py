@@ -45,6 +45,16 @@ def test_entries_move_to_the_mean_of_their_vectors():
     assert quantizer.codebook.tolist() == [[2.0], [10.0]]
 
 
+def test_decay_is_the_share_that_is_kept():
+    """By hand: counts 0.75 * 1 + 0.25 * 2 and 0.75 * 1; sums 0.75 * 0 + 0.25 * 6 and 0.75 * 10."""
+    config = PLAIN.model_copy(update={"decay": 0.75})
+    quantizer = quantizer_of(torch.tensor([[0.0], [10.0]]), config)
+    learn(quantizer, grid_of(torch.tensor([[2.0], [4.0]])))
+    assert quantizer.counts.tolist() == [1.25, 0.75]
+    assert quantizer.sums.tolist() == [[1.5], [7.5]]
+    torch.testing.assert_close(quantizer.codebook, torch.tensor([[1.2], [10.0]]))
+
+
 def test_entries_come_to_rest_at_the_means():
     quantizer = quantizer_of(torch.tensor([[0.0], [10.0]]))
     for _ in range(40):

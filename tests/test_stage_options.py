@@ -1,0 +1,217 @@
+"""Each option of a run reaches the part that it is an option of; the parts are looked at untrained.
+
+Every value here differs from its default and from the others of its kind.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.stages import prior as prior_module
+from smalti.stages import train_prior, train_vqgan
+from smalti.stages import vqgan as vqgan_module
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.loop import Trainer
+from smalti.training.optim import OptimizerConfig
+from smalti.training.prior_stage import PriorStage
+from smalti.training.vqgan_stage import VQGANStage
+
+IMAGES = 24
+
+GENERATOR = {"learning_rate": 3e-3, "beta1": 0.1, "beta2": 0.2, "weight_decay": 0.3}
+DISCRIMINATOR = {"learning_rate": 4e-3, "beta1": 0.4, "beta2": 0.6, "weight_decay": 0.7}
+TRAINING = {
+    "total_steps": 30,
+    "batch_size": 6,
+    "accumulation_steps": 3,
+    "ema_decay": 0.25,
+    "eval_images": 2,
+    "device": "cpu",
+    "precision": "float32",
+}
+MODEL = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=16)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Pictures of one colour each, in two classes."""
+    for number in range(IMAGES):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (24, 24), (10 * number, 100, 255 - 10 * number)).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def trainers(monkeypatch) -> list[Trainer]:
+    """The trainers that were made, none of which runs."""
+    made: list[Trainer] = []
+    for module in (vqgan_module, prior_module):
+        monkeypatch.setattr(module, "finish", lambda _folder: None)
+    monkeypatch.setattr(Trainer, "run", lambda trainer: made.append(trainer))
+    return made
+
+
+def vqgan_config(photos: Path, out: Path, **changes: Any) -> VQGANRunConfig:
+    values = {
+        "data": (str(photos),),
+        "out": str(out),
+        "seed": 5,
+        "held_out": 0.5,
+        "image": {"size": 16},
+        "vqgan": MODEL.model_dump(),
+        "discriminator": {"filters": 4, "layers": 1},
+        "loss": {
+            "perceptual": {"kind": "none"},
+            "adversary": {"start": 7, "warmup": 0.1, "ramp": 0.2},
+        },
+        "optimizer": GENERATOR,
+        "discriminator_optimizer": DISCRIMINATOR,
+        "training": TRAINING,
+    }
+    return VQGANRunConfig.model_validate(values | changes)
+
+
+def prior_config(photos: Path, out: Path, **changes: Any) -> PriorRunConfig:
+    vqgan = out.parent / "vqgan"
+    VQGAN(MODEL).save_pretrained(vqgan)
+    values = {
+        "data": (str(photos),),
+        "vqgan": str(vqgan),
+        "out": str(out),
+        "seed": 5,
+        "held_out": 0.5,
+        "condition": "class",
+        "condition_drop": 0.35,
+        "token_keep": 0.65,
+        "ordering": "random",
+        "ordering_seed": 9,
+        "image": {"size": 16},
+        "codes": {"views": 3},
+        "prior": {"layers": 3, "heads": 2, "width": 12, "dropout": 0.45},
+        "optimizer": GENERATOR,
+        "training": TRAINING | {"early_stop": 4},
+    }
+    return PriorRunConfig.model_validate(values | changes)
+
+
+def assert_optimizer(optimizer: torch.optim.Optimizer, options: dict[str, float]) -> None:
+    decaying, others = optimizer.param_groups
+    for group in (decaying, others):
+        assert group["lr"] == options["learning_rate"]
+        assert group["betas"] == (options["beta1"], options["beta2"])
+    assert decaying["weight_decay"] == options["weight_decay"]
+    assert others["weight_decay"] == 0
+
+
+# Stage 1
+
+
+@pytest.fixture
+def first(photos, tmp_path, trainers) -> Trainer:
+    """Of a run of stage 1."""
+    train_vqgan(vqgan_config(photos, tmp_path / "run"))
+    return trainers[0]
+
+
+def test_each_network_of_stage_1_has_its_own_optimizer(first):
+    assert isinstance(first.stage, VQGANStage)
+    training, config = first.stage.training, first.stage.config
+    assert_optimizer(training.optimizer, GENERATOR)
+    assert_optimizer(training.adversary.optimizer, DISCRIMINATOR)
+    assert config.optimizer == OptimizerConfig(**GENERATOR)
+    assert config.discriminator_optimizer == OptimizerConfig(**DISCRIMINATOR)
+
+
+def test_lengths_of_stage_1_are_those_asked_for(first):
+    config, schedule = first.stage.config, first.stage.training.adversary.schedule
+    assert (config.total_steps, config.accumulation_steps) == (30, 3)
+    assert first.stage.training.average.decay == 0.25
+    assert int(schedule.start_step) == 7
+    assert schedule.full_step == 7 + 3 + 6  # a tenth and a fifth of the run
+    assert (first.seed, first.early_stop) == (5, None)
+    batch = next(first.batches(0))
+    assert batch.images.shape == (6, 3, 16, 16)
+    assert sum(map(len, first.stage._held_out())) == 2
+    assert first.config.total_steps == 30
+
+
+@pytest.mark.parametrize("auto_remedy", [True, False])
+def test_remedies_are_for_those_who_ask(photos, tmp_path, trainers, auto_remedy):
+    training = TRAINING | {"auto_remedy": auto_remedy}
+    train_vqgan(vqgan_config(photos, tmp_path / "run", training=training))
+    assert trainers[0].stage._auto_remedy == auto_remedy
+
+
+def test_the_discriminator_is_the_one_asked_for(photos, tmp_path, trainers):
+    changes = {"discriminator": {"filters": 6, "layers": 1, "norm": "batch"}}
+    train_vqgan(vqgan_config(photos, tmp_path / "run", **changes))
+    discriminator = trainers[0].stage.training.adversary.discriminator
+    assert discriminator.stem.weight.shape == (6, 3, 4, 4)
+    assert discriminator.config.norm == "batch"
+
+
+def test_weights_of_a_run_follow_from_its_seed(photos, tmp_path, trainers):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train_vqgan(vqgan_config(photos, tmp_path / name, seed=seed))
+    first, again, other = (
+        [
+            trainer.stage.training.vqgan.encoder.conv_in.weight,
+            trainer.stage.training.adversary.discriminator.stem.bias,
+        ]
+        for trainer in trainers
+    )
+    assert all(map(torch.equal, first, again))
+    assert not any(map(torch.equal, first, other))
+
+
+def test_batches_follow_from_the_seed_of_the_run(photos, tmp_path, trainers):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train_vqgan(vqgan_config(photos, tmp_path / name, seed=seed))
+    first, again, other = (
+        [next(trainer.batches(step)).keys for step in range(2)] for trainer in trainers
+    )
+    assert first == again != other
+
+
+# Stage 2
+
+
+@pytest.fixture
+def second(photos, tmp_path, trainers) -> Trainer:
+    """Of a run of stage 2."""
+    train_prior(prior_config(photos, tmp_path / "run"))
+    return trainers[0]
+
+
+def test_the_prior_has_the_optimizer_asked_for(second):
+    assert isinstance(second.stage, PriorStage)
+    assert_optimizer(second.stage.training.optimizer, GENERATOR)
+    assert second.stage.config.optimizer == OptimizerConfig(**GENERATOR)
+
+
+def test_lengths_of_stage_2_are_those_asked_for(second):
+    config = second.stage.config
+    assert (config.total_steps, config.accumulation_steps) == (30, 3)
+    assert second.stage.training.average.decay == 0.25
+    assert (second.seed, second.early_stop) == (5, 4)
+    assert next(second.batches(0)).codes.shape == (6, 8, 8)
+    assert sum(len(batch.codes) for batch in second.stage._evaluation) == 2
+
+
+def test_what_the_prior_reads_is_as_asked_for(second):
+    config, prior = second.stage.config, second.stage.training.prior
+    assert (config.condition_drop, config.token_keep) == (0.35, 0.65)
+    assert config.ordering.forward.tolist() != list(range(64))
+    assert second.stage.model().config.ordering_seed == 9
+    assert (len(prior.blocks), prior.blocks[0].attention.heads) == (3, 2)
+    assert (prior.config.width, prior.config.dropout) == (12, 0.45)
+
+
+def test_a_cache_holds_the_views_asked_for(second):
+    views = sorted(path.name for path in (second.folder / "codes").glob("view_*"))
+    assert views == ["view_000.safetensors", "view_001.safetensors", "view_002.safetensors"]

@@ -1,0 +1,156 @@
+"""Both stages: the averaged weights are what is evaluated, drawn and kept, image by image."""
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.prior import GPT, GPTConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sequence.conditioners import ClassLabelConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.code_cache import CodeBatch
+from smalti.training.ema import EMA
+from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.training.precision import Compute
+from smalti.training.prior_stage import PriorStage
+from smalti.training.prior_step import PriorState, PriorStepConfig
+from smalti.training.stage import Stage
+from smalti.training.vqgan_stage import VQGANStage
+from smalti.training.vqgan_step import VQGANLossConfig, VQGANState, VQGANStepConfig
+from smalti.types import Batch
+
+K, ROWS, COLUMNS = 8, 2, 3
+CPU = Compute(torch.device("cpu"), torch.float32)
+VQGAN_CONFIG = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=K)
+
+
+def vqgan_stage(images: Tensor) -> VQGANStage:
+    vqgan = VQGAN(VQGAN_CONFIG)
+    loss = VQGANLossConfig(perceptual=PerceptualConfig(kind="none"))
+    state = VQGANState(
+        vqgan=vqgan,
+        forward=vqgan,
+        perceptual=choose_perceptual(loss.perceptual),
+        average=EMA(vqgan, 0.5),
+        optimizer=build_optimizer(vqgan, OptimizerConfig()),
+        adversary=None,
+        compute=CPU,
+    )
+    config = VQGANStepConfig(loss, OptimizerConfig(), OptimizerConfig(), 10, 1)
+    batch = Batch([f"{i}.png" for i in range(len(images))], images, None, {})
+    return VQGANStage(state, config, lambda: [batch], eval_images=100)
+
+
+def prior_stage(batches: list[CodeBatch]) -> PriorStage:
+    """Of a prior over two classes, in which every weight matters."""
+    shape = {"layers": 1, "heads": 2, "width": 8}
+    length = ROWS * COLUMNS
+    config = PriorModelConfig(
+        prior=GPTConfig(vocab_size=K + 3, max_length=length, **shape),
+        codebook_size=K,
+        conditioners=(ClassLabelConfig(class_names=("cat", "dog")),),
+        grid_height=ROWS,
+        grid_width=COLUMNS,
+    )
+    prior = GPT(config.prior)
+    for weight in prior.parameters():
+        nn.init.normal_(weight, std=1.0)
+    state = PriorState(
+        prior, prior, EMA(prior, 0.5), build_optimizer(prior, OptimizerConfig()), CPU
+    )
+    pipeline = Pipeline(VQGAN(VQGAN_CONFIG).eval(), state.average.model, config)
+    step_config = PriorStepConfig(
+        layout=config.layout,
+        ordering=pipeline.ordering,
+        conditioning=pipeline.conditioning,
+        condition_drop=0.0,
+        optimizer=OptimizerConfig(),
+        total_steps=10,
+        accumulation_steps=1,
+    )
+    return PriorStage(state, step_config, pipeline, batches, seed=0)
+
+
+def codes_of(*classes: int) -> CodeBatch:
+    codes = torch.randint(K, (len(classes), ROWS, COLUMNS))
+    return CodeBatch([f"{c}.png" for c in classes], codes, {"class": torch.tensor(classes)})
+
+
+@pytest.fixture(params=["vqgan", "prior"])
+def stage(request) -> Stage:
+    if request.param == "vqgan":
+        return vqgan_stage(torch.rand(3, 3, 16, 16) * 2 - 1)
+    return prior_stage([codes_of(0, 1)])
+
+
+def spoil(stage: Stage) -> None:
+    """Change the weights that are trained, and leave their average as it is."""
+    network = stage.training.prior if isinstance(stage, PriorStage) else stage.training.vqgan
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.fill_(float("nan"))
+
+
+def pixels(pictures: dict[str, Image.Image]) -> dict[str, bytes]:
+    return {name: picture.tobytes() for name, picture in pictures.items()}
+
+
+def test_held_out_scores_are_those_of_the_average(stage):
+    expected = stage.evaluate()
+    spoil(stage)
+    assert stage.evaluate() == expected
+
+
+def test_pictures_are_those_of_the_average(stage):
+    expected = pixels(stage.pictures())
+    spoil(stage)
+    assert pixels(stage.pictures()) == expected
+
+
+def test_the_average_is_what_is_kept(stage):
+    kept = stage.model().module
+    assert kept is stage.training.average.model
+    assert stage.state().modules["average"] is kept
+
+
+def test_a_checkpoint_has_the_trained_weights_and_their_average(stage):
+    modules = stage.state().modules
+    spoil(stage)
+    name = "prior" if isinstance(stage, PriorStage) else "vqgan"
+    assert all(weight.isnan().all() for weight in modules[name].parameters())
+    assert all(weight.isfinite().all() for weight in modules["average"].parameters())
+
+
+# Means over images
+
+
+def test_held_out_nll_is_the_mean_over_images_whatever_their_batches():
+    """A batch of three and one of one: each image counts a quarter."""
+    batches = [codes_of(0, 1, 1), codes_of(0)]
+    stage = prior_stage(batches)
+    of_images = []
+    for batch in batches:
+        for row, label in zip(batch.codes.flatten(1), batch.conditions["class"], strict=True):
+            read = torch.cat([K + label[None], row[:-1]])[None]
+            chances = stage.training.average.model(read).log_softmax(-1)[0]
+            of_images.append(-chances[torch.arange(len(row)), row].mean().item())
+    numbers = stage.evaluate()
+    assert numbers["nll"] == pytest.approx(sum(of_images) / 4, rel=1e-5)
+    assert numbers["score"] == numbers["nll"]
+    by_batch = (sum(of_images[:3]) / 3 + of_images[3]) / 2
+    assert abs(numbers["nll"] - by_batch) > 0.01
+
+
+def test_held_out_errors_are_means_over_images_whatever_their_batches():
+    images = torch.rand(4, 3, 16, 16) * 2 - 1
+    images[3] *= 0.1  # another error than the others'
+    whole, split = vqgan_stage(images), vqgan_stage(images)
+    split.training = whole.training
+    batches = [Batch(["a.png"] * len(part), part, None, {}) for part in images.split([3, 1])]
+    split._evaluation_batches = lambda: batches
+    expected, found = whole.evaluate(), split.evaluate()
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert found["code_vectors"] == 4 * 8 * 8

@@ -1,0 +1,209 @@
+"""One step of stage 1: which schedule, which optimizer and which weight reach which network."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
+from smalti.tokenizer.quantizers import IBQConfig, QuantizerConfig, VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.adversary import Adversary, AdversaryConfig
+from smalti.training.ema import EMA
+from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.training.precision import Compute
+from smalti.training.vqgan_step import (
+    VQGANLossConfig,
+    VQGANState,
+    VQGANStepConfig,
+    vqgan_step,
+)
+
+SHAPE = {
+    "channels": 8,
+    "channel_multipliers": (1, 1),
+    "code_dim": 4,
+    "codebook_size": 8,
+    "attention_levels": (),
+    "middle_attention": False,
+}
+VECTOR = VectorQuantizerConfig()
+START = 8  # of the discriminator
+GENERATOR = OptimizerConfig(learning_rate=1e-3, warmup_steps=4, final_factor=0.1, clip_norm=0.5)
+DISCRIMINATOR = OptimizerConfig(
+    learning_rate=4e-3, warmup_steps=4, final_factor=0.1, clip_norm=0.01, beta1=0.5, beta2=0.6
+)
+
+
+class FromOne(PerceptualLoss):
+    """The mean of the reconstructions: a perceptual loss whose gradient is known."""
+
+    name, smallest_px = "mean", 1
+
+    def distance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
+        return reconstructions.flatten(1).mean(1)
+
+
+def step_config(total_steps: int = 20, **loss: Any) -> VQGANStepConfig:
+    loss.setdefault("adversary", AdversaryConfig(start=START, warmup=0, ramp=0))
+    return VQGANStepConfig(
+        loss=VQGANLossConfig(perceptual=PerceptualConfig(kind="none"), **loss),
+        optimizer=GENERATOR,
+        discriminator_optimizer=DISCRIMINATOR,
+        total_steps=total_steps,
+        accumulation_steps=1,
+    )
+
+
+def new_state(
+    config: VQGANStepConfig, step: int, quantizer: QuantizerConfig = VECTOR
+) -> VQGANState:
+    """The same weights at every call, before step number `step`."""
+    torch.manual_seed(0)
+    vqgan = VQGAN(VQGANConfig(quantizer=quantizer, **SHAPE))
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=4, layers=1))
+    return VQGANState(
+        vqgan=vqgan,
+        forward=vqgan,
+        perceptual=FromOne(),
+        average=EMA(vqgan, 0.5),
+        optimizer=build_optimizer(vqgan, config.optimizer),
+        adversary=Adversary.build(
+            config.loss.adversary, discriminator, config.discriminator_optimizer, config.total_steps
+        ),
+        compute=Compute(torch.device("cpu"), torch.float32),
+        step=step,
+    )
+
+
+def rate_of(optimizer: torch.optim.Optimizer) -> float:
+    """The learning rate of all parameters."""
+    (rate,) = {group["lr"] for group in optimizer.param_groups}
+    return rate
+
+
+@pytest.fixture
+def images(generator) -> Tensor:
+    return torch.rand(2, 3, 8, 8, generator=generator) * 2 - 1
+
+
+# Schedules
+
+
+@pytest.mark.parametrize(
+    ("step", "share"),
+    [(0, 0.25), (3, 1.0), (12, 0.55), (20, 0.1)],  # up in 4 steps, then half a cosine down to 20
+)
+def test_learning_rate_follows_the_schedule(images, step, share):
+    config = step_config()
+    state = new_state(config, step)
+    vqgan_step(state, images, config)
+    assert rate_of(state.optimizer) == pytest.approx(share * 1e-3)
+
+
+@pytest.mark.parametrize(("step", "share"), [(8, 0.25), (11, 1.0), (16, 0.55), (20, 0.1)])
+def test_discriminator_has_a_schedule_of_its_own_from_its_start_on(images, step, share):
+    """Of its own rate; up in the 4 steps after its start, then down in the 8 that are left."""
+    config = step_config()
+    state = new_state(config, step)
+    vqgan_step(state, images, config)
+    assert rate_of(state.adversary.optimizer) == pytest.approx(share * 4e-3)
+
+
+def test_averaged_weights_follow_by_the_number_of_the_step(images):
+    """After step 1 by a decay of (1 + 1) / (10 + 1), below the 0.5 that was asked for."""
+    config = step_config()
+    state = new_state(config, step=1)
+    before = state.vqgan.decoder.conv_out.weight.detach().clone()
+    vqgan_step(state, images, config)
+    now = state.vqgan.decoder.conv_out.weight.detach()
+    average = state.average.model.decoder.conv_out.weight
+    torch.testing.assert_close(average, (2 * before + 9 * now) / 11)
+
+
+# Optimizers
+
+
+def test_each_network_is_clipped_to_its_own_norm(images):
+    config = step_config()
+    state = new_state(config, step=START)
+    norms: dict[str, float] = {}
+
+    def keep(name: str, optimizer: torch.optim.Optimizer) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad.flatten() for p in parameters]
+        norms[name] = torch.cat(gradients).norm().item()
+
+    state.optimizer.register_step_pre_hook(lambda opt, *_: keep("generator", opt))
+    state.adversary.optimizer.register_step_pre_hook(lambda opt, *_: keep("discriminator", opt))
+    scalars = vqgan_step(state, images, config)
+    assert scalars["gradient_norm"] > 0.5
+    assert scalars["discriminator_gradient_norm"] > 0.01
+    assert norms == {"generator": pytest.approx(0.5), "discriminator": pytest.approx(0.01)}
+
+
+def test_adversary_is_built_with_the_optimizer_it_is_given():
+    adversary = new_state(step_config(), step=0).adversary
+    assert {group["betas"] for group in adversary.optimizer.param_groups} == {(0.5, 0.6)}
+    assert rate_of(adversary.optimizer) == 4e-3
+
+
+# Terms of the loss
+
+
+def reconstruction_loss(images: Tensor, **weights: float) -> tuple[dict[str, Tensor], Tensor]:
+    """The step's scalars, and the gradient at the last layer's bias."""
+    config = step_config(**weights)
+    state = new_state(config, step=0)
+    bias = state.vqgan.decoder.conv_out.bias
+    gradients: list[Tensor] = []
+    bias.register_hook(lambda gradient: gradients.append(gradient.clone()))
+    return vqgan_step(state, images, config), gradients[0]
+
+
+def test_pixel_and_perceptual_loss_have_their_weights(images):
+    scalars, _ = reconstruction_loss(images, pixel_weight=0.25, perceptual_weight=3.0)
+    expected = 0.25 * scalars["pixel_loss"] + 3.0 * scalars["perceptual_loss"]
+    torch.testing.assert_close(scalars["reconstruction_loss"], expected)
+
+
+def test_perceptual_weight_scales_what_the_generator_learns(images):
+    """The perceptual loss here is the mean of all values, a third of which is of each channel."""
+    _, gradient = reconstruction_loss(images, pixel_weight=0.0, perceptual_weight=3.0)
+    torch.testing.assert_close(gradient, torch.ones(3))
+
+
+def test_pixel_loss_is_the_one_asked_for(images):
+    absolute, _ = reconstruction_loss(images, pixel="l1")
+    squared, _ = reconstruction_loss(images, pixel="l2")
+    assert squared["pixel_loss"] < absolute["pixel_loss"] ** 2 * 2
+    assert squared["pixel_loss"] > absolute["pixel_loss"] ** 2
+    torch.testing.assert_close(squared["perceptual_loss"], absolute["perceptual_loss"])
+
+
+def test_the_quantizers_entropy_loss_is_learned_from(images):
+    gradients = []
+    for weight in (0.0, 5.0):
+        options = IBQConfig(sample_entropy_weight=0.0, batch_entropy_weight=weight)
+        config = step_config(codebook_weight=0.0, commitment_weight=0.0)
+        state = new_state(config, step=0, quantizer=options)
+        state.vqgan.quantizer.codebook.weight.register_hook(gradients.append)
+        vqgan_step(state, images, config)
+    without, with_entropy = gradients
+    assert not torch.allclose(without, with_entropy)
+
+
+# What the LeCam penalty refers to
+
+
+def test_averages_of_the_logits_follow_those_of_the_step(images):
+    """A hundredth of the way from 0, real ones to real ones."""
+    config = step_config()
+    state = new_state(config, step=START)
+    scalars = vqgan_step(state, images, config)
+    averages, real, fake = state.adversary.averages, scalars["real_logits"], scalars["fake_logits"]
+    assert not torch.allclose(real, fake)
+    torch.testing.assert_close(averages.real, real / 100)
+    torch.testing.assert_close(averages.fake, fake / 100)
