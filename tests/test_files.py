@@ -2,12 +2,20 @@
 
 import errno
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from smalti.files import TEMPORARY, atomic_file, atomic_folder, disk_errors, sha256
+from smalti.files import (
+    TEMPORARY,
+    atomic_file,
+    atomic_folder,
+    disk_errors,
+    json_text,
+    sha256,
+)
 from smalti.types import InputError
 
 
@@ -178,3 +186,13 @@ def test_hash_of_a_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert sha256(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+# JSON
+
+
+def test_numbers_that_json_has_no_word_for_become_null():
+    value = {"a": float("nan"), "b": [1.5, float("inf"), ("x", -float("inf"))], "c": {"d": True}}
+    text = json_text(value)
+    assert text == '{"a": null, "b": [1.5, null, ["x", null]], "c": {"d": true}}'
+    assert json.loads(json_text(value, indent=2)) == json.loads(text)

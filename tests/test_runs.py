@@ -15,6 +15,7 @@ import yaml
 from smalti.files import TEMPORARY
 from smalti.runs import (
     CHANGEABLE,
+    CHANGEABLE_ON_RECORD,
     CONFIG_FILE,
     LOCK_FILE,
     PriorRunConfig,
@@ -23,6 +24,7 @@ from smalti.runs import (
     open_run,
     read_run_config,
 )
+from smalti.training.log import read_metrics
 from smalti.training.loop import TrainingConfig
 from smalti.types import InputError
 
@@ -137,8 +139,50 @@ def test_what_changes_no_trained_number_may_differ(run, key, value):
     check_run_folder(run, vqgan_config(**({section: {name: value}} if section else {name: value})))
 
 
-FIXED = [key for key in TrainingConfig.model_fields if f"training.{key}" not in CHANGES]
-OTHER_VALUES = {"precision": "bfloat16", "ema_decay": 0.5}
+CHANGES_ON_RECORD = {
+    "optimizer.learning_rate": (0.001, 0.0005),
+    "discriminator_optimizer.learning_rate": (0.0005, 0.0001),
+    "training.precision": ("auto", "float32"),
+}
+
+
+def test_every_key_that_may_change_on_record_is_tried():
+    assert set(CHANGES_ON_RECORD) == CHANGEABLE_ON_RECORD
+
+
+@pytest.mark.parametrize(("key", "values"), CHANGES_ON_RECORD.items())
+def test_what_changes_the_training_from_a_checkpoint_on_may_differ_and_is_recorded(
+    run, capsys, monkeypatch, key, values
+):
+    monkeypatch.setattr("smalti.runs.newest_step", lambda checkpoints: 250)
+    section, name = key.split(".")
+    dumped = vqgan_config().model_dump(mode="json")
+    dumped[section][name] = values[1]
+    changed = vqgan_config(**dumped)
+    check_run_folder(run, changed)
+    for _ in range(2):  # the second time nothing has changed
+        with open_run(run, changed):
+            pass
+    said = f"changed from step 250 on: {key} from {values[0]} to {values[1]}\n"
+    assert capsys.readouterr().err == said
+    line = {"step": 250, "group": "change", "option": key, "was": values[0], "now": values[1]}
+    assert read_metrics(run)[1:] == [line]
+
+
+def test_change_before_the_first_checkpoint_is_none(run, capsys):
+    """Nothing that was trained with the former value is left."""
+    with open_run(run, vqgan_config(optimizer={"learning_rate": 0.0005})):
+        pass
+    assert capsys.readouterr().err == ""
+    assert read_metrics(run) == [{}]
+
+
+FIXED = [
+    key
+    for key in TrainingConfig.model_fields
+    if f"training.{key}" not in {*CHANGES, *CHANGES_ON_RECORD}
+]
+OTHER_VALUES = {"ema_decay": 0.5}
 
 
 @pytest.mark.parametrize("key", FIXED)

@@ -6,6 +6,8 @@ Everything is written beside its place under a temporary name and renamed.
 import contextlib
 import errno
 import hashlib
+import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -87,6 +89,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 old.rename(path)
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """A value as JSON. Numbers that are NaN or infinite become null: JSON has no word for them."""
+    return json.dumps(_with_null(value), indent=indent, allow_nan=False)
+
+
+def _with_null(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _with_null(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_null(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sha256(path: Path) -> str:

@@ -31,8 +31,9 @@ from smalti.distributed import rank, together
 from smalti.files import atomic_file, disk_errors
 from smalti.losses.discriminator import PatchDiscriminatorConfig
 from smalti.tokenizer.vqgan import VQGANConfig
-from smalti.training.checkpoint import check_checkpoints, remove_leftovers
+from smalti.training.checkpoint import check_checkpoints, newest_step, remove_leftovers
 from smalti.training.code_cache import CodeCacheConfig
+from smalti.training.log import append_line, say
 from smalti.training.loop import TrainingConfig
 from smalti.training.optim import OptimizerConfig
 from smalti.training.vqgan_step import VQGANLossConfig
@@ -54,6 +55,13 @@ CHANGEABLE = {
     "training.workers",
     "training.auto_remedy",
     "training.early_stop",
+}
+# What may differ too: it changes what is trained from there on, so each change is a line of the
+# run's metrics.
+CHANGEABLE_ON_RECORD = {
+    "optimizer.learning_rate",
+    "discriminator_optimizer.learning_rate",
+    "training.precision",
 }
 
 
@@ -271,16 +279,15 @@ def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder} is not empty and not a run; choose another --out")
         return
-    new = config.model_dump(mode="json")
-    if stored.get("stage") != new["stage"]:
+    if stored.get("stage") != config.stage:
         raise InputError(
-            f"{folder} is a run of stage {stored.get('stage')!r}, not {new['stage']!r}; "
+            f"{folder} is a run of stage {stored.get('stage')!r}, not {config.stage!r}; "
             "choose another --out"
         )
     changed = [
         f"{path} (was {was!r}, now {now!r})"
-        for path, was, now in _differences(_with_defaults(stored, type(config)), new)
-        if path not in CHANGEABLE
+        for path, was, now in _changes(stored, config)
+        if path not in CHANGEABLE | CHANGEABLE_ON_RECORD
     ]
     if changed:
         raise InputError(
@@ -320,6 +327,12 @@ def _with_defaults(stored: dict[str, Any], root: type[BaseRunConfig]) -> dict[st
         return stored
 
 
+def _changes(stored: dict[str, Any], config: BaseRunConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Options in which a config differs from a stored one: dotted name, old and new value."""
+    new = config.model_dump(mode="json")
+    return _differences(_with_defaults(stored, type(config)), new)
+
+
 def _differences(
     stored: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
@@ -355,12 +368,24 @@ def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
     _take_lock(lock)
     try:
         remove_leftovers(folder)
+        _record_changes(folder, config)
         with atomic_file(folder / CONFIG_FILE) as temporary:
             text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
             temporary.write_text(text)
         yield
     finally:
         lock.unlink(missing_ok=True)
+
+
+def _record_changes(folder: Path, config: BaseRunConfig) -> None:
+    """Say and log what is trained otherwise from the newest checkpoint on."""
+    stored = read_run_config(folder)
+    changes = [] if stored is None else _changes(stored, config)
+    recorded = [change for change in changes if change[0] in CHANGEABLE_ON_RECORD]
+    step = newest_step(folder / "checkpoints") if recorded else 0
+    for path, was, now in recorded if step else ():  # before step 1 nothing was trained otherwise
+        say(f"changed from step {step} on: {path} from {was} to {now}")
+        append_line(folder, step, "change", {"option": path, "was": was, "now": now})
 
 
 def _take_lock(lock: Path) -> None:

@@ -78,6 +78,18 @@ def test_facts_and_numbers_are_told(tmp_path):
     assert "&lt;photos&gt;" in page
 
 
+def test_number_that_is_none_is_told_in_words(tmp_path):
+    line = {"step": 60, "group": "eval", "reconstruction_loss": None, "psnr_db": None}
+    page = write(make_run(tmp_path / "run", [*LINES, line]))
+    assert page.count("<td>not a number</td>") == 2
+
+
+def test_changed_options_are_told(tmp_path):
+    change = {"step": 20, "group": "change", "option": "optimizer.learning_rate"}
+    page = write(make_run(tmp_path / "run", [*LINES, change | {"was": 0.001, "now": 0.0005}]))
+    assert "step 20: optimizer.learning_rate from 0.001 to 0.0005" in page
+
+
 def test_run_that_has_just_begun_has_a_page(tmp_path):
     page = write(make_run(tmp_path / "run", []))
     assert "step 0 of 2000" in page

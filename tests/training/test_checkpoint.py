@@ -18,6 +18,7 @@ from smalti.training.checkpoint import (
     Counters,
     InferenceModel,
     TrainingState,
+    newest_step,
     read_counters,
     resume,
     save_checkpoint,
@@ -217,3 +218,36 @@ def test_other_folders_beside_the_checkpoints_are_left_alone(checkpoints):
     Training(3).save(checkpoints, 30)
     assert resume(checkpoints, Training(0).state).step == 30
     assert {"step_7", "notes"} <= set(names(checkpoints))
+
+
+# Scores that are none
+
+
+def no_constants(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
+def test_counters_before_the_first_evaluation_are_json(tmp_path):
+    folder = Training(1).save(tmp_path, 1)
+    json.loads((folder / COUNTERS_FILE).read_text(), parse_constant=no_constants)
+    assert read_counters(folder) == Counters(step=1, seconds=1.5)
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "null"])
+def test_best_score_that_is_not_a_number_is_none(tmp_path, score):
+    """Older versions took the first score as the best, whatever it was."""
+    folder = Training(1).save(tmp_path, 1)
+    path = folder / COUNTERS_FILE
+    text = path.read_text().replace('"best_score": null', f'"best_score": {score}')
+    path.write_text(text.replace('"best_step": -1', '"best_step": 1'))
+    counters = read_counters(folder)
+    assert (counters.best_step, counters.best_score) == (-1, float("inf"))
+
+
+def test_newest_step_is_that_of_the_checkpoint_to_go_on_from(tmp_path):
+    assert newest_step(tmp_path) == 0
+    Training(1).save(tmp_path, 1)
+    newest = Training(2).save(tmp_path, 2)
+    assert newest_step(tmp_path) == 2
+    flip_last_bit(newest / STATE_FILE)
+    assert newest_step(tmp_path) == 1

@@ -34,6 +34,22 @@ def test_each_number_is_a_plot_with_training_and_held_out_apart(tmp_path, monkey
     }
 
 
+def test_number_that_is_none_leaves_a_gap(tmp_path, monkeypatch):
+    evaluated = [3.0, None, 2.0]
+    lines = [{"step": n, "group": "eval", "nll": nll} for n, nll in enumerate(evaluated)]
+    (tmp_path / METRICS_FILE).write_text("\n".join(map(json.dumps, lines)))
+    drawn = []
+    save = Figure.savefig
+
+    def keep(figure, path, **options):
+        drawn.extend(figure.axes[0].lines[0].get_ydata().tolist())
+        save(figure, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    draw_curves(tmp_path)
+    assert str(drawn) == "[3.0, nan, 2.0]"
+
+
 def test_run_without_numbers_gives_an_empty_picture(tmp_path):
     with Image.open(draw_curves(tmp_path)) as picture:
         assert picture.convert("L").getextrema() == (255, 255)

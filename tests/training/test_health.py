@@ -290,3 +290,12 @@ def test_a_short_wait_is_forgiven():
 
 def test_every_kind_is_tested():
     assert set(SICK) == set(health.FindingKind.__args__)
+
+
+@pytest.mark.parametrize("kind", SICK)
+def test_numbers_that_are_none_count_as_missing(kind):
+    """Each number in turn was NaN in the newest evaluation, or in every step."""
+    lines = SICK[kind]
+    for name in {name for line in lines for name in line} - {"step", "group"}:
+        examine([*lines[:-1], lines[-1] | {name: None}], K)
+        examine([line | {name: None} if name in line else line for line in lines], K)

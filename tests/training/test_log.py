@@ -64,6 +64,22 @@ def test_run_without_numbers_has_no_lines(tmp_path):
     assert read_metrics(tmp_path) == []
 
 
+def test_numbers_that_are_none_are_null(tmp_path):
+    with run_log(tmp_path) as log:
+        log.scalars(1, "eval", {"nll": float("nan"), "psnr_db": float("inf")})
+    text = (tmp_path / METRICS_FILE).read_text()
+    assert text == '{"step": 1, "group": "eval", "nll": null, "psnr_db": null}\n'
+
+
+def test_lines_of_older_versions_with_nan_are_read_and_written_anew_as_null(tmp_path):
+    (tmp_path / METRICS_FILE).write_text(
+        '{"step": 1, "group": "eval", "nll": NaN, "a": -Infinity}\n'
+    )
+    assert read_metrics(tmp_path) == [{"step": 1, "group": "eval", "nll": None, "a": None}]
+    with run_log(tmp_path, start_step=1):
+        assert "NaN" not in (tmp_path / METRICS_FILE).read_text()
+
+
 def test_picture_is_kept_with_its_step(tmp_path):
     with run_log(tmp_path) as log:
         log.picture(7, "samples", Image.new("RGB", (3, 2), "red"))

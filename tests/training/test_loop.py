@@ -103,7 +103,7 @@ class SumStage:
         return [Treatment(f.kind, "restart_codes", f"change {self.current}") for f in findings]
 
 
-def train(folder: Path, stage: SumStage, early_stop: int | None = None, **config: int) -> SumStage:
+def train(folder: Path, stage: SumStage, early_stop: int | None = None, **config: object) -> SumStage:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
     folder.mkdir(exist_ok=True)
     training = TrainingConfig(picture_steps=100, **settings)
@@ -247,6 +247,36 @@ def test_scores_before_they_are_comparable_do_not_count_after(tmp_path):
     scores = {1: 1.0, 2: 1.0, 3: 1.0, 4: 9.0, 5: 8.0, 6: 9.0}
     train(tmp_path, SumStage(scores, comparable=4), eval_steps=1)
     assert best_total(tmp_path) == sum(range(5))
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("none", [NAN, INF, -INF])
+@pytest.mark.parametrize("comparable", [0, 1])
+def test_score_that_is_not_a_number_is_never_the_best(tmp_path, caplog, none, comparable):
+    scores = {1: none, 2: 3.0, 3: none, 4: 5.0, 5: 4.0, 6: 6.0}
+    train(tmp_path, SumStage(scores, comparable), eval_steps=1)
+    assert best_total(tmp_path) == 0 + 1
+    warned = [r.getMessage() for r in caplog.records if "never the best" in r.getMessage()]
+    assert [text.split(" is ")[0] for text in warned] == [
+        "the score at step 1",
+        "the score at step 3",
+    ]
+
+
+def test_first_comparable_score_is_the_first_that_is_a_number(tmp_path):
+    scores = {1: 1.0, 2: 1.0, 3: 1.0, 4: NAN, 5: 8.0, 6: 9.0}
+    train(tmp_path, SumStage(scores, comparable=4), eval_steps=1)
+    assert best_total(tmp_path) == sum(range(5))
+
+
+def test_run_whose_scores_are_no_numbers_has_no_best_model_and_stops_early(tmp_path, capsys):
+    stage = train(tmp_path, SumStage(dict.fromkeys(range(9), NAN)), early_stop=2, eval_steps=1)
+    assert stage.current == 2
+    assert "2 evaluations without gain. No score was a number, so" in capsys.readouterr().err
+    assert checkpoints(tmp_path) == ["step_00000002"]
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
 
 
 def test_resumed_run_remembers_the_best_score(tmp_path):
@@ -393,6 +423,27 @@ def test_step_term_and_batch_that_is_not_finite_are_named(tmp_path, value):
         train(tmp_path, stage, log_steps=100)
     assert f"norm became {value} at step 4; batch: 3a.png, 3b.png" in str(error.value)
     assert checkpoints(tmp_path) == ["step_00000002"]
+
+
+@pytest.mark.parametrize(
+    ("step", "where"),
+    [
+        (1, "No checkpoint was saved yet, so the same command begins anew"),
+        (4, "The same command goes on from the checkpoint of step 2"),
+    ],
+)
+def test_message_of_a_number_that_is_none_says_how_to_go_on(tmp_path, step, where):
+    stage = SumStage()
+    stage.before_step[step] = lambda: NAN
+    with pytest.raises(NotFiniteError) as error:
+        train(tmp_path, stage, log_steps=100, precision="float32")
+    assert str(error.value).endswith(f". {where}; give it a lower --optimizer.learning_rate")
+
+
+def test_message_of_a_number_that_is_none_names_the_options_that_may_help(tmp_path):
+    trainer = Trainer(SumStage(), numbers, TrainingConfig(precision="bfloat16"), tmp_path, SEED)
+    advice = "a lower --discriminator_optimizer.learning_rate or --training.precision float32"
+    assert str(trainer._not_finite("discriminator_loss", "It is NaN")).endswith(advice)
 
 
 def test_poisoned_step_is_not_saved_when_a_signal_comes_with_it(tmp_path):

@@ -1,7 +1,6 @@
 """`smalti evaluate`: what a tokenizer keeps of a data set, in figures."""
 
 import argparse
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,15 +130,11 @@ def _batches(
 def _report(
     options: argparse.Namespace, config: "BaseRunConfig", evaluation: "Evaluation"
 ) -> dict[str, Any]:
-    """What was measured on what, as plain data; a figure that is not finite is null."""
+    """What was measured on what, as plain data."""
     from smalti.model_folder import find_model
 
     figures = {
-        figure.name: {
-            "label": figure.label,
-            "value": figure.value if math.isfinite(figure.value) else None,
-        }
-        for figure in evaluation.figures
+        figure.name: {"label": figure.label, "value": figure.value} for figure in evaluation.figures
     }
     return {
         "model": str(find_model(options.model)),
@@ -185,12 +180,10 @@ def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
-    import json
-
-    from smalti.files import atomic_file
+    from smalti.files import atomic_file, json_text
 
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
+        temporary.write_text(json_text(report, indent=2) + "\n")
     print(f"done: {path}")
 
 

@@ -3,7 +3,7 @@
 from smalti.cli.inspect_model import Training, describe_model
 from smalti.model_folder import step_folders
 from smalti.report.page import write_report
-from smalti.report.run_state import RunState
+from smalti.report.run_state import RunState, in_figures
 from smalti.runs import VQGANRunConfig
 from smalti.training.checkpoint import read_counters
 from smalti.training.health import in_words
@@ -24,13 +24,18 @@ def describe_run(state: RunState) -> None:
         print(f"{'checkpoint:':14}step {counters.step}")
         if counters.best_step >= 0:
             print(f"{'best:':14}step {counters.best_step}, score {counters.best_score:.4g}")
+        elif state.last_evaluation():
+            print(f"{'best:':14}none: no score so far is a number")
         if state.has_stopped_early(counters.without_gain):
             print(f"{'early stop:':14}{counters.without_gain} evaluations without gain")
     else:
         print(f"{'checkpoint:':14}none yet")
     numbers = state.last_evaluation().items()
     if numbers:
-        print(f"{'held-out:':14}{'  '.join(f'{name} {value:.4g}' for name, value in numbers)}")
+        shown = "  ".join(f"{name} {in_figures(value)}" for name, value in numbers)
+        print(f"{'held-out:':14}{shown}")
+    for change in state.changes:
+        print(f"{'changed:':14}{change}")
     for line in in_words(state.findings):
         print(f"{'health:':14}{line}")
     if folders:

@@ -3,7 +3,6 @@
 Reference: diffusers 0.42, `VQModel`; the network is the released code's under other names.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Literal, Self
@@ -11,7 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 
-from smalti.files import atomic_folder
+from smalti.files import atomic_folder, json_text
 from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
 from smalti.model_folder import write_tensors
@@ -111,7 +110,7 @@ def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
     }
     with atomic_folder(folder) as temporary:
         description = config.model_dump(mode="json", by_alias=True)
-        (temporary / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
+        (temporary / CONFIG_FILE).write_text(json_text(description, indent=2) + "\n")
         write_tensors(temporary / WEIGHTS_FILE, tensors, {"format": "pt"})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smalti.files import atomic_folder
 from smalti.report.html import document, figure, table
-from smalti.report.run_state import RunState
+from smalti.report.run_state import RunState, in_figures
 from smalti.runs import VQGANRunConfig, shape_words
 from smalti.training.curves import draw_numbers, grouped_names
 
@@ -59,10 +59,12 @@ def _body(state: RunState, pictures: dict[str, int], curves: dict[str, str]) -> 
     evaluated = state.last_evaluation()
     if evaluated:
         yield "<h2>Held-out images</h2>"
-        yield table({name: f"{value:.4g}" for name, value in evaluated.items()})
+        yield table({name: in_figures(value) for name, value in evaluated.items()})
     for title, file in curves.items():
         yield f"<h2>{title}</h2>"
-        yield figure(file, "Lines are training, dots are held-out images; dotted: a remedy")
+        yield figure(
+            file, "Lines are training, dots are held-out images; dotted: a remedy or a change"
+        )
 
 
 def _health(state: RunState) -> Iterator[str]:
@@ -81,6 +83,9 @@ def _health(state: RunState) -> Iterator[str]:
             for line in remedies
         )
         yield f"<p>Remedies applied:</p><ul>{''.join(items)}</ul>"
+    if state.changes:
+        listed = "".join(f"<li>{html.escape(change)}</li>" for change in state.changes)
+        yield f"<p>Options changed while it trained:</p><ul>{listed}</ul>"
 
 
 def _figures(names: Sequence[str], steps: dict[str, int]) -> Iterator[str]:

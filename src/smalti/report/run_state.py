@@ -43,7 +43,7 @@ class RunState:
     @property
     def seconds(self) -> float:
         """Training time that the log knows of."""
-        return max((line.get("seconds", 0.0) for line in self.lines), default=0.0)
+        return max((line.get("seconds") or 0.0 for line in self.lines), default=0.0)
 
     def has_stopped_early(self, without_gain: int) -> bool:
         """Whether a prior ended before its last step.
@@ -57,11 +57,28 @@ class RunState:
         is_done = self.step >= self.config.training.total_steps
         return isinstance(patience, int) and without_gain >= patience and not is_done
 
-    def last_evaluation(self) -> dict[str, float]:
-        """The newest numbers on held-out data, by name; empty before the first evaluation."""
+    @property
+    def changes(self) -> list[str]:
+        """Options that were changed while it trained, in words."""
+        return [
+            f"step {line['step']}: {line['option']} from {line['was']} to {line['now']}"
+            for line in self.lines
+            if line["group"] == "change"
+        ]
+
+    def last_evaluation(self) -> dict[str, float | None]:
+        """The newest numbers on held-out data, by name; empty before the first evaluation.
+
+        One that was NaN or infinite is None.
+        """
         evaluations = [line for line in self.lines if line["group"] == "eval"]
         last = evaluations[-1] if evaluations else {}
         return {name: value for name, value in last.items() if name not in ("step", "group")}
+
+
+def in_figures(value: float | None) -> str:
+    """A number of a run's metrics for people."""
+    return "not a number" if value is None else f"{value:.4g}"
 
 
 def read_run(folder: Path) -> RunState | None:

@@ -8,15 +8,17 @@ checkpoints/best/            config.json, model.safetensors   the best model so 
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from smalti.files import TEMPORARY, atomic_folder, sha256
+from smalti.files import TEMPORARY, atomic_folder, json_text, sha256
 from smalti.model_folder import read_tensors, step_folders, write_model_files, write_tensors
 from smalti.types import Config, InputError
 
@@ -33,7 +35,7 @@ class Counters:
     step: int = 0
     """Steps done; one step is one batch seen by the generator or the prior."""
     best_step: int = -1
-    """Step of the best model, or -1."""
+    """Step of the best model, or -1 while no evaluation gave a score that is a number."""
     best_score: float = float("inf")
     """Its score on the held-out data; lower is better."""
     without_gain: int = 0
@@ -77,7 +79,7 @@ def save_checkpoint(
             "torch": torch.__version__,
             "sha256": hashes,
         }
-        (temporary / COUNTERS_FILE).write_text(json.dumps(description, indent=2) + "\n")
+        (temporary / COUNTERS_FILE).write_text(json_text(description, indent=2) + "\n")
     for old in step_folders(checkpoints)[:-2]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
@@ -140,13 +142,29 @@ def read_counters(folder: Path) -> Counters:
     """
     try:
         description = json.loads((folder / COUNTERS_FILE).read_text())
-        counters, hashes = Counters(**description["counters"]), description["sha256"]
+        counters, hashes = _counters(description["counters"]), description["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / COUNTERS_FILE} is damaged: {error}") from error
     for name, expected in hashes.items():
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise InputError(f"{folder / name} is missing, damaged or cut short")
     return counters
+
+
+def _counters(stored: dict[str, Any]) -> Counters:
+    """Counters as they were written; a best score that is not a number was none."""
+    counters = Counters(**stored)
+    if counters.best_score is None or not math.isfinite(counters.best_score):
+        counters.best_step, counters.best_score = -1, math.inf
+    return counters
+
+
+def newest_step(checkpoints: Path) -> int:
+    """Step of the checkpoint that a run would go on from; 0 when there is none."""
+    for folder in reversed(step_folders(checkpoints)):
+        if _is_whole(folder):
+            return read_counters(folder).step
+    return 0
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from smalti.data.loader import BatchLoader, Draw
 from smalti.distributed import from_first, together
-from smalti.files import atomic_folder, sha256
+from smalti.files import atomic_folder, json_text, sha256
 from smalti.model_folder import read_tensors, write_tensors
 from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
@@ -255,7 +255,7 @@ def _encode(
             write_tensors(temporary / f"view_{view:03d}.safetensors", tensors)
         hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"made_from": made_from, "sha256": hashes}
-        (temporary / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+        (temporary / MANIFEST_FILE).write_text(json_text(manifest, indent=2) + "\n")
 
 
 def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:

@@ -1,5 +1,6 @@
 """Plots of a run's numbers over its steps."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,16 @@ def grouped_names(lines: Sequence[Line]) -> dict[str, list[str]]:
 
 
 def draw_numbers(lines: Sequence[Line], names: Sequence[str], path: Path) -> None:
-    """Draw some numbers over the steps, a plot each; dotted where a remedy was applied."""
+    """Draw some numbers over the steps, a plot each; dotted where something was changed."""
     from matplotlib.figure import Figure  # takes a second to import, and only the end needs it
 
     rows = max(1, -(-len(names) // COLUMNS))
     figure = Figure(figsize=(4 * COLUMNS, 2.4 * rows), layout="constrained")
-    remedies = [line["step"] for line in lines if line["group"] == "remedy"]
+    changes = [line["step"] for line in lines if line["group"] in ("remedy", "change")]
     for number, name in enumerate(names):
         axes = figure.add_subplot(rows, COLUMNS, number + 1)
         _draw(axes, name, lines)
-        for step in remedies:
+        for step in changes:
             axes.axvline(step, linestyle=":", linewidth=1, color="black")
     figure.savefig(path, dpi=90)
 
@@ -97,13 +98,18 @@ def _numbers(lines: Sequence[Line]) -> Iterator[Line]:
 
 def _draw(axes: Any, name: str, lines: Sequence[Line]) -> None:
     for group, style, label in (("train", "-", "training"), ("eval", "o-", "held out")):
-        points = [(line["step"], line[name]) for line in lines if _has(line, name, group)]
+        points = [(line["step"], _number(line[name])) for line in lines if _has(line, name, group)]
         if points:
             axes.plot(*zip(*points, strict=True), style, markersize=3, linewidth=1, label=label)
     axes.set_title(name, fontsize=9)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
+
+
+def _number(value: float | None) -> float:
+    """A number as matplotlib draws it: one that was NaN or infinite leaves a gap."""
+    return math.nan if value is None else value
 
 
 def _has(line: Line, name: str, group: str) -> bool:

@@ -98,11 +98,11 @@ class History:
 
     def train(self, *names: str) -> list[Line]:
         """Lines of training steps that have all these numbers."""
-        return [line for line in self._of("train") if all(name in line for name in names)]
+        return [line for line in self._of("train") if _has(line, names)]
 
     def evaluations(self, *names: str) -> list[Line]:
         """Lines of evaluations that have all these numbers."""
-        return [line for line in self._of("eval") if all(name in line for name in names)]
+        return [line for line in self._of("eval") if _has(line, names)]
 
     def recent(self, *names: str) -> list[Line]:
         """The newest training lines with these numbers; none while they span too short a time."""
@@ -125,6 +125,11 @@ class History:
 
     def _of(self, group: str) -> list[Line]:
         return [line for line in self._lines if line["group"] == group]
+
+
+def _has(line: Line, names: Sequence[str]) -> bool:
+    """Whether a line has all these numbers; null is one that was NaN or infinite."""
+    return all(line.get(name) is not None for name in names)
 
 
 def examine(lines: Sequence[Line], codebook_size: int | None) -> list[Finding]:

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from smalti.distributed import rank
-from smalti.files import atomic_file, disk_errors
+from smalti.files import atomic_file, disk_errors, json_text
 from smalti.types import InputError
 
 log = logging.getLogger(__name__)
@@ -97,15 +97,11 @@ class RunLog:
 
         Args:
             step: steps done.
-            group: what the line tells of: "train", "eval", "health" or "remedy".
-            values: what JSON can say, by name.
+            group: what the line tells of; docs/architecture.md lists the groups.
+            values: what JSON can say, by name; a number that is NaN or infinite becomes null.
         """
-        if not self._is_kept:
-            return
-        line = {"step": step, "group": group, **values}
-        path = self._folder / METRICS_FILE
-        with _missed_on_full_disk(path), path.open("a") as metrics:
-            metrics.write(json.dumps(line) + "\n")
+        if self._is_kept:
+            append_line(self._folder, step, group, values)
 
     def progress(self, step: int, values: Mapping[str, float]) -> None:
         """Show the most telling numbers, the speed and the time left."""
@@ -168,13 +164,24 @@ def _missed_on_full_disk(path: Path) -> Iterator[None]:
         log.warning("%s; training goes on without it", error)
 
 
+def append_line(folder: Path, step: int, group: str, values: Mapping[str, object]) -> None:
+    """Add a line to the `metrics.jsonl` of a run; see `RunLog.line`."""
+    path = folder / METRICS_FILE
+    with _missed_on_full_disk(path), path.open("a") as metrics:
+        metrics.write(json_text({"step": step, "group": group, **values}) + "\n")
+
+
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`; a last line cut short by a crash is left out."""
+    """The lines of a run's `metrics.jsonl`; a last line cut short by a crash is left out.
+
+    A number that was NaN or infinite is None, also in the files of older versions, which wrote it
+    as it was.
+    """
     path = folder / METRICS_FILE
     lines: list[dict[str, Any]] = []
     for text in path.read_text().splitlines() if path.is_file() else ():
         try:
-            lines.append(json.loads(text))
+            lines.append(json.loads(text, parse_constant=lambda _name: None))
         except ValueError:
             continue
     return lines
@@ -183,7 +190,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def _drop_later_lines(path: Path, step: int) -> None:
     kept = [line for line in read_metrics(path.parent) if line["step"] <= step]
     with atomic_file(path) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.write_text("".join(json_text(line) + "\n" for line in kept))
 
 
 def _tensorboard(folder: Path, start_step: int) -> Any:

@@ -20,11 +20,11 @@ from torch import Tensor
 from smalti.data.randomness import generator_for
 from smalti.distributed import from_first, largest, mean_over_processes, together
 from smalti.model_folder import BEST, save_model
-from smalti.training.checkpoint import Counters, resume, save_checkpoint
+from smalti.training.checkpoint import Counters, newest_step, resume, save_checkpoint
 from smalti.training.health import History, Line, in_words
 from smalti.training.log import RunLog, read_metrics, say
 from smalti.training.pace import Pace
-from smalti.training.precision import Precision
+from smalti.training.precision import Precision, choose_compute
 from smalti.training.stage import Keyed, Stage
 from smalti.training.stop_signals import StopSignals
 from smalti.types import Config, InputError
@@ -176,10 +176,12 @@ class Trainer(Generic[B]):
     def _early_stop_in_words(self) -> str:
         counters = self.counters
         plural = "" if counters.without_gain == 1 else "s"
+        best = "No score was a number, so no model is the best"
+        if counters.best_step >= 0:
+            best = f"The best model is that of step {counters.best_step}, in checkpoints/best"
         return (
             f"stopped early at step {counters.step} of {self.config.total_steps}: "
-            f"{counters.without_gain} evaluation{plural} without gain. The best model is that of "
-            f"step {counters.best_step}, in checkpoints/best; to train on, raise "
+            f"{counters.without_gain} evaluation{plural} without gain. {best}; to train on, raise "
             "--training.early_stop, or set it to null"
         )
 
@@ -258,7 +260,9 @@ class Trainer(Generic[B]):
         run_log.scalars(step, "eval", values)
         say(f"held-out at step {step}: " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
         is_first = self.counters.best_step < comparable_from <= step
-        has_gained = is_first or score < self.counters.best_score
+        has_gained = math.isfinite(score) and (is_first or score < self.counters.best_score)
+        if not math.isfinite(score):
+            log.warning("the score at step %d is %s: it is never the best", step, score)
         self.counters.without_gain = 0 if has_gained else self.counters.without_gain + 1
         if has_gained:
             model = self.stage.model()
@@ -330,7 +334,7 @@ class Trainer(Generic[B]):
             for name, value in zip(scalars, row.tolist(), strict=True):
                 if not math.isfinite(value):
                     raise self._not_finite(
-                        f"{name} became {value} at step {step}; batch: {', '.join(keys)}"
+                        name, f"{name} became {value} at step {step}; batch: {', '.join(keys)}"
                     )
 
     def _check_weights(self) -> None:
@@ -338,11 +342,22 @@ class Trainer(Generic[B]):
         for name, module in self.stage.state().modules.items():
             if not all(bool(tensor.isfinite().all()) for tensor in module.state_dict().values()):
                 raise self._not_finite(
-                    f"weights of {name} became infinite or NaN by step {self.counters.step}"
+                    name, f"weights of {name} became infinite or NaN by step {self.counters.step}"
                 )
 
-    def _not_finite(self, what: str) -> NotFiniteError:
-        return NotFiniteError(
-            f"{what}. The last checkpoint is kept in {self.checkpoints}; "
-            "try a lower learning rate or precision float32"
-        )
+    def _not_finite(self, name: str, what: str) -> NotFiniteError:
+        """What happened, from where the run can go on, and which options may help.
+
+        Args:
+            name: of the loss, norm or network that is not finite.
+            what: a sentence, without its full stop.
+        """
+        step = newest_step(self.checkpoints)
+        again = "No checkpoint was saved yet, so the same command begins anew"
+        if step:
+            again = f"The same command goes on from the checkpoint of step {step}"
+        optimizer = "discriminator_optimizer" if "discriminator" in name else "optimizer"
+        advice = f"a lower --{optimizer}.learning_rate"
+        if choose_compute(self.config.device, self.config.precision).dtype != torch.float32:
+            advice += " or --training.precision float32"
+        return NotFiniteError(f"{what}. {again}; give it {advice}")
