@@ -65,8 +65,11 @@ def test_too_small_images_are_found_before_training(tmp_path: Path) -> None:
 
 
 def test_an_image_may_be_stored_turned(tmp_path: Path) -> None:
-    Image.new("RGB", (40, 80)).save(tmp_path / "a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 80)).save(tmp_path / "a.png", exif=exif)
     source = FolderSource(str(tmp_path), classes=False)
     check_sizes(ImageDataset([source], TransformConfig(size=(40, 80)), seed=0))
-    with pytest.raises(InputError, match="smaller than the crop of 81x40"):
-        check_sizes(ImageDataset([source], TransformConfig(size=(40, 81)), seed=0))
+    for size in ((80, 40), (40, 81)):
+        with pytest.raises(InputError, match=f"80x40 pixels, smaller than the crop of {size[1]}x"):
+            check_sizes(ImageDataset([source], TransformConfig(size=size), seed=0))

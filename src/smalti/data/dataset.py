@@ -220,7 +220,7 @@ class ImageDataset:
         raw = self.raw(index)
         picture = self._reader.decode(raw.content, raw.key)
         number, size = self._place(index).number, PixelSize(*picture.size)
-        partners = self._companions.decode(number, self.scene(index), raw.key, size)
+        partners = self._companions.decode(number, self.scene(index), raw, size)
         return _Decoded(raw.key, picture, raw.label, partners)
 
     def _sample(self, found: "_Decoded", crop: Crop) -> Sample:

@@ -7,16 +7,27 @@ applied: pixel values are taken as sRGB.
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
+from smalti.data.bmp import repaired_bmp
+from smalti.data.metadata import without_metadata
+from smalti.data.stored import Layout, StoredMap, layout_of, stored_map
+from smalti.data.upright import orientation_of, turned_size, upright
 from smalti.types import InputError
 
+T = TypeVar("T")
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-"""The only readers that are tried: Pillow has others, rarely used and rarely tested."""
+"""The only readers that are tried: Pillow has others, rarely used and rarely tested.
+
+The JPEG reader reads MPO too, of which phones write several pictures in a file: the first counts.
+"""
 
 MAX_PIXELS = 89_478_485
 """Larger pictures are refused before decoding: a few kilobytes can unpack to many gigabytes.
@@ -47,17 +58,12 @@ class ImageHeader:
     """What a file says about its picture before any pixel is decoded."""
 
     width_px: int
+    """Of the picture when it is upright, as it is decoded; `height_px` too."""
     height_px: int
     mode: str
     """Pillow's name of the colour layout, e.g. RGB, L, P, CMYK, I;16."""
-    is_turned: bool = False
-    """Whether its EXIF orientation exchanges width and height."""
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        """Width and height in pixels once it is turned upright, as it is decoded."""
-        sides = (self.width_px, self.height_px)
-        return (sides[1], sides[0]) if self.is_turned else sides
+    orientation: int = 1
+    """EXIF orientation: how the stored picture is turned to be upright; 1 is not at all."""
 
 
 def decode_image(content: bytes, key: str) -> Image.Image:
@@ -74,59 +80,92 @@ def decode_image(content: bytes, key: str) -> Image.Image:
         BrokenImageError: the bytes are empty, cut short, of a format not in `FORMATS`, larger than
             `MAX_PIXELS`, or of a colour layout whose range is unknown.
     """
+    picture, layout = _read(content, key, _load_upright)
     with _pillow_errors(key):
-        picture = _open(content, key)
-        picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
-        return _to_rgb(picture, key)
+        return _to_rgb(picture, layout, key)
 
 
 def read_header(content: bytes, key: str) -> ImageHeader:
-    """Size (as stored, before any EXIF rotation) and mode of a picture, without decoding it.
+    """Size and mode of a picture, without decoding it.
 
     Raises:
         BrokenImageError: as `decode_image`, as far as the first bytes show it.
     """
-    with _pillow_errors(key):
-        picture = _open(content, key)
-        return ImageHeader(picture.width, picture.height, picture.mode, _is_turned(picture))
+    return _read(content, key, _look)
 
 
-def decode_map(content: bytes, key: str, allow_rgba: bool = False) -> Image.Image:
-    """The picture in the file of a map, whose values mean something: nothing is converted.
+def decode_map(content: bytes, key: str, allow_floats: bool = False) -> StoredMap:
+    """The numbers in the file of a map, which mean something: none is converted.
 
     Args:
         content: the file's bytes.
         key: where they came from, for the message.
-        allow_rgba: whether it may be an RGBA PNG, whose four bytes a pixel are no colours.
+        allow_floats: whether an RGBA PNG may hold a float in the four bytes of each pixel.
 
     Returns:
-        Of mode L, I;16 or I: greyscale, or the numbers of a palette's colours; or RGBA.
+        Greyscale values, or the numbers of a palette's colours; turned upright as photographs are.
 
     Raises:
         BrokenImageError: as `decode_image`.
-        InputError: it has colours or transparency, or is a JPEG, which changes values.
+        InputError: it has colours or transparency, or is compressed as JPEG, which changes values.
+    """
+    picture, layout = _read(content, key, _load_upright)
+    if picture.format in ("JPEG", "MPO") or "jpeg" in str(picture.info.get("compression")):
+        raise InputError(f"{key} is a JPEG, which changes a map's values; allowed are PNG and TIFF")
+    if allow_floats and picture.format == "PNG" and layout.raw_mode == "RGBA":
+        return StoredMap(_floats_in_rgba(picture, key), None)
+    if picture.mode not in ("1", "L", "P", "I;16", "I;16B", "I") + ("F",) * allow_floats:
+        raise InputError(
+            f"{key} is a picture of mode {picture.mode}{_deep_words(layout)}; a map has one "
+            "channel, 8-bit (L), with a palette (P) or 16-bit"
+        )
+    return stored_map(picture, layout)
+
+
+class _Loaded(NamedTuple):
+    """A picture whose pixels are decoded, upright."""
+
+    picture: Image.Image
+    layout: Layout
+
+
+def _read(content: bytes, key: str, action: Callable[[Image.Image, bytes], T]) -> T:
+    """What an action makes of an opened picture, if need be without the metadata of its file.
+
+    Raises:
+        BrokenImageError: Pillow cannot open the file, or the action fails.
     """
     with _pillow_errors(key):
-        picture = _open(content, key)
-        picture.load()
-    if picture.format == "JPEG":
-        raise InputError(f"{key} is a JPEG, which changes a map's values; allowed are PNG and TIFF")
-    if picture.mode == "P":
-        return Image.fromarray(np.asarray(picture))
-    if allow_rgba and picture.mode == "RGBA" and picture.format == "PNG":
-        return picture
-    if picture.mode not in ("L", "I;16", "I;16B", "I"):
-        raise InputError(
-            f"{key} is a picture of mode {picture.mode}; a map has one channel, 8-bit (L), with a "
-            "palette (P) or 16-bit"
-        )
-    return picture
+        try:
+            return action(_open(content, key), content)
+        except BrokenImageError:
+            raise
+        except Exception as error:
+            bare = without_metadata(content)
+            if bare is None:
+                raise
+            try:
+                return action(_open(bare, key), bare)
+            except Exception:
+                raise error from None
 
 
-def _is_turned(picture: Image.Image) -> bool:
-    # Asking a PNG would decode it.
-    return picture.format == "JPEG" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+def _look(picture: Image.Image, content: bytes) -> ImageHeader:
+    orientation = orientation_of(picture, content)
+    # Pillow exchanges the sides of a TIFF itself.
+    is_upright = picture.format == "TIFF"
+    size = picture.size if is_upright else turned_size(picture.size, orientation)
+    return ImageHeader(*size, picture.mode, orientation)
+
+
+def _load_upright(picture: Image.Image, content: bytes) -> _Loaded:
+    layout = layout_of(picture)
+    picture.load()
+    format, info = picture.format, picture.info
+    # Pillow turns a TIFF itself, and then knows of no orientation.
+    picture = upright(picture, orientation_of(picture, content))
+    picture.format, picture.info = format, info
+    return _Loaded(picture, layout)
 
 
 def _open(content: bytes, key: str) -> Image.Image:
@@ -136,14 +175,18 @@ def _open(content: bytes, key: str) -> Image.Image:
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width}x{picture.height}"
         raise BrokenImageError(key, f"it has {size} pixels, more than the allowed {MAX_PIXELS}")
-    return picture
+    return repaired_bmp(picture, content) if picture.format == "BMP" else picture
 
 
-def _to_rgb(picture: Image.Image, key: str) -> Image.Image:
+def _deep_words(layout: Layout) -> str:
+    return " of 16 bits a channel" if ";16" in layout.raw_mode else ""
+
+
+def _to_rgb(picture: Image.Image, layout: Layout, key: str) -> Image.Image:
     if picture.mode == "RGB" and not picture.has_transparency_data:
         return picture
     if picture.mode == "I" or picture.mode.startswith("I;16"):
-        return _deep_grey_to_rgb(picture, key)
+        return _deep_grey_to_rgb(stored_map(picture, layout), layout.is_white_zero, key)
     if picture.mode == "F":
         raise BrokenImageError(key, "its pixels are floating-point numbers of unknown range")
     if picture.has_transparency_data:
@@ -152,13 +195,29 @@ def _to_rgb(picture: Image.Image, key: str) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _deep_grey_to_rgb(picture: Image.Image, key: str) -> Image.Image:
-    """Scale 16-bit greyscale to 8 bits; Pillow's own conversion clips at 255."""
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise BrokenImageError(key, "it is 32-bit greyscale, whose range is unknown")
-    grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+def _deep_grey_to_rgb(stored: StoredMap, is_white_zero: bool, key: str) -> Image.Image:
+    """Scale greyscale of 12 or 16 bits to 8; Pillow's own conversion clips at 255."""
+    assert stored.top is not None
+    lowest, highest = stored.numbers.min(), stored.numbers.max()
+    if lowest < 0 or highest > stored.top:
+        raise BrokenImageError(
+            key,
+            f"it is greyscale of signed or of 32-bit numbers, {lowest} to {highest}, whose range "
+            f"is unknown; 0 to {stored.top} is read",
+        )
+    grey = np.rint(stored.numbers * (255 / stored.top)).astype(np.uint8)
+    return Image.fromarray(255 - grey if is_white_zero else grey).convert("RGB")
+
+
+def _floats_in_rgba(picture: Image.Image, key: str) -> NDArray[np.float32]:
+    """The float32 (H, W) in the bytes of an RGBA picture's pixels."""
+    rgba = np.array(picture)
+    # As a float, an opaque pixel is below -1e38 or no number.
+    if (rgba[..., 3] == 255).all():
+        raise InputError(
+            f"{key} is a picture of mode RGBA that holds colours, not a float in each pixel's bytes"
+        )
+    return np.asarray(rgba.view("<f4")[..., 0])
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from smalti.data.decode import ImageHeader, read_header
 from smalti.data.sources.base import RawImage
+from smalti.data.transforms import PixelSize
 
 MAX_HEADERS = 1000
 """Images whose headers are read; of a larger data set, as many at even distances."""
@@ -19,3 +20,13 @@ def header_of(raw: RawImage) -> ImageHeader:
         BrokenImageError: it is no image.
     """
     return read_header(raw.content, raw.key)
+
+
+def upright_size(raw: RawImage) -> PixelSize:
+    """Size of a stored image when it is upright, as it is decoded.
+
+    Raises:
+        BrokenImageError: it is no image.
+    """
+    header = header_of(raw)
+    return PixelSize(header.width_px, header.height_px)

@@ -4,11 +4,11 @@ import logging
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import header_of, looked_at
-from smalti.data.paired.companions import check_same_size
-from smalti.data.sources.base import ImageSource, RawImage
+from smalti.data.headers import header_of, looked_at, upright_size
+from smalti.data.paired.companions import laid_over
+from smalti.data.sources.base import ImageSource
 from smalti.data.sources.parts import scene
-from smalti.data.transforms import PixelSize
+from smalti.data.upright import how_map_lies
 
 logger = logging.getLogger(__name__)
 
@@ -46,29 +46,26 @@ def check_sizes_beside(maps: ImageSource, images: ImageSource) -> None:
         logger.warning("%d of %d maps have no image of the same name", alone, len(maps))
     for index in looked_at(len(maps)):
         if scenes[index] in positions:
-            _check_same_size(maps, index, images, positions[scenes[index]])
+            _check_size_beside(maps, index, images, positions[scenes[index]])
 
 
 def _check_partners(dataset: ImageDataset, index: int) -> None:
     """Decode the files that are paired with an image, and read its header."""
     try:
         image = dataset.raw(index)
-        image_size = _upright_size(image)
+        image_size = upright_size(image)
         for pair, raw in dataset.partners(index):
             found = pair.decode(raw.content, raw.key)
-            check_same_size(raw.key, pair.size(found), image.key, image_size)
+            laid_over(pair, found, raw.key, image, image_size)
     except BrokenImageError:
         return  # named and skipped when it is read
 
 
-def _check_same_size(maps: ImageSource, index: int, images: ImageSource, position: int) -> None:
+def _check_size_beside(maps: ImageSource, index: int, images: ImageSource, position: int) -> None:
     try:
         raw, image = maps.read(index), images.read(position)
-        size, image_size = _upright_size(raw), _upright_size(image)
+        size, image_size = upright_size(raw), upright_size(image)
+        orientation = header_of(image).orientation
     except BrokenImageError:
         return  # named and skipped when it is read
-    check_same_size(raw.key, size, image.key, image_size)
-
-
-def _upright_size(raw: RawImage) -> PixelSize:
-    return PixelSize(*header_of(raw).upright_size)
+    how_map_lies(size, image_size, orientation, raw.key, image.key)

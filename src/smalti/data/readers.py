@@ -21,8 +21,8 @@ from smalti.content import (
     RGBContent,
 )
 from smalti.data.decode import BrokenImageError, decode_image, decode_map
+from smalti.data.stored import DEEP_TOP
 from smalti.registry import Registry
-from smalti.types import InputError
 
 
 class Reader(abc.ABC):
@@ -95,7 +95,7 @@ class EdgeReader(Reader):
 
 @READERS.register("labels")
 class LabelReader(Reader):
-    """Label maps of 8 or 16 bits, or the numbers of a palette's colours: (H, W) int64."""
+    """Label maps of 1 to 16 bits, or the numbers of a palette's colours: (H, W) int64."""
 
     resampling = Image.Resampling.NEAREST  # a mean of two labels is a third one
 
@@ -104,7 +104,7 @@ class LabelReader(Reader):
 
     def decode(self, content: bytes, key: str) -> Image.Image:
         """Picture of mode I whose values are the labels, checked; `IGNORED` where ignored."""
-        numbers = np.asarray(decode_map(content, key)).astype(np.int64)
+        numbers = decode_map(content, key).numbers.astype(np.int64)
         return Image.fromarray(self._content.from_numbers(numbers, key))
 
     def to_image(self, picture: Image.Image) -> Tensor:
@@ -116,8 +116,8 @@ class LabelReader(Reader):
 class DepthReader(Reader):
     """Maps of one channel, 8 or 16 bits, each over its full range: (1, H, W) float32 in [-1, 1].
 
-    The released code's files hold a float32 (little endian) in the four bytes of each pixel of an
-    RGBA PNG. They have no range of their own: each map is stretched to the full one.
+    Floats have no range of their own: each map of them is stretched to the full one. They lie in a
+    TIFF or, as in the released code's files, in the four bytes of each pixel of an RGBA PNG.
     """
 
     def __init__(self, content: DepthContent) -> None:
@@ -129,15 +129,13 @@ class DepthReader(Reader):
         8-bit values are spread over them, floats stretched: the lowest of a map becomes 0 and the
         highest 65535; a map of one value becomes 0.
         """
-        picture = decode_map(content, key, allow_rgba=True)
-        if picture.mode == "RGBA":
-            return Image.fromarray(_stretched(_floats_in_rgba(picture, key)))
-        values = np.asarray(picture).astype(np.float32)
-        if picture.mode == "L":
-            values *= 65535 / 255
-        if values.max() > 65535 or values.min() < 0:
-            raise BrokenImageError(key, "its values are not in [0, 65535]")
-        return Image.fromarray(values)
+        numbers, top = decode_map(content, key, allow_floats=True)
+        if top is None:
+            return Image.fromarray(_stretched(_finite(numbers, key)))
+        lowest, highest = numbers.min(), numbers.max()
+        if lowest < 0 or highest > top:
+            raise BrokenImageError(key, f"its values, {lowest} to {highest}, are not in [0, {top}]")
+        return Image.fromarray(numbers.astype(np.float32) * np.float32(DEEP_TOP / top))
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """(1, H, W) float32 in [-1, 1]."""
@@ -146,15 +144,8 @@ class DepthReader(Reader):
         return ranges.from_uint16(values).clamp(-1.0, 1.0)
 
 
-def _floats_in_rgba(picture: Image.Image, key: str) -> NDArray[np.float32]:
-    """The float32 (H, W) in the bytes of an RGBA picture's pixels."""
-    rgba = np.array(picture)
-    # As a float, an opaque pixel is below -1e38 or no number.
-    if (rgba[..., 3] == 255).all():
-        raise InputError(
-            f"{key} is a picture of mode RGBA that holds colours, not a float in each pixel's bytes"
-        )
-    depths: NDArray[np.float32] = rgba.view("<f4")[..., 0]
+def _finite(depths: NDArray[np.float32], key: str) -> NDArray[np.float32]:
+    """The same depths, each of them a number."""
     wrong = np.count_nonzero(~np.isfinite(depths))
     if wrong:
         raise BrokenImageError(key, f"{wrong} of its depths are infinite or not a number")

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tqdm import tqdm
+
 from smalti.data.dataset import ImageDataset
-from smalti.data.decode import BrokenImageError, ImageHeader
+from smalti.data.decode import BrokenImageError, ImageHeader, decode_image
 from smalti.data.headers import header_of, looked_at
 from smalti.types import InputError
 
@@ -22,7 +24,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """Counts over the whole data set, sizes over the headers that were read."""
+    """Counts over the whole data set, sizes over the images that were looked at."""
 
     images: int
     """Images in the data set, broken ones included."""
@@ -38,17 +40,19 @@ class DataSummary:
     class_counts: Mapping[str, int] | None
     """Images by class name, in order of the class numbers; None without classes."""
     broken: Mapping[str, str]
-    """Reason by key. Damage behind the header is not seen here."""
+    """Reason by key, of those that training would skip too."""
 
 
 def summarize(dataset: ImageDataset) -> DataSummary:
-    """Count the images and classes of a data set, and read the headers of up to `MAX_HEADERS`."""
+    """Count the images and classes of a data set, and decode up to `MAX_HEADERS`."""
     read = looked_at(len(dataset))
     headers: list[ImageHeader] = []
     broken: dict[str, str] = {}
-    for index in read:
+    for index in tqdm(read, unit="image", desc="looking", leave=False, disable=None):
         try:
-            headers.append(header_of(dataset.raw(index)))
+            raw = dataset.raw(index)
+            decode_image(raw.content, raw.key)
+            headers.append(header_of(raw))
         except BrokenImageError as error:
             broken[error.key] = error.reason
     return DataSummary(
@@ -72,14 +76,12 @@ def check_sizes(dataset: ImageDataset) -> None:
         InputError: one is too small and may not be enlarged.
     """
     transform = dataset.transform
-    crop = sorted((transform.width_px, transform.height_px))
     for index in () if transform.upscale else looked_at(len(dataset)):
         try:
             header = header_of(dataset.raw(index))
         except BrokenImageError:
             continue  # named and skipped when it is read
-        sides = sorted((header.width_px, header.height_px))  # it may be stored turned
-        if sides[0] < crop[0] or sides[1] < crop[1]:
+        if header.width_px < transform.width_px or header.height_px < transform.height_px:
             raise InputError(
                 f"{dataset.raw(index).key} is {header.width_px}x{header.height_px} pixels, smaller "
                 f"than the crop of {transform.width_px}x{transform.height_px}; choose a smaller "

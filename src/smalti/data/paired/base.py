@@ -103,6 +103,10 @@ class FilePair(Paired, Generic[Found]):
         """Size that the picture must have, where the file has one."""
         return None
 
+    def turned(self, found: Found, orientation: int) -> Found:
+        """What a file holds, turned by the EXIF orientation of its image."""
+        return found
+
     @abc.abstractmethod
     def cut(self, found: Found, size: PixelSize, crop: Crop) -> Tensor:
         """The condition of a crop.

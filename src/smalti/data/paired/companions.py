@@ -12,12 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.content import ContentConfig
+from smalti.data.headers import header_of
 from smalti.data.paired.base import PAIRED, FilePair, MadePair, Paired
 from smalti.data.paired.keypoints import KeypointsPair
 from smalti.data.paired.matching import Pairing, Partners, match
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig
+from smalti.data.upright import how_map_lies
 from smalti.types import InputError
 
 
@@ -86,14 +88,14 @@ class Companions:
         """
         return [(pair, partners[source].read(name)) for pair, partners in self._files]
 
-    def decode(self, source: int, name: str, key: str, size: PixelSize) -> Mapping[str, Any]:
-        """What the files of a scene hold, by kind.
+    def decode(self, source: int, name: str, image: RawImage, size: PixelSize) -> Mapping[str, Any]:
+        """What the files of a scene hold, by kind, upright as the image is.
 
         Args:
             source: number of the image's source.
             name: of the scene.
-            key: of the image, for messages.
-            size: of the image's whole picture.
+            image: as it is stored.
+            size: of the image's whole picture, upright.
 
         Raises:
             BrokenImageError: one cannot be read.
@@ -101,8 +103,8 @@ class Companions:
         """
         found: dict[str, Any] = {}
         for pair, raw in self.read(source, name):
-            decoded = found[pair.kind] = pair.decode(raw.content, raw.key)
-            check_same_size(raw.key, pair.size(decoded), key, size)
+            decoded = pair.decode(raw.content, raw.key)
+            found[pair.kind] = laid_over(pair, decoded, raw.key, image, size)
         return found
 
     def conditions(
@@ -131,19 +133,24 @@ class Companions:
         return digest.hexdigest()
 
 
-def check_same_size(
-    key: str, size: PixelSize | None, image_key: str, image_size: PixelSize
-) -> None:
-    """Refuse a map of another size than its image; `size` is None of what has none.
+def laid_over(pair: FilePair[Any], found: Any, key: str, image: RawImage, size: PixelSize) -> Any:
+    """What a file holds, turned if need be so that it covers its image.
+
+    Args:
+        pair: how the file is read.
+        found: what it holds.
+        key: where it came from, for the message.
+        image: as it is stored.
+        size: of the image's whole picture, upright.
 
     Raises:
-        InputError: with both sizes.
+        InputError: it is a map of another size than the image.
     """
-    if size is not None and size != image_size:
-        raise InputError(
-            f"{key} is {size[0]}x{size[1]}, but its image {image_key} is {image_size[0]}x"
-            f"{image_size[1]} pixels; both must have the same size"
-        )
+    own_size = pair.size(found)
+    if own_size is None or own_size == size:
+        return found
+    orientation = how_map_lies(own_size, size, header_of(image).orientation, key, image.key)
+    return pair.turned(found, orientation)
 
 
 def pairings_of(images: ImageSource) -> dict[str, Pairing]:

@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import header_of, looked_at
+from smalti.data.headers import looked_at, upright_size
 from smalti.data.paired.base import PAIRED, MadePair
-from smalti.data.transforms import Crop, PixelSize, resized_size
+from smalti.data.transforms import Crop, resized_size
 from smalti.types import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def picture_room(dataset: "ImageDataset") -> PictureRoom:
     for index in looked_at(len(dataset)):
         try:
             raw = dataset.raw(index)
-            size = PixelSize(*header_of(raw).upright_size)
+            size = upright_size(raw)
         except BrokenImageError:
             continue  # named and skipped when it is read
         resized = resized_size(size, dataset.transform, raw.key)

@@ -7,6 +7,7 @@ from smalti.content import ContentConfig
 from smalti.data.paired.base import FilePair
 from smalti.data.readers import reader_of
 from smalti.data.transforms import Crop, PixelSize
+from smalti.data.upright import upright
 
 
 class MapPair(FilePair[Image.Image]):
@@ -30,6 +31,10 @@ class MapPair(FilePair[Image.Image]):
     def size(self, found: Image.Image) -> PixelSize:
         """The map's own."""
         return PixelSize(*found.size)
+
+    def turned(self, found: Image.Image, orientation: int) -> Image.Image:
+        """The map turned as its image is."""
+        return upright(found, orientation)
 
     def cut(self, found: Image.Image, size: PixelSize, crop: Crop) -> Tensor:
         """The map of the crop, as the content says."""

@@ -1,0 +1,90 @@
+"""The numbers that a greyscale or palette file stores, which Pillow scales or inverts for display.
+
+Axes: H/W size of the picture in pixels.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+PALETTE_TOP = 255
+DEEP_TOP = 65535
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a tag of TIFF and one of its values
+_SAMPLE_FORMAT, _SIGNED = 339, (2,)
+
+
+class StoredMap(NamedTuple):
+    """A map, as its file has it."""
+
+    numbers: NDArray[Any]
+    """(H, W) of integers, or float32."""
+    top: int | None
+    """The largest number that the file's layout has room for; None of floats."""
+
+
+class Layout(NamedTuple):
+    """How a file stores its pixels; to be asked before they are decoded."""
+
+    raw_mode: str
+    """Pillow's name: its mode, and after a semicolon the bits if they are others: `L;2`."""
+    maxval: int | None
+    """What a PGM file says is white; None of other formats."""
+    is_signed: bool
+    is_white_zero: bool
+    """Whether 0 is white, and the largest number black."""
+
+
+def layout_of(picture: Image.Image) -> Layout:
+    """How the file of a picture stores its pixels.
+
+    Args:
+        picture: as Pillow opens it, not decoded yet.
+    """
+    tiles: Any = getattr(picture, "tile", ())
+    args: Any = tiles[0].args if tiles else ""
+    args = args if isinstance(args, tuple) else (args,)
+    raw_mode = args[0] if isinstance(args[0], str) else ""
+    is_scaled = picture.format == "PPM" and tiles[0].codec_name.startswith("ppm")
+    is_white_zero = picture.format == "PPM" and picture.mode == "1"  # PBM
+    is_signed = False
+    if picture.format == "TIFF":
+        tags: Any = picture.tag_v2  # type: ignore[attr-defined]
+        is_white_zero = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO
+        is_signed = tags.get(_SAMPLE_FORMAT) == _SIGNED
+    return Layout(
+        raw_mode, args[1] if is_scaled and len(args) > 1 else None, is_signed, is_white_zero
+    )
+
+
+def stored_map(picture: Image.Image, layout: Layout) -> StoredMap:
+    """The numbers of a decoded picture as its file has them.
+
+    Args:
+        picture: of mode 1, L, P, I;16, I;16B, I or F.
+        layout: of its file.
+    """
+    values = np.asarray(picture)
+    if picture.mode == "F":
+        return StoredMap(values, None)
+    if picture.mode == "P":
+        return StoredMap(values, PALETTE_TOP)
+    if picture.mode == "1":
+        return StoredMap((values != layout.is_white_zero).astype(np.uint8), 1)
+    if layout.maxval is not None:
+        scale = PALETTE_TOP if picture.mode == "L" else DEEP_TOP
+        return StoredMap(np.rint(values * (layout.maxval / scale)).astype(np.int32), layout.maxval)
+    if picture.mode == "L":
+        return _grey(values, layout)
+    return StoredMap(values, 4095 if layout.raw_mode == "I;12" else DEEP_TOP)
+
+
+def _grey(values: NDArray[np.uint8], layout: Layout) -> StoredMap:
+    """The numbers of greyscale of 2, 4 or 8 bits, which Pillow spreads over 0 to 255."""
+    bits = int("".join(filter(str.isdigit, layout.raw_mode)) or 8)
+    top = 2**bits - 1
+    numbers = values // np.uint8(255 // top)
+    if layout.is_white_zero:
+        numbers = np.uint8(top) - numbers
+    return StoredMap(numbers.view(np.int8) if layout.is_signed else numbers, top)

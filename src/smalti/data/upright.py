@@ -1,0 +1,76 @@
+"""EXIF orientation: how a stored picture is turned to stand upright, for every file format."""
+
+from PIL import ExifTags, Image
+
+from smalti.types import InputError
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a stored picture upright, by its EXIF orientation; with 1 it is upright as it is."""
+FIRST_SIDEWAYS = 5
+"""From this orientation on, width and height are exchanged."""
+
+_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""One of these is in every PNG file that has an orientation."""
+
+
+def orientation_of(picture: Image.Image, content: bytes) -> int:
+    """EXIF orientation of a picture, 1 to 8; 1 where it has none, or a malformed EXIF block.
+
+    Args:
+        picture: as Pillow opens it. One in PNG that may have an orientation is decoded.
+        content: the bytes of its file.
+    """
+    # Pillow decodes any PNG that is asked, for its EXIF block may follow the pixels.
+    if picture.format == "PNG" and not any(mark in content for mark in _PNG_MARKS):
+        return 1
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(orientation) if orientation in TURNS else 1
+    except Exception:  # the parser of EXIF raises half a dozen kinds on malformed blocks
+        return 1
+
+
+def upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """A stored picture turned upright."""
+    return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
+
+
+def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height of a picture after it was turned; the same function turns them back."""
+    return (size[1], size[0]) if orientation >= FIRST_SIDEWAYS else size
+
+
+def how_map_lies(
+    size: tuple[int, int], image_size: tuple[int, int], orientation: int, key: str, image_key: str
+) -> int:
+    """The orientation by which a map is turned so that it covers its image.
+
+    A map of the size that its image has when upright lies so too: 1. One of the size in which its
+    image is stored, if that is another, lies as the image does: the image's own orientation.
+
+    Args:
+        size: of the map, width and height in pixels.
+        image_size: of the image when it is upright.
+        orientation: of the image.
+        key: of the map, for the message.
+        image_key: of the image, for the message.
+
+    Raises:
+        InputError: it has neither size.
+    """
+    if size == image_size:
+        return 1
+    if size == turned_size(image_size, orientation):
+        return orientation
+    raise InputError(
+        f"{key} is {size[0]}x{size[1]}, but its image {image_key} is {image_size[0]}x"
+        f"{image_size[1]} pixels; both must have the same size"
+    )
