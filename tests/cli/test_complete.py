@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smalti.cli.complete import read_mask
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.vqgan import VQGAN
@@ -42,6 +43,48 @@ def test_masked_part_is_made_anew_and_the_rest_pasted_back(succeed, world, photo
         assert not np.array_equal(made[mask], original[mask])
     first, second = completions()
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "is_marked"),
+    [
+        pytest.param((255, 255, 255, 255), True, id="opaque white"),
+        pytest.param((255, 255, 255, 0), False, id="transparent white"),
+        pytest.param((0, 0, 0, 255), False, id="black"),
+        pytest.param((255, 0, 0, 0), False, id="a colour that is not seen"),
+        pytest.param((255, 255, 255, 128), True, id="more than half of a white"),
+        pytest.param((255, 255, 255, 127), False, id="less than half of a white"),
+        pytest.param((160, 160, 160, 255), True, id="a light grey"),
+        pytest.param((255, 250, 240, 255), True, id="a tinted white"),
+    ],
+)
+def test_a_mask_marks_what_is_white_and_opaque(tmp_path, pixel, is_marked):
+    picture = Image.new("RGBA", (3, 2), (0, 0, 0, 0))
+    picture.putpixel((2, 1), pixel)
+    picture.save(tmp_path / "mask.png")
+    expected = [[False] * 3, [False, False, is_marked]]
+    assert read_mask(tmp_path / "mask.png").tolist() == expected
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "I;16"])
+def test_a_mask_may_have_any_layout(tmp_path, mode):
+    picture = Image.new("L", (2, 1), 0)
+    picture.putpixel((1, 0), 255)
+    if mode == "I;16":
+        picture = Image.fromarray(np.array([[0, 65535]], np.uint16))
+    else:
+        picture = picture.convert(mode)
+    picture.save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png").tolist() == [[False, True]]
+
+
+def test_a_transparent_mask_keeps_what_it_does_not_mark(succeed, world, photo, mask):
+    transparent = np.full((*mask.shape, 4), 255, np.uint8)
+    transparent[~mask] = (255, 255, 255, 0)
+    Image.fromarray(transparent).save("mask.png")
+    succeed("complete", world.prior, photo, "--mask", "mask.png", "-n", "1", "--paste", "0")
+    (made,) = completions()
+    assert np.array_equal(made[~mask], np.asarray(Image.open(photo))[~mask])
 
 
 def test_what_is_masked_leaves_no_trace(succeed, world, photo, mask):
@@ -145,6 +188,7 @@ def test_stop_before_anything_is_drawn_promises_nothing(call, world, photo, monk
         ("--mask nowhere.png", ["nowhere.png", "does not exist"]),
         ("--mask small.png", ["mask is 8x9", "photograph 20x24"]),
         ("--mask black.png", ["marks no pixel"]),
+        ("--mask red.png", ["red.png has colours", "(255, 0, 0) at column 5 of row 3"]),
         ("--mask white.png", ["nothing is known"]),
         ("--keep-top 1.5", ["--keep-top is 1.5", "below 1"]),
         ("--extend up=8", ["'up=8'", "top, bottom, left, right"]),
@@ -158,6 +202,9 @@ def test_bad_input_is_refused(refused, world, photo, mask, options, words):
     for name, size, shade in (("small", (9, 8), 255), ("black", (24, 20), 0)):
         Image.new("L", size, shade).save(f"{name}.png")
     Image.new("L", (24, 20), 255).save("white.png")
+    red = Image.new("RGB", (24, 20))
+    red.putpixel((5, 3), (255, 0, 0))
+    red.save("red.png")
     refused(["complete", world.prior, photo, *options.split()], *words)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from smalti.sampling.completion import Margins
 
 SIDES = ("top", "bottom", "left", "right")
+MOST_COLOUR = 64
+"""How far the channels of a grey may lie apart: JPEG tints the borders of a mask a little."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -30,7 +32,7 @@ def run(arguments: Sequence[str]) -> None:
     out = Path(options.out)
     check_folder(out)
     margins = parse_margins(options.extend)
-    photograph = _read_photograph(Path(options.photo))
+    photograph = _read_picture(Path(options.photo), "photograph", "white")
     missing = _missing(options, photograph)
     pipeline = Pipeline.from_pretrained(options.model)
     compute = choose_compute(options.device, "float32")
@@ -76,29 +78,54 @@ def parse_margins(words: Sequence[str]) -> "Margins":
     return Margins(**sides)
 
 
-def _read_photograph(path: Path) -> "Image.Image":
+def _read_picture(path: Path, what: str, background: str) -> "Image.Image":
     from smalti.data.decode import BrokenImageError, decode_image
     from smalti.types import InputError
 
     if not path.is_file():
-        raise InputError(f"the photograph {path} does not exist, or is no file")
+        raise InputError(f"the {what} {path} does not exist, or is no file")
     try:
-        return decode_image(path.read_bytes(), str(path))
+        return decode_image(path.read_bytes(), str(path), background)
     except BrokenImageError as error:
         raise InputError(f"cannot read {error}") from error
+
+
+def read_mask(path: Path) -> "Tensor":
+    """Pixels (height, width) bool that a picture marks: those that are white and opaque.
+
+    What is transparent lies over black, so that a half-transparent white is grey. A grey counts as
+    white from the middle of the range on.
+
+    Raises:
+        InputError: the picture cannot be read, or has colours, which mark nothing for sure.
+    """
+    import numpy as np
+    import torch
+
+    from smalti.types import InputError
+
+    values = np.asarray(_read_picture(path, "mask", "black"))
+    spread = values.max(2) - values.min(2)
+    if spread.max() > MOST_COLOUR:
+        row, column = np.unravel_index(spread.argmax(), spread.shape)
+        red, green, blue = values[row, column]
+        raise InputError(
+            f"the mask {path} has colours, as ({red}, {green}, {blue}) at column {column} of row "
+            f"{row}; paint white what is to be made anew, and leave the rest black or transparent"
+        )
+    return torch.from_numpy(values.mean(2) > 127)
 
 
 def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor":
     """Pixels (height, width) bool of the photograph to make anew."""
     import torch
 
-    from smalti.ranges import from_pil
     from smalti.types import InputError
 
     if options.mask and options.keep_top is not None:
         raise InputError("give --mask or --keep-top, not both")
     if options.mask:
-        return from_pil(_read_photograph(Path(options.mask))).mean(0) > 0
+        return read_mask(Path(options.mask))
     missing = torch.zeros(photograph.height, photograph.width, dtype=torch.bool)
     if options.keep_top is not None:
         if not 0 < options.keep_top < 1:
@@ -114,7 +141,11 @@ def _parser() -> Parser:
     parser.add_argument("model", help="run of `smalti train prior`, pipeline folder or hub id")
     parser.add_argument("photo", help="photograph, at the scale that the prior was trained on")
     parser.add_argument(
-        "--mask", default="", help="picture of the photograph's size: white is made anew"
+        "--mask",
+        default="",
+        help="picture of the photograph's size: white is made anew, black and transparent parts "
+        "are kept; greys and half-transparent whites count as white from the middle on; colours "
+        "are refused",
     )
     parser.add_argument(
         "--keep-top",

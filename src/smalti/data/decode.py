@@ -66,15 +66,17 @@ class ImageHeader:
     """EXIF orientation: how the stored picture is turned to be upright; 1 is not at all."""
 
 
-def decode_image(content: bytes, key: str) -> Image.Image:
+def decode_image(content: bytes, key: str, background: str = "white") -> Image.Image:
     """The RGB picture in an image file.
 
     Turned upright by its EXIF orientation; the first frame if animated; transparent parts laid over
-    white; greyscale of 16 bits scaled to 8 (never clipped); CMYK converted without a profile.
+    a background; greyscale of 16 bits scaled to 8 (never clipped); CMYK converted without a
+    profile.
 
     Args:
         content: the file's bytes.
         key: where they came from, for the message.
+        background: name of the colour that shows through transparent parts.
 
     Raises:
         BrokenImageError: the bytes are empty, cut short, of a format not in `FORMATS`, larger than
@@ -82,7 +84,7 @@ def decode_image(content: bytes, key: str) -> Image.Image:
     """
     picture, layout = _read(content, key, _load_upright)
     with _pillow_errors(key):
-        return _to_rgb(picture, layout, key)
+        return _to_rgb(picture, layout, background, key)
 
 
 def read_header(content: bytes, key: str) -> ImageHeader:
@@ -182,7 +184,7 @@ def _deep_words(layout: Layout) -> str:
     return " of 16 bits a channel" if ";16" in layout.raw_mode else ""
 
 
-def _to_rgb(picture: Image.Image, layout: Layout, key: str) -> Image.Image:
+def _to_rgb(picture: Image.Image, layout: Layout, background: str, key: str) -> Image.Image:
     if picture.mode == "RGB" and not picture.has_transparency_data:
         return picture
     if picture.mode == "I" or picture.mode.startswith("I;16"):
@@ -190,8 +192,8 @@ def _to_rgb(picture: Image.Image, layout: Layout, key: str) -> Image.Image:
     if picture.mode == "F":
         raise BrokenImageError(key, "its pixels are floating-point numbers of unknown range")
     if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+        behind = Image.new("RGBA", picture.size, background)
+        picture = Image.alpha_composite(behind, picture.convert("RGBA"))
     return picture.convert("RGB")
 
 
