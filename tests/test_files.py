@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from smalti.files import (
     atomic_folder,
     disk_errors,
     json_text,
+    remove_leftovers,
     sha256,
+    system_lock,
 )
 from smalti.types import InputError
 
@@ -131,12 +135,29 @@ def test_written_folder_replaces_an_older_one_whole(tmp_path):
     assert (folder / "a.txt").read_text() == "new"
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
-    folder = tmp_path / "model"
-    leftover = tmp_path / f"{TEMPORARY}{os.getpid()}-model"
-    leftover.mkdir()
-    (leftover / "half.txt").write_text("half")
-    write_folder(folder, "new")
+def test_process_of_the_same_number_elsewhere_is_not_disturbed(tmp_path):
+    """Containers that share a folder often have the same few numbers."""
+    with atomic_folder(tmp_path / "model") as temporary:
+        (temporary / "a.txt").write_text("whole")
+        write_folder(tmp_path / "model", "other")
+        assert (temporary / "a.txt").read_text() == "whole"
+    assert (tmp_path / "model" / "a.txt").read_text() == "whole"
+    assert entries(tmp_path) == {"model", "model/a.txt"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts processes by fork")
+def test_processes_that_replace_the_same_folder_leave_a_whole_one(tmp_path):
+    def write(number: int) -> None:
+        for _ in range(50):
+            write_folder(tmp_path / "model", f"{number}")
+
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=write, args=(number,)) for number in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
     assert entries(tmp_path) == {"model", "model/a.txt"}
 
 
@@ -171,7 +192,7 @@ def test_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypatch)
     rename = Path.rename
 
     def failing(path: Path, target: Path) -> Path:
-        if target == folder and "-old-" not in path.name:
+        if target == folder and ".old-" not in path.name:
             full_disk()
         return rename(path, target)
 
@@ -180,6 +201,74 @@ def test_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypatch)
         write_folder(folder, "new")
     assert (folder / "a.txt").read_text() == "old"
     assert entries(tmp_path) == {"model", "model/a.txt"}
+
+
+# What a killed process leaves
+
+
+def leave(folder: Path, name: str, age_seconds: float = 0) -> None:
+    path = folder / f"{TEMPORARY}{name}"
+    path.mkdir()
+    (path / "half.txt").write_text("half")
+    seconds = path.stat().st_mtime - age_seconds
+    os.utime(path, (seconds, seconds))
+
+
+def test_leftovers_of_an_ended_process_and_old_ones_are_removed(tmp_path):
+    leave(tmp_path, "7-a1-codes")
+    leave(tmp_path, "8-a1-codes", age_seconds=100)
+    leave(tmp_path, "77-a1-report")
+    (tmp_path / "thesis.txt").write_text("mine")
+    remove_leftovers(tmp_path, process=7, min_age_seconds=60)
+    assert {path.name for path in tmp_path.iterdir()} == {".tmp-77-a1-report", "thesis.txt"}
+    remove_leftovers(tmp_path)
+    assert entries(tmp_path) == {"thesis.txt"}
+
+
+def test_folder_that_was_moved_away_by_a_killed_process_comes_back(tmp_path, monkeypatch):
+    write_folder(tmp_path / "best", "old")
+    rename, killed = Path.rename, KeyboardInterrupt
+
+    def killed_between(path: Path, target: Path) -> Path:
+        if path.name == "best":
+            rename(path, target)
+            raise killed
+        return path  # nothing is done any more
+
+    monkeypatch.setattr(Path, "rename", killed_between)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    with pytest.raises(killed):
+        write_folder(tmp_path / "best", "new")
+    monkeypatch.undo()
+    assert not (tmp_path / "best").exists()
+    remove_leftovers(tmp_path)
+    assert (tmp_path / "best" / "a.txt").read_text() == "old"
+    assert entries(tmp_path) == {"best", "best/a.txt"}
+
+
+# Locks
+
+
+def test_lock_is_held_by_one_and_leaves_no_file(tmp_path):
+    with system_lock(tmp_path / "lock") as first, system_lock(tmp_path / "lock") as second:
+        assert (first, second) == (True, False)
+    assert entries(tmp_path) == set()
+
+
+def test_waiting_for_a_lock_ends_when_it_is_free(tmp_path):
+    order: list[str] = []
+
+    def wait() -> None:
+        with system_lock(tmp_path / "lock", wait=True) as is_held:
+            order.append(f"second: {is_held}")
+
+    waiting = threading.Thread(target=wait)
+    with system_lock(tmp_path / "lock"):
+        waiting.start()
+        waiting.join(timeout=0.05)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second: True"]
 
 
 def test_hash_of_a_file(tmp_path):

@@ -16,11 +16,12 @@ import torch
 from PIL import Image
 
 from smalti.model_folder import read_tensors
-from smalti.runs import LOCK_FILE, PriorRunConfig, RunConfig, VQGANRunConfig
+from smalti.runs import PriorRunConfig, RunConfig, VQGANRunConfig
 from smalti.stages import common, train_prior, train_vqgan
 from smalti.training.log import read_metrics
 from smalti.training.loop import Stopped
 from smalti.training.prior_stage import PriorStage
+from smalti.training.run_lock import HOLDER_FILE
 from smalti.training.vqgan_stage import VQGANStage
 
 STEPS = 8
@@ -290,6 +291,6 @@ def test_signalled_command_saves_exits_with_its_code_and_resumes(
         _, said = command.communicate()
     assert command.returncode == code
     assert said.splitlines()[-1].endswith("all is saved, the same command goes on from here")
-    assert not (tmp_path / "run" / LOCK_FILE).exists()
+    assert not (tmp_path / "run" / HOLDER_FILE).exists()
     train_vqgan(config)
     assert_equal_runs(tmp_path / "run", vqgan_run)

@@ -9,13 +9,23 @@ import hashlib
 import json
 import math
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from smalti.types import InputError
 
-TEMPORARY = ".tmp-"  # prefix of what is being written; anything so called is rubbish after a crash
+TEMPORARY = ".tmp-"  # prefix of what is being written; followed by the number of its process
+_OLD_FOLDER = re.compile(re.escape(TEMPORARY) + r"\d+-[0-9a-f]+\.old-(.+)")
+
+IS_WINDOWS = os.name == "nt"
+OPEN_FILE_SECONDS = 5.0
+"""So long is waited, on Windows, for another program to close a file that is to be replaced."""
 
 _DISK_ERRORS = {
     errno.ENOSPC: "the disk is full",
@@ -36,9 +46,12 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK_ERRORS:
-            raise InputError(f"cannot write {path}: {_DISK_ERRORS[error.errno]}") from error
-        raise
+        if error.errno not in _DISK_ERRORS:
+            raise
+        reason = _DISK_ERRORS[error.errno]
+        if IS_WINDOWS and error.errno == errno.EACCES:  # the same error there
+            reason += ", or another program has it open"
+        raise InputError(f"cannot write {path}: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -50,14 +63,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{_own_prefix()}-{path.name}")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            temporary.replace(path)
+            _flush(temporary)
+            replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -69,21 +81,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full or the parent cannot be written.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    old = path.with_name(f"{TEMPORARY}{os.getpid()}-old-{path.name}")
+    prefix = _own_prefix()
+    temporary, old = (path.with_name(f"{prefix}{mark}-{path.name}") for mark in ("", ".old"))
     with disk_errors(path):
-        # A killed process of our number (in a container they recur) may have left its own.
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
             yield temporary
             for written in temporary.rglob("*"):
                 if written.is_file():
-                    with written.open("rb") as file:
-                        os.fsync(file.fileno())
-            if path.exists():
-                path.rename(old)
-            temporary.rename(path)
+                    _flush(written)
+            _replace_folder(temporary, path, old)
         finally:
             if old.exists() and not path.exists():
                 old.rename(path)
@@ -102,6 +109,106 @@ def _with_null(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_with_null(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file, in place of another one of that name."""
+    _retried(lambda: source.replace(target))
+
+
+def _replace_folder(new: Path, path: Path, old: Path) -> None:
+    """Rename a folder in place of another one, which is moved to `old`."""
+    for _ in range(3):  # another process may do the same with its own
+        with contextlib.suppress(FileNotFoundError):
+            _retried(lambda: path.rename(old))
+        try:
+            _retried(lambda: new.rename(path))
+            return
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+    raise InputError(f"cannot write {path}: other processes replace it again and again")
+
+
+def _own_prefix() -> str:
+    # Random too: two machines or containers that share a folder may have equal process numbers.
+    return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _flush(path: Path) -> None:
+    """Have a file's content on the disk before its name."""
+    with path.open("r+b") as file:  # Windows flushes only what is open for writing
+        os.fsync(file.fileno())
+
+
+def _retried(rename: Callable[[], object]) -> None:
+    """Rename; Windows refuses while anybody, as a scanner of viruses, has a file open."""
+    end = time.monotonic() + OPEN_FILE_SECONDS
+    while True:
+        try:
+            rename()
+            return
+        except PermissionError:
+            if not IS_WINDOWS or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
+
+
+def remove_leftovers(folder: Path, process: int | None = None, min_age_seconds: float = 0) -> None:
+    """Delete what killed processes were writing; an old folder that they had moved away comes back.
+
+    Args:
+        folder: in which they wrote.
+        process: number of one that has ended: what it left goes, however new.
+        min_age_seconds: what has not changed for so long goes, whoever left it.
+    """
+    oldest = time.time() - min_age_seconds
+    for leftover in folder.glob(f"{TEMPORARY}*") if folder.is_dir() else ():
+        is_its = leftover.name.startswith(f"{TEMPORARY}{process}-")
+        with contextlib.suppress(OSError):  # its writer was alive, and has just finished
+            if is_its or leftover.stat().st_mtime <= oldest:
+                _remove_leftover(leftover)
+
+
+def _remove_leftover(leftover: Path) -> None:
+    moved = _OLD_FOLDER.fullmatch(leftover.name)
+    if moved and not leftover.with_name(moved[1]).exists():
+        leftover.rename(leftover.with_name(moved[1]))
+    elif leftover.is_dir():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def system_lock(path: Path, wait: bool = False) -> Iterator[bool | None]:
+    """Hold a lock that the system takes back when this process ends, however it ends.
+
+    Args:
+        path: an empty file that stands for what is locked; it is deleted afterwards.
+        wait: for another process that holds it, rather than to go on without.
+
+    Yields:
+        True if it is held, False if another process holds it, None if the file system has no locks.
+    """
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        # Often enough for people: a waiting process asks a server that may be shared.
+        lock.acquire(timeout=-1 if wait else 0, poll_interval=0.5)
+    except Timeout:
+        yield False
+        return
+    except (OSError, NotImplementedError):
+        yield None
+        return
+    try:
+        yield True
+    finally:
+        # While it is held: a process that opened the file before notices that it is gone.
+        with contextlib.suppress(OSError):  # open files cannot be deleted on Windows
+            path.unlink()
+        lock.release()
 
 
 def sha256(path: Path) -> str:

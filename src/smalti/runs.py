@@ -10,7 +10,6 @@ RUN/tokenizer/      of a prior's run: the tokenizer that it was trained with
 import contextlib
 import os
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,19 +27,20 @@ from pydantic import (
 
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import rank, together
-from smalti.files import atomic_file, disk_errors
+from smalti.files import atomic_file, disk_errors, remove_leftovers
 from smalti.losses.discriminator import PatchDiscriminatorConfig
 from smalti.tokenizer.vqgan import VQGANConfig
-from smalti.training.checkpoint import check_checkpoints, newest_step, remove_leftovers
+from smalti.training.checkpoint import check_checkpoints, newest_step
 from smalti.training.code_cache import CodeCacheConfig
 from smalti.training.log import append_line, say
 from smalti.training.loop import TrainingConfig
 from smalti.training.optim import OptimizerConfig
+from smalti.training.run_lock import LOCK_FILES, hold_run
 from smalti.training.vqgan_step import VQGANLossConfig
 from smalti.types import Config, InputError
 
 CONFIG_FILE = "config.yaml"
-LOCK_FILE = "run.lock"
+DAY_SECONDS = 24 * 60 * 60
 
 # What may differ when a run is resumed: it changes no number that was trained so far.
 CHANGEABLE = {
@@ -274,9 +274,14 @@ def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
             cannot be written.
     """
     check_writable(folder)
+    _check_stored(folder, config)
+    check_checkpoints(folder / "checkpoints")
+
+
+def _check_stored(folder: Path, config: BaseRunConfig) -> None:
     stored = read_run_config(folder)
     if stored is None:
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(path.name not in LOCK_FILES for path in folder.iterdir()):
             raise InputError(f"{folder} is not empty and not a run; choose another --out")
         return
     if stored.get("stage") != config.stage:
@@ -294,7 +299,6 @@ def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
             f"{folder} was begun with another config: {', '.join(changed)}; "
             "use the same command to resume, or another --out"
         )
-    check_checkpoints(folder / "checkpoints")
 
 
 def check_writable(folder: Path) -> None:
@@ -364,17 +368,16 @@ def open_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
 def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / LOCK_FILE
-    _take_lock(lock)
-    try:
-        remove_leftovers(folder)
+    with hold_run(folder) as ended:
+        _check_stored(folder, config)  # another process may have begun the run meanwhile
+        for written in (folder, folder / "samples"):
+            # Other programs, as `smalti inspect`, may be writing there too.
+            remove_leftovers(written, ended.pid if ended else None, DAY_SECONDS)
         _record_changes(folder, config)
         with atomic_file(folder / CONFIG_FILE) as temporary:
             text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
         yield
-    finally:
-        lock.unlink(missing_ok=True)
 
 
 def _record_changes(folder: Path, config: BaseRunConfig) -> None:
@@ -386,33 +389,3 @@ def _record_changes(folder: Path, config: BaseRunConfig) -> None:
     for path, was, now in recorded if step else ():  # before step 1 nothing was trained otherwise
         say(f"changed from step {step} on: {path} from {was} to {now}")
         append_line(folder, step, "change", {"option": path, "was": was, "now": now})
-
-
-def _take_lock(lock: Path) -> None:
-    """Write our host and process number; a dead process's lock on this host is taken over."""
-    mine = f"{socket.gethostname()} {os.getpid()}"
-    with disk_errors(lock):
-        for _ in range(2):
-            try:
-                with lock.open("x") as file:
-                    file.write(mine)
-                return
-            except FileExistsError:
-                owner = lock.read_text()
-                if _is_alive(owner):
-                    break
-                lock.unlink(missing_ok=True)
-    raise InputError(f"{lock.parent} is in use by process {owner}; if that is gone, delete {lock}")
-
-
-def _is_alive(owner: str) -> bool:
-    host, _, number = owner.partition(" ")
-    if host != socket.gethostname() or not number.isdigit():
-        return bool(host)
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from smalti.cli.complete import read_mask
+from smalti.files import system_lock
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.vqgan import VQGAN
@@ -167,6 +168,21 @@ def test_what_is_drawn_survives_a_stop_while_it_is_decoded(
     monkeypatch.setattr(PartialCodes, "advance", lambda self, done: pytest.fail("drawn again"))
     succeed(*command)
     assert len(completions(out)) == 2
+
+
+@pytest.mark.parametrize("command", [["complete", "PHOTO", "--keep-top", "0.5"], ["sample"]])
+def test_second_process_that_draws_in_the_same_folder_is_refused(call, world, photo, command):
+    """They would mix their images, and each would go on from codes of the other."""
+    command = [photo if word == "PHOTO" else word for word in command]
+    Path("out").mkdir()
+    with system_lock(Path("out/.unfinished.lock")):
+        refused = call(command[0], world.prior, *command[1:], "-n", "1", "--out", "out")
+    assert refused.code == 2
+    assert (
+        "another process makes images in out; wait for it, or choose another --out"
+        in (refused.error_lines[-1])
+    )
+    assert list(Path("out").iterdir()) == []
 
 
 def test_stop_before_anything_is_drawn_promises_nothing(call, world, photo, monkeypatch):

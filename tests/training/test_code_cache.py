@@ -4,6 +4,8 @@ import itertools
 import json
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +237,33 @@ def test_encoding_that_is_broken_off_leaves_the_codes_before(cache, photos, monk
     tokenizer = new_tokenizer()
     open_cache(cache, open_loader(photos), tokenizer)
     assert tokenizer.images == 0
+
+
+def test_runs_that_share_a_folder_encode_one_after_the_other(folder, photos, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # of the one that waits
+    begun, go_on = threading.Event(), threading.Event()
+
+    class SlowVQGAN(CountingVQGAN):
+        def encode(self, images: Tensor) -> Tensor:
+            begun.set()
+            assert go_on.wait(30)
+            return super().encode(images)
+
+    slow, other = new_tokenizer(), new_tokenizer()
+    slow.__class__ = SlowVQGAN
+    runs = [
+        threading.Thread(target=open_cache, args=(folder, open_loader(photos), tokenizer))
+        for tokenizer in (slow, other)
+    ]
+    runs[0].start()
+    assert begun.wait(30)
+    runs[1].start()
+    runs[1].join(timeout=0.1)
+    go_on.set()
+    for run in runs:
+        run.join()
+    assert (slow.images, other.images) == (VIEWS * IMAGES, 0)
+    assert [path.name for path in folder.parent.glob(".*")] == []
 
 
 # Damage

@@ -14,9 +14,10 @@ from PIL import Image
 from skimage import data
 
 from smalti.model_folder import read_tensors
-from smalti.runs import LOCK_FILE, PriorRunConfig, VQGANRunConfig
+from smalti.runs import PriorRunConfig, VQGANRunConfig
 from smalti.stages import common, train_prior, train_vqgan
 from smalti.training.log import read_metrics
+from smalti.training.run_lock import HOLDER_FILE
 
 STEPS = 20
 SCRIPT = Path(__file__).with_name("two_processes.py")
@@ -231,7 +232,7 @@ def test_signal_to_one_process_stops_both_after_the_same_step(pair, configs):
     assert pair.outcomes["stopped"] == ["Stopped: stopped by SIGTERM"] * 2
     run = pair.run("stopped")
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_00000007"]
-    assert not (run / LOCK_FILE).exists()
+    assert not (run / HOLDER_FILE).exists()
     train_vqgan(VQGANRunConfig.model_validate(configs["vector"] | {"out": str(run)}))
     found = differences(run, pair.run("vector"))
     assert max(found.values()) < 1e-5, found
@@ -249,7 +250,7 @@ def test_process_that_dies_ends_the_other_with_one_line(pair):
     survivor, dead = pair.ended
     assert (survivor.code, dead.code) == (1, 3)
     assert "ProcessLostError: another process of the run ended" in survivor.said
-    assert not (pair.run("lost") / LOCK_FILE).exists()
+    assert not (pair.run("lost") / HOLDER_FILE).exists()
 
 
 def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_path):

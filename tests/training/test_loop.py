@@ -25,6 +25,7 @@ from smalti.training.health import Finding
 from smalti.training.log import read_metrics
 from smalti.training.loop import NotFiniteError, Stopped, Trainer, TrainingConfig
 from smalti.training.remedies import Treatment
+from smalti.training.run_lock import HOLDER_FILE
 from smalti.types import Config, InputError
 
 SEED = 3
@@ -103,7 +104,9 @@ class SumStage:
         return [Treatment(f.kind, "restart_codes", f"change {self.current}") for f in findings]
 
 
-def train(folder: Path, stage: SumStage, early_stop: int | None = None, **config: object) -> SumStage:
+def train(
+    folder: Path, stage: SumStage, early_stop: int | None = None, **config: object
+) -> SumStage:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
     folder.mkdir(exist_ok=True)
     training = TrainingConfig(picture_steps=100, **settings)
@@ -125,6 +128,20 @@ def fail_saves(monkeypatch, fail) -> None:
         return real(folder, state, model, counters)
 
     monkeypatch.setattr(loop, "save_checkpoint", save)
+
+
+def test_run_that_another_machine_took_over_writes_nothing_more(tmp_path):
+    """As after this one was suspended: the other one's checkpoints and metrics stay its own."""
+    stage = SumStage()
+
+    def take_over() -> None:
+        (tmp_path / HOLDER_FILE).write_text('{"host": "elsewhere.example", "pid": 1}')
+
+    stage.before_step[4] = take_over
+    with pytest.raises(InputError, match=r"was taken over by process 1 on elsewhere\.example"):
+        train(tmp_path, stage)
+    assert checkpoints(tmp_path) == ["step_00000002"]
+    assert read_metrics(tmp_path)[-1]["step"] == 3
 
 
 # Health

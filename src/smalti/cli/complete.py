@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
             blend_px=options.paste,
             keep=partial,
         )
-    save_with_sheet(out, pictures)
+        save_with_sheet(out, pictures)
 
 
 def parse_margins(words: Sequence[str]) -> "Margins":

@@ -3,12 +3,12 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from PIL import Image
 
-from smalti.files import TEMPORARY, disk_errors
+from smalti.files import TEMPORARY, disk_errors, replace, system_lock
 from smalti.runs import check_writable, existing_part
 from smalti.sampling.sheet import contact_sheet
 from smalti.types import InputError
@@ -66,7 +66,7 @@ def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
             picture.save(Path(made) / name)
         folder.mkdir(parents=True, exist_ok=True)
         for name in pictures:
-            (Path(made) / name).replace(folder / name)
+            replace(Path(made) / name, folder / name)
 
 
 def save_with_sheet(folder: Path, pictures: Sequence[Image.Image]) -> None:
@@ -83,10 +83,28 @@ def save_with_sheet(folder: Path, pictures: Sequence[Image.Image]) -> None:
 
 @contextmanager
 def unfinished_in(path: Path) -> Iterator[None]:
-    """Say where the codes are that were drawn before Ctrl-C."""
+    """Draw alone in a folder, and say where the codes are that were drawn before Ctrl-C.
+
+    Raises:
+        InputError: another process draws there, or the folder cannot be written.
+    """
+    folder = path.parent
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield
+        with system_lock(folder / ".unfinished.lock") as is_ours:
+            if is_ours is False:
+                raise InputError(
+                    f"another process makes images in {folder}; wait for it, or choose another "
+                    "--out"
+                )
+            yield
     except KeyboardInterrupt:
         if path.is_file():
             print(f"stopped; what was drawn is in {path}, and the same command goes on from there")
         raise
+    finally:
+        for place in missing:
+            with suppress(OSError):  # it holds what was made
+                place.rmdir()

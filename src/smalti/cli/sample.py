@@ -40,8 +40,7 @@ def run(arguments: Sequence[str]) -> None:
             stride=options.stride,
             keep=partial,
         )
-        pictures = pipeline.pictures(codes)
-    save_with_sheet(out, pictures)
+        save_with_sheet(out, pipeline.pictures(codes))
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smalti.files import TEMPORARY, atomic_folder, json_text, sha256
+from smalti.files import atomic_folder, json_text, remove_leftovers, sha256
 from smalti.model_folder import read_tensors, step_folders, write_model_files, write_tensors
 from smalti.types import Config, InputError
 
@@ -165,15 +165,6 @@ def newest_step(checkpoints: Path) -> int:
         if _is_whole(folder):
             return read_counters(folder).step
     return 0
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process was still writing."""
-    for leftover in folder.glob(f"{TEMPORARY}*") if folder.is_dir() else ():
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
 
 
 def _flatten(state: TrainingState) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ cache is training on the fly; with fewer, epochs take turns.
 Axes: N images, B batch, h/w latent grid.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -31,7 +32,7 @@ from tqdm import tqdm
 
 from smalti.data.loader import BatchLoader, Draw
 from smalti.distributed import from_first, together
-from smalti.files import atomic_folder, json_text, sha256
+from smalti.files import atomic_folder, disk_errors, json_text, sha256, system_lock
 from smalti.model_folder import read_tensors, write_tensors
 from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
@@ -134,11 +135,28 @@ def load_or_encode(
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
-    from_first(
-        lambda: _encode_if_new(folder, loader, tokenizer, conditioning, views, device), PATIENCE
-    )
-    with together():
-        return _load(folder, loader, tokenizer.codebook_size)
+    with contextlib.ExitStack() as held:
+
+        def make() -> None:
+            held.enter_context(_alone_at(folder))
+            _encode_if_new(folder, loader, tokenizer, conditioning, views, device)
+
+        from_first(make, PATIENCE)
+        with together():
+            return _load(folder, loader, tokenizer.codebook_size)
+
+
+@contextlib.contextmanager
+def _alone_at(folder: Path) -> Iterator[None]:
+    """Wait for other runs that encode into the same folder; while it is entered, they wait."""
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with contextlib.ExitStack() as held:
+        if held.enter_context(system_lock(lock)) is False:
+            say(f"waiting for another run that encodes into {folder}")
+            held.enter_context(system_lock(lock, wait=True))
+        yield
 
 
 def _encode_if_new(

@@ -25,6 +25,7 @@ from smalti.training.health import History, Line, in_words
 from smalti.training.log import RunLog, read_metrics, say
 from smalti.training.pace import Pace
 from smalti.training.precision import Precision, choose_compute
+from smalti.training.run_lock import check_held
 from smalti.training.stage import Keyed, Stage
 from smalti.training.stop_signals import StopSignals
 from smalti.types import Config, InputError
@@ -244,6 +245,7 @@ class Trainer(Generic[B]):
 
     def _log(self, run_log: RunLog, scalars: Mapping[str, Tensor]) -> None:
         self._check_finite()
+        from_first(lambda: check_held(self.folder))
         means = mean_over_processes(torch.stack([value.float() for value in scalars.values()]))
         values = dict(zip(scalars, means.tolist(), strict=True))
         pace = self._pace.lap(self.counters.step * self.config.batch_size)
@@ -307,6 +309,7 @@ class Trainer(Generic[B]):
 
         A full disk must not end a long run at once: it may be cleared before the next save.
         """
+        from_first(lambda: check_held(self.folder))
         try:
             from_first(save)
         except InputError as error:
