@@ -65,7 +65,8 @@ def test_import_reports_what_became_of_every_tensor(here, succeed, vqgan, releas
     save_file(released, here / "model.safetensors")
     out = succeed("import", "model.safetensors", "--out", "model").out
     count = sum(parameter.numel() for parameter in vqgan.parameters())
-    assert f"f = 2, K = 16, D = 4, {count:,} parameters; shape from the tensors' shapes" in out
+    assert f"f = 2, K = 16, D = 4, {count:,} parameters; quantizer vector (the nearest" in out
+    assert "shape from the tensors' shapes" in out
     assert f"tensors: {len(vqgan.state_dict())} used, none missing; passed over: loss (3)" in out
     assert "smalti train vqgan --data PHOTOS --init model" in out
     assert_same_model(here / "model", vqgan)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from smalti.interop.checkpoint import read_checkpoint
-from smalti.interop.unpickle import read_state_dict
+from smalti.interop.unpickle import read_weights
 from smalti.types import InputError
 
 FORMATS = {"zip": True, "legacy": False}
@@ -72,8 +72,8 @@ def assert_same(read, state):
 
 
 def test_tensors_are_those_that_were_saved(save, state_dict):
-    assert_same(read_state_dict(save(state_dict)), state_dict)
-    assert_same(read_checkpoint(save(state_dict)), state_dict)
+    assert_same(read_weights(save(state_dict)).tensors, state_dict)
+    assert_same(read_checkpoint(save(state_dict)).tensors, state_dict)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_foreign_classes_are_neither_needed_nor_imported(
         }
     )
     monkeypatch.delitem(sys.modules, "foreign_config")
-    assert_same(read_checkpoint(path), state_dict)
+    assert_same(read_checkpoint(path).tensors, state_dict)
     assert "foreign_config" not in sys.modules
 
 
@@ -117,7 +117,7 @@ def test_malicious_pickle_does_nothing(save, state_dict, tmp_path):
         }
     )
     del state_dict["evil"]
-    assert_same(read_checkpoint(path), state_dict)
+    assert_same(read_checkpoint(path).tensors, state_dict)
     assert not marker.exists()
     # The file is what it is meant to be: a trusting reader runs it.
     torch.load(path, weights_only=False)
@@ -216,13 +216,13 @@ def test_tensor_that_claims_more_than_the_file_has_is_refused(tmp_path, claims):
     path = tmp_path / "model.pt"
     _archive(path, _tensor(**claims))
     with pytest.raises(InputError, match="not a checkpoint, or damaged"):
-        read_state_dict(path)
+        read_weights(path)
 
 
 def test_hand_written_archive_is_read_where_its_claims_hold(tmp_path):
     path = tmp_path / "model.pt"
     _archive(path, _tensor((2,), (1,), 2), torch.tensor([1.0, 2.0]).numpy().tobytes())
-    assert_same(read_state_dict(path), {"weight": torch.tensor([1.0, 2.0])})
+    assert_same(read_weights(path).tensors, {"weight": torch.tensor([1.0, 2.0])})
 
 
 @pytest.mark.parametrize("compressed", ["model/data.pkl", "model/data/0"])
@@ -231,4 +231,4 @@ def test_compressed_archive_is_refused(tmp_path, compressed):
     path = tmp_path / "model.pt"
     _archive(path, _tensor((2,), (1,), 2), compressed=compressed)
     with pytest.raises(InputError, match="not a checkpoint, or damaged"):
-        read_state_dict(path)
+        read_weights(path)

@@ -95,11 +95,26 @@ def _shape(vqgan: "VQGAN") -> str:
     parameters = sum(parameter.numel() for parameter in vqgan.parameters())
     return (
         f"f = {vqgan.downsampling_factor}, K = {vqgan.codebook_size}, "
-        f"D = {vqgan.config.code_dim}, {parameters:,} parameters"
+        f"D = {vqgan.config.code_dim}, {parameters:,} parameters; quantizer {_quantizer(vqgan)}"
     )
 
 
+def _quantizer(vqgan: "VQGAN") -> str:
+    kind = vqgan.config.quantizer.kind
+    chosen = {
+        "vector": "the nearest entry",
+        "ema": "the nearest entry",
+        "gumbel": "the entry with the best score",
+        "ibq": "the entry with the largest inner product",
+    }[kind]
+    if getattr(vqgan.config.quantizer, "l2_normalised", False):
+        chosen += " by direction"
+    return f"{kind} ({chosen})"
+
+
 def _report_tensors(imported: "Imported | ImportedPrior") -> None:
+    for weights in imported.taken:
+        print(f"weights: {weights}")
     others = ", ".join(f"{part} ({count})" for part, count in imported.passed_over.items())
     print(f"tensors: {imported.used} used, none missing; passed over: {others or 'none'}")
 

@@ -92,7 +92,9 @@ def import_vqmodel(folder: Path) -> Imported:
     weights = folder / WEIGHTS_FILE
     if not weights.is_file() and (folder / PICKLED_WEIGHTS_FILE).is_file():
         weights = folder / PICKLED_WEIGHTS_FILE
-    tensors = {_present_name(name): tensor for name, tensor in read_checkpoint(weights).items()}
+    tensors = {
+        _present_name(name): tensor for name, tensor in read_checkpoint(weights).tensors.items()
+    }
     with naming(weights):
         vqgan = fill_vqgan(config, tensors, vqmodel_name)
     return Imported(vqgan, len(tensors), {}, CONFIG_FILE)

@@ -4,7 +4,7 @@ On import every weight of ours is filled and no tensor is left over.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Imported:
     """Tensors of other parts of the checkpoint (losses, another network), counted by part."""
     shape_from: str
     """What told the network's shape, for messages."""
+    taken: Sequence[str] = ()
+    """Which weights were taken where there were several, or they lay deeper; for messages."""
 
 
 @contextlib.contextmanager
@@ -54,7 +56,7 @@ def fill_vqgan(
         The VQGAN in eval mode, float32 whatever the tensors are.
 
     Raises:
-        InputError: a weight is missing, left over or of another shape.
+        InputError: a weight is missing, left over, of another shape, or holds NaN or infinity.
     """
     vqgan = VQGAN(config)
     weights = vqgan.state_dict()
@@ -68,9 +70,23 @@ def fill_vqgan(
     left_over = sorted(tensors.keys() - names.values())
     if left_over:
         raise InputError(f"not a VQGAN of ours: {left_over[0]} has no place{_more(left_over)}")
+    check_numbers({name: tensors[name] for name in names.values()})
     found = {name: _shaped(tensors[their], weights[name], their) for name, their in names.items()}
     vqgan.load_state_dict(weights | found)
     return vqgan.eval()
+
+
+def check_numbers(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no floating-point numbers, or not all of them finite.
+
+    Raises:
+        InputError: with the tensor's name.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise InputError(f"{name} holds {tensor.dtype}, not floating-point numbers")
+        if not tensor.is_meta and not tensor.isfinite().all():
+            raise InputError(f"{name} holds NaN or infinity: its training went wrong, or the file")
 
 
 def check_exportable(config: VQGANConfig, form: str) -> None:

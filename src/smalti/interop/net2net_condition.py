@@ -17,6 +17,7 @@ from smalti.interop.net2net_config import (
     START_TOKEN,
     Net2NetConfig,
 )
+from smalti.interop.taming_config import ToldVQGAN
 from smalti.interop.taming_vqgan import import_vqgan
 from smalti.sequence.conditioners import (
     ClassLabelConfig,
@@ -137,7 +138,10 @@ def read_condition(
             f"its condition stage is {told.condition or 'unknown'}, which is not imported; known "
             f"are VQGANs, {CLASS_LABEL}, {COORDINATES} and {START_TOKEN}"
         )
-    imported = import_vqgan(tensors, told.cond_stage_key)
+    same = told.condition == IS_FIRST_STAGE
+    stage = told.first_stage_config if same else told.cond_stage_config
+    kind = None if stage is None else stage.quantizer
+    imported = import_vqgan(tensors, ToldVQGAN(told.cond_stage_key, kind))
     return _picture(imported.vqgan, told, imported.passed_over)
 
 

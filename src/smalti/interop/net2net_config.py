@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from smalti.interop.quantizer_kinds import told_kind
 from smalti.interop.taming_config import read_params
 from smalti.types import InputError, describe
 
@@ -44,6 +45,15 @@ class Part(_Part):
     def name(self) -> str:
         """Of the class, without its module."""
         return self.target.rpartition(".")[2]
+
+    @property
+    def quantizer(self) -> str | None:
+        """Our kind of the quantizer, where it is a VQGAN.
+
+        Raises:
+            InputError: it is one that is not imported.
+        """
+        return told_kind(self.target, self.params)
 
 
 class Transformer(_Part):

@@ -1,15 +1,27 @@
 """The released code's config of a VQGAN: read to compare with the tensors, written on export."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from smalti.interop.quantizer_kinds import told_kind
 from smalti.tokenizer.vqgan import VQGANConfig
 from smalti.types import InputError
 
 RESOLUTION = 256  # the released code places attention by the side that images of this size have
+
+
+@dataclass(frozen=True, slots=True)
+class ToldVQGAN:
+    """What a config tells of a VQGAN that its tensors may not."""
+
+    image_key: str | None = None
+    """What its images are called ("segmentation")."""
+    quantizer: str | None = None
+    """Our kind of its quantizer."""
 
 
 def released_config(config: VQGANConfig) -> dict[str, Any]:
@@ -46,7 +58,7 @@ def check_released_config(
     Raises:
         InputError: it is no config of a VQGAN, or a value of it differs.
     """
-    theirs = _vqgan_params(path, stage)
+    _, theirs = _vqgan(path, stage)
     ours = released_config(config)["model"]["params"]
     network = theirs["ddconfig"]
     side, sides = network.get("resolution", RESOLUTION), network.get("attn_resolutions", [])
@@ -74,42 +86,58 @@ def _attention_levels(config: VQGANConfig) -> tuple[int, ...]:
     return config.attention_levels
 
 
-def image_key(path: Path) -> str | None:
-    """What the config of a VQGAN calls its images ("segmentation"), if it does.
+def read_told(path: Path) -> ToldVQGAN:
+    """What the config of a VQGAN, alone or as the first stage of a larger model, tells of it.
 
     Raises:
-        InputError: it is no config of a VQGAN.
+        InputError: it is no config of a VQGAN, or one of a kind that is not imported.
     """
-    key = _vqgan_params(path, "first_stage_config").get("image_key")
-    return key if isinstance(key, str) else None
+    target, params = _vqgan(path, "first_stage_config")
+    key = params.get("image_key")
+    try:
+        return ToldVQGAN(key if isinstance(key, str) else None, told_kind(target, params))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def read_params(path: Path) -> Mapping[str, Any]:
-    """`model.params` of a released config.
+    """Arguments of the model of a released config.
 
     Raises:
         InputError: it does not exist, or is no released config.
     """
+    return _read_model(path)[1]
+
+
+def _read_model(path: Path) -> tuple[str, Mapping[str, Any]]:
+    """Class of the model of a released config, with its module, and its arguments."""
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:
-        params = yaml.safe_load(path.read_text())["model"]["params"]
-        if isinstance(params, dict):
-            return params
+        return _class_and_arguments(yaml.safe_load(path.read_text(encoding="utf-8"))["model"])
     except (UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, RecursionError):
         pass
     raise InputError(f"{path} is no released config: it has no model.params")
 
 
-def _vqgan_params(path: Path, stage: str) -> Mapping[str, Any]:
-    """Parameters of the VQGAN, which may be a stage of a larger model."""
+def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Of a part of a config as the released code writes it, or as Lightning's command does."""
+    class_key, key = ("class_path", "init_args") if "class_path" in part else ("target", "params")
+    if not isinstance(part[key], dict):
+        raise TypeError(f"{key} is no dictionary")
+    return str(part.get(class_key) or ""), part[key]
+
+
+def _vqgan(path: Path, stage: str) -> tuple[str, Mapping[str, Any]]:
+    """Class and arguments of the VQGAN, which may be a stage of a larger model."""
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:
-        whole = read_params(path)
-        params: Mapping[str, Any] = whole.get(stage, {}).get("params", whole)
+        target, params = _read_model(path)
+        if stage in params:
+            target, params = _class_and_arguments(params[stage])
         if isinstance(params["ddconfig"], dict):
-            return params
+            return target, params
     except (InputError, LookupError, TypeError, AttributeError):
         pass
     raise InputError(f"{path} is no released config of a VQGAN: it has no model.params.ddconfig")

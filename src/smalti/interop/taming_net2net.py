@@ -16,7 +16,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from smalti.interop.exchange import Imported, naming
+from smalti.interop.exchange import Imported, check_numbers, naming
 from smalti.interop.net2net_condition import Condition, read_condition
 from smalti.interop.net2net_config import (
     ORDERINGS,
@@ -25,7 +25,7 @@ from smalti.interop.net2net_config import (
     read_net2net_config,
     unmasked,
 )
-from smalti.interop.taming_config import check_released_config
+from smalti.interop.taming_config import ToldVQGAN, check_released_config
 from smalti.interop.taming_gpt import import_gpt
 from smalti.interop.taming_vqgan import FIRST_STAGE, import_vqgan
 from smalti.prior.gpt import GPT, GPTConfig
@@ -65,6 +65,8 @@ class ImportedPrior:
     """Tensors that became weights, or told the ordering."""
     passed_over: Mapping[str, int]
     """Other tensors (losses, masks), counted by part."""
+    taken: Sequence[str] = ()
+    """Which weights were taken, as for `Imported`."""
 
 
 def is_net2net(tensors: Mapping[str, Tensor]) -> bool:
@@ -92,7 +94,7 @@ def import_net2net(
     parts = _split(tensors)
     if not parts.first_stage:
         raise InputError("it is a transformer without its tokenizer (first_stage_model.)")
-    first = import_vqgan(parts.first_stage)
+    first = import_vqgan(parts.first_stage, ToldVQGAN(None, told.first_stage_config.quantizer))
     gpt = _import_gpt(parts.transformer, told.transformer)
     with naming(Path(CONDITION_STAGE.rstrip("."))):
         condition = read_condition(parts.condition_stage, told, first.vqgan)
@@ -115,6 +117,7 @@ def import_net2net(
         assumed=assumed,
         used=len(tensors) - passed_over.total(),
         passed_over=passed_over,
+        taken=first.taken,
     )
 
 
@@ -152,6 +155,7 @@ def _passed_over(parts: _Parts, first: Imported, condition: Condition) -> Counte
 
 
 def _import_gpt(tensors: Mapping[str, Tensor], told: Transformer) -> GPT:
+    check_numbers({TRANSFORMER + name: t for name, t in tensors.items() if not name.endswith(MASK)})
     mask = tensors.get(f"blocks.0{MASK}")
     if mask is not None:
         later = mask.reshape(mask.shape[-2:]).triu(1)

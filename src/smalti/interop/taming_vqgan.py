@@ -9,6 +9,7 @@ Axes: D code dimension, K codebook size.
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -24,9 +25,17 @@ from smalti.content import (
 )
 from smalti.files import atomic_folder
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
-from smalti.interop.taming_config import released_config
+from smalti.interop.llamagen import USE_OF_CODES, is_llamagen, released_names
+from smalti.interop.other_networks import refuse_other_networks
+from smalti.interop.quantizer_kinds import (
+    AVERAGES,
+    EMBEDDING,
+    FoundQuantizer,
+    find_quantizer,
+)
+from smalti.interop.taming_config import ToldVQGAN, released_config
 from smalti.model_folder import write_tensors
-from smalti.tokenizer.quantizers import GumbelQuantizerConfig, VectorQuantizerConfig
+from smalti.tokenizer.quantizers import EMAQuantizer, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError, describe
 
@@ -36,13 +45,22 @@ FIRST_STAGE = "first_stage_model."
 COLOURS = "colorize"  # random colours of the classes, for pictures: only label maps have it
 # Parts of a tokenizer's checkpoint that are not its weights.
 BESIDE_THE_MODEL = ("loss", "model_ema", COLOURS)
+AVERAGE = "model_ema."  # names below it have no dots
+# Tensors of a quantizer that only its training needs.
+NOT_WEIGHTS = (*AVERAGES, USE_OF_CODES)
 SHIFTED_CLASSES = 183  # COCO-Stuff's 182 and, first, unlabelled: see `LabelsContent.shift`
 NORM_GROUPS = 32  # of every released model; the tensors do not tell
+
+UNTOLD = ToldVQGAN()
+LLAMAGEN = FoundQuantizer(
+    VectorQuantizerConfig(l2_normalised=True),
+    EMBEDDING,
+    {"quantizer.codebook.": "quantize.embedding."},
+)
 
 NAMES = {
     r"^to_code\.": "quant_conv.",
     r"^from_code\.": "post_quant_conv.",
-    r"^quantizer\.codebook\.": "quantize.embedding.",
     r"^encoder\.levels\.": "encoder.down.",
     r"^decoder\.levels\.": "decoder.up.",
     r"^encoder\.(.*)\.resample\.": r"encoder.\1.downsample.",
@@ -58,39 +76,43 @@ NAMES = {
     r"\.project\.": ".proj_out.",
 }
 
-GUMBEL_NAMES = {
-    "quantizer.codebook.": "quantize.embed.",
-    "quantizer.scores.": "quantize.proj.",
-    "quantizer.steps": None,
-}
 
-
-def import_vqgan(tensors: Mapping[str, Tensor], image_key: str | None = None) -> Imported:
+def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imported:
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
 
     Args:
         tensors: `encoder.conv_in.weight`, `quantize.embedding.weight` and so on, alone or under
             `first_stage_model.`.
-        image_key: what its config calls its images; tells edges from depth, both of one channel.
+        told: what its config tells; nothing where it has none.
 
     Raises:
-        InputError: it holds no such VQGAN, or a weight is missing or left over.
+        InputError: it holds no such VQGAN, a weight is missing or left over, or its quantizer is
+            not known.
     """
-    own, passed_over = _split(tensors)
+    parts = _split(tensors)
+    own = parts.own
+    if is_llamagen(own):
+        own = released_names(own)
+    else:
+        refuse_other_networks(own)
     _check_kind(own)
     try:
-        content = infer_content(own, passed_over[COLOURS] > 0, image_key)
-        config = infer_config(own, content)
+        quantizer = LLAMAGEN if is_llamagen(parts.own) else find_quantizer(own, told.quantizer)
+        content = infer_content(own, parts.others[COLOURS] > 0, told.image_key)
+        config = infer_config(own, content, quantizer)
     except KeyError as error:
         raise InputError(f"not a whole VQGAN: {error.args[0]} is missing") from error
     except ValidationError as error:
         raise InputError(f"not a VQGAN of ours: {describe(error)}") from error
     levels = len(config.channel_multipliers)
-    if config.quantizer.kind == "gumbel":
-        vqgan = fill_vqgan(config, own, lambda name: _name_with_gumbel(name, levels))
-    else:
-        vqgan = fill_vqgan(config, own, lambda name: released_name(name, levels))
-    return Imported(vqgan, len(own), passed_over, "the tensors' shapes")
+    weights = {name: tensor for name, tensor in own.items() if name not in NOT_WEIGHTS}
+    vqgan = fill_vqgan(config, weights, lambda name: _foreign_name(name, quantizer, levels))
+    if isinstance(vqgan.quantizer, EMAQuantizer):
+        vqgan.quantizer.start_at(vqgan.quantizer.codebook)
+    passed_over = parts.others + Counter(
+        name.partition(".")[0] for name in own if name in NOT_WEIGHTS
+    )
+    return Imported(vqgan, len(weights), passed_over, "the tensors' shapes", parts.taken)
 
 
 def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
@@ -141,12 +163,15 @@ def infer_content(
     )
 
 
-def infer_config(tensors: Mapping[str, Tensor], content: ContentConfig) -> VQGANConfig:
+def infer_config(
+    tensors: Mapping[str, Tensor], content: ContentConfig, quantizer: FoundQuantizer
+) -> VQGANConfig:
     """Config of the VQGAN whose released state dict this is.
 
     Args:
         tensors: under the bare names.
         content: what its images are.
+        quantizer: which one it has.
 
     Raises:
         InputError: a level's channels are not a multiple of the first convolution's, or a tensor
@@ -156,9 +181,7 @@ def infer_config(tensors: Mapping[str, Tensor], content: ContentConfig) -> VQGAN
     channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
     levels = 1 + max(_numbers(tensors, r"encoder\.down\.(\d+)\.block\."), default=0)
     attention = _numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
-    is_gumbel = "quantize.proj.weight" in tensors
-    codebook = "quantize.embed.weight" if is_gumbel else "quantize.embedding.weight"
-    codebook_size, code_dim = _shape(tensors, codebook, dimensions=2)
+    codebook_size, code_dim = _shape(tensors, quantizer.codebook, dimensions=2)
     latent_channels, *_ = _shape(tensors, "encoder.conv_out.weight", dimensions=4)
     return VQGANConfig(
         content=content,
@@ -174,12 +197,14 @@ def infer_config(tensors: Mapping[str, Tensor], content: ContentConfig) -> VQGAN
         code_dim=code_dim,
         latent_channels=None if latent_channels == code_dim else latent_channels,
         codebook_size=codebook_size,
-        quantizer=GumbelQuantizerConfig() if is_gumbel else VectorQuantizerConfig(),
+        quantizer=quantizer.config,
     )
 
 
 def released_name(name: str, levels: int) -> str:
     """What the released code calls a weight of a `VQGAN` of `levels` levels."""
+    if name == "quantizer.codebook.weight":
+        return EMBEDDING
     # Our decoder's levels are numbered as they run; the released ones by resolution.
     name = re.sub(
         r"^decoder\.levels\.(\d+)",
@@ -191,16 +216,27 @@ def released_name(name: str, levels: int) -> str:
     return name
 
 
-def _name_with_gumbel(name: str, levels: int) -> str | None:
-    """The same where the quantizer is Gumbel-softmax; our count of steps is not kept there."""
-    for ours, theirs in GUMBEL_NAMES.items():
+def _foreign_name(name: str, quantizer: FoundQuantizer, levels: int) -> str | None:
+    """The same whatever the quantizer is; None for what others do not keep."""
+    for ours, theirs in quantizer.names.items():
         if name.startswith(ours):
             return None if theirs is None else name.replace(ours, theirs)
     return released_name(name, levels)
 
 
-def _split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Counter[str]]:
-    """The tokenizer's own tensors by bare name, and how many others each part has."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A checkpoint with a tokenizer."""
+
+    own: dict[str, Tensor]
+    """The tokenizer's tensors by bare name."""
+    others: Counter[str]
+    """Other tensors, counted by part."""
+    taken: list[str]
+    """Which weights these are, where there are two."""
+
+
+def _split(tensors: Mapping[str, Tensor]) -> _Parts:
     prefix = FIRST_STAGE if any(name.startswith(FIRST_STAGE) for name in tensors) else ""
     own, others = {}, Counter[str]()
     for name, tensor in tensors.items():
@@ -210,7 +246,25 @@ def _split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Counter[st
             own[bare] = tensor
         else:
             others[part] += 1
-    return own, others
+    averaged = _averaged(tensors, prefix + AVERAGE, own)
+    if not averaged:
+        return _Parts(own, others, [])
+    others.update({"model_ema": -len(averaged), "raw weights": len(averaged)})
+    return _Parts(own | averaged, +others, ["averaged weights (model_ema) instead of the raw ones"])
+
+
+def _averaged(
+    tensors: Mapping[str, Tensor], prefix: str, own: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Moving averages of a tokenizer's own tensors by their names; none unless all networks have.
+
+    What is no parameter, as the entries that averages move, has none.
+    """
+    keys = {name: prefix + name.replace(".", "") for name in own}
+    networks = [name for name in own if name.startswith(("encoder.", "decoder."))]
+    if not networks or any(keys[name] not in tensors for name in networks):
+        return {}
+    return {name: tensors[key] for name, key in keys.items() if key in tensors}
 
 
 def _check_kind(tensors: Mapping[str, Tensor]) -> None:

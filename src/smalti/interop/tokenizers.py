@@ -1,16 +1,23 @@
 """Other people's models, from their files to ours and back."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from smalti.interop.checkpoint import read_checkpoint
+from smalti.interop.containers import Weights
 from smalti.interop.diffusers_vqmodel import export_vqmodel, import_vqmodel
 from smalti.interop.exchange import Imported, naming
-from smalti.interop.taming_config import check_released_config, image_key
+from smalti.interop.prefixes import Rooted, without_prefix
+from smalti.interop.taming_config import check_released_config, read_told
 from smalti.interop.taming_net2net import ImportedPrior, import_net2net, is_net2net
-from smalti.interop.taming_vqgan import export_vqgan, import_vqgan
+from smalti.interop.taming_vqgan import UNTOLD, export_vqgan, import_vqgan
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.types import InputError
+
+AnyImported = TypeVar("AnyImported", Imported, ImportedPrior)
 
 EXPORTS: dict[str, Callable[[VQGAN, Path], None]] = {
     "diffusers": export_vqmodel,
@@ -39,12 +46,26 @@ def import_model(
         if released_config is not None:
             raise InputError(f"{path} has its own config; leave {released_config} out")
         return import_vqmodel(path)
-    tensors = read_checkpoint(path)
+    weights = read_checkpoint(path)
     with naming(path):
-        if is_net2net(tensors) and not tokenizer_only:
-            return import_net2net(tensors, released_config, size_px)
-        key = None if released_config is None else image_key(released_config)
-        imported = import_vqgan(tensors, key)
+        rooted = without_prefix(weights.tensors)
+        if is_net2net(rooted.tensors) and not tokenizer_only:
+            prior = import_net2net(rooted.tensors, released_config, size_px)
+            return _with_place(prior, weights, rooted)
+        told = UNTOLD if released_config is None else read_told(released_config)
+        imported = import_vqgan(rooted.tensors, told)
     if released_config is not None:
         check_released_config(released_config, imported.vqgan.config)
-    return imported
+    return _with_place(imported, weights, rooted)
+
+
+def _with_place(imported: AnyImported, weights: Weights, rooted: Rooted) -> AnyImported:
+    """The same, with where in the checkpoint its weights were."""
+    places: list[str] = []
+    if weights.place:
+        others = ", ".join(weights.others)
+        places.append(f"under {weights.place}" + (f" (also there: {others})" if others else ""))
+    if rooted.prefix:
+        places.append(f"names without {rooted.prefix}")
+    passed_over = Counter(imported.passed_over) + rooted.passed_over
+    return replace(imported, taken=(*places, *imported.taken), passed_over=passed_over)

@@ -14,13 +14,14 @@ import math
 import pickle
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 from torch import Tensor
 
+from smalti.interop.containers import Weights, find_weights
 from smalti.types import InputError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the old format
@@ -110,14 +111,14 @@ class StoredTensor:
         return flat.as_strided(self.shape, self.strides, self.offset)
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint's state dict by name, on the CPU.
+def read_weights(path: Path) -> Weights:
+    """The weights of a file of `torch.save`, on the CPU.
 
     Args:
-        path: a file of `torch.save`: a state dict, or a dictionary with one under `state_dict`.
+        path: a state dict, or a dictionary with one under a name that `containers` knows.
 
     Raises:
-        InputError: it is no such file, it is damaged, or it holds no tensor.
+        InputError: it is no such file, or it is damaged.
     """
     try:
         with path.open("rb") as file:
@@ -130,20 +131,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def named_tensors(content: object, kind: type) -> dict[str, Any]:
-    """Values of type `kind` by name: of a state dict, or of one under `state_dict`."""
-    if isinstance(content, dict):
-        content = content.get("state_dict", content)
-    if not isinstance(content, dict):
-        return {}
-    return {
-        name: value
-        for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, kind)
-    }
-
-
-def _read_zip(file: IO[bytes]) -> dict[str, Tensor]:
+def _read_zip(file: IO[bytes]) -> Weights:
     """Of a zip archive: `NAME/data.pkl`, and each storage as `NAME/data/KEY`."""
     with zipfile.ZipFile(file) as archive:
         (description,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
@@ -161,7 +149,7 @@ def _read_zip(file: IO[bytes]) -> dict[str, Tensor]:
         return _build(content, lambda storage: read(f"{folder}data/{storage.key}"))
 
 
-def _read_legacy(file: IO[bytes]) -> dict[str, Tensor]:
+def _read_legacy(file: IO[bytes]) -> Weights:
     """Of a row of pickles: magic number, header, content, storage keys; then the storages."""
     file.seek(0)
     if _Unpickler(file).load() != LEGACY_MAGIC:
@@ -183,9 +171,10 @@ def _read_legacy(file: IO[bytes]) -> dict[str, Tensor]:
     return _build(content, read)
 
 
-def _build(content: object, read: Callable[[Storage], bytes]) -> dict[str, Tensor]:
-    stored = named_tensors(content, StoredTensor)
-    return {name: tensor.build(read(tensor.storage)) for name, tensor in stored.items()}
+def _build(content: object, read: Callable[[Storage], bytes]) -> Weights:
+    stored = find_weights(content, StoredTensor)
+    tensors = {name: tensor.build(read(tensor.storage)) for name, tensor in stored.tensors.items()}
+    return replace(stored, tensors=tensors)
 
 
 # The one in Python: that in C sets aside memory for the largest number that the file names.

@@ -183,6 +183,12 @@ class EMAQuantizer(LookupQuantizer):
         self._place(numbers, rows)
         return len(numbers)
 
+    @torch.no_grad()
+    def start_at(self, entries: Tensor) -> None:
+        """Take entries (K, d) that were learned elsewhere, as if each had been in even use."""
+        self._place(slice(None), entries.clone())
+        self.started.fill_(True)
+
     def _restart_unused(self, vectors: Tensor, parts: int) -> None:
         """Move entries below the threshold onto vectors of the step, the same on every process.
 

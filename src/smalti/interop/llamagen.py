@@ -1,0 +1,44 @@
+"""LlamaGen's image tokenizers (VQ-16, VQ-8): the released network under other names.
+
+Their quantizer compares directions: vectors and entries at length one.
+
+Reference: Sun et al. 2024, "Autoregressive Model Beats Diffusion: Llama for Scalable Image
+    Generation", arXiv:2406.06525, Sec. 2.2.
+"""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+USE_OF_CODES = "quantize.codebook_used"  # the codes of the last batches, for a log
+NAMES = {
+    r"\.res\.": ".block.",
+    r"\.mid\.0\.": ".mid.block_1.",
+    r"\.mid\.1\.": ".mid.attn_1.",
+    r"\.mid\.2\.": ".mid.block_2.",
+    r"^encoder\.conv_blocks\.": "encoder.down.",
+}
+
+
+def is_llamagen(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict has LlamaGen's names."""
+    return any(name.startswith("encoder.conv_blocks.") for name in tensors)
+
+
+def released_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """LlamaGen's tensors under the names that the released code of VQGAN has."""
+    # Its decoder's levels are numbered as they run; the released ones by resolution.
+    found = (re.match(r"decoder\.conv_blocks\.(\d+)\.", name) for name in tensors)
+    last = max((int(match[1]) for match in found if match), default=0)
+    return {_released(name, last): tensor for name, tensor in tensors.items()}
+
+
+def _released(name: str, last: int) -> str:
+    for theirs, released in NAMES.items():
+        name = re.sub(theirs, released, name)
+    return re.sub(
+        r"^decoder\.conv_blocks\.(\d+)",
+        lambda found: f"decoder.up.{last - int(found[1])}",
+        name,
+    )

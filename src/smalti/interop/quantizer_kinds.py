@@ -1,0 +1,158 @@
+"""Which quantizer of ours other people's tensors are.
+
+The released code and its descendants keep an encoder, a decoder and `quantize.*`. The names tell
+most quantizers apart. The nearest entry (taming-transformers, latent-diffusion) and the largest
+inner product (IBQ) have the same names and shapes and choose other codes; a config tells them
+apart, and often the entries do.
+
+Axes: D code dimension, K codebook size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smalti.tokenizer.quantizers import (
+    EMAQuantizerConfig,
+    GumbelQuantizerConfig,
+    IBQConfig,
+    QuantizerConfig,
+    VectorQuantizerConfig,
+)
+from smalti.types import InputError
+
+KINDS = {
+    "VQModel": "vector",
+    "VQModelInterface": "vector",
+    "VQSegmentationModel": "vector",
+    "VQNoDiscModel": "vector",
+    "EMAVQ": "ema",
+    "GumbelVQ": "gumbel",
+    "IBQ": "ibq",
+}
+"""Our name of the quantizer of each class that a released config may name."""
+EMBEDDING = "quantize.embedding.weight"
+AVERAGES = ("quantize.embedding.cluster_size", "quantize.embedding.embed_avg")
+GUMBEL_EMBEDDING = "quantize.embed.weight"
+GUMBEL_SCORES = "quantize.proj.weight"
+
+ASKED_ENTRIES = 1024  # of a large codebook; each is compared with all entries
+CHOOSABLE_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class FoundQuantizer:
+    """The quantizer of a state dict."""
+
+    config: QuantizerConfig
+    codebook: str
+    """Name of the tensor with the entries (K, D)."""
+    names: Mapping[str, str | None]
+    """Beginning of a weight's name here and there; None for what others do not keep."""
+
+
+def told_kind(target: str, params: Mapping[str, Any]) -> str | None:
+    """Our kind of the quantizer that a released config names; None where it names no class.
+
+    Args:
+        target: the class with its module, as `taming.models.vqgan.VQModel`.
+        params: its arguments.
+
+    Raises:
+        InputError: it is a quantizer that is not imported.
+    """
+    if not target:
+        return None
+    name = target.rpartition(".")[2]
+    part = params.get("quantconfig")
+    if isinstance(part, dict):
+        raise InputError(f"its quantizer is {part.get('target', 'unknown')}, which is not imported")
+    if "lfq" in target.lower():
+        raise InputError(f"its quantizer is LFQ ({target}), which is not imported")
+    if name not in KINDS:
+        raise InputError(
+            f"its class {target} is not known, nor how it chooses codes; known are "
+            f"{', '.join(KINDS)}"
+        )
+    for option in ("l2_normalize", "cosine_similarity", "remap"):
+        if params.get(option):
+            raise InputError(f"{option} is {params[option]} in its config, which is not imported")
+    return KINDS[name]
+
+
+def find_quantizer(tensors: Mapping[str, Tensor], told: str | None) -> FoundQuantizer:
+    """The quantizer of a released state dict.
+
+    Args:
+        tensors: under the bare names.
+        told: its kind by the config, if that is there.
+
+    Raises:
+        InputError: config and tensors differ, or nothing tells which of two quantizers it is.
+        KeyError: its entries are missing.
+    """
+    shown = "gumbel" if GUMBEL_SCORES in tensors else "ema" if AVERAGES[0] in tensors else None
+    if shown is None and told not in ("vector", "ibq"):
+        shown = _kind_by_entries(tensors[EMBEDDING]) if told is None else "vector"
+    if told is not None and shown is not None and told != shown:
+        raise InputError(f"the config says quantizer {told}, but the tensors have {shown}")
+    return _found(shown or told)
+
+
+def _found(kind: str | None) -> FoundQuantizer:
+    plain = {"quantizer.codebook.": "quantize.embedding."}
+    if kind == "gumbel":
+        names = {
+            "quantizer.codebook.": "quantize.embed.",
+            "quantizer.scores.": "quantize.proj.",
+            "quantizer.steps": None,
+        }
+        return FoundQuantizer(GumbelQuantizerConfig(), GUMBEL_EMBEDDING, names)
+    if kind == "ema":
+        own = dict.fromkeys((f"quantizer.{name}" for name in ("counts", "sums", "steps")), None)
+        names = {"quantizer.codebook": EMBEDDING, **own, "quantizer.started": None}
+        config = EMAQuantizerConfig(lookup_dim=None, l2_normalised=False, kmeans_start=False)
+        return FoundQuantizer(config, EMBEDDING, names)
+    if kind == "ibq":
+        return FoundQuantizer(IBQConfig(lookup_dim=None), EMBEDDING, plain)
+    return FoundQuantizer(VectorQuantizerConfig(), EMBEDDING, plain)
+
+
+def _kind_by_entries(codebook: Tensor) -> str:
+    """The nearest entry, where the entries (K, D) tell so.
+
+    Raises:
+        InputError: they fit both quantizers.
+    """
+    # One of another shape is refused with the other shapes.
+    if codebook.ndim != 2 or _has_untouched(codebook) or not _is_choosable(codebook):
+        return "vector"
+    raise InputError(
+        "its tensors fit two quantizers, which choose other codes: the nearest entry (VQModel of "
+        "taming-transformers and latent-diffusion) and the largest inner product (IBQ of "
+        "SEED-Voken); give --config with the YAML that came with it, whose target or class_path "
+        "tells which"
+    )
+
+
+def _has_untouched(codebook: Tensor) -> bool:
+    """Whether an entry lies where the released code starts it, in a cube of side 2 / K.
+
+    Entries that no vector is near stay there; those of IBQ start far outside.
+    """
+    return bool((codebook.abs().amax(1) <= 1.001 / len(codebook)).any())
+
+
+def _is_choosable(codebook: Tensor) -> bool:
+    """Whether the inner product of an entry with itself is the largest, for a good part of them.
+
+    Vectors lie near their entries, so a codebook that was learned with inner products has this.
+    """
+    entries = codebook.float()
+    step = max(1, len(entries) // ASKED_ENTRIES)
+    asked = torch.arange(0, len(entries), step)
+    best = (entries[asked] @ entries.T).argmax(1)
+    return float((best == asked).float().mean()) >= CHOOSABLE_SHARE

@@ -1,0 +1,204 @@
+"""`smalti import` finds the weights in whatever form people have them."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from smalti.interop.taming_vqgan import released_name
+from smalti.tokenizer.quantizers import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+
+TINY = VQGANConfig(
+    channels=32,
+    channel_multipliers=(1, 1),
+    norm_groups=32,
+    code_dim=4,
+    codebook_size=16,
+    quantizer=VectorQuantizerConfig(),
+)
+
+
+@pytest.fixture(scope="module")
+def vqgan():
+    torch.manual_seed(0)
+    return VQGAN(TINY).eval()
+
+
+@pytest.fixture
+def released(vqgan):
+    """State dict of a tiny VQGAN under the released names."""
+    return {released_name(name, 2): tensor.clone() for name, tensor in vqgan.state_dict().items()}
+
+
+@pytest.fixture
+def imported(here, succeed, vqgan):
+    """Imports a checkpoint that must become the tiny VQGAN; what the command printed."""
+
+    def run(path) -> str:
+        out = succeed("import", path, "--out", "model").out
+        found, expected = VQGAN.from_pretrained("model"), vqgan.state_dict()
+        assert found.config == TINY
+        assert all(
+            torch.equal(weight, expected[name]) for name, weight in found.state_dict().items()
+        )
+        return out
+
+    return run
+
+
+def zeros(tensors):
+    return {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize(
+    "name",
+    ["state_dict", "model", "ema", "params", "params_ema", "model_state_dict", "generator", "mine"],
+)
+def test_weights_under_a_name(imported, released, name, new_format):
+    content = {name: released, "epoch": 3, "optimizer": {"state": {0: {"step": torch.zeros(1)}}}}
+    torch.save(content, "last.pt", _use_new_zipfile_serialization=new_format)
+    assert f"weights: under {name}\n" in imported("last.pt")
+
+
+def test_weights_within_several_names(imported, released):
+    torch.save({"model": {"module": {"state_dict": released}}}, "last.pt")
+    assert "weights: under model.module.state_dict\n" in imported("last.pt")
+
+
+@pytest.mark.parametrize(
+    ("averaged", "raw"), [("ema", "model"), ("params_ema", "params"), ("model_ema", "state_dict")]
+)
+def test_averaged_weights_are_preferred(imported, released, averaged, raw):
+    torch.save({raw: zeros(released), averaged: released, "steps": 7}, "last.pt")
+    assert f"weights: under {averaged} (also there: {raw})\n" in imported("last.pt")
+
+
+def test_averaged_weights_within_the_state_dict(imported, released):
+    """As Lightning's checkpoints keep them: under names without dots."""
+    averages = {"model_ema." + name.replace(".", ""): t for name, t in released.items()}
+    averages["model_ema.decay"] = torch.tensor(0.999)
+    save_file(zeros(released) | averages, "last.safetensors")
+    out = imported("last.safetensors")
+    assert "weights: averaged weights (model_ema) instead of the raw ones\n" in out
+    assert f"passed over: model_ema (1), raw weights ({len(released)})" in out
+
+
+def test_averages_of_another_network_are_passed_over(imported, released):
+    others = {"model_ema.diffusion_modelout0weight": torch.zeros(1)}
+    prefixed = {f"first_stage_model.{name}": tensor for name, tensor in released.items()}
+    save_file(prefixed | others, "ldm.safetensors")
+    assert "passed over: model_ema (1)" in imported("ldm.safetensors")
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "module.",
+        "_orig_mod.",
+        "module._orig_mod.",
+        "first_stage_model.",
+        "module.first_stage_model._orig_mod.",
+    ],
+)
+def test_wrappers_are_left_out(imported, released, prefix):
+    save_file({prefix + name: tensor for name, tensor in released.items()}, "last.safetensors")
+    assert "weights:" not in imported("last.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said"),
+    [
+        ("model.", "model."),
+        ("vqgan.", "vqgan."),
+        ("_orig_mod.model.module.vqgan.", "model.vqgan."),
+        ("model.first_stage_model.", "model."),
+        ("gen_vision_model.", "gen_vision_model."),
+    ],
+)
+def test_part_of_a_larger_model_is_found_and_said(imported, released, prefix, said):
+    tensors = {prefix + name: tensor for name, tensor in released.items()}
+    save_file(tensors | {"language_model.head.weight": torch.zeros(1)}, "last.safetensors")
+    out = imported("last.safetensors")
+    assert f"weights: names without {said}\n" in out
+    assert "passed over: language_model (1)" in out
+
+
+def test_averaged_model_beside_the_raw_one(imported, released):
+    tensors = {f"ema_model.{name}": tensor for name, tensor in released.items()}
+    tensors |= {f"online_model.{name}": tensor for name, tensor in zeros(released).items()}
+    save_file(tensors, "last.safetensors")
+    out = imported("last.safetensors")
+    assert "weights: names without ema_model.\n" in out
+    assert f"passed over: online_model ({len(released)})" in out
+
+
+def test_two_models_are_refused(here, refused, released):
+    save_file(
+        {f"{part}.{name}": t.clone() for part in "ab" for name, t in released.items()},
+        "two.safetensors",
+    )
+    refused(
+        ["import", "two.safetensors", "--out", "model"], "it holds several models, under a. and b."
+    )
+
+
+def test_checkpoint_without_tensors_is_refused(here, refused):
+    torch.save({"epoch": 1}, "none.pt")
+    refused(
+        ["import", "none.pt", "--out", "model"], "none.pt holds no tensors", "state_dict, model"
+    )
+
+
+def _shards(released, suffix, save):
+    names = sorted(released)
+    files = {f"model-0000{n}-of-00002{suffix}": names[n - 1 :: 2] for n in (1, 2)}
+    for file, part in files.items():
+        save({name: released[name] for name in part}, file)
+    weight_map = {name: file for file, part in files.items() for name in part}
+    Path(f"model{suffix}.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+@pytest.mark.parametrize(("suffix", "save"), [(".safetensors", save_file), (".bin", torch.save)])
+def test_shards_are_read_by_their_index(imported, refused, released, suffix, save):
+    _shards(released, suffix, save)
+    shard = f"model-00001-of-00002{suffix}"
+    refused(
+        ["import", shard, "--out", "model"],
+        f"{shard} is one of 2 shards; give model{suffix}.index.json",
+    )
+    imported(f"model{suffix}.index.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "no index of shards"),
+        ('{"weight_map": {}}', "names none"),
+        ('{"weight_map": {"a": "../secret.bin"}}', "'../secret.bin', which is no file beside it"),
+        ('{"weight_map": {"a": "a.bin"}}', "'a.bin', which is no file beside it"),
+        ('{"weight_map": [1]}', "no index of shards"),
+        ("\x00", "no index of shards"),
+    ],
+)
+def test_bad_index_is_refused(here, refused, content, words):
+    Path("model.safetensors.index.json").write_text(content)
+    refused(["import", "model.safetensors.index.json", "--out", "model"], words)
+
+
+def test_archive_of_files_is_refused_with_what_it_holds(here, refused, released):
+    torch.save(released, "last.ckpt")
+    with zipfile.ZipFile("vqgan.zip", "w") as archive:
+        archive.write("last.ckpt", "logs/checkpoints/last.ckpt")
+        archive.writestr("logs/configs/model.yaml", "model:")
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.writestr("1.png", "")
+    refused(
+        ["import", "vqgan.zip", "--out", "model"],
+        "vqgan.zip is an archive of files; unpack it and give logs/checkpoints/last.ckpt",
+    )
+    refused(["import", "photos.zip", "--out", "model"], "it holds none")
