@@ -50,6 +50,16 @@ def test_numbered_folders_are_classes_in_numerical_order(tmp_path: Path, encode:
     }
 
 
+def test_classes_are_one_whatever_way_unicode_writes_their_accents(
+    tmp_path: Path, encode: Any
+) -> None:
+    for folder, number in (("caf\u00e9", 1), ("cafe\u0301", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{number}.png").write_bytes(encode())
+    source = FolderSource(str(tmp_path), classes=True)
+    assert source.class_names == ("caf\u00e9",)
+
+
 def test_image_outside_the_class_folders_is_named(photos: Path, encode: Any) -> None:
     (photos / "stray.png").write_bytes(encode())
     with pytest.raises(InputError, match=r"stray\.png lies in no sub-folder"):

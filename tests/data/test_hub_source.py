@@ -103,6 +103,18 @@ def test_maps_and_poses_are_columns_beside_the_images(
     parts = ("images", "segmentations", "keypoints")
     sources = [open_source("owner/name", False, part) for part in parts]
     assert [source.content(0) for source in sources] == [encode(0), encode(1), b"{}"]
-    assert all(source.parts == set(parts) for source in sources)
+    assert all(set(source.parts) == set(parts) for source in sources)
     with pytest.raises(InputError, match="owner/name has no column of depths; it has picture"):
         open_source("owner/name", False, "depths")
+
+
+def test_maps_of_other_names_are_no_photographs(
+    monkeypatch: pytest.MonkeyPatch, encode: Any
+) -> None:
+    names = ["annotation", "photo"]
+    features = datasets.Features({name: datasets.Image() for name in names})
+    cells = [[{"bytes": encode(number), "path": None}] for number in range(2)]
+    table = datasets.Dataset.from_dict(dict(zip(names, cells, strict=True)), features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: table)
+    assert open_source("owner/name", False).content(0) == encode(1)
+    assert open_source("owner/name", False, "segmentations").content(0) == encode(0)

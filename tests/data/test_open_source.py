@@ -90,7 +90,11 @@ def test_unknown_kind_of_file_lists_the_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["{photos}", "{photos}/x.txt", "a.tar", "x/a.tar", "x/a.parquet", "x/a.txt", "x/y"]
+    "spec",
+    [
+        *("{photos}", "{photos}/x.txt", "a.tar", "x/a.tar", "x/a.parquet", "x/a.txt", "x/y"),
+        *("{photos}/*.png", "x/{{a,b}}.jpg", "x/*.tar", "x/y:train[:9]", "*.txt"),
+    ],
 )
 def test_no_two_kinds_accept_a_spec(spec: str, photos: Path) -> None:
     spec = spec.format(photos=photos)

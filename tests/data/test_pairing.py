@@ -200,6 +200,57 @@ def test_data_without_the_part_is_an_error(photos: Path, tmp_path: Path) -> None
         open_pairs(spec, DepthPair(DepthContent()))
 
 
+def test_names_pair_whatever_way_unicode_writes_their_accents(tmp_path: Path) -> None:
+    """macOS stores the accent of an é as a character of its own, other systems do not."""
+    composed, apart = "caf\u00e9/gr\u00fc\u00dfe", "cafe\u0301/gru\u0308\u00dfe"
+    files = {
+        f"images/{composed}.jpg": picture(0),
+        f"segmentations/{apart}.png": picture(0, "L"),
+        f"depths/{apart}.png": picture(0, "L"),
+        f"keypoints/{apart}.json": pose(0),
+    }
+    dataset = open_pairs(write(tmp_path, files), LABELS, DepthPair(DepthContent()))
+    assert describe(dataset.pairing) == "segmentation: 1 of 1 images; depth: 1 of 1 images"
+    assert set(dataset.sample(0, 0).conditions) == {"segmentation", "depth"}
+    assert len(open_pairs(str(tmp_path), KeypointsPair(None))) == 1
+    assert dataset.scene(0) == composed
+
+
+def test_file_of_many_poses_pairs_whatever_way_accents_are_written(tmp_path: Path) -> None:
+    document = {
+        "images": [{"id": 1, "file_name": "cafe\u0301.jpg"}],
+        "annotations": [{"image_id": 1, "keypoints": [4, 7, 2]}],
+        "categories": [{"keypoints": ["nose"]}],
+    }
+    files = {
+        "images/caf\u00e9.jpg": picture(0),
+        "keypoints/all.json": json.dumps(document).encode(),
+    }
+    assert len(open_pairs(write(tmp_path, files), KeypointsPair(None))) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "other", "words"),
+    [
+        ("IMG_1", "img_1", "1 of these only look alike, as 'IMG_1' and 'img_1'"),
+        (
+            "\uff21\u00e9 1",
+            "A\u00e91",
+            r"1 of these only look alike, as '\\uff21\\xe9 1' and 'A\\xe91'",
+        ),
+        ("1", "1_mask", "0 of 1 images, none for 1; without an image: 1_mask$"),
+    ],
+)
+def test_names_that_do_not_pair_are_shown_so_that_they_can_be_told_apart(
+    tmp_path: Path, image: str, other: str, words: str
+) -> None:
+    files = {f"images/{image}.jpg": picture(0), f"segmentations/{other}.png": picture(0, "L")}
+    with pytest.raises(InputError, match=words) as caught:
+        open_pairs(write(tmp_path, files), LABELS)
+    assert "must be those of the images" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_kind_given_twice_is_an_error(spec: str) -> None:
     with pytest.raises(InputError, match="give each kind once"):
         open_pairs(spec, LABELS, LABELS)
@@ -309,6 +360,15 @@ def test_inspection_counts_what_is_paired(tmp_path: Path, capsys: Any) -> None:
         "  keypoints without an image: 1 (alone)",
     ):
         assert line in text.splitlines()
+
+
+def test_inspection_says_which_folders_are_what(tmp_path: Path, capsys: Any) -> None:
+    files = {"Photos/A.jpg": picture(0), "masks/a.png": picture(0, "L")}
+    describe_data(write(tmp_path, files), classes=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert "folders:      images from Photos/; segmentations from masks/" in lines
+    assert "segmentation: 0 of 1 images" in lines
+    assert "  1 of these only look alike, as 'A' and 'a'" in lines
 
 
 def test_inspection_of_photographs_alone_tells_of_no_pairs(photos: Path, capsys: Any) -> None:

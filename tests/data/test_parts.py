@@ -1,12 +1,13 @@
 """Data sets with photographs and maps side by side."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smalti.data.sources import open_source
-from smalti.data.sources.parts import scene
+from smalti.data.sources.parts import describe_parts, scene
 from smalti.types import InputError
 
 NAMES = ["a", "b", "c"]
@@ -124,3 +125,143 @@ def test_parts_of_a_table_are_columns(tmp_path: Path, encode: Any) -> None:
     assert scene(images, 0) == scene(depths, 0)
     with pytest.raises(InputError, match="no column segmentation of images"):
         open_source(spec, classes=False, part="segmentations")
+
+
+# Folders of other names
+
+
+def write(root: Path, encode: Any, *paths: str) -> str:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(encode())
+    return str(root)
+
+
+def names(spec: str, part: str = "images", classes: bool = False) -> list[str]:
+    source = open_source(spec, classes, part)
+    return [source.name(index) for index in range(len(source))]
+
+
+@pytest.mark.parametrize(
+    ("photographs", "maps"),
+    [
+        ("images", "masks"),
+        ("images", "labels"),
+        ("Images", "annotations"),
+        ("images", "Segmentations"),
+        ("JPEGImages", "SegmentationClass"),
+        ("IMAGES", "Label Maps"),
+        ("img", "gt"),
+        ("photos", "segmentations"),
+        ("leftImg8bit", "gtFine"),
+    ],
+)
+@pytest.mark.parametrize("inside", ["", "train/"])
+def test_usual_folders_of_label_maps_are_no_photographs(
+    tmp_path: Path, encode: Any, caplog: Any, photographs: str, maps: str, inside: str
+) -> None:
+    own, other = (f"{inside}{folder}/day/1.png" for folder in (photographs, maps))
+    spec = write(tmp_path, encode, own, other)
+    with caplog.at_level(logging.WARNING):
+        images, segmentations = (open_source(spec, False, p) for p in ("images", "segmentations"))
+    assert (images.name(0), len(images)) == (own, 1)
+    assert (segmentations.name(0), len(segmentations)) == (other, 1)
+    assert scene(images, 0) == scene(segmentations, 0) == f"{inside}day/1"
+    assert describe_parts(images.parts) == (
+        f"images from {inside}{photographs}/; segmentations from {inside}{maps}/"
+    )
+    assert caplog.text == ""
+
+
+def test_usual_folders_of_depth_and_poses(tmp_path: Path, encode: Any) -> None:
+    spec = write(tmp_path, encode, "rgb/1.png", "Depth/1.png", "poses/1.json")
+    assert names(spec) == ["rgb/1.png"]
+    assert names(spec, "depths") == ["Depth/1.png"]
+    assert names(spec, "keypoints") == ["poses/1.json"]
+
+
+def test_usual_folders_are_known_in_lists_and_tars(
+    tmp_path: Path, encode: Any, write_tar: Any
+) -> None:
+    paths = ["photos/1.png", "masks/1.png"]
+    write(tmp_path, encode, *paths)
+    (tmp_path / "list.txt").write_text("\n".join(paths))
+    assert names(str(tmp_path / "list.txt")) == ["photos/1.png"]
+    for member in ("", "./"):
+        write_tar(tmp_path / "set.tar", {f"{member}{path}": encode() for path in paths})
+        images, maps = (
+            open_source(str(tmp_path / "set.tar"), False, part)
+            for part in ("images", "segmentations")
+        )
+        assert images.name(0) == f"set.tar/{member}photos/1.png"
+        assert scene(images, 0) == scene(maps, 0)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("train", "val"), ("cats", "dogs"), ("mask", "no_mask"), ("with_mask", "labels"), ("gt", "a")],
+)
+def test_folders_without_photographs_beside_them_are_classes(
+    tmp_path: Path, encode: Any, folders: tuple[str, str]
+) -> None:
+    spec = write(tmp_path, encode, *(f"{folder}/1.png" for folder in folders))
+    assert open_source(spec, classes=True).class_names == tuple(sorted(folders))
+    assert len(names(spec)) == 2
+
+
+@pytest.mark.parametrize("folder", ["masks", "train_labels", "trainannot", "Depth", "gt"])
+def test_likely_maps_that_are_taken_for_photographs_are_said(
+    tmp_path: Path, encode: Any, caplog: Any, folder: str
+) -> None:
+    spec = write(tmp_path, encode, "train/1.png", f"{folder}/1.png")
+    with caplog.at_level(logging.WARNING):
+        assert len(names(spec)) == 2
+    assert f"{spec}: {folder}/ taken for photographs, though" in caplog.text
+
+
+def test_ordinary_folders_are_taken_for_photographs_in_silence(photos: Path, caplog: Any) -> None:
+    with caplog.at_level(logging.WARNING):
+        names(str(photos))
+    assert caplog.text == ""
+
+
+def test_maps_that_cannot_be_told_apart_are_left_out_and_named(
+    tmp_path: Path, encode: Any, caplog: Any
+) -> None:
+    spec = write(tmp_path, encode, "images/1.png", "masks/1.png", "labels/1.png")
+    with caplog.at_level(logging.WARNING):
+        assert names(spec) == ["images/1.png"]
+    assert "left out 2 pictures of labels/, masks/, maps of a kind" in caplog.text
+    with pytest.raises(InputError, match="labels/, masks/ may be that: rename the right one"):
+        names(spec, "segmentations")
+    (tmp_path / "masks").rename(tmp_path / "segmentations")
+    assert names(spec, "segmentations") == ["segmentations/1.png"]
+    assert names(spec) == ["images/1.png"]
+
+
+def test_pictures_beside_the_folders_of_a_scene_are_left_out_and_named(
+    tmp_path: Path, encode: Any, caplog: Any
+) -> None:
+    spec = write(tmp_path, encode, "images/1.png", "masks/1.png", "more/2.png", "3.png")
+    with caplog.at_level(logging.WARNING):
+        assert names(spec) == ["images/1.png"]
+    assert "left out 2 pictures outside of the folders" in caplog.text
+
+
+def test_classes_lie_inside_the_photographs(tmp_path: Path, encode: Any) -> None:
+    spec = write(tmp_path, encode, "photos/cat/1.png", "photos/dog/1.png", "masks/cat/1.png")
+    assert open_source(spec, classes=True).class_names == ("cat", "dog")
+
+
+def test_columns_of_other_names_are_maps(tmp_path: Path, encode: Any) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {
+        name: pa.array([{"bytes": encode(number), "path": None}], struct)
+        for number, name in enumerate(["Label_Map", "image", "depth_map"])
+    }
+    pq.write_table(pa.table(columns), tmp_path / "set.parquet")
+    parts = ("segmentations", "images", "depths")
+    sources = [open_source(str(tmp_path / "set.parquet"), False, part) for part in parts]
+    assert [source.content(0) for source in sources] == [encode(number) for number in range(3)]

@@ -29,6 +29,11 @@ def make_folder(root: Path, encode: Any, tools: Any) -> Made:
     return Made(str(root / "images"), root / "images/a/0.png")
 
 
+def make_glob(root: Path, encode: Any, tools: Any) -> Made:
+    made = make_folder(root, encode, tools)
+    return Made(f"{made.spec}/*/*.png", made.file)
+
+
 def make_list(root: Path, encode: Any, tools: Any) -> Made:
     for number in range(IMAGES):
         (root / f"{number}.png").write_bytes(encode(number))
@@ -54,6 +59,7 @@ def make_webdataset(root: Path, encode: Any, tools: Any) -> Made:
 
 MAKERS = {
     "folder": make_folder,
+    "glob": make_glob,
     "list": make_list,
     "parquet": make_parquet,
     "webdataset": make_webdataset,

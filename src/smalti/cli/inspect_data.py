@@ -29,6 +29,8 @@ def describe_data(spec: str, classes: bool) -> None:
     if summary.modes:
         modes = ", ".join(f"{mode} {count}" for mode, count in summary.modes.items())
         print(f"{'colours:':14}{modes}")
+    for line in dataset.folders:
+        print(f"{'folders:':14}{line}")
     for kind, pairing in pairings_of(source).items():
         _print_pairing(kind, pairing)
     if summary.class_counts is not None:
@@ -50,6 +52,8 @@ def _print_pairing(kind: str, pairing: Pairing) -> None:
             more = ", ..." if len(names) > MAX_UNPAIRED else ""
             listed = ", ".join(map(printable, names[:MAX_UNPAIRED]))
             print(f"  {what}: {len(names)} ({listed}{more})")
+    if pairing.alike:
+        print(f"  {pairing.alike}")
 
 
 def _spread(spread: Spread) -> str:

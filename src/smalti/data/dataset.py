@@ -24,7 +24,7 @@ from smalti.data.paired.companions import Companions
 from smalti.data.randomness import generator_for
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
-from smalti.data.sources.parts import scene
+from smalti.data.sources.parts import describe_parts, scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig, center_crop, draw_crop
 from smalti.types import InputError, Sample
 
@@ -175,6 +175,12 @@ class ImageDataset:
         """Name of what an image shows: the same for a photograph and its label map."""
         place = self._place(index)
         return scene(place.source, place.position)
+
+    @property
+    def folders(self) -> list[str]:
+        """A line for each source with several files of a scene: its folders of each kind."""
+        lines = (describe_parts(source.parts) for source in self._sources)
+        return [line for line in lines if line]
 
     @property
     def joints(self) -> tuple[str, ...]:

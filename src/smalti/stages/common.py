@@ -12,7 +12,7 @@ from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps, check_sizes_beside
 from smalti.data.paired import Paired
 from smalti.data.sources import open_source
-from smalti.data.sources.parts import IMAGES
+from smalti.data.sources.part_names import IMAGES
 from smalti.data.summary import check_sizes
 from smalti.distributed import from_first, rank, world_size
 from smalti.runs import BaseRunConfig, RunConfig
@@ -120,6 +120,8 @@ def announce(config: RunConfig, compute: Compute, split: Split) -> None:
         f"data: {len(split.train)} images, {held_out}; crops of "
         f"{config.image.height_px}x{config.image.width_px}"
     )
+    for line in split.train.folders:
+        say(f"folders: {line}")
 
 
 def millions(module: torch.nn.Module) -> str:

@@ -176,13 +176,20 @@ def _complete(number: int, source: ImageSource, files: Sequence[_Files]) -> list
         if all(name in partners[number] for _, partners in files):
             positions.append(index)
     if not positions:
-        folders = [_folder(files.partners[number].source) for files in files]
-        kinds = " and ".join(files.pair.kind for files in files)
-        raise InputError(
-            f"no image in {_folder(source)} has its {kinds}: the names in {' and '.join(folders)} "
-            "must be those of the images"
-        )
+        raise InputError(_nothing_paired(number, source, files))
     return positions
+
+
+def _nothing_paired(number: int, source: ImageSource, files: Sequence[_Files]) -> str:
+    """What is wrong where no image of a source has all its files."""
+    folders = [_folder(files.partners[number].source) for files in files]
+    kinds = " and ".join(files.pair.kind for files in files)
+    pairings = [match(source, files.partners[number]) for files in files]
+    worst = min(pairings, key=lambda pairing: pairing.matched)
+    return (
+        f"no image in {_folder(source)} has its {kinds}: the names in {' and '.join(folders)} must "
+        f"be those of the images; {worst}"
+    )
 
 
 def _folder(source: ImageSource) -> str:

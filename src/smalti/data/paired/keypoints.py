@@ -18,8 +18,9 @@ from smalti.data.paired.base import PAIRED, FilePair
 from smalti.data.paired.joint_sides import joint_sides
 from smalti.data.paired.matching import Partners, open_beside
 from smalti.data.paired.pose_file import COCO_JOINTS, Pose, read_pose, split_by_image
-from smalti.data.sources.base import ImageSource, RawImage
-from smalti.data.sources.parts import KEYPOINTS, scene
+from smalti.data.sources.base import ImageSource, RawImage, same_spelling
+from smalti.data.sources.part_names import KEYPOINTS
+from smalti.data.sources.parts import scene
 from smalti.data.transforms import Crop, PixelSize
 from smalti.types import InputError
 
@@ -65,6 +66,7 @@ class PosePartners(Partners):
         for file_name, content in files.items():
             # File names are relative to the folder of images.
             own = os.path.splitext(os.path.join(os.path.dirname(name), file_name))[0]
+            own = same_spelling(own)
             self._many.setdefault(own, RawImage(f"{raw.key}:{file_name}", content, None))
         if files:
             del self._positions[name]

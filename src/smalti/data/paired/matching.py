@@ -1,5 +1,6 @@
 """The files that go with the images of a source, by scene, and how many of them there are."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +94,17 @@ class Pairing:
             line += f", none for {_first(self.missing)}"
         if self.alone:
             line += f"; without an image: {_first(self.alone)}"
-        return line
+        return f"{line}; {self.alike}" if self.alike else line
+
+    @property
+    def alike(self) -> str:
+        """Words about names that look the same and differ, every letter in ASCII; or nothing."""
+        alone = {_folded(name): name for name in self.alone}
+        alike = [name for name in self.missing if _folded(name) in alone]
+        if not alike:
+            return ""
+        one, other = alike[0], alone[_folded(alike[0])]
+        return f"{len(alike)} of these only look alike, as {one!a} and {other!a}"
 
 
 def match(images: ImageSource, partners: Partners) -> Pairing:
@@ -110,6 +121,11 @@ def match(images: ImageSource, partners: Partners) -> Pairing:
 def describe(pairings: Mapping[str, Pairing]) -> str:
     """One line of what `match` found, by kind."""
     return "; ".join(f"{kind}: {pairing}" for kind, pairing in pairings.items())
+
+
+def _folded(name: str) -> str:
+    """What people see of a name: neither capitals nor spaces nor forms of a letter."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _first(names: Sequence[str]) -> str:

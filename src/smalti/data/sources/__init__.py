@@ -7,16 +7,18 @@ import os
 
 from smalti.data.sources.base import SOURCES, ImageSource, RawImage, is_image_name, printable
 from smalti.data.sources.folder import FolderSource
+from smalti.data.sources.glob_files import GlobSource
 from smalti.data.sources.hub import HubSource
 from smalti.data.sources.list_file import ListSource
 from smalti.data.sources.parquet import ParquetSource
-from smalti.data.sources.parts import IMAGES
+from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.webdataset import WebDatasetSource
 from smalti.types import InputError
 
 __all__ = [
     "SOURCES",
     "FolderSource",
+    "GlobSource",
     "HubSource",
     "ImageSource",
     "ListSource",
@@ -27,8 +29,8 @@ __all__ = [
 ]
 
 ALLOWED = (
-    "a folder of images, a text list (.txt, .lst, .tsv), Parquet files (.parquet), WebDataset "
-    "shards (.tar) or a hub data set (owner/name)"
+    "a folder of images, a pattern in quotes ('photos/*.png'), a text list (.txt, .lst, .tsv), "
+    "Parquet files (.parquet), WebDataset shards (.tar) or a hub data set (owner/name)"
 )
 
 
@@ -36,8 +38,8 @@ def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
     """The data set that a user names.
 
     Args:
-        spec: a folder, a list, Parquet files, tar shards (both may be a folder of them, a glob or a
-            brace range) or a hub data set `owner/name[:split]`.
+        spec: a folder, a pattern of images, a list, Parquet files, tar shards (both may be a folder
+            of them, a glob or a brace range) or a hub data set `owner/name[:split]`.
         classes: whether labels are wanted.
         part: which files of a scene, where the data set has several: images, segmentations, depths
             or keypoints.
@@ -52,5 +54,5 @@ def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
             return SOURCES[kind](spec, classes, part)
     if not os.path.exists(spec):
         raise InputError(f"{printable(spec)!r} does not exist; allowed are {ALLOWED}")
-    hint = "; give the folder it lies in" if is_image_name(spec) else ""
+    hint = "; give the folder it lies in, or a pattern in quotes" if is_image_name(spec) else ""
     raise InputError(f"{printable(spec)} is no data set{hint}; allowed are {ALLOWED}")

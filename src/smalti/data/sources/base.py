@@ -4,7 +4,8 @@ import abc
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,9 @@ class ImageSource(abc.ABC):
     """Folder the names are relative to; the first part of each key."""
     class_names: tuple[str, ...] | None = None
     """Name of each class by its number, all different, or None without classes."""
-    parts: frozenset[str] = frozenset()
-    """All parts that the data set has; empty where its pictures are all of one kind."""
+    parts: Mapping[str, frozenset[str]] = {}
+    """All parts that the data set has, with the paths of their folders (none in tables); empty
+    where its pictures are all of one kind."""
 
     @abc.abstractmethod
     def __init__(self, spec: str, classes: bool, part: str = "images") -> None: ...
@@ -117,6 +119,19 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def same_spelling(name: str) -> str:
+    """A name whose accents are written in one way, in Unicode's form NFC.
+
+    macOS stores an accent as a character of its own (NFD): such names look the same and differ.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: `1 picture`, `2 pictures`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def read_regular_file(path: str) -> bytes:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from smalti.data.sources.base import same_spelling
 from smalti.types import InputError
 
 MAX_CLASSES = 1_000_000
@@ -26,6 +27,7 @@ def classes_from_names(words: Sequence[str]) -> ClassTable:
     The different names are the classes, in alphabetical order; in numerical order if all of them
     are numbers, so that the name 7 is class 7 where the names are 0, 1, 2 and so on.
     """
+    words = [same_spelling(word) for word in words]
     names = tuple(sorted(set(words), key=int if _all_numbers(words) else None))
     numbers = {name: number for number, name in enumerate(names)}
     return ClassTable(names, tuple(numbers[word] for word in words))
@@ -73,6 +75,7 @@ def classes_from_numbers(
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """`names`, with the number appended to those that occur twice (ImageNet has two cranes)."""
+    names = [same_spelling(name) for name in names]
     counts = Counter(names)
     return tuple(
         f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)

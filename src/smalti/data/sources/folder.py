@@ -14,7 +14,8 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.files import FileSource
-from smalti.data.sources.parts import IMAGES, choose_part, is_keypoints_name, without_part
+from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.parts import choose_part, is_keypoints_name, without_part
 from smalti.data.sources.shards import holds_shards
 from smalti.types import InputError
 
@@ -43,8 +44,8 @@ class FolderSource(FileSource):
         names = [names[position] for position in chosen.positions]
         found = None
         if classes:
-            inside = [without_part(name) if self.parts else name for name in names]
-            found = classes_from_names([_class_of(spec, name) for name in inside])
+            inside = [without_part(name, self.parts) for name in names]
+            found = classes_from_names([class_folder(spec, name) for name in inside])
         self.hold(spec, names, found)
 
     @classmethod
@@ -53,7 +54,12 @@ class FolderSource(FileSource):
         return os.path.isdir(spec) and not holds_shards(spec)
 
 
-def _class_of(root: str, name: str) -> str:
+def class_folder(root: str, name: str) -> str:
+    """The folder of an image's class, the first one of its path below the data set's.
+
+    Raises:
+        InputError: it lies in none.
+    """
     folder, separator, _ = name.partition("/")
     if not separator:
         raise InputError(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smalti.data.decode import BrokenImageError
@@ -16,7 +16,14 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import classes_from_numbers
-from smalti.data.sources.parts import COLUMNS, IMAGES, KEYPOINTS
+from smalti.data.sources.part_names import (
+    COLUMNS,
+    IMAGES,
+    KEYPOINTS,
+    MAP_PARTS,
+    columns_of,
+    usual_part,
+)
 from smalti.types import InputError
 
 _SPEC = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.\[\]%:+-]+))?")
@@ -103,10 +110,10 @@ def _load(name: str, split: str) -> Any:
         ) from error
 
 
-def _parts(table: Any) -> frozenset[str]:
+def _parts(table: Any) -> Mapping[str, frozenset[str]]:
     """All parts that there are columns of; none where there is only one."""
-    parts = frozenset(part for part in COLUMNS if _find_column(table, part) is not None)
-    return parts if len(parts) > 1 else frozenset()
+    parts = {part: frozenset[str]() for part in COLUMNS if _find_column(table, part) is not None}
+    return parts if len(parts) > 1 else {}
 
 
 def _column(table: Any, spec: str, part: str) -> str:
@@ -119,17 +126,14 @@ def _column(table: Any, spec: str, part: str) -> str:
 def _find_column(table: Any, part: str) -> str | None:
     import datasets
 
-    others = [name for other, names in COLUMNS.items() if other != IMAGES for name in names]
-    for name, feature in table.features.items():
-        if part == KEYPOINTS:
-            is_it = name in COLUMNS[part] and getattr(feature, "dtype", "") == "string"
-        else:
-            # Photographs may be called anything, maps only by their name.
-            is_named = name in COLUMNS[part] or (part == IMAGES and name not in others)
-            is_it = is_named and isinstance(feature, datasets.Image)
-        if is_it:
-            return str(name)
-    return None
+    features = table.features
+    if part == KEYPOINTS:
+        texts = [name for name in features if getattr(features[name], "dtype", "") == "string"]
+        return next(iter(columns_of(part, texts)), None)
+    pictures = [name for name in features if isinstance(features[name], datasets.Image)]
+    if part == IMAGES:  # they may be called anything but what maps are called
+        return next((name for name in pictures if usual_part(name) not in MAP_PARTS), None)
+    return next(iter(columns_of(part, pictures)), None)
 
 
 def _encoded(table: Any, column: str) -> Any:

@@ -12,7 +12,8 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import classes_from_words
 from smalti.data.sources.files import FileSource
-from smalti.data.sources.parts import IMAGES, choose_part
+from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.parts import choose_part
 from smalti.types import InputError
 
 

@@ -4,7 +4,7 @@ import bisect
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_names, classes_from_numbers
-from smalti.data.sources.parts import COLUMNS, IMAGES, KEYPOINTS
+from smalti.data.sources.part_names import COLUMNS, IMAGES, KEYPOINTS, columns_of
 from smalti.data.sources.shards import common_folder, find_shards, names_shards
 from smalti.types import InputError
 
@@ -202,7 +202,7 @@ def _checked(pq: Any, path: str, part: str) -> Any:
 
 def _column(file: Any, path: str, part: str) -> str:
     schema = file.schema_arrow
-    for name in COLUMNS[part]:
+    for name in columns_of(part, schema.names):
         if _holds(schema, name, part):
             return name
     needed = "images (a struct with the field bytes)"
@@ -214,13 +214,15 @@ def _column(file: Any, path: str, part: str) -> str:
     )
 
 
-def _parts(file: Any) -> frozenset[str]:
+def _parts(file: Any) -> Mapping[str, frozenset[str]]:
     """All parts that there are columns of; none where there is only one."""
     schema = file.schema_arrow
-    parts = frozenset(
-        part for part, names in COLUMNS.items() if any(_holds(schema, name, part) for name in names)
-    )
-    return parts if len(parts) > 1 else frozenset()
+    parts = {
+        part: frozenset[str]()
+        for part in COLUMNS
+        if any(_holds(schema, name, part) for name in columns_of(part, schema.names))
+    }
+    return parts if len(parts) > 1 else {}
 
 
 def _holds(schema: Any, name: str, part: str) -> bool:

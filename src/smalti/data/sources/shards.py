@@ -43,6 +43,18 @@ def find_shards(spec: str, suffix: str) -> list[str]:
         return [os.path.join(spec, name) for name in names if name.lower().endswith(suffix)]
     if os.path.isfile(spec):
         return [spec]
+    return matches_of(spec)
+
+
+def matches_of(spec: str) -> list[str]:
+    """The paths that a pattern names: of each of its braces' alternatives in turn, sorted.
+
+    Args:
+        spec: with `*`, `?`, `[...]`, `**` for folders of any depth, `{000..007}` or `{a,b}`.
+
+    Raises:
+        InputError: a brace has no partner, or nothing matches an alternative.
+    """
     try:
         patterns = list(braceexpand(spec))
     except ValueError as error:
@@ -50,7 +62,9 @@ def find_shards(spec: str, suffix: str) -> list[str]:
     found: list[str] = []
     for pattern in patterns:
         # A file whose name holds a wildcard character is meant literally.
-        matches = [pattern] if os.path.isfile(pattern) else sorted(glob.glob(pattern))
+        matches = (
+            [pattern] if os.path.isfile(pattern) else sorted(glob.glob(pattern, recursive=True))
+        )
         if not matches:
             raise InputError(f"{printable(pattern)} does not exist, or nothing matches it")
         found.extend(matches)

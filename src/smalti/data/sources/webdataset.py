@@ -1,7 +1,7 @@
-"""WebDataset: plain tars in which files that share a name up to the first dot are one example.
+"""WebDataset: plain tars in which the files of one example share the beginning of their name.
 
-`0001.jpg`, `0001.cls` and `0001.json` belong together. The shards are never extracted: an index of
-offsets is made once, and each image is read from its place.
+`0001.jpg`, `0001.cls` and `0001.json` belong together; see `tar_examples`. The shards are never
+extracted: an index of offsets is made once, and each image is read from its place.
 """
 
 import contextlib
@@ -9,54 +9,36 @@ import json
 import logging
 import os
 import tarfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from smalti.data.sources.base import (
-    IMAGE_SUFFIXES,
     SOURCES,
     ImageSource,
+    counted,
     files_fingerprint,
     printable,
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_words, distinct_names
-from smalti.data.sources.parts import IMAGES, choose_part, is_keypoints_name
+from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.parts import choose_part, is_keypoints_name
 from smalti.data.sources.shards import common_folder, find_shards, names_shards
+from smalti.data.sources.tar_examples import Example, Member, group_members
 from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
 
-LABEL_SUFFIX = ".cls"
-INFO_SUFFIX = ".json"
 NAME_FIELDS = ("name", "synset")
 """Fields of the `.json` that may name the class; the first one present counts."""
-
-
-class _Member(NamedTuple):
-    """Where a file lies inside its shard."""
-
-    name: str
-    offset: int
-    size: int
 
 
 class _Image(NamedTuple):
     """An image of the source."""
 
     shard: int
-    member: _Member
-
-
-@dataclass(slots=True)
-class _Example:
-    """The members of one example that matter here."""
-
-    image: _Member | None = None
-    label: _Member | None = None
-    info: _Member | None = None
+    member: Member
 
 
 @dataclass(slots=True)
@@ -74,6 +56,31 @@ class _Words:
             [self.labels[position] for position in positions],
             [self.names[position] for position in positions],
         )
+
+
+@dataclass(slots=True)
+class _LeftOut:
+    """What is not read of the shards, by the path of a file in them, for the log."""
+
+    incomplete: int = 0
+    """Examples without an image, or without a class where it is wanted."""
+    beside: list[str] = field(default_factory=list)
+    further: list[str] = field(default_factory=list)
+
+    def report(self, spec: str, needed: str) -> None:
+        """Log it, a line for each reason."""
+        where = printable(spec)
+        if self.incomplete:
+            logger.warning(
+                "left out %s of %s without %s", counted(self.incomplete, "example"), where, needed
+            )
+        for names, reason in (
+            (self.beside, "taken for what goes with the picture of the same name"),
+            (self.further, "of each name the first picture counts"),
+        ):
+            if names:
+                count, first = counted(len(names), "picture"), printable(names[0])
+                logger.warning("left out %s of %s, as %s: %s", count, where, first, reason)
 
 
 @SOURCES.register("webdataset")
@@ -95,13 +102,17 @@ class WebDatasetSource(ImageSource):
         self.location = common_folder(self._paths)
         self._names = [os.path.relpath(path, self.location or ".") for path in self._paths]
         self._images: list[_Image] = []
-        words = _Words()
+        words, left_out = _Words(), _LeftOut()
         for shard in range(len(self._paths)):
-            self._add(shard, words if classes else None)
-        needed = f"examples with an image{' and a .cls' if classes else ''} count"
-        require_images(len(self._images), spec, needed)
+            self._add(shard, words if classes else None, left_out)
+        needed = "an image and a .cls" if classes else "an image"
+        left_out.report(spec, needed)
+        require_images(len(self._images), spec, f"examples with {needed} count")
         chosen = choose_part([image.member.name for image in self._images], part, spec)
-        self.parts = chosen.parts
+        self.parts = {
+            own: frozenset(f"{shard}/{folder}" for shard in self._names for folder in folders)
+            for own, folders in chosen.parts.items()
+        }
         self._images = [self._images[position] for position in chosen.positions]
         words = words.at(chosen.positions)
         self._labels: tuple[int, ...] | None = None
@@ -135,36 +146,40 @@ class WebDatasetSource(ImageSource):
         """Of names, sizes and times of the shards."""
         return files_fingerprint(self.location, self._names)
 
-    def _read(self, shard: int, member: _Member) -> bytes:
+    def _read(self, shard: int, member: Member) -> bytes:
         # Opened each time: the position of an open file would be shared between forked workers.
         with open(self._paths[shard], "rb") as file:
             file.seek(member.offset)
             return file.read(member.size)
 
-    def _add(self, shard: int, words: _Words | None) -> None:
+    def _add(self, shard: int, words: _Words | None, left_out: _LeftOut) -> None:
         """Index a shard; with `words`, keep the examples with a class and note what it is."""
-        left_out = 0
-        for example in _examples(self._paths[shard]):
-            if example.info is not None and is_keypoints_name(example.info.name):
+        grouped = group_members(_members(self._paths[shard]))
+        left_out.beside += [f"{self._names[shard]}/{name}" for name in grouped.beside]
+        left_out.further += [f"{self._names[shard]}/{name}" for name in grouped.further]
+        for example in grouped.examples:
+            is_pose = example.info is not None and is_keypoints_name(example.info.name)
+            if is_pose and example.info is not None:
                 self._images.append(_Image(shard, example.info))
                 if words is not None:  # they are of another part than what has classes
                     words.labels.append("")
                     words.names.append(None)
-                continue
-            if example.image is None or (words is not None and example.label is None):
-                left_out += 1
-                continue
-            self._images.append(_Image(shard, example.image))
-            if words is not None and example.label is not None:
-                label = self._read(shard, example.label).decode("utf-8", "replace").strip()
-                words.labels.append(label)
-                words.names.append(self._class_name(shard, example.info))
-        if left_out:
-            needed = "an image" if words is None else "an image and a .cls"
-            path = printable(self._paths[shard])
-            logger.warning("left out %d examples of %s without %s", left_out, path, needed)
+            has_all = example.image is not None and (words is None or example.label is not None)
+            if has_all:
+                self._add_image(shard, example, words)
+            elif not is_pose:
+                left_out.incomplete += 1
 
-    def _class_name(self, shard: int, info: _Member | None) -> str | None:
+    def _add_image(self, shard: int, example: Example, words: _Words | None) -> None:
+        assert example.image is not None, "it was looked for"
+        self._images.append(_Image(shard, example.image))
+        if words is not None:
+            assert example.label is not None, "it was looked for"
+            label = self._read(shard, example.label).decode("utf-8", "replace").strip()
+            words.labels.append(label)
+            words.names.append(self._class_name(shard, example.info))
+
+    def _class_name(self, shard: int, info: Member | None) -> str | None:
         if info is None:
             return None
         try:
@@ -186,35 +201,7 @@ def _class_table(words: _Words, where: str) -> ClassTable:
     return ClassTable(distinct_names(names), table.labels)
 
 
-def _examples(path: str) -> list[_Example]:
-    """The examples of a shard, in order of their first members."""
-    examples: dict[str, _Example] = {}
-    repeated: Counter[str] = Counter()
-    for member in _members(path):
-        folder, base = os.path.split(member.name)
-        stem, dot, rest = base.partition(".")
-        key, suffix = os.path.join(folder, stem), (dot + rest).lower()
-        example = examples.setdefault(key, _Example())
-        if suffix == LABEL_SUFFIX:
-            example.label = example.label or member
-        elif suffix == INFO_SUFFIX:
-            example.info = example.info or member
-        elif suffix in IMAGE_SUFFIXES and example.image is None:
-            example.image = member
-        elif suffix in IMAGE_SUFFIXES:
-            repeated[key] += 1
-    if repeated:
-        key, shard = printable(next(iter(repeated))), printable(path)
-        logger.warning(
-            "%s has further images under %d keys, e.g. %s: the first of each counts",
-            shard,
-            len(repeated),
-            key,
-        )
-    return list(examples.values())
-
-
-def _members(path: str) -> Iterator[_Member]:
+def _members(path: str) -> Iterator[Member]:
     """The regular files of a tar, up to its end or its damage."""
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
@@ -227,7 +214,7 @@ def _members(path: str) -> Iterator[_Member]:
         raise InputError(f"cannot read {printable(path)}: {error.strerror}") from error
 
 
-def _members_until_damage(tar: tarfile.TarFile, length: int) -> Iterator[_Member]:
+def _members_until_damage(tar: tarfile.TarFile, length: int) -> Iterator[Member]:
     # Not getmembers(), which gives nothing at all of a tar that is damaged at its end.
     with contextlib.suppress(tarfile.ReadError):
         while (member := tar.next()) is not None:
@@ -236,7 +223,7 @@ def _members_until_damage(tar: tarfile.TarFile, length: int) -> Iterator[_Member
                 and not member.issparse()
                 and member.offset_data + member.size <= length
             ):
-                yield _Member(member.name, member.offset_data, member.size)
+                yield Member(member.name, member.offset_data, member.size)
 
 
 def _at_end(descriptor: int, offset: int) -> bool:

@@ -1,0 +1,80 @@
+"""Glob: the image files that a pattern with wildcards or braces names."""
+
+import glob
+import os
+
+from smalti.data.sources.base import (
+    LIST_SUFFIXES,
+    SHARD_SUFFIXES,
+    SOURCES,
+    is_image_name,
+    printable,
+    require_images,
+)
+from smalti.data.sources.classes import classes_from_names
+from smalti.data.sources.files import FileSource
+from smalti.data.sources.folder import class_folder
+from smalti.data.sources.hub import HubSource
+from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.parts import choose_part, is_keypoints_name, without_part
+from smalti.data.sources.shards import matches_of
+
+
+@SOURCES.register("glob")
+class GlobSource(FileSource):
+    """The image files that match a pattern, each once, sorted within each alternative of braces.
+
+    The part of the pattern before the first folder with a wildcard is the data set's folder, as if
+    that had been given: names are relative to it, and classes are the folders in it. Hidden files
+    are left out, folders that match are not entered.
+
+    Raises:
+        InputError: nothing matches, or no image does; or classes are asked for and an image lies
+            in no sub-folder.
+    """
+
+    def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
+        self.spec = spec
+        root = _folder_before_wildcards(spec)
+        matches = dict.fromkeys(os.path.relpath(path, root or ".") for path in matches_of(spec))
+        names = [
+            name
+            for name in (match.replace(os.sep, "/") for match in matches)
+            if (is_image_name(name) or is_keypoints_name(name))
+            and os.path.isfile(os.path.join(root, name))
+        ]
+        require_images(len(names), spec, _hint(spec, list(matches)))
+        chosen = choose_part(names, part, spec)
+        self.parts = chosen.parts
+        names = [names[position] for position in chosen.positions]
+        found = None
+        if classes:
+            found = classes_from_names(
+                [class_folder(root, without_part(name, self.parts)) for name in names]
+            )
+        self.hold(root, names, found)
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        """A pattern, if it is no path here and does not name shards or lists."""
+        is_other = spec.lower().endswith(LIST_SUFFIXES + SHARD_SUFFIXES) or HubSource.accepts(spec)
+        return _has_wildcards(spec) and not is_other and not os.path.lexists(spec)
+
+
+def _has_wildcards(text: str) -> bool:
+    return glob.has_magic(text) or "{" in text
+
+
+def _folder_before_wildcards(spec: str) -> str:
+    folder = os.path.dirname(spec)
+    while _has_wildcards(folder) and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _hint(spec: str, matches: list[str]) -> str:
+    """What the matches are that no image is among."""
+    shards = next((end for end in SHARD_SUFFIXES if all(m.endswith(end) for m in matches)), None)
+    if shards is not None:
+        return f"for shards, let the pattern end in {shards}, as {printable(spec)}{shards}"
+    return f"it matches {printable(matches[0])}; a pattern names files, as 'photos/**/*.png'"

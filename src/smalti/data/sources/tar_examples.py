@@ -1,0 +1,121 @@
+"""Which members of a tar belong together: the examples of WebDataset.
+
+By its convention a key ends at the first dot of a file's name: `0001.jpg`, `0001.cls` and
+`0001.seg.png` are one example. Yet `22.01.png` and `22.02.png` are two pictures, so what a shard
+holds decides: a picture goes with another one only if its name is that one's and more words, not
+numbers.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from smalti.data.sources.base import IMAGE_SUFFIXES
+
+LABEL_SUFFIX = ".cls"
+INFO_SUFFIX = ".json"
+IMAGE_WORDS = ("image", "img", "rgb", "photo")
+"""`0001.image.png` is the picture of the example 0001."""
+
+
+class Member(NamedTuple):
+    """Where a file lies inside its shard."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(slots=True)
+class Example:
+    """The members of one example that matter here."""
+
+    image: Member | None = None
+    label: Member | None = None
+    info: Member | None = None
+
+
+@dataclass(slots=True)
+class Grouped:
+    """The examples of a shard, and the pictures that are of none."""
+
+    examples: list[Example] = field(default_factory=list)
+    """In the order of their first members."""
+    beside: list[str] = field(default_factory=list)
+    """Names of pictures that go with that of an example."""
+    further: list[str] = field(default_factory=list)
+    """Names of further pictures of an example that has one."""
+
+
+def group_members(members: Iterable[Member]) -> Grouped:
+    """Put the members of a shard together; hidden files are left out."""
+    visible = [member for member in members if not os.path.basename(member.name).startswith(".")]
+    keys = {_image_key(member.name) for member in visible if _is_image(member.name)}
+    grouped = Grouped()
+    examples: dict[str, Example] = {}
+    for member in visible:
+        if not _is_image(member.name):
+            _add_file(examples, member, keys)
+        elif _goes_with_another(_image_key(member.name), keys):
+            grouped.beside.append(member.name)
+        else:
+            example = examples.setdefault(_image_key(member.name), Example())
+            if example.image is not None:
+                grouped.further.append(member.name)
+            example.image = example.image or member
+    grouped.examples = _with_common_files(examples)
+    return grouped
+
+
+def _add_file(examples: dict[str, Example], member: Member, keys: set[str]) -> None:
+    """Add a file that is no picture to the example of the picture it goes with, or to its own."""
+    own, _ = os.path.splitext(member.name)
+    key = next((start for start in _starts(member.name) if start in keys), own)
+    example = examples.setdefault(key, Example())
+    suffix = member.name.removeprefix(key).lower()
+    if suffix == LABEL_SUFFIX:
+        example.label = example.label or member
+    elif suffix == INFO_SUFFIX:
+        example.info = example.info or member
+
+
+def _with_common_files(examples: dict[str, Example]) -> list[Example]:
+    """The examples, `scene.cls` being the label of `scene.0.png` and `scene.1.png`."""
+    lent = set()
+    for key, example in examples.items():
+        for start in _starts(key):
+            other = examples.get(start)
+            if example.image is not None and other is not None and other.image is None:
+                example.label = example.label or other.label
+                example.info = example.info or other.info
+                lent.add(start)
+    return [example for key, example in examples.items() if key not in lent]
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _image_key(name: str) -> str:
+    """A picture's name without its ending, and without a word that only says that it is one."""
+    key = os.path.splitext(name)[0]
+    start, word = os.path.splitext(key)
+    return start if word[1:].lower() in IMAGE_WORDS else key
+
+
+def _goes_with_another(key: str, keys: set[str]) -> bool:
+    """Whether the picture of a key is another one's map: the rest of its name is words."""
+    for start in _starts(key):
+        rest = key.removeprefix(start).split(".")[1:]
+        if start in keys and not any(word.isdecimal() for word in rest):
+            return True
+    return False
+
+
+def _starts(name: str) -> Iterator[str]:
+    """What a file's name begins with, up to each of its dots, the longest first."""
+    folder, base = os.path.split(name)
+    while "." in base:
+        base = base.rpartition(".")[0]
+        yield os.path.join(folder, base)
