@@ -32,6 +32,8 @@ JSON_THAT_IS_NO_FILE = {
     "sampling/partial.py",
     "data/paired/pose_file.py",
 }
+# The one place, and those that speak of the option.
+MAY_SAY_HELD_OUT = {"training/run_images.py", "cli/evaluate.py", "data/dataset.py"}
 MAY_PRINT = ("cli/", "training/log.py")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -96,6 +98,19 @@ def json_writers(source: str) -> list[str]:
     ]
 
 
+def texts(source: str) -> list[str]:
+    """The strings of a file that are no docstrings."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in docstrings
+    ]
+
+
 def within(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
@@ -114,6 +129,13 @@ def test_nobody_prints_or_names_a_device(path):
     if within(path).startswith(MAY_PRINT):
         calls = [call for call in calls if call != "print"]
     assert calls == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=within)
+def test_one_place_knows_whether_scores_are_of_held_out_images(path):
+    """Others ask `run_images`: a sentence of their own would be wrong where none are held out."""
+    if within(path) not in MAY_SAY_HELD_OUT:
+        assert [text for text in texts(path.read_text()) if "held-out" in text.lower()] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=within)

@@ -219,7 +219,7 @@ def test_held_out_images_are_never_trained_on_and_exist_from_20_images_on(
     tmp_path, monkeypatch, no_curves, count
 ):
     trained, looked_at = set(), set()
-    step, held_out = VQGANStage.step, VQGANStage._held_out
+    step, held_out = VQGANStage.step, VQGANStage._evaluated
 
     def spy_step(stage, batch):
         trained.update(batch.keys)
@@ -230,7 +230,7 @@ def test_held_out_images_are_never_trained_on_and_exist_from_20_images_on(
         return held_out(stage)
 
     monkeypatch.setattr(VQGANStage, "step", spy_step)
-    monkeypatch.setattr(VQGANStage, "_held_out", spy_held_out)
+    monkeypatch.setattr(VQGANStage, "_evaluated", spy_held_out)
     photos = write_photos(tmp_path / "photos", count)
     training = TRAINING | {"total_steps": 5}
     train_vqgan(vqgan_config(photos, tmp_path / "run", training=training, held_out=0.2))
@@ -246,7 +246,7 @@ def test_no_more_held_out_images_than_asked_for_are_looked_at(tmp_path, no_curve
     evaluate = VQGANStage.evaluate
 
     def spy(stage):
-        seen.append(sum(map(len, stage._held_out())))
+        seen.append(sum(map(len, stage._evaluated())))
         return evaluate(stage)
 
     monkeypatch.setattr(VQGANStage, "evaluate", spy)

@@ -274,6 +274,25 @@ def test_models_are_read_from_a_model_folder_too(succeed, here, world):
 # inspect
 
 
+@pytest.mark.parametrize("held_out", [0.05, 0])
+def test_scores_of_training_images_are_never_called_held_out(succeed, here, world, held_out):
+    """Twelve photographs are too few to hold any out."""
+    train = ["train", "vqgan", "--data", world.photos, "--out", "run", *world.tiny]
+    said = succeed(*train, "--held_out", held_out).err
+    shown = succeed("inspect", "run").out
+    page = (here / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    images = "12 training images, none held out: scores are of training images"
+    assert f"data: {images};" in said
+    assert "\ntraining images at step 3: " in said
+    assert f"images:       {images}\n" in shown
+    assert "scores:       of training images: " in shown
+    assert re.search(r"best: +step 3, score [\d.]+ of training images\n", shown)
+    assert "Scores of training images" in page
+    for text in (said, shown, page):
+        assert "held out" not in text.replace(images, "")
+        assert "held-out" not in text.lower()
+
+
 def test_data_is_described(succeed, world):
     text = succeed("inspect", world.photos, "--classes").out
     for word in ("12 images", "24 px", "20 px", "RGB 12", "cat: 6", "person: 6"):

@@ -49,7 +49,10 @@ def test_page_shows_pictures_that_exist(tmp_path, tiny, capsys):
             picture.verify()
     for words in ("PSNR", "perplexity", "2 photographs", "smalti train vqgan --data"):
         assert words in page
-    assert f"open {out / 'index.html'}" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"open {out / 'index.html'}" in said.out
+    assert "Mean PSNR of these training images:" in page
+    assert "held-out" not in (page + said.err).lower()
 
 
 def test_demonstration_goes_on_where_it_stopped(tmp_path, tiny, capsys, monkeypatch):

@@ -12,6 +12,7 @@ from PIL import Image
 from smalti.report.page import write_report
 from smalti.report.run_state import read_run
 from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.training.run_images import RunImages
 from smalti.types import InputError
 
 LINES = [
@@ -76,6 +77,24 @@ def test_facts_and_numbers_are_told(tmp_path):
     for words in ("step 40 of 2000", "1.5 minutes", "f = 8, K = 512", "psnr_db", "21.5"):
         assert words in page
     assert "&lt;photos&gt;" in page
+
+
+@pytest.mark.parametrize("held_out", [0, 1])
+def test_scores_and_pictures_are_called_what_they_are_of(tmp_path, held_out):
+    images = {"step": 0, "group": "images", "training": 9, "held_out": held_out}
+    names = ("reconstructions_00000040", "codes_in_context_00000040")
+    page = write(make_run(tmp_path / "run", [images, *LINES], names))
+    scored, other = ("held-out images", "training images")[:: 1 if held_out else -1]
+    for words in (
+        f"{scored.capitalize()} above, what their codes give back below",
+        f"pieces of reconstructed {scored}",
+        f"<h2>Scores of {scored}</h2>",
+        f"dots {scored};",
+    ):
+        assert words in page
+    facts = str(RunImages(training=9, held_out=held_out))
+    assert facts in page
+    assert other not in page.replace(facts, "").lower()
 
 
 def test_number_that_is_none_is_told_in_words(tmp_path):

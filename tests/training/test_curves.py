@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -15,8 +16,12 @@ LINES = [
 ]
 
 
-def test_each_number_is_a_plot_with_training_and_held_out_apart(tmp_path, monkeypatch):
-    (tmp_path / METRICS_FILE).write_text("\n".join(map(json.dumps, LINES)))
+@pytest.mark.parametrize(("held_out", "scored"), [(1, "held-out images"), (0, "training images")])
+def test_each_number_is_a_plot_with_training_steps_and_evaluated_images_apart(
+    tmp_path, monkeypatch, held_out, scored
+):
+    images = {"step": 0, "group": "images", "training": 9, "held_out": held_out}
+    (tmp_path / METRICS_FILE).write_text("\n".join(map(json.dumps, [images, *LINES])))
     drawn = {}
 
     def keep(figure, path, **_options):
@@ -29,8 +34,8 @@ def test_each_number_is_a_plot_with_training_and_held_out_apart(tmp_path, monkey
     path = draw_curves(tmp_path)
     assert path.read_bytes() == b"picture"
     assert drawn == {
-        "nll": {"training": [[1, 3.0], [2, 2.0]], "held out": [[2, 2.5]]},
-        "norm": {"training": [[1, 1.0], [2, 0.5]]},
+        "nll": {"training steps": [[1, 3.0], [2, 2.0]], scored: [[2, 2.5]]},
+        "norm": {"training steps": [[1, 1.0], [2, 0.5]]},
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from smalti.cli.train_config import _paths
+from smalti.cli.train_config import option_paths
 from smalti.runs import PriorRunConfig, VQGANRunConfig
 from smalti.training import health
 from smalti.training.health import examine, in_words, reachable_codes
@@ -83,6 +83,10 @@ def remedy_line(step: int, remedy: str) -> Line:
     return {"step": step, "group": "remedy", "finding": "", "remedy": remedy, "change": ""}
 
 
+def images_line(held_out: int) -> Line:
+    return {"step": 0, "group": "images", "training": 60, "held_out": held_out}
+
+
 def held_out_nll(*values: float) -> list[dict[str, Any]]:
     return [
         {"step": step, "group": "eval", "nll": value, "nll_uniform": 7.0}
@@ -133,7 +137,7 @@ def options(text: str) -> list[str]:
 def test_advice_names_options_that_exist(kind):
     (finding,) = examine(SICK[kind], K)
     named = options(finding.advice)
-    known = {*_paths(VQGANRunConfig), *_paths(PriorRunConfig)}
+    known = {*option_paths(VQGANRunConfig), *option_paths(PriorRunConfig)}
     assert named
     assert {name.removeprefix("--") for name in named} <= known
 
@@ -143,6 +147,36 @@ def test_message_has_the_figures():
     assert "2% of 1024 codes" in finding.message
     assert "perplexity 9" in finding.message
     assert finding.remedy == "restart_codes"
+
+
+# What the scores are of
+
+
+@pytest.mark.parametrize(("held_out", "scored"), [(3, "held-out images"), (0, "training images")])
+@pytest.mark.parametrize("kind", ["adversary_dominates", "worse_than_uniform"])
+def test_findings_call_scores_what_they_are_of(kind, held_out, scored):
+    worse = after(1500, reconstruction_loss=1.4 * eval_line(HEARD_STEP)["reconstruction_loss"])
+    sick = {
+        "adversary_dominates": history(train=worse, evaluated=worse),
+        "worse_than_uniform": held_out_nll(7.2, 7.1, 7.1),
+    }
+    (finding,) = examine([images_line(held_out), *sick[kind]], K)
+    assert finding.kind == kind
+    assert f"of {scored} is" in finding.message
+
+
+def test_over_fitting_is_of_held_out_images():
+    (finding,) = examine([images_line(3), *SICK["over_fitting"]], K)
+    assert "over-fitting: reconstruction_loss of held-out images rose" in finding.message
+
+
+def test_scores_of_training_images_show_no_over_fitting():
+    assert kinds([images_line(0), *SICK["over_fitting"]]) == []
+
+
+def test_scores_of_older_runs_are_of_evaluated_images():
+    (finding,) = examine(SICK["over_fitting"], K)
+    assert "over-fitting: reconstruction_loss of evaluated images rose" in finding.message
 
 
 # Codebook collapse

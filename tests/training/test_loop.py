@@ -25,10 +25,12 @@ from smalti.training.health import Finding
 from smalti.training.log import read_metrics
 from smalti.training.loop import NotFiniteError, Stopped, Trainer, TrainingConfig
 from smalti.training.remedies import Treatment
+from smalti.training.run_images import RunImages
 from smalti.training.run_lock import HOLDER_FILE
 from smalti.types import Config, InputError
 
 SEED = 3
+IMAGES = RunImages(training=9, held_out=1)
 
 
 @dataclass
@@ -105,12 +107,16 @@ class SumStage:
 
 
 def train(
-    folder: Path, stage: SumStage, early_stop: int | None = None, **config: object
+    folder: Path,
+    stage: SumStage,
+    early_stop: int | None = None,
+    images: RunImages = IMAGES,
+    **config: object,
 ) -> SumStage:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
     folder.mkdir(exist_ok=True)
     training = TrainingConfig(picture_steps=100, **settings)
-    Trainer(stage, numbers, training, folder, SEED, early_stop).run()
+    Trainer(stage, numbers, training, folder, SEED, images, early_stop).run()
     return stage
 
 
@@ -200,13 +206,37 @@ def test_pace_is_logged(tmp_path):
     assert all(0 <= line["data_wait"] <= 1 and line["images_per_second"] > 0 for line in lines)
 
 
+# Which images
+
+
+@pytest.mark.parametrize("held_out", [0, 1])
+def test_scores_are_called_what_they_are_of(tmp_path, capsys, held_out):
+    images = RunImages(training=9, held_out=held_out)
+    train(tmp_path, SumStage(), images=images, eval_steps=6)
+    scored = "held-out images" if held_out else "training images"
+    assert f"\n{scored} at step 6: quality 1\n" in f"\n{capsys.readouterr().err}"
+
+
+def test_images_are_a_line_at_the_start_and_where_they_change(tmp_path):
+    more = RunImages(training=10, held_out=2)
+    train(tmp_path, SumStage(), total_steps=2)
+    train(tmp_path, SumStage(), total_steps=4)
+    train(tmp_path, SumStage(), images=more, total_steps=6)
+    lines = [line for line in read_metrics(tmp_path) if line["group"] == "images"]
+    assert lines == [
+        {"step": 0, "group": "images", "training": 9, "held_out": 1},
+        {"step": 4, "group": "images", "training": 10, "held_out": 2},
+    ]
+    assert RunImages.last(read_metrics(tmp_path)) == more
+
+
 # When it does what
 
 
 def test_intervals_decide_when_it_looks_and_saves(tmp_path):
     train(tmp_path, SumStage(), log_steps=4, eval_steps=3)
     lines = [(line["group"], line["step"]) for line in read_metrics(tmp_path)]
-    looked = [(group, step) for group, step in lines if group != "health"]
+    looked = [(group, step) for group, step in lines if group not in ("health", "images")]
     assert looked == [("eval", 3), ("train", 4), ("train", 6), ("eval", 6)]
     assert [step for group, step in lines if group == "health"] == [3, 6]
     assert checkpoints(tmp_path) == ["best", "step_00000004", "step_00000006"]
@@ -458,7 +488,9 @@ def test_message_of_a_number_that_is_none_says_how_to_go_on(tmp_path, step, wher
 
 
 def test_message_of_a_number_that_is_none_names_the_options_that_may_help(tmp_path):
-    trainer = Trainer(SumStage(), numbers, TrainingConfig(precision="bfloat16"), tmp_path, SEED)
+    trainer = Trainer(
+        SumStage(), numbers, TrainingConfig(precision="bfloat16"), tmp_path, SEED, IMAGES
+    )
     advice = "a lower --discriminator_optimizer.learning_rate or --training.precision float32"
     assert str(trainer._not_finite("discriminator_loss", "It is NaN")).endswith(advice)
 
@@ -534,7 +566,8 @@ def test_full_disk_costs_numbers_and_pictures_but_not_the_run(tmp_path, monkeypa
     with caplog.at_level(logging.WARNING):
         train(tmp_path, SumStage(), total_steps=4)
     monkeypatch.setattr(Image.Image, "save", real_save)
-    numbers = [line for line in read_metrics(tmp_path) if line["group"] != "health"]
+    told = {"health", "images"}
+    numbers = [line for line in read_metrics(tmp_path) if line["group"] not in told]
     assert [line["step"] for line in numbers] == [1, 3, 4, 4]
     assert [r.getMessage().partition(":")[0].rpartition("/")[2] for r in caplog.records] == [
         "metrics.jsonl",

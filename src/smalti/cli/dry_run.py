@@ -9,6 +9,7 @@ from smalti.stages.dry_run import (
     dry_run_vqgan,
 )
 from smalti.training.cost import StepTime
+from smalti.training.run_images import RunImages
 
 GIB = 2**30
 
@@ -102,11 +103,8 @@ def _grid(found: DryRun) -> str:
 
 
 def _images(found: DryRun) -> str:
-    split, image = found.split, found.config.image
-    held_out = 0 if split.held_out is None else len(split.held_out)
-    return (
-        f"{len(split.train):,}, {held_out:,} held out; crops of {image.height_px}x{image.width_px}"
-    )
+    image = found.config.image
+    return f"{RunImages.of(found.split)}; crops of {image.height_px}x{image.width_px}"
 
 
 def _time(time: StepTime, operations: int) -> str:

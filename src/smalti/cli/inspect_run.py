@@ -18,12 +18,15 @@ def describe_run(state: RunState) -> None:
     config = state.config
     print(f"run of stage {config.stage}: step {state.step} of {config.training.total_steps}")
     print(f"{'time:':14}{state.seconds / 60:.1f} minutes of training")
+    if state.images is not None:
+        print(f"{'images:':14}{state.images}")
     folders = step_folders(state.folder / "checkpoints")
     if folders:
         counters = read_counters(folders[-1])
         print(f"{'checkpoint:':14}step {counters.step}")
         if counters.best_step >= 0:
-            print(f"{'best:':14}step {counters.best_step}, score {counters.best_score:.4g}")
+            score = f"{counters.best_score:.4g} of {state.scored}"
+            print(f"{'best:':14}step {counters.best_step}, score {score}")
         elif state.last_evaluation():
             print(f"{'best:':14}none: no score so far is a number")
         if state.has_stopped_early(counters.without_gain):
@@ -33,7 +36,7 @@ def describe_run(state: RunState) -> None:
     numbers = state.last_evaluation().items()
     if numbers:
         shown = "  ".join(f"{name} {in_figures(value)}" for name, value in numbers)
-        print(f"{'held-out:':14}{shown}")
+        print(f"{'scores:':14}of {state.scored}: {shown}")
     for change in state.changes:
         print(f"{'changed:':14}{change}")
     for line in in_words(state.findings):

@@ -267,7 +267,12 @@ class Split:
 
     train: ImageDataset
     held_out: ImageDataset | None
-    """None where the data set is too small to hold anything out."""
+    """None where the data set is too small to hold anything out, or nothing is to be."""
+
+    @property
+    def evaluated(self) -> ImageDataset:
+        """The images that scores are of: the held-out ones, or without any the training images."""
+        return self.train if self.held_out is None else self.held_out
 
 
 def split_held_out(dataset: ImageDataset, fraction: float) -> Split:

@@ -16,9 +16,13 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.curves import CURVES_FILE
+from smalti.training.log import read_metrics
+from smalti.training.run_images import RunImages
 
 SAMPLES = 24
 COLUMNS = 6
+_TRAINING_IMAGES = """ The tokenizer learned from these very photographs, none was held out: ones
+that it has not seen come back less well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,9 @@ def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
     for stage in ("vqgan", "prior"):
         with atomic_file(folder / f"curves_{stage}.png") as path:
             shutil.copyfile(folder / stage / CURVES_FILE, path)
+    images = RunImages.last(read_metrics(folder / "vqgan"))
     with atomic_file(folder / "index.html") as path:
-        path.write_text(_html(reconstructed, use, pipeline), encoding="utf-8")
+        path.write_text(_html(reconstructed, use, pipeline, images), encoding="utf-8")
     return folder / "index.html"
 
 
@@ -82,7 +87,15 @@ def _save(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
             picture.save(path)
 
 
-def _html(reconstructed: Sequence[Reconstructed], use: CodebookUse, pipeline: Pipeline) -> str:
+def _html(
+    reconstructed: Sequence[Reconstructed],
+    use: CodebookUse,
+    pipeline: Pipeline,
+    images: RunImages | None,
+) -> str:
+    # All photographs are shown: where none was held out, all are training images.
+    is_all_training = images is not None and not images.held_out
+    kind = "training images" if is_all_training else "photographs"
     figures = "\n".join(_figure(item) for item in reconstructed)
     mean = sum(item.psnr_db for item in reconstructed) / len(reconstructed)
     f, layout = pipeline.tokenizer.downsampling_factor, pipeline.layout
@@ -92,9 +105,9 @@ def _html(reconstructed: Sequence[Reconstructed], use: CodebookUse, pipeline: Pi
 {layout.codebook_size} codes, one for each {f}x{f} pixels; stage 2 learned which codes follow which,
 in crops of {height}x{width} pixels.</p>
 <h2>Reconstructions</h2>
-<p>Left the photograph, right what its codes alone give back. Mean PSNR {mean:.1f} dB.
-These photographs use {use.usage:.0%} of the codes (perplexity {use.perplexity:.0f} of
-{layout.codebook_size}).</p>
+<p>Left the photograph, right what its codes alone give back. Mean PSNR of these {kind}:
+{mean:.1f} dB. They use {use.usage:.0%} of the codes (perplexity {use.perplexity:.0f} of
+{layout.codebook_size}).{_TRAINING_IMAGES if is_all_training else ""}</p>
 {figures}
 <h2>New images</h2>
 <p>Drawn code by code, {layout.image_length} codes each, and decoded. Trained on so few photographs,

@@ -16,12 +16,12 @@ REPORT_FOLDER = "report"
 PICTURE = re.compile(r"(\w+)_(\d{8})\.png")  # as the log of a run names its pictures
 
 CAPTIONS = {
-    "reconstructions": "Held-out images above, what their codes give back below",
+    "reconstructions": "{Scored} above, what their codes give back below",
     "samples": "New images, from the same seeds at each step",
     "codes": "Each code decoded alone (a grid of it, its middle shown), most-used first, from the "
     "upper left",
-    "codes_in_context": "The most-used codes: first alone, then the middle of pieces of held-out "
-    "reconstructions",
+    "codes_in_context": "The most-used codes: first alone, then the middle of pieces of "
+    "reconstructed {scored}",
 }
 CODEBOOK = ("codes", "codes_in_context")
 
@@ -50,21 +50,20 @@ def _body(state: RunState, pictures: dict[str, int], curves: dict[str, str]) -> 
     yield f"<h1>{html.escape(state.folder.name)}: {steps}</h1>"
     yield from _health(state)
     yield "<h2>Pictures</h2>"
-    yield from _figures([name for name in pictures if name not in CODEBOOK], pictures)
+    yield from _figures(state, [name for name in pictures if name not in CODEBOOK], pictures)
     if isinstance(config, VQGANRunConfig):
         yield "<h2>Codebook</h2>"
-        yield from _figures([name for name in CODEBOOK if name in pictures], pictures)
+        yield from _figures(state, [name for name in CODEBOOK if name in pictures], pictures)
     yield "<h2>The run</h2>"
     yield table(_facts(state))
     evaluated = state.last_evaluation()
     if evaluated:
-        yield "<h2>Held-out images</h2>"
+        yield f"<h2>Scores of {state.scored}</h2>"
         yield table({name: in_figures(value) for name, value in evaluated.items()})
     for title, file in curves.items():
         yield f"<h2>{title}</h2>"
-        yield figure(
-            file, "Lines are training, dots are held-out images; dotted: a remedy or a change"
-        )
+        caption = f"Lines are training steps, dots {state.scored}; dotted: a remedy or a change"
+        yield figure(file, caption)
 
 
 def _health(state: RunState) -> Iterator[str]:
@@ -88,11 +87,12 @@ def _health(state: RunState) -> Iterator[str]:
         yield f"<p>Options changed while it trained:</p><ul>{listed}</ul>"
 
 
-def _figures(names: Sequence[str], steps: dict[str, int]) -> Iterator[str]:
+def _figures(state: RunState, names: Sequence[str], steps: dict[str, int]) -> Iterator[str]:
     if not names:
         yield "<p>None yet: the first come after training.picture_steps steps.</p>"
     for name in names:
         caption = CAPTIONS.get(name, name.replace("_", " ").capitalize())
+        caption = caption.format(scored=state.scored, Scored=state.scored.capitalize())
         yield figure(f"{name}.png", f"{caption}. Step {steps[name]}.", "small")
 
 
@@ -102,6 +102,7 @@ def _facts(state: RunState) -> dict[str, str]:
     facts = {
         "stage": config.stage,
         "data": ", ".join(config.data),
+        "images": str(state.images) if state.images else "not written down by this older run",
         "crops": f"{config.image.height_px}x{config.image.width_px} pixels",
         "batch": f"{config.training.batch_size} images",
         "training time": f"{state.seconds / 60:.1f} minutes",

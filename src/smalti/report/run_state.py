@@ -14,6 +14,7 @@ from smalti.runs import (
 )
 from smalti.training.health import Finding, Line, examine
 from smalti.training.log import read_metrics
+from smalti.training.run_images import RunImages, scored_images
 from smalti.types import InputError, describe
 
 PIXELS = PixelsRunConfig.model_fields["stage"].default
@@ -58,6 +59,16 @@ class RunState:
         return isinstance(patience, int) and without_gain >= patience and not is_done
 
     @property
+    def images(self) -> RunImages | None:
+        """The images that it learns from and that its scores are of; None for older runs."""
+        return RunImages.last(self.lines)
+
+    @property
+    def scored(self) -> str:
+        """What its scores are of, in words."""
+        return scored_images(self.lines)
+
+    @property
     def changes(self) -> list[str]:
         """Options that were changed while it trained, in words."""
         return [
@@ -67,7 +78,7 @@ class RunState:
         ]
 
     def last_evaluation(self) -> dict[str, float | None]:
-        """The newest numbers on held-out data, by name; empty before the first evaluation.
+        """The newest scores, by name; empty before the first evaluation.
 
         One that was NaN or infinite is None.
         """

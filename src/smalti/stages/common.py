@@ -19,6 +19,7 @@ from smalti.runs import BaseRunConfig, RunConfig
 from smalti.training.curves import draw_curves
 from smalti.training.log import say
 from smalti.training.precision import Compute
+from smalti.training.run_images import RunImages
 from smalti.types import InputError
 
 
@@ -69,14 +70,14 @@ def _look_for_bad_images(config: RunConfig, split: Split) -> None:
     trial = BatchLoader(split.train, config.training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
     if next(evaluation_loader(config, split).evaluation_batches(), None) is None:
-        raise InputError("all held-out images are broken; change --held_out")
+        raise InputError(f"all {RunImages.of(split).scored} are broken; change --held_out")
 
 
 def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
-    """The held-out images, or all where none are held out."""
-    dataset = split.held_out if split.held_out is not None else split.train
+    """The images that scores are of: held-out ones, or training images where none are held out."""
     # As many as a process trains on in a step: it evaluates alone, and without a graph they fit.
-    return BatchLoader(dataset, config.training.batch_size // world_size(), config.seed, workers=0)
+    batch_size = config.training.batch_size // world_size()
+    return BatchLoader(split.evaluated, batch_size, config.seed, workers=0)
 
 
 def check_divides(config: RunConfig, factor: int) -> None:
@@ -109,17 +110,9 @@ def finish(folder: Path) -> None:
 
 def announce(config: RunConfig, compute: Compute, split: Split) -> None:
     """Say where a run computes, and on what."""
-    held_out = (
-        f"{len(split.held_out)} held out"
-        if split.held_out is not None
-        else "too few to hold any out: evaluating on the centres of the training images"
-    )
     several = f"   processes: {world_size()}" if world_size() > 1 else ""
     say(f"run: {config.out}   device: {compute}{several}")
-    say(
-        f"data: {len(split.train)} images, {held_out}; crops of "
-        f"{config.image.height_px}x{config.image.width_px}"
-    )
+    say(f"data: {RunImages.of(split)}; crops of {config.image.height_px}x{config.image.width_px}")
     for line in split.train.folders:
         say(f"folders: {line}")
 

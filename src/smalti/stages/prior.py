@@ -38,6 +38,7 @@ from smalti.training.precision import Compute
 from smalti.training.prior_stage import PriorStage
 from smalti.training.prior_step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
+from smalti.training.run_images import RunImages
 from smalti.types import Batch
 
 CODES_FOLDER = "codes"
@@ -100,10 +101,16 @@ def _train_prior(config: PriorRunConfig) -> Path:
             token_keep=measures.token_keep,
         )
         with together():
-            evaluation = _held_out_codes(config, split, pipeline, compute) if rank() == 0 else []
+            evaluation = _evaluation_codes(config, split, pipeline, compute) if rank() == 0 else []
         stage = PriorStage(state, step_config, pipeline, evaluation, config.seed)
         Trainer(
-            stage, cache.batches, config.training, folder, config.seed, measures.early_stop
+            stage,
+            cache.batches,
+            config.training,
+            folder,
+            config.seed,
+            RunImages.of(split),
+            measures.early_stop,
         ).run()
         finish(folder)
     return folder
@@ -137,10 +144,10 @@ def prior_state(
     )
 
 
-def _held_out_codes(
+def _evaluation_codes(
     config: PriorRunConfig, split: Split, pipeline: Pipeline, compute: Compute
 ) -> list[CodeBatch]:
-    """Codes of the held-out images, `eval_images` together at most."""
+    """Codes of the images that scores are of, `eval_images` together at most."""
     batches: list[CodeBatch] = []
     left = config.training.eval_images
     for batch in evaluation_loader(config, split).evaluation_batches():

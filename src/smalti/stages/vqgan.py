@@ -29,6 +29,7 @@ from smalti.training.loop import Trainer
 from smalti.training.optim import build_optimizer
 from smalti.training.precision import Compute, choose_compute
 from smalti.training.processes import processes
+from smalti.training.run_images import RunImages
 from smalti.training.vqgan_stage import VQGANStage
 from smalti.training.vqgan_step import VQGANState, VQGANStepConfig
 from smalti.types import InputError
@@ -79,7 +80,8 @@ def _train_vqgan(config: VQGANRunConfig) -> Path:
         config.training.auto_remedy,
     )
     with open_run(folder, config):
-        Trainer(stage, loader.batches, config.training, folder, config.seed).run()
+        images = RunImages.of(split)
+        Trainer(stage, loader.batches, config.training, folder, config.seed, images).run()
         finish(folder)
     return folder
 

@@ -8,6 +8,7 @@ from typing import Any
 from smalti.files import atomic_file
 from smalti.training.health import Line
 from smalti.training.log import read_metrics
+from smalti.training.run_images import scored_images
 
 CURVES_FILE = "curves.png"
 COLUMNS = 3
@@ -59,7 +60,7 @@ def draw_curves(run: Path) -> Path:
     """Draw every number of `metrics.jsonl` over the steps, into the run folder.
 
     Returns:
-        The picture: one plot a number, training as a line, held-out with dots.
+        The picture: one plot a number, training steps as a line, evaluations with dots.
     """
     lines = read_metrics(run)
     names = [name for group in grouped_names(lines).values() for name in group]
@@ -97,7 +98,8 @@ def _numbers(lines: Sequence[Line]) -> Iterator[Line]:
 
 
 def _draw(axes: Any, name: str, lines: Sequence[Line]) -> None:
-    for group, style, label in (("train", "-", "training"), ("eval", "o-", "held out")):
+    series = (("train", "-", "training steps"), ("eval", "o-", scored_images(lines)))
+    for group, style, label in series:
         points = [(line["step"], _number(line[name])) for line in lines if _has(line, name, group)]
         if points:
             axes.plot(*zip(*points, strict=True), style, markersize=3, linewidth=1, label=label)

@@ -10,6 +10,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any, Literal
 
+from smalti.training.run_images import RunImages, scored_images
+
 FindingKind = Literal[
     "codebook_collapse",
     "discriminator_too_strong",
@@ -117,6 +119,17 @@ class History:
         applied = [line["step"] for line in self._of("remedy") if line["remedy"] == remedy]
         after = max(applied, default=-1)
         return History([line for line in self._lines if line["step"] > after])
+
+    @property
+    def scored(self) -> str:
+        """What the evaluations are of: held-out images, training images, ..."""
+        return scored_images(self._lines)
+
+    @property
+    def has_other_images(self) -> bool:
+        """Whether images that are not learned from are evaluated; assumed of older runs."""
+        images = RunImages.last(self._lines)
+        return images is None or images.held_out > 0
 
     def last_findings(self) -> list[str]:
         """Kinds of the findings of the last examination."""
@@ -280,7 +293,8 @@ def _worse_reconstruction(history: History, treated: History) -> str | None:
     if min(recent) <= WORSE_RECONSTRUCTION * before[-1]:
         return None
     return (
-        f"held-out reconstruction is {recent[-1] / before[-1] - 1:.0%} worse than before it joined"
+        f"the reconstruction of {history.scored} is {recent[-1] / before[-1] - 1:.0%} worse than "
+        "before it joined"
     )
 
 
@@ -298,26 +312,28 @@ def _recent_mean(values: Sequence[float]) -> float:
 
 def _over_fitting(history: History) -> Finding | None:
     """Training images get better while held-out images get worse."""
+    if not history.has_other_images:
+        return None
     for name, advice in _OVER_FITTING_ADVICE.items():
         evaluations = history.evaluations(name)[-OVER_FITTING_RISES - 1 :]
-        held_out = [line[name] for line in evaluations]
-        if len(held_out) <= OVER_FITTING_RISES or not _all_rise(held_out):
+        scores = [line[name] for line in evaluations]
+        if len(scores) <= OVER_FITTING_RISES or not _all_rise(scores):
             continue
         trained = list(_means_between(history.train(name), evaluations, name))
-        rise = held_out[-1] / held_out[0] - 1 if held_out[0] else 0.0
+        rise = scores[-1] / scores[0] - 1 if scores[0] else 0.0
         if rise < OVER_FITTING_SHARE or not _all_rise(trained[::-1]):
             continue
         return Finding(
             "over_fitting",
-            f"over-fitting: held-out {name} rose by {rise:.1%} over {OVER_FITTING_RISES} "
-            "evaluations while that of training fell",
+            f"over-fitting: {name} of {history.scored} rose by {rise:.1%} over "
+            f"{OVER_FITTING_RISES} evaluations while that of training fell",
             f"{advice}; the best model so far is kept in checkpoints/best",
         )
     return None
 
 
 def _worse_than_uniform(history: History) -> Finding | None:
-    """Held-out images are less likely than if all codes were: certain, and wrong."""
+    """Evaluated images are less likely than if all codes were: certain, and wrong."""
     evaluations = history.evaluations("nll", "nll_uniform")[-UNIFORM_EVALUATIONS:]
     if len(evaluations) < UNIFORM_EVALUATIONS:
         return None
@@ -326,8 +342,8 @@ def _worse_than_uniform(history: History) -> Finding | None:
     now = evaluations[-1]
     return Finding(
         "worse_than_uniform",
-        f"worse than knowing nothing: held-out nll is {now['nll']:.3f}, that of codes that are all "
-        f"equally likely {now['nll_uniform']:.3f}",
+        f"worse than knowing nothing: nll of {history.scored} is {now['nll']:.3f}, that of codes "
+        f"that are all equally likely {now['nll_uniform']:.3f}",
         "a lower --optimizer.learning_rate while the nll of training is as high; more images, or "
         "a smaller --prior.width and --prior.layers, where it is far lower",
     )

@@ -25,6 +25,8 @@ from smalti.training.health import History, Line, in_words
 from smalti.training.log import RunLog, read_metrics, say
 from smalti.training.pace import Pace
 from smalti.training.precision import Precision, choose_compute
+from smalti.training.run_images import GROUP as RUN_IMAGES
+from smalti.training.run_images import RunImages
 from smalti.training.run_lock import check_held
 from smalti.training.stage import Keyed, Stage
 from smalti.training.stop_signals import StopSignals
@@ -51,9 +53,9 @@ class TrainingConfig(Config):
     log_steps: int = Field(default=20, ge=1)
     """Steps between lines of metrics.jsonl."""
     eval_steps: int = Field(default=250, ge=1)
-    """Steps between evaluations on held-out images."""
+    """Steps between evaluations: on held-out images, or on training images where none are."""
     eval_images: int = Field(default=256, ge=1)
-    """Held-out images looked at each time, at most."""
+    """Images looked at in each evaluation, at most."""
     save_steps: int = Field(default=250, ge=1)
     """Steps between checkpoints."""
     picture_steps: int = Field(default=250, ge=1)
@@ -114,6 +116,7 @@ class Trainer(Generic[B]):
         config: lengths and intervals.
         folder: the run folder.
         seed: of the run; each step's randomness is a function of it and of the step.
+        images: that it learns from, and that its scores are of.
         early_stop: evaluations in a row whose score is not the lowest so far, after which the run
             ends; None trains to the last step.
     """
@@ -125,10 +128,11 @@ class Trainer(Generic[B]):
         config: TrainingConfig,
         folder: Path,
         seed: int,
+        images: RunImages,
         early_stop: int | None = None,
     ) -> None:
         self.stage, self.batches, self.config = stage, batches, config
-        self.folder, self.seed, self.early_stop = folder, seed, early_stop
+        self.folder, self.seed, self.images, self.early_stop = folder, seed, images, early_stop
         self.checkpoints = folder / "checkpoints"
         self.counters = Counters()
         self._failed_saves = 0
@@ -151,6 +155,8 @@ class Trainer(Generic[B]):
         with together():
             run_log = RunLog(self.folder, total_steps, start, batch_size)
         with StopSignals() as stop, run_log:
+            if RunImages.last(self._lines()) != self.images:
+                run_log.line(start, RUN_IMAGES, self.images.line)
             batches = self.batches(start)
             self._pace = Pace(start * batch_size)
             while self.counters.step < total_steps and not self._has_stopped_early():
@@ -260,7 +266,8 @@ class Trainer(Generic[B]):
         score = values.pop("score")
         step, comparable_from = self.counters.step, self.stage.comparable_from()
         run_log.scalars(step, "eval", values)
-        say(f"held-out at step {step}: " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        say(f"{self.images.scored} at step {step}: {shown}")
         is_first = self.counters.best_step < comparable_from <= step
         has_gained = math.isfinite(score) and (is_first or score < self.counters.best_score)
         if not math.isfinite(score):

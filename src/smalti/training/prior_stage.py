@@ -31,7 +31,7 @@ class PriorStage:
         training: model and optimizer.
         config: of the step.
         pipeline: of the averaged prior and the tokenizer, for samples.
-        evaluation: codes of the held-out images, once.
+        evaluation: codes of the images that scores are of.
         seed: of the samples: each picture has the same ones, so they can be compared.
     """
 
@@ -73,7 +73,7 @@ class PriorStage:
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        """NLL of held-out images under the averaged prior, beside that of knowing nothing."""
+        """NLL under the averaged prior of the images to evaluate, and that of knowing nothing."""
         layout, device = self._pipeline.layout, self.training.compute.device
         total, images = 0.0, 0
         for batch in self._evaluation:
@@ -97,7 +97,7 @@ class PriorStage:
     def pictures(self) -> Mapping[str, Image.Image]:
         """New images, from the same seeds each time.
 
-        A prior that needs maps or poses is told those of the held-out images; the first rows are
+        A prior that needs maps or poses is told those of the evaluated images; the first rows are
         the maps and poses, the last the images drawn from them.
         """
         if set(self._pipeline.conditioning.kinds) <= MADE_UP:

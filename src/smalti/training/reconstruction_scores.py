@@ -1,4 +1,4 @@
-"""How well a tokenizer reconstructs held-out images, by what its images are.
+"""How well a tokenizer reconstructs images, by what its images are.
 
 Axes: B batch, C channels of the network, H/W image size in pixels.
 """

@@ -42,7 +42,7 @@ class Stage(Protocol[B_contra]):
         """One update; detached scalars by name."""
 
     def evaluate(self) -> Mapping[str, float]:
-        """Numbers on held-out data; "score" is the one to minimize. In process 0 alone."""
+        """Numbers on the images to evaluate; "score" is the one to minimize. In process 0 alone."""
 
     def comparable_from(self) -> int:
         """First step whose scores may compete for the best: earlier ones measured less."""

@@ -31,7 +31,7 @@ class VQGANStage:
     Args:
         training: models and optimizers.
         config: of the step.
-        evaluation_batches: the held-out batches, anew at each call.
+        evaluation_batches: of the images that scores are of, anew at each call.
         eval_images: how many of them to look at, at most.
         auto_remedy: apply the remedies of findings.
     """
@@ -91,11 +91,11 @@ class VQGANStage:
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        """Quality of the averaged tokenizer's reconstructions of held-out images."""
+        """Quality of the averaged tokenizer's reconstructions of the images to evaluate."""
         training, tokenizer = self.training, self.training.average.model
         use = self._use = CodebookUse(tokenizer.codebook_size)
         scores = ReconstructionScores(tokenizer.content, self.config.loss, training.perceptual)
-        for images in self._held_out():
+        for images in self._evaluated():
             codes = tokenizer.encode(images)
             use.add(codes)
             scores.add(images, tokenizer.outputs(codes))
@@ -110,13 +110,13 @@ class VQGANStage:
 
     @torch.no_grad()
     def pictures(self) -> Mapping[str, Image.Image]:
-        """Held-out images above their reconstructions, and the codes that they use."""
+        """Evaluated images above their reconstructions, and the codes that they use."""
         tokenizer = self.training.average.model
-        held_out = next(iter(self._held_out()))
-        images = held_out[:PICTURES]
+        evaluated = next(iter(self._evaluated()))
+        images = evaluated[:PICTURES]
         both = torch.cat([images, tokenizer.reconstruct(images)])
         sheet = contact_sheet([tokenizer.content.draw(i) for i in both], columns=len(images))
-        return {"reconstructions": sheet, **codebook_pictures(tokenizer, held_out)}
+        return {"reconstructions": sheet, **codebook_pictures(tokenizer, evaluated)}
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
         """What is wrong with the run, by the lines of its metrics so far."""
@@ -142,7 +142,7 @@ class VQGANStage:
 
     @torch.no_grad()
     def _restart_codes(self) -> str | None:
-        """Move the codes that no held-out image used onto latents of the last batch."""
+        """Move the codes that no evaluated image used onto latents of the last batch."""
         assert self._last_images is not None, "a remedy is due after a step"
         z = latent_of_all(self.training, self._last_images.chunk(self.config.accumulation_steps))
         # Process 0 alone evaluates; the others have counted nothing.
@@ -150,8 +150,8 @@ class VQGANStage:
         moved = self.training.vqgan.quantizer.restart(counts == 0, z)
         return f"{moved} unused codes moved onto latents of the last batch" if moved else None
 
-    def _held_out(self) -> Iterable[Tensor]:
-        """Batches of held-out images, `eval_images` together at most."""
+    def _evaluated(self) -> Iterable[Tensor]:
+        """Batches of the images to evaluate, `eval_images` together at most."""
         left = self._eval_images
         for batch in self._evaluation_batches():
             images = self._on_device(batch)[:left]
