@@ -1,6 +1,7 @@
 """One step of stage 2: what the prior learns from, and that it learns."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -225,6 +226,30 @@ def test_scalars_carry_no_graph_no_gradient_is_left_and_the_step_counts(batch):
     assert not any(value.requires_grad for value in scalars.values())
     assert all(parameter.grad is None for parameter in state.prior.parameters())
     assert state.step == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "share"),
+    [(0, 0.25), (3, 1.0), (12, 0.55), (20, 0.1)],  # up in 4 steps, then half a cosine down to 20
+)
+def test_learning_rate_follows_the_schedule(batch, step, share):
+    schedule = OptimizerConfig(learning_rate=1e-3, warmup_steps=4, final_factor=0.1)
+    config = replace(step_config(steps=20), optimizer=schedule)
+    state = new_state(config)
+    state.step = step
+    prior_step(state, batch, config)
+    rates = [group["lr"] for group in state.optimizer.param_groups]
+    assert rates == [pytest.approx(share * 1e-3)] * 2
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for(batch):
+    config = replace(step_config(), optimizer=OptimizerConfig(clip_norm=0.01))
+    state = new_state(config)
+    gradients = gradients_of(state)
+    norm = prior_step(state, batch, config)["gradient_norm"]
+    clipped = torch.cat([gradient.flatten() for gradient in gradients.values()]).norm()
+    assert norm > 0.01
+    assert clipped.item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_average_follows_the_weights(batch):
