@@ -54,6 +54,29 @@ def test_temperature_divides_the_logits(logits):
     torch.testing.assert_close(probabilities(logits, config), (2 * logits).softmax(1))
 
 
+LOG_CHANCES = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
+
+
+def test_top_p_counts_what_top_k_left():
+    """Of 0.5 and 0.25 alone the first has 2/3, which is enough for 0.6; of all four it has not."""
+    rows = probabilities(LOG_CHANCES, SamplingConfig(top_k=2, top_p=0.6))
+    assert rows.tolist() == [[1, 0, 0, 0]]
+
+
+def test_top_p_counts_what_the_temperature_made():
+    """Squared, 0.5 has 0.25 of 0.345, which is enough for 0.7; as it is, it has not."""
+    rows = probabilities(LOG_CHANCES, SamplingConfig(temperature=0.5, top_k=0, top_p=0.7))
+    assert rows.tolist() == [[1, 0, 0, 0]]
+
+
+def test_top_k_and_top_p_are_those_asked_for():
+    """0.5, 0.25 and 0.15 are left by top-k; the first two have 0.83 of these."""
+    kept = probabilities(LOG_CHANCES, SamplingConfig(top_k=3))
+    torch.testing.assert_close(kept, torch.tensor([[5 / 9, 2.5 / 9, 1.5 / 9, 0]]))
+    fewer = probabilities(LOG_CHANCES, SamplingConfig(top_k=3, top_p=0.8))
+    torch.testing.assert_close(fewer, torch.tensor([[2 / 3, 1 / 3, 0, 0]]))
+
+
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1e-7, 1e-5])
 def test_lowest_temperatures_are_certain_of_the_likeliest_code(logits, temperature):
     config = SamplingConfig(temperature=temperature)

@@ -64,6 +64,17 @@ def test_guidance_draws_from_the_guided_probabilities(gpt, prompt):
     torch.testing.assert_close(torch.stack(draw.seen, dim=1), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_guidance_rises_from_1_at_the_first_token_to_its_scale_at_the_last(gpt, prompt):
+    draw = Recorder()
+    config = SamplingConfig(top_k=0, guidance=3, guidance_schedule="cosine")
+    tokens = generate(gpt, prompt, LENGTH, CODES, config, draw)
+    cond = uncached_logits(gpt, prompt.cond_tokens, tokens)
+    null = uncached_logits(gpt, prompt.null_tokens, tokens)
+    last = (null + 3 * (cond - null))[:, -1]
+    torch.testing.assert_close(draw.seen[0], cond[:, 0].softmax(-1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(draw.seen[-1], last.softmax(-1), rtol=1e-4, atol=1e-5)
+
+
 def test_conditioning_tokens_are_never_drawn(gpt, prompt):
     with torch.no_grad():
         gpt.head.weight[CODES:] *= 100  # they would win or lose every comparison

@@ -76,6 +76,11 @@ def test_start_token_is_no_condition():
     assert [row.tolist() for row in kept] == [[True] * 3, [True, True, False], [True, False, False]]
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_schedule_is_the_one_asked_for(schedule):
+    assert build(guidance=3, guidance_schedule=schedule).schedule == schedule
+
+
 def test_one_scale_is_for_all_conditions():
     assert build(guidance=2.5).scales == (2.5, 2.5)
     assert build(guidance=2.5).prefixes == (2, 0)

@@ -27,7 +27,9 @@ CPU = Compute(torch.device("cpu"), torch.float32)
 VQGAN_CONFIG = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=K)
 
 
-def vqgan_stage(images: Tensor) -> VQGANStage:
+def vqgan_stage(*batches: Tensor) -> VQGANStage:
+    """The same weights at every call."""
+    torch.manual_seed(0)
     vqgan = VQGAN(VQGAN_CONFIG)
     loss = VQGANLossConfig(perceptual=PerceptualConfig(kind="none"))
     state = VQGANState(
@@ -40,11 +42,11 @@ def vqgan_stage(images: Tensor) -> VQGANStage:
         compute=CPU,
     )
     config = VQGANStepConfig(loss, OptimizerConfig(), OptimizerConfig(), 10, 1)
-    batch = Batch([f"{i}.png" for i in range(len(images))], images, None, {})
-    return VQGANStage(state, config, lambda: [batch], eval_images=100)
+    held_out = [Batch(["a.png"] * len(images), images, None, {}) for images in batches]
+    return VQGANStage(state, config, lambda: held_out, eval_images=100)
 
 
-def prior_stage(batches: list[CodeBatch]) -> PriorStage:
+def prior_stage(batches: list[CodeBatch], **options: float) -> PriorStage:
     """Of a prior over two classes, in which every weight matters."""
     shape = {"layers": 1, "heads": 2, "width": 8}
     length = ROWS * COLUMNS
@@ -66,10 +68,10 @@ def prior_stage(batches: list[CodeBatch]) -> PriorStage:
         layout=config.layout,
         ordering=pipeline.ordering,
         conditioning=pipeline.conditioning,
-        condition_drop=0.0,
         optimizer=OptimizerConfig(),
         total_steps=10,
         accumulation_steps=1,
+        **({"condition_drop": 0.0} | options),
     )
     return PriorStage(state, step_config, pipeline, batches, seed=0)
 
@@ -124,6 +126,15 @@ def test_a_checkpoint_has_the_trained_weights_and_their_average(stage):
     assert all(weight.isfinite().all() for weight in modules["average"].parameters())
 
 
+def test_held_out_images_are_read_with_their_conditions_and_as_they_are():
+    batch = codes_of(0, 1)
+    torch.manual_seed(1)
+    plain = prior_stage([batch])
+    torch.manual_seed(1)
+    dropping = prior_stage([batch], condition_drop=0.99, token_keep=0.01)
+    assert dropping.evaluate() == plain.evaluate()
+
+
 # Means over images
 
 
@@ -147,10 +158,6 @@ def test_held_out_nll_is_the_mean_over_images_whatever_their_batches():
 def test_held_out_errors_are_means_over_images_whatever_their_batches():
     images = torch.rand(4, 3, 16, 16) * 2 - 1
     images[3] *= 0.1  # another error than the others'
-    whole, split = vqgan_stage(images), vqgan_stage(images)
-    split.training = whole.training
-    batches = [Batch(["a.png"] * len(part), part, None, {}) for part in images.split([3, 1])]
-    split._evaluation_batches = lambda: batches
-    expected, found = whole.evaluate(), split.evaluate()
+    expected, found = (vqgan_stage(*parts).evaluate() for parts in ([images], images.split([3, 1])))
     assert found == pytest.approx(expected, rel=1e-4)
     assert found["code_vectors"] == 4 * 8 * 8
