@@ -59,7 +59,7 @@ def growth_mb(arguments: argparse.Namespace) -> float:
 
 def available_bytes() -> int:
     """Memory that new processes may use."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
     line = next(line for line in lines if line.startswith("MemAvailable:"))
     return int(line.split()[1]) * 1024
 

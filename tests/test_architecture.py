@@ -9,6 +9,7 @@ layer 4  everything else                                   all; nothing imports 
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ JSON_THAT_IS_NO_FILE = {
 }
 # The one place, and those that speak of the option.
 MAY_SAY_HELD_OUT = {"training/run_images.py", "cli/evaluate.py", "data/dataset.py"}
+OPEN_NO_TEXT = ("Image", "os", "tarfile")
 MAY_PRINT = ("cli/", "training/log.py")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -111,6 +113,27 @@ def texts(source: str) -> list[str]:
     ]
 
 
+def without_encoding(source: str) -> list[int]:
+    """Lines that open a text file in whatever encoding the system has."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [
+        call.lineno
+        for call in calls
+        if opens_text(call) and not any(word.arg == "encoding" for word in call.keywords)
+    ]
+
+
+def opens_text(call: ast.Call) -> bool:
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if name in ("read_text", "write_text") or any(word.arg == "text" for word in call.keywords):
+        return True
+    if name != "open" or getattr(getattr(call.func, "value", None), "id", "") in OPEN_NO_TEXT:
+        return False
+    values = [*call.args, *(word.value for word in call.keywords)]
+    words = [str(value.value) for value in values if isinstance(value, ast.Constant)]
+    return not any(re.fullmatch("[rwxa+]*b[rwxa+]*", word) for word in words)
+
+
 def within(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
@@ -120,12 +143,12 @@ def test_imports_go_downward_only(path):
     part = within(path).partition("/")[0].removesuffix(".py")
     if part in ("__init__", "__main__"):
         return  # the package's doors name its two classes and its command, from any layer
-    assert forbidden_imports(part, path.read_text()) == []
+    assert forbidden_imports(part, path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=within)
 def test_nobody_prints_or_names_a_device(path):
-    calls = forbidden_calls(path.read_text())
+    calls = forbidden_calls(path.read_text(encoding="utf-8"))
     if within(path).startswith(MAY_PRINT):
         calls = [call for call in calls if call != "print"]
     assert calls == []
@@ -135,20 +158,48 @@ def test_nobody_prints_or_names_a_device(path):
 def test_one_place_knows_whether_scores_are_of_held_out_images(path):
     """Others ask `run_images`: a sentence of their own would be wrong where none are held out."""
     if within(path) not in MAY_SAY_HELD_OUT:
-        assert [text for text in texts(path.read_text()) if "held-out" in text.lower()] == []
+        assert [
+            text for text in texts(path.read_text(encoding="utf-8")) if "held-out" in text.lower()
+        ] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=within)
 def test_json_files_are_written_by_one_function(path):
     if within(path) not in JSON_THAT_IS_NO_FILE:
-        assert json_writers(path.read_text()) == []
+        assert json_writers(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", ALL_PYTHON, ids=lambda path: path.name)
+def test_text_files_are_opened_with_their_encoding(path):
+    assert without_encoding(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "is_found"),
+    [
+        ("path.read_text()", True),
+        ("path.write_text(text)", True),
+        ("path.open()", True),
+        ("path.open('a')", True),
+        ("path.open(mode='w')", True),
+        ("path.open('rb')", False),
+        ("open(path)", True),
+        ("open(path, 'r')", True),
+        ("open(path, mode='wb')", False),
+        ("open(path, encoding='utf-8')", False),
+        ("Image.open(path)", False),
+        ("subprocess.run(command, text=True)", True),
+    ],
+)
+def test_the_encoding_rule_itself(call, is_found):
+    assert (without_encoding(call) == [1]) is is_found
 
 
 def test_nobody_imports_torchvision():
     guilty = [
         path.name
         for path in ALL_PYTHON
-        for name in imported_modules(ast.parse(path.read_text()))
+        for name in imported_modules(ast.parse(path.read_text(encoding="utf-8")))
         if name.partition(".")[0] == "torchvision"
     ]
     assert guilty == []
@@ -187,7 +238,12 @@ def test_the_call_rule_itself():
 def run_python(code: str, *, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        encoding="utf-8",
     )
 
 
@@ -207,7 +263,9 @@ def test_a_broken_torchvision_breaks_nothing(tmp_path):
     """Some machines have one that does not fit their torch: importing it must not happen."""
     poison = tmp_path / "torchvision"
     poison.mkdir()
-    (poison / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms')\n")
+    (poison / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms')\n", encoding="utf-8"
+    )
     assert run_python("import torchvision", path=tmp_path).returncode == 1
     result = run_python(IMPORT_ALL, path=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -220,7 +278,7 @@ def test_help_does_not_wait_for_torch(module):
 
 
 def test_constraints_hold_no_torchvision_and_no_cuda():
-    lines = (ROOT / "constraints.txt").read_text().lower().splitlines()
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().splitlines()
     names = [line.partition("==")[0] for line in lines if not line.startswith("#")]
     assert "torch" in names
     assert not [n for n in names if n == "torchvision" or n.startswith(("nvidia-", "cuda-"))]

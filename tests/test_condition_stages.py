@@ -41,7 +41,9 @@ def write_scene(root: Path, number: int) -> None:
     pose = root / "keypoints" / Path(name).with_suffix(".json")
     pose.parent.mkdir(parents=True, exist_ok=True)
     places = [[int(random.integers(WIDTH)), int(random.integers(HEIGHT)), 2] for _ in range(JOINTS)]
-    pose.write_text(json.dumps({"keypoints": [value for place in places for value in place]}))
+    pose.write_text(
+        json.dumps({"keypoints": [value for place in places for value in place]}), encoding="utf-8"
+    )
 
 
 @pytest.fixture(scope="module")

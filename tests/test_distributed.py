@@ -17,7 +17,7 @@ from smalti.distributed import (
     without_sync,
     wrap,
 )
-from smalti.training.processes import ProcessLostError, processes
+from smalti.training.processes import RENDEZVOUS, ProcessLostError, processes
 from smalti.types import InputError
 
 
@@ -39,6 +39,25 @@ def test_one_process_alone_joins_no_group(monkeypatch):
         assert not is_distributed()
         network = nn.Linear(1, 1)
         assert wrap(network) is network
+
+
+@pytest.mark.parametrize(("has_nccl", "backend"), [(True, "cpu:gloo,cuda:nccl"), (False, "gloo")])
+def test_cards_speak_over_nccl_where_there_is_one(monkeypatch, has_nccl, backend):
+    """Windows has none."""
+    for name in RENDEZVOUS:
+        monkeypatch.setenv(name, "2")
+    asked: list[str] = []
+
+    def join(backend: str, **_: object) -> None:
+        asked.append(backend)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(dist, "is_nccl_available", lambda: has_nccl)
+    monkeypatch.setattr(dist, "init_process_group", join)
+    with pytest.raises(KeyboardInterrupt), processes():
+        pass
+    assert asked == [backend]
 
 
 def test_error_of_a_block_is_raised_after_it(group):

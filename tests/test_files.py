@@ -37,45 +37,45 @@ def full_disk(*_: object, **__: object) -> None:
 def test_written_file_takes_its_place(tmp_path):
     path = tmp_path / "new" / "a.txt"
     with atomic_file(path) as temporary:
-        temporary.write_text("new")
+        temporary.write_text("new", encoding="utf-8")
         assert not path.exists()
         assert temporary.suffix == ".txt"
-    assert path.read_text() == "new"
+    assert path.read_text(encoding="utf-8") == "new"
     assert entries(tmp_path) == {"new", "new/a.txt"}
 
 
 def test_crash_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "a.txt"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def crash() -> None:
         with atomic_file(path) as temporary:
-            temporary.write_text("half")
+            temporary.write_text("half", encoding="utf-8")
             raise KeyError("crash")
 
     with pytest.raises(KeyError):
         crash()
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert entries(tmp_path) == {"a.txt"}
 
 
 def test_full_disk_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     monkeypatch.setattr(os, "fsync", full_disk)
 
     def write() -> None:
         with atomic_file(path) as temporary:
-            temporary.write_text("new")
+            temporary.write_text("new", encoding="utf-8")
 
     with pytest.raises(InputError, match=r"cannot write .*a\.txt: the disk is full"):
         write()
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert entries(tmp_path) == {"a.txt"}
 
 
 def test_file_in_the_way_of_a_folder_is_named(tmp_path):
-    (tmp_path / "a").write_text("")
+    (tmp_path / "a").write_text("", encoding="utf-8")
 
     def write() -> None:
         with atomic_file(tmp_path / "a" / "b" / "c.txt"):
@@ -106,7 +106,9 @@ def test_other_errors_stay_as_they_are():
     assert not isinstance(error.value, InputError)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
+)
 def test_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
 
@@ -123,25 +125,25 @@ def test_folder_without_permission_is_named(tmp_path):
 
 def write_folder(path: Path, text: str) -> None:
     with atomic_folder(path) as temporary:
-        (temporary / "a.txt").write_text(text)
+        (temporary / "a.txt").write_text(text, encoding="utf-8")
 
 
 def test_written_folder_replaces_an_older_one_whole(tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "left_over.txt").write_text("old")
+    (folder / "left_over.txt").write_text("old", encoding="utf-8")
     write_folder(folder, "new")
     assert entries(tmp_path) == {"model", "model/a.txt"}
-    assert (folder / "a.txt").read_text() == "new"
+    assert (folder / "a.txt").read_text(encoding="utf-8") == "new"
 
 
 def test_process_of_the_same_number_elsewhere_is_not_disturbed(tmp_path):
     """Containers that share a folder often have the same few numbers."""
     with atomic_folder(tmp_path / "model") as temporary:
-        (temporary / "a.txt").write_text("whole")
+        (temporary / "a.txt").write_text("whole", encoding="utf-8")
         write_folder(tmp_path / "model", "other")
-        assert (temporary / "a.txt").read_text() == "whole"
-    assert (tmp_path / "model" / "a.txt").read_text() == "whole"
+        assert (temporary / "a.txt").read_text(encoding="utf-8") == "whole"
+    assert (tmp_path / "model" / "a.txt").read_text(encoding="utf-8") == "whole"
     assert entries(tmp_path) == {"model", "model/a.txt"}
 
 
@@ -167,12 +169,12 @@ def test_crash_leaves_the_old_folder_whole(tmp_path):
 
     def crash() -> None:
         with atomic_folder(folder) as temporary:
-            (temporary / "a.txt").write_text("half")
+            (temporary / "a.txt").write_text("half", encoding="utf-8")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         crash()
-    assert (folder / "a.txt").read_text() == "old"
+    assert (folder / "a.txt").read_text(encoding="utf-8") == "old"
     assert entries(tmp_path) == {"model", "model/a.txt"}
 
 
@@ -182,7 +184,7 @@ def test_full_disk_leaves_the_old_folder_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(InputError, match=r"cannot write .*model: the disk is full"):
         write_folder(folder, "new")
-    assert (folder / "a.txt").read_text() == "old"
+    assert (folder / "a.txt").read_text(encoding="utf-8") == "old"
     assert entries(tmp_path) == {"model", "model/a.txt"}
 
 
@@ -199,7 +201,7 @@ def test_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypatch)
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(InputError, match="the disk is full"):
         write_folder(folder, "new")
-    assert (folder / "a.txt").read_text() == "old"
+    assert (folder / "a.txt").read_text(encoding="utf-8") == "old"
     assert entries(tmp_path) == {"model", "model/a.txt"}
 
 
@@ -209,7 +211,7 @@ def test_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypatch)
 def leave(folder: Path, name: str, age_seconds: float = 0) -> None:
     path = folder / f"{TEMPORARY}{name}"
     path.mkdir()
-    (path / "half.txt").write_text("half")
+    (path / "half.txt").write_text("half", encoding="utf-8")
     seconds = path.stat().st_mtime - age_seconds
     os.utime(path, (seconds, seconds))
 
@@ -218,7 +220,7 @@ def test_leftovers_of_an_ended_process_and_old_ones_are_removed(tmp_path):
     leave(tmp_path, "7-a1-codes")
     leave(tmp_path, "8-a1-codes", age_seconds=100)
     leave(tmp_path, "77-a1-report")
-    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     remove_leftovers(tmp_path, process=7, min_age_seconds=60)
     assert {path.name for path in tmp_path.iterdir()} == {".tmp-77-a1-report", "thesis.txt"}
     remove_leftovers(tmp_path)
@@ -242,7 +244,7 @@ def test_folder_that_was_moved_away_by_a_killed_process_comes_back(tmp_path, mon
     monkeypatch.undo()
     assert not (tmp_path / "best").exists()
     remove_leftovers(tmp_path)
-    assert (tmp_path / "best" / "a.txt").read_text() == "old"
+    assert (tmp_path / "best" / "a.txt").read_text(encoding="utf-8") == "old"
     assert entries(tmp_path) == {"best", "best/a.txt"}
 
 

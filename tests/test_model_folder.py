@@ -63,7 +63,9 @@ def test_weights_must_fit_the_model(tmp_path):
 
 def test_unknown_key_of_a_config_is_named(tmp_path):
     path = save(tmp_path / "model") / "config.json"
-    path.write_text(path.read_text().replace('"width"', '"widht"'))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"width"', '"widht"'), encoding="utf-8"
+    )
     with pytest.raises(InputError, match=r"config\.json: widht: Extra inputs"):
         load_model(tmp_path / "model", "tiny").parse_config(TinyConfig)
 

@@ -36,7 +36,9 @@ from smalti.training.precision import Compute
 
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
 PATHS = {path.stem: path for path in presets()}
-STAGES = {name: yaml.safe_load(path.read_text())["stage"] for name, path in PATHS.items()}
+STAGES = {
+    name: yaml.safe_load(path.read_text(encoding="utf-8"))["stage"] for name, path in PATHS.items()
+}
 TOKENIZERS = [name for name, stage in STAGES.items() if stage == "vqgan"]
 PRIORS = [name for name, stage in STAGES.items() if stage == "prior"]
 SMALL = [name for name in PATHS if name.endswith("-small")]
@@ -113,7 +115,7 @@ TABLE_3 = {
 
 def header_of(name: str) -> str:
     """The comment at the head of a preset, as one line."""
-    header = re.match(r"(#.*\n)+", PATHS[name].read_text())
+    header = re.match(r"(#.*\n)+", PATHS[name].read_text(encoding="utf-8"))
     assert header
     return " ".join(header[0].replace("#", " ").replace("\\", " ").split())
 
@@ -124,7 +126,9 @@ def config_of(name: str) -> BaseRunConfig:
     root = ROOTS[STAGES[name]]
     needed = {"data": ("photos",)} | ({"vqgan": "run"} if STAGES[name] == "prior" else {})
     defaults = root(**needed).model_dump()
-    return root.model_validate(merged(defaults, yaml.safe_load(PATHS[name].read_text())))
+    return root.model_validate(
+        merged(defaults, yaml.safe_load(PATHS[name].read_text(encoding="utf-8")))
+    )
 
 
 def merged(defaults: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +182,7 @@ def prior_config(name: str) -> PriorRunConfig:
     """The prior's config with its tokenizer's images, as the command line makes it."""
     config = config_of(name)
     assert isinstance(config, PriorRunConfig)
-    if "image" in yaml.safe_load(PATHS[name].read_text()):
+    if "image" in yaml.safe_load(PATHS[name].read_text(encoding="utf-8")):
         return config
     image = config_of(Command.of(name).tokenizer).image
     return config.model_copy(update={"image": image})
@@ -249,7 +253,7 @@ def test_every_value_of_the_file_is_in_the_config(name):
             else:
                 assert config[key] == value
 
-    stored = yaml.safe_load(PATHS[name].read_text())
+    stored = yaml.safe_load(PATHS[name].read_text(encoding="utf-8"))
     assert stored["stage"] in ROOTS
     assert_inside(stored, config_of(name).model_dump(mode="json"))
 

@@ -35,7 +35,9 @@ def demo_folder(tmp_path: Path) -> Path:
 
 
 def test_the_python_lines_run(demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     monkeypatch.chdir(demo_folder)
     exec(compile(code, str(README), "exec"), {})
     with Image.open("chelsea.png") as reconstruction:

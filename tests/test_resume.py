@@ -162,7 +162,7 @@ def assert_equal_runs(run: Path, expected: Path, steps: int = STEPS) -> None:
     counters = []
     for folder in (run, expected):
         path = folder / "checkpoints" / f"step_{steps:08d}" / "training.json"
-        counters.append(json.loads(path.read_text())["counters"])
+        counters.append(json.loads(path.read_text(encoding="utf-8"))["counters"])
         del counters[-1]["seconds"]
     assert counters[0] == counters[1]
 
@@ -277,7 +277,7 @@ def test_signalled_command_saves_exits_with_its_code_and_resumes(
 ):
     config = with_changes(vqgan_config, tmp_path / "run")
     options = tmp_path / "config.json"
-    options.write_text(json.dumps(config.model_dump(mode="json")))
+    options.write_text(json.dumps(config.model_dump(mode="json")), encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND, "train", "vqgan", "--config", str(options)],
         stdin=subprocess.PIPE,
@@ -285,6 +285,7 @@ def test_signalled_command_saves_exits_with_its_code_and_resumes(
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        encoding="utf-8",
     ) as command:
         assert command.stdout.readline() == "ready\n"
         command.send_signal(number)

@@ -55,7 +55,7 @@ def run(tmp_path) -> Path:
     """A run of stage 1 that was begun."""
     folder = tmp_path / "run"
     with open_run(folder, vqgan_config()):
-        (folder / "metrics.jsonl").write_text("{}\n")
+        (folder / "metrics.jsonl").write_text("{}\n", encoding="utf-8")
     return folder
 
 
@@ -78,7 +78,7 @@ def test_run_of_another_stage_is_refused(run):
 def test_folder_with_other_files_is_refused(tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
-    (folder / "thesis.txt").write_text("mine")
+    (folder / "thesis.txt").write_text("mine", encoding="utf-8")
     refuse(folder, vqgan_config(), "thesis is not empty and not a run")
 
 
@@ -93,12 +93,12 @@ def test_changed_config_is_refused_with_the_keys_and_both_values(run):
 
 @pytest.mark.parametrize("stored", ["- a\n- b\n", "a: [1\n", "text"])
 def test_config_that_is_none_is_refused(run, stored):
-    (run / CONFIG_FILE).write_text(stored)
+    (run / CONFIG_FILE).write_text(stored, encoding="utf-8")
     refuse(run, vqgan_config(), r"config\.yaml is not")
 
 
 def test_file_in_the_way_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     refuse(tmp_path / "file" / "run", vqgan_config(), "file is a file, not a folder")
 
 
@@ -204,7 +204,12 @@ def test_stored_config_is_the_resolved_one(tmp_path):
 
 def test_resumed_run_stores_what_was_changed(run):
     with open_run(run, vqgan_config(training={"total_steps": 9})):
-        assert yaml.safe_load((run / CONFIG_FILE).read_text())["training"]["total_steps"] == 9
+        assert (
+            yaml.safe_load((run / CONFIG_FILE).read_text(encoding="utf-8"))["training"][
+                "total_steps"
+            ]
+            == 9
+        )
     assert (run / "metrics.jsonl").exists()
 
 
@@ -218,11 +223,11 @@ def names(folder: Path) -> list[str]:
 
 def test_leftovers_of_the_killed_process_that_held_the_run_are_removed(run):
     (run / f"{TEMPORARY}12-a1-codes").mkdir()
-    (run / f"{TEMPORARY}12-b2-config.yaml").write_text("half")
+    (run / f"{TEMPORARY}12-b2-config.yaml").write_text("half", encoding="utf-8")
     (run / "samples").mkdir()
-    (run / "samples" / f"{TEMPORARY}12-c3-codes.png").write_text("half")
+    (run / "samples" / f"{TEMPORARY}12-c3-codes.png").write_text("half", encoding="utf-8")
     killed = replace(Holder.this_process(), pid=12)
-    (run / HOLDER_FILE).write_text(json.dumps(asdict(killed)))
+    (run / HOLDER_FILE).write_text(json.dumps(asdict(killed)), encoding="utf-8")
     with open_run(run, vqgan_config()):
         assert names(run) == [CONFIG_FILE, "metrics.jsonl", "samples"]
         assert names(run / "samples") == []
@@ -267,7 +272,7 @@ def test_run_is_released_after_an_error(run):
 
 
 def test_folder_in_which_a_run_was_only_held_counts_as_empty(tmp_path):
-    (tmp_path / HOLDER_FILE).write_text("{}")
+    (tmp_path / HOLDER_FILE).write_text("{}", encoding="utf-8")
     check_run_folder(tmp_path, vqgan_config())
 
 
@@ -285,7 +290,7 @@ def test_run_from_before_an_option_existed_is_resumed(tmp_path):
     config = VQGANRunConfig(data=("photos",), out=str(tmp_path))
     stored = config.model_dump(mode="json")
     del stored["vqgan"]["middle_attention"], stored["training"]["auto_remedy"]
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored), encoding="utf-8")
     check_run_folder(tmp_path, config)
     changed = config.model_copy(
         update={"vqgan": config.vqgan.model_copy(update={"middle_attention": False})}

@@ -444,7 +444,9 @@ def test_nan_ends_the_command_with_exit_code_2_and_the_last_checkpoint(
 
     monkeypatch.setattr(VQGANStage, "step", poison)
     config = vqgan_config(photos, tmp_path / "run", training=TRAINING | {"save_steps": 3})
-    (tmp_path / "config.json").write_text(json.dumps(config.model_dump(mode="json")))
+    (tmp_path / "config.json").write_text(
+        json.dumps(config.model_dump(mode="json")), encoding="utf-8"
+    )
     assert main(["train", "vqgan", "--config", str(tmp_path / "config.json")]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert "became nan at step 4; batch: " in last

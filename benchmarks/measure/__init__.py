@@ -44,7 +44,7 @@ def peak_rss_mb() -> float:
 
     Linux only. `ru_maxrss` would not do: a new process inherits its parent's.
     """
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 / 1e6
 
@@ -52,5 +52,7 @@ def peak_rss_mb() -> float:
 def peak_mb_of(script: str, *arguments: str) -> float:
     """Run a script in a process of its own; it prints its peak as its last line."""
     command = [sys.executable, script, *arguments]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, encoding="utf-8"
+    )
     return float(result.stdout.splitlines()[-1])

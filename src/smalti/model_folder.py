@@ -81,7 +81,7 @@ def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tenso
 def write_model_files(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
     """Write the two files into an existing folder, for callers that make it whole themselves."""
     description = {"kind": kind, "config": config.model_dump(mode="json")}
-    (folder / CONFIG_FILE).write_text(json_text(description, indent=2) + "\n")
+    (folder / CONFIG_FILE).write_text(json_text(description, indent=2) + "\n", encoding="utf-8")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_tensors(folder / WEIGHTS_FILE, contiguous)
 
@@ -103,7 +103,8 @@ def write_tensors(
         if found is None:
             raise
         number = int(found[1])
-        raise OSError(number, os.strerror(number), str(path)) from error
+        # The number is Windows' own there; of the same one as fourth, Python makes the common one.
+        raise OSError(number, os.strerror(number), str(path), number) from error
 
 
 def _umask() -> int:
@@ -134,7 +135,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG_FILE
     try:
-        description = json.loads(path.read_text())
+        description = json.loads(path.read_text(encoding="utf-8"))
         return {"kind": description["kind"], "config": description["config"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a model's config: {error}") from error

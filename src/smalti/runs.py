@@ -258,7 +258,7 @@ def read_run_config(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        stored = yaml.safe_load(path.read_text())
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(stored, dict):

@@ -150,7 +150,7 @@ def test_wrong_value_of_a_priors_run(train_prior, options, words):
     ids=range(12),
 )
 def test_config_file_that_is_not_one(train, here, text, words):
-    (here / "config.yaml").write_text(text)
+    (here / "config.yaml").write_text(text, encoding="utf-8")
     train("--config config.yaml", "config.yaml" if "bytes" in words[0] else "", *words)
     train("--config=config.yaml", *words)
 
@@ -158,13 +158,13 @@ def test_config_file_that_is_not_one(train, here, text, words):
 def test_config_file_of_aliases_of_aliases(train, here):
     levels = ["&a0 [x, x, x, x, x, x, x, x, x]"]
     levels += [f"&a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    (here / "bomb.yaml").write_text(f"data: [{', '.join(levels)}]")
+    (here / "bomb.yaml").write_text(f"data: [{', '.join(levels)}]", encoding="utf-8")
     train("--config bomb.yaml", "bomb.yaml", "alias")
 
 
 def test_config_file_that_is_no_text(train, here):
     (here / "config.yaml").write_bytes(bytes(range(256)))
-    train("--config config.yaml", "config.yaml is not plain YAML")
+    train("--config config.yaml", "config.yaml is not UTF-8 text", "save it as UTF-8")
 
 
 # Data
@@ -176,14 +176,14 @@ def test_data_that_does_not_exist(train):
 
 def test_folder_without_images(train, here):
     (here / "notes").mkdir()
-    (here / "notes" / "a.txt").write_text("text")
+    (here / "notes" / "a.txt").write_text("text", encoding="utf-8")
     train("", "no images in notes", ".png", data="notes")
 
 
 def test_folder_of_broken_images(train, here):
     (here / "broken").mkdir()
     for name in ("a.png", "b.jpg"):
-        (here / "broken" / name).write_text("text")
+        (here / "broken" / name).write_text("text", encoding="utf-8")
     train("", "all 2 images are broken", "broken/", data="broken")
 
 
@@ -220,13 +220,13 @@ def test_out_of_a_run_with_another_config(refused, world):
 
 def test_out_that_holds_other_files(train, here):
     (here / "papers").mkdir()
-    (here / "papers" / "a.txt").write_text("text")
+    (here / "papers" / "a.txt").write_text("text", encoding="utf-8")
     train("--out papers", "papers is not empty and not a run")
 
 
 def test_folder_of_codes_that_holds_other_files(train_prior, here):
     (here / "papers").mkdir()
-    (here / "papers" / "a.txt").write_text("text")
+    (here / "papers" / "a.txt").write_text("text", encoding="utf-8")
     train_prior("--codes.folder papers", "papers is not empty and not a cache of codes")
 
 
@@ -296,7 +296,7 @@ def test_run_whose_only_checkpoint_is_cut_short_is_not_resumed(refused, world, c
 )
 def test_damaged_config_of_a_model(refused, world, here, text, words):
     shutil.copytree(world.vqgan / "checkpoints" / "best", here / "model")
-    (here / "model" / "config.json").write_text(text)
+    (here / "model" / "config.json").write_text(text, encoding="utf-8")
     refused(["reconstruct", "model", world.picture], "model", *words)
     refused(["inspect", "model"], "model", *words)
 
@@ -304,7 +304,7 @@ def test_damaged_config_of_a_model(refused, world, here, text, words):
 @pytest.mark.parametrize("text", ["stage: [", "- a", "!!python/name:os.system"])
 def test_damaged_config_of_a_run(refused, world, here, text):
     shutil.copytree(world.vqgan, here / "run")
-    (here / "run" / "config.yaml").write_text(text)
+    (here / "run" / "config.yaml").write_text(text, encoding="utf-8")
     command = ["train", "vqgan", "--data", world.photos, "--out", "run", *world.tiny]
     refused(command, "run/config.yaml")
     refused(["inspect", "run"], "run/config.yaml")
@@ -345,14 +345,14 @@ def test_no_permission(refused, world, here, monkeypatch, command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_file_in_the_path_of_out(refused, world, here, command):
     line = _writing_commands(world)[command]
-    (here / "note").write_text("text")
+    (here / "note").write_text("text", encoding="utf-8")
     refused([*line, f"note/new{SUFFIXES.get(command, '')}"], "note is a file, not a folder")
 
 
 @pytest.mark.parametrize("command", ["sample", "decode", "train", "demo"])
 def test_file_where_out_is_a_folder(refused, world, here, command):
     line = _writing_commands(world)[command]
-    (here / "note").write_text("text")
+    (here / "note").write_text("text", encoding="utf-8")
     refused([*line, "note"], "note is a file, not a folder")
 
 
@@ -436,7 +436,7 @@ def test_class_that_does_not_exist(refused, world, name, words):
 
 
 def test_picture_that_is_none(refused, world, here):
-    (here / "note.txt").write_text("text")
+    (here / "note.txt").write_text("text", encoding="utf-8")
     (here / "empty").mkdir()
     for command in ("reconstruct", "encode"):
         refused([command, world.vqgan, "gone.png"], "gone.png does not exist")
@@ -484,7 +484,7 @@ def test_codes_that_are_none(refused, world, here, grid, words):
 
 
 def test_file_of_codes_that_is_none(refused, world, here):
-    (here / "text.safetensors").write_text("text")
+    (here / "text.safetensors").write_text("text", encoding="utf-8")
     safetensors.torch.save_file({}, "empty.safetensors")
     refused(["decode", world.vqgan, "gone.safetensors"], "gone.safetensors is no file")
     refused(["decode", world.vqgan, "text.safetensors"], "not a whole safetensors file")
@@ -510,6 +510,8 @@ def test_nothing_to_inspect(refused, here):
 
 def test_run_of_a_stage_that_does_not_exist(refused, world, here):
     shutil.copytree(world.vqgan, here / "run")
-    config = yaml.safe_load((here / "run" / "config.yaml").read_text())
-    (here / "run" / "config.yaml").write_text(yaml.safe_dump(config | {"vqgn": 1}))
+    config = yaml.safe_load((here / "run" / "config.yaml").read_text(encoding="utf-8"))
+    (here / "run" / "config.yaml").write_text(
+        yaml.safe_dump(config | {"vqgn": 1}), encoding="utf-8"
+    )
     refused(["inspect", "run"], "vqgn")

@@ -1,8 +1,10 @@
 """Every command from end to end, on tiny runs of real photographs."""
 
+import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -16,7 +18,9 @@ import yaml
 from PIL import Image
 
 import smalti
-from smalti.cli.main import COMMANDS
+from smalti.cli import inspect
+from smalti.cli.decode import _file_names
+from smalti.cli.main import COMMANDS, console
 from smalti.sampling.sheet import MARGIN_PX
 
 HELPS = [[command] for command in COMMANDS] + [["train", "vqgan"], ["train", "prior"]]
@@ -98,7 +102,7 @@ def test_training_writes_the_run_folder_and_says_what_is_next(succeed, here, wor
 def test_same_command_goes_on_from_where_it_stopped(succeed, here, world):
     command = ["train", "vqgan", "--data", world.photos, "--out", "run", *world.tiny]
     shutil.copytree(world.vqgan, "run")
-    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    config = yaml.safe_load(Path("run/config.yaml").read_text(encoding="utf-8"))
     assert "resuming from step 3" in succeed(*command).err
     assert "resuming from step 3" in succeed(*command, "--training.total_steps", "4").err
     assert Path("run/checkpoints/step_00000004").is_dir()
@@ -108,7 +112,7 @@ def test_same_command_goes_on_from_where_it_stopped(succeed, here, world):
 def test_printed_config_is_a_config_file_that_says_the_same(succeed, here, world):
     command = ["train", "vqgan", "--data", world.photos, *world.tiny, "--out", "run"]
     printed = succeed(*command, "--print_config").out
-    Path("config.yaml").write_text(printed)
+    Path("config.yaml").write_text(printed, encoding="utf-8")
     again = succeed("train", "vqgan", "--config", "config.yaml", "--print_config").out
     assert again == printed
     assert yaml.safe_load(printed)["image"]["size"] == 16
@@ -121,7 +125,7 @@ def test_auto_remedy_has_a_short_option(succeed):
 
 
 def test_later_values_win_over_earlier_ones(succeed, here):
-    Path("config.yaml").write_text("training: {total_steps: 7, batch_size: 5}")
+    Path("config.yaml").write_text("training: {total_steps: 7, batch_size: 5}", encoding="utf-8")
     line = "train vqgan --data a --preset vqgan-demo --config config.yaml --training.batch_size 3"
     config = yaml.safe_load(succeed(*line.split(), "--print_config").out)
     preset = yaml.safe_load(succeed(*line.split()[:6], "--print_config").out)
@@ -131,7 +135,7 @@ def test_later_values_win_over_earlier_ones(succeed, here):
 
 
 def test_config_file_wins_wherever_the_preset_stands(succeed, here):
-    Path("config.yaml").write_text("training: {total_steps: 7}")
+    Path("config.yaml").write_text("training: {total_steps: 7}", encoding="utf-8")
     line = "train vqgan --config config.yaml --data a --preset vqgan-demo --print_config"
     assert yaml.safe_load(succeed(*line.split()).out)["training"]["total_steps"] == 7
 
@@ -140,7 +144,7 @@ def test_several_data_sets_are_joined(succeed, here, world):
     folders = world.photos / "cat", world.photos / "person"
     options = ["--out", "run", *world.tiny, "--data_weights", "[3,1]"]
     assert "data: 12 images" in succeed("train", "vqgan", "--data", *folders, *options).err
-    stored = yaml.safe_load(Path("run/config.yaml").read_text())
+    stored = yaml.safe_load(Path("run/config.yaml").read_text(encoding="utf-8"))
     assert stored["data"] == [str(folder) for folder in folders]
 
 
@@ -150,7 +154,7 @@ def test_prior_sees_images_as_its_tokenizer_did(succeed, here, world):
     assert yaml.safe_load(succeed(*command, "--image.size", "20").out)["image"]["size"] == 20
     equals = ["train", "prior", "--data", "x", f"--vqgan={world.vqgan}", "--print_config"]
     assert yaml.safe_load(succeed(*equals).out)["image"]["size"] == 16
-    Path("config.yaml").write_text(yaml.safe_dump({"vqgan": str(world.vqgan)}))
+    Path("config.yaml").write_text(yaml.safe_dump({"vqgan": str(world.vqgan)}), encoding="utf-8")
     in_file = "train prior --data x --config config.yaml --print_config"
     assert yaml.safe_load(succeed(*in_file.split()).out)["image"]["size"] == 16
 
@@ -262,6 +266,20 @@ def test_codes_of_other_people_are_decoded_each_into_its_own_file(succeed, here,
     assert pixels("deep/decoded/b.png").shape == (4, 6, 3)
 
 
+def test_decoded_pictures_have_names_that_every_system_allows():
+    names = ["data.parquet:1", "data.parquet:2", "A.png", "a.png", "x\\y.png", "a_.png", 'w"h?.png']
+    found = _file_names(names)
+    assert list(found.values()) == [
+        "data.parquet_1.png",
+        "data.parquet_2.png",
+        "A.png.png",
+        "a.png_.png",
+        "y.png",
+        "a_.png",
+        "w_h_.png",
+    ]
+
+
 def test_models_are_read_from_a_model_folder_too(succeed, here, world):
     smalti.VQGAN.from_pretrained(world.vqgan).save_pretrained("vqgan")
     smalti.Pipeline.from_pretrained(world.prior).save_pretrained("pipeline")
@@ -301,7 +319,7 @@ def test_data_is_described(succeed, world):
 
 def test_broken_images_are_named(succeed, here):
     Path("photos").mkdir()
-    Path("photos/a.png").write_text("text")
+    Path("photos/a.png").write_text("text", encoding="utf-8")
     text = succeed("inspect", "photos").out
     assert "photos/a.png: it is not a JPEG" in text
 
@@ -324,23 +342,31 @@ def test_run_is_judged_and_has_a_page(succeed, world):
 
 def test_run_that_was_stopped_is_described_without_its_data(succeed, here, world):
     shutil.copytree(world.vqgan, here / "run")
-    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    config = yaml.safe_load(Path("run/config.yaml").read_text(encoding="utf-8"))
     config["data"], config["training"]["total_steps"] = ["gone"], 9
-    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    Path("run/config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert "step 3 of 9" in succeed("inspect", "run").out
 
 
 def test_early_stop_is_told(succeed, here, world):
     shutil.copytree(world.prior, here / "run")
-    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    config = yaml.safe_load(Path("run/config.yaml").read_text(encoding="utf-8"))
     config["training"] |= {"early_stop": 2, "total_steps": 9}
-    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    Path("run/config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert "early stop" not in succeed("inspect", "run").out
     newest = max(Path("run/checkpoints").glob("step_*/training.json"))
-    state = json.loads(newest.read_text())
+    state = json.loads(newest.read_text(encoding="utf-8"))
     state["counters"]["without_gain"] = 2
-    newest.write_text(json.dumps(state))
+    newest.write_text(json.dumps(state), encoding="utf-8")
     assert "early stop:   2 evaluations without gain" in succeed("inspect", "run").out
+
+
+def test_config_may_begin_with_a_byte_order_mark(call, here):
+    """As editors on Windows write it."""
+    Path("config.yaml").write_text("out: größe\nseed: 7", encoding="utf-8-sig")
+    options = ["--data", "photos", "--config", "config.yaml", "--print_config"]
+    printed = yaml.safe_load(call("train", "vqgan", *options).out)
+    assert (printed["out"], printed["seed"]) == ("größe", 7)
 
 
 def test_sigterm_leaves_nothing_half_written(here):
@@ -360,10 +386,32 @@ def test_sigterm_leaves_nothing_half_written(here):
         sys.argv = ["smalti", "inspect"]
         main.console()
     """)
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, encoding="utf-8"
+    )
     assert ended.returncode == 143
     assert ended.stderr.splitlines()[-1] == "smalti: stopped by SIGTERM"
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_names_that_the_terminal_has_no_letters_for_are_escaped(monkeypatch, encoding):
+    shown = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "argv", ["smalti", "inspect"])
+    monkeypatch.setattr(inspect, "run", lambda _: print("cat 猫 \udcff"))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit, match="0"):
+        console()
+    shown.flush()
+    assert shown.buffer.getvalue().split() == [b"cat", b"\\u732b", b"\\udcff"]
+
+
+def test_process_that_does_not_speak_drops_any_name(call, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(inspect, "run", lambda _: print("cat 猫 \udcff"))
+    result = call("inspect")
+    assert (result.code, result.out) == (0, "")
 
 
 def test_run_before_its_first_checkpoint_is_described(succeed, here, world):
@@ -379,9 +427,9 @@ def test_memory_of_a_run_counts_its_discriminator(succeed, here, world):
         return int(re.search(r"about (\d+) MiB to train", succeed("inspect", what).out)[1])
 
     shutil.copytree(world.vqgan, here / "run")
-    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    config = yaml.safe_load(Path("run/config.yaml").read_text(encoding="utf-8"))
     config["discriminator"]["filters"] = 128
-    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    Path("run/config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert trained_mib("run") > trained_mib(world.vqgan)
 
 

@@ -40,14 +40,14 @@ def run_of(here, world):
     def make(config: str) -> Path:
         (here / "run" / "checkpoints").mkdir(parents=True)
         (here / "run" / "checkpoints" / "best").symlink_to(world.vqgan / "checkpoints" / "best")
-        (here / "run" / "config.yaml").write_text(config)
+        (here / "run" / "config.yaml").write_text(config, encoding="utf-8")
         return here / "run"
 
     return make
 
 
 def figures(path: str) -> dict[str, float]:
-    stored = json.loads(Path(path).read_text())
+    stored = json.loads(Path(path).read_text(encoding="utf-8"))
     return {name: figure["value"] for name, figure in stored["figures"].items()}
 
 
@@ -66,7 +66,7 @@ def test_says_what_it_measured_on_what_whatever_the_batches(succeed, here, world
     ):
         assert words in result.out
     assert "favours it" not in result.out
-    stored = json.loads(Path("a.json").read_text())
+    stored = json.loads(Path("a.json").read_text(encoding="utf-8"))
     assert stored["images"] == 12
     assert stored["data"] == [str(world.photos)]
     assert stored["model"].startswith(str(world.vqgan / "checkpoints"))
@@ -96,7 +96,7 @@ def test_some_images_for_a_plain_model_at_the_size_that_is_given(succeed, plain_
 
 
 def test_says_when_the_judge_was_the_teacher(succeed, run_of, world):
-    config = (world.vqgan / "config.yaml").read_text()
+    config = (world.vqgan / "config.yaml").read_text(encoding="utf-8")
     run = run_of(config.replace("kind: none", "kind: efficientnet-logits"))
     assert "favours it" in succeed("evaluate", run, "--data", world.photos / "cat").out
 

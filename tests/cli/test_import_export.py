@@ -102,11 +102,11 @@ def test_exported_folder_is_imported_again(here, succeed, vqgan):
 def test_config_that_came_with_a_checkpoint_is_compared(here, refused, succeed, released):
     save_file(released, here / "model.safetensors")
     content = released_config(TINY)
-    Path("model.yaml").write_text(yaml.safe_dump(content))
+    Path("model.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     command = ("import", "model.safetensors", "--config", "model.yaml", "--out")
     succeed(*command, "agreed")
     content["model"]["params"]["n_embed"] = 1024
-    Path("model.yaml").write_text(yaml.safe_dump(content))
+    Path("model.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     refused(*command, "out", words=["model.yaml says n_embed 1024", "the tensors have 16"])
     refused(*command[:3], "none.yaml", "--out", "out", words=["none.yaml does not exist"])
 
@@ -123,7 +123,7 @@ def test_malicious_checkpoint_does_nothing(here, succeed, vqgan, released):
 
 
 def test_what_is_not_a_tokenizer_is_refused(here, refused, world):
-    Path("letter.ckpt").write_text("Dear reader")
+    Path("letter.ckpt").write_text("Dear reader", encoding="utf-8")
     torch.save({"transformer.tok_emb.weight": torch.zeros(2, 2)}, "gpt.ckpt")
     torch.save({"state_dict": {"model.diffusion_model.a": torch.zeros(1)}}, "unet.ckpt")
     for file, words in {
@@ -148,7 +148,7 @@ def test_hole_is_refused(here, refused, released):
 def test_folder_with_other_files_is_not_replaced(here, refused, vqgan, command):
     vqgan.save_pretrained("ours")
     Path("mine").mkdir()
-    Path("mine/letter.txt").write_text("keep me")
+    Path("mine/letter.txt").write_text("keep me", encoding="utf-8")
     refused(command, "ours", "--out", "mine", words=["--out mine is not empty"])
     refused(command, "ours", "--out", "mine/letter.txt", words=["is a file, not a folder"])
 

@@ -160,7 +160,9 @@ def _shards(released, suffix, save):
     for file, part in files.items():
         save({name: released[name] for name in part}, file)
     weight_map = {name: file for file, part in files.items() for name in part}
-    Path(f"model{suffix}.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    Path(f"model{suffix}.index.json").write_text(
+        json.dumps({"weight_map": weight_map}), encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize(("suffix", "save"), [(".safetensors", save_file), (".bin", torch.save)])
@@ -186,7 +188,7 @@ def test_shards_are_read_by_their_index(imported, refused, released, suffix, sav
     ],
 )
 def test_bad_index_is_refused(here, refused, content, words):
-    Path("model.safetensors.index.json").write_text(content)
+    Path("model.safetensors.index.json").write_text(content, encoding="utf-8")
     refused(["import", "model.safetensors.index.json", "--out", "model"], words)
 
 

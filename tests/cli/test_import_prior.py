@@ -31,7 +31,7 @@ def checkpoint(here, oracle_tensors) -> Path:
         "sos_token": 32,
         "pkeep": 0.9,
     }
-    Path("model.yaml").write_text(yaml.safe_dump({"model": {"params": params}}))
+    Path("model.yaml").write_text(yaml.safe_dump({"model": {"params": params}}), encoding="utf-8")
     return here / "model.safetensors"
 
 

@@ -14,8 +14,8 @@ from smalti.types import InputError
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("ema.yaml").write_text("vqgan: {quantizer: {kind: ema, decay: 0.5}}")
-    Path("dim.yaml").write_text("vqgan: {quantizer: {lookup_dim: 4}}")
+    Path("ema.yaml").write_text("vqgan: {quantizer: {kind: ema, decay: 0.5}}", encoding="utf-8")
+    Path("dim.yaml").write_text("vqgan: {quantizer: {lookup_dim: 4}}", encoding="utf-8")
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def test_wrong_options_of_a_kind_say_why(line, words):
 
 
 def test_wrong_key_in_a_file_is_named(here):
-    Path("wrong.yaml").write_text("vqgan: {quantizer: {kind: ema, dekay: 0.5}}")
+    Path("wrong.yaml").write_text("vqgan: {quantizer: {kind: ema, dekay: 0.5}}", encoding="utf-8")
     assert "wrong.yaml: unknown key 'vqgan.quantizer.dekay'" in one_line("--config wrong.yaml")
 
 
@@ -90,6 +90,6 @@ def test_printed_config_has_all_options_of_the_kind(here, capsys):
     with pytest.raises(SystemExit):
         read_config(VQGANRunConfig, line.split())
     printed: dict[str, Any] = capsys.readouterr().out
-    Path("printed.yaml").write_text(printed)
+    Path("printed.yaml").write_text(printed, encoding="utf-8")
     assert quantizer_of("--config printed.yaml") == quantizer_of("--config ema.yaml")
     assert "restart_below: 0.4" in printed

@@ -64,7 +64,9 @@ def test_sources_follow_each_other(photos: Path) -> None:
 
 
 def test_classes_of_the_same_name_are_one_class(photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "more.txt").write_text("photos/cat/1.png\tcat\nphotos/dog/0.png\tant\n")
+    (tmp_path / "more.txt").write_text(
+        "photos/cat/1.png\tcat\nphotos/dog/0.png\tant\n", encoding="utf-8"
+    )
     sources = [
         FolderSource(str(photos), classes=True),
         ListSource(str(tmp_path / "more.txt"), classes=True),

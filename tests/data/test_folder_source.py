@@ -10,6 +10,7 @@ import pytest
 
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources import FolderSource, open_source
+from smalti.data.sources.base import name_bytes
 from smalti.types import InputError
 
 
@@ -18,7 +19,7 @@ def names(source: Any) -> list[str]:
 
 
 def test_images_are_found_in_sub_folders_and_sorted(photos: Path) -> None:
-    (photos / "notes.md").write_text("not an image")
+    (photos / "notes.md").write_text("not an image", encoding="utf-8")
     (photos / ".hidden.png").write_bytes(b"")
     expected = ["cat/1.png", "cat/3.png", "cat/5.png", "dog/0.png", "dog/2.png", "dog/4.png"]
     assert names(FolderSource(str(photos), classes=False)) == expected
@@ -67,7 +68,7 @@ def test_image_outside_the_class_folders_is_named(photos: Path, encode: Any) -> 
 
 
 def test_folder_without_images_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("")
+    (tmp_path / "notes.md").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"no images in .*\.jpg"):
         open_source(str(tmp_path), classes=False)
 
@@ -125,6 +126,11 @@ def test_odd_file_names_are_read_and_their_keys_printable(tmp_path: Path, encode
         assert image.content == encode()
         assert image.key.isprintable()
         assert json.loads(json.dumps(image.key)) == image.key.encode().decode()
+
+
+def test_any_name_has_bytes_to_be_hashed() -> None:
+    assert name_bytes("größe\udcff") == "größe".encode() + b"\xff"
+    assert name_bytes("\ud83d.png") == b"\xed\xa0\xbd.png"  # half a character, as Windows allows
 
 
 def test_file_that_vanished_is_broken(photos: Path) -> None:

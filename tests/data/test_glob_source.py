@@ -33,13 +33,13 @@ def names(source: Any) -> list[str]:
 def test_pattern_gives_the_images_that_a_list_of_them_would(
     photos: Path, pattern: str, expected: list[str]
 ) -> None:
-    (photos / "cat/notes.md").write_text("no image")
+    (photos / "cat/notes.md").write_text("no image", encoding="utf-8")
     (photos / "cat/.hidden.png").write_bytes(b"")
     source = open_source(f"{photos}/{pattern}", classes=False)
     assert isinstance(source, GlobSource)
     assert names(source) == expected
     listed = photos / pattern.partition("/")[0] if len(expected[0]) == 5 else photos
-    (listed / "list.txt").write_text("\n".join(expected))
+    (listed / "list.txt").write_text("\n".join(expected), encoding="utf-8")
     same = ListSource(str(listed / "list.txt"), classes=False)
     assert [same.read(n) for n in range(len(same))] == [source.read(n) for n in range(len(source))]
 
@@ -111,7 +111,7 @@ def test_images_and_maps_are_told_apart(tmp_path: Path, encode: Any) -> None:
 def test_pattern_of_no_image_is_an_error(
     photos: Path, write_tar: Any, pattern: str, message: str
 ) -> None:
-    (photos / "cat/notes.md").write_text("no image")
+    (photos / "cat/notes.md").write_text("no image", encoding="utf-8")
     (photos / "shards").mkdir()
     write_tar(photos / "shards/a0.tar", {"x.txt": b""})
     with pytest.raises(InputError, match=message) as caught:

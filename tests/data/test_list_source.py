@@ -23,7 +23,7 @@ def write_list(tmp_path: Path) -> Any:
 def test_paths_are_relative_to_the_list_or_absolute(photos: Path, encode: Any) -> None:
     outside = photos.parent / "outside.png"
     outside.write_bytes(encode(9))
-    (photos / "list.txt").write_text(f"cat/1.png\n\n{outside}\n")
+    (photos / "list.txt").write_text(f"cat/1.png\n\n{outside}\n", encoding="utf-8")
     source = ListSource(str(photos / "list.txt"), classes=False)
     assert [source.read(i).content for i in range(2)] == [encode(1), encode(9)]
 
@@ -56,6 +56,19 @@ def test_spaces_in_a_path_are_no_class(write_list: Any, line: str) -> None:
     assert source.name(0) == line
     with pytest.raises(InputError, match="gives none for"):
         ListSource(write_list(line), classes=True)
+
+
+def test_backslashes_of_a_list_made_on_windows_separate_folders(photos: Path, encode: Any) -> None:
+    (photos / "list.txt").write_text("cat\\1.png\tcat\n", encoding="utf-8")
+    source = ListSource(str(photos / "list.txt"), classes=True)
+    assert (source.name(0), source.read(0).content) == ("cat/1.png", encode(1))
+
+
+def test_backslash_in_the_name_of_a_file_that_is_there_stays(
+    write_list: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "a\\b.png").touch()
+    assert ListSource(write_list("a\\b.png"), classes=False).name(0) == "a\\b.png"
 
 
 def test_numbers_are_class_numbers(write_list: Any) -> None:

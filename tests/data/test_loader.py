@@ -4,8 +4,10 @@ import itertools
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Generator
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from smalti.data import loader as loader_module
 from smalti.data.dataset import ImageDataset
-from smalti.data.loader import BatchLoader
+from smalti.data.loader import BatchLoader, Draw, _ignore_stop_signals, _Reader
 from smalti.data.sources import FolderSource
 from smalti.data.transforms import TransformConfig
 from smalti.types import Batch, InputError
@@ -169,6 +171,25 @@ def test_workers_leave_stop_signals_to_the_main_process(many_photos: Path, stop:
         os.kill(worker.pid, stop)
     read += take(batches, 10)
     assert_same(read, take(make_loader(many_photos).batches(0), 12))
+
+
+def test_reader_reaches_workers_that_are_not_forked(photos: Path) -> None:
+    """On macOS and Windows a worker starts anew, and what it needs is sent to it."""
+    reader, job = _Reader(make_loader(photos).dataset), [Draw(1, 0), Draw(2, None)]
+    sent = [pickle.loads(ForkingPickler.dumps(what)) for what in (reader, _ignore_stop_signals)]
+    assert sent[1] is _ignore_stop_signals
+    assert torch.equal(sent[0][job].batch.images, reader[job].batch.images)
+
+
+@pytest.mark.slow
+def test_workers_that_are_not_forked_read_the_same_batches(photos: Path) -> None:
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        read = take(make_loader(photos, workers=1).batches(0), 3)
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert_same(read, take(make_loader(photos).batches(0), 3))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -174,6 +174,14 @@ def test_one_file_may_cover_many_images(tmp_path: Path, folder: str) -> None:
     assert (list(pairing.missing), list(pairing.alone)) == ([f"{inside}c"], [f"{inside}d"])
 
 
+def test_file_made_on_windows_covers_the_images_of_sub_folders(tmp_path: Path) -> None:
+    (tmp_path / "images/train").mkdir(parents=True)
+    Image.new("RGB", (20, 16)).save(tmp_path / "images/train/d.png")
+    images = [{"id": 13, "file_name": "train\\d.png"}]
+    dataset = write_coco(tmp_path, images=images)
+    assert [dataset.name(index) for index in range(len(dataset))] == ["images/train/d.png"]
+
+
 def test_a_file_of_many_images_of_another_form_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"all\.json is no file of COCO's form"):
         write_coco(tmp_path, annotations=[{"id": 3}])

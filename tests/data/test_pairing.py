@@ -78,7 +78,7 @@ def make_folder(root: Path, tools: Any) -> str:
 def make_list(root: Path, tools: Any) -> str:
     files = files_of()
     write(root, files)
-    (root / "list.txt").write_text("\n".join(reversed(list(files))))
+    (root / "list.txt").write_text("\n".join(reversed(list(files))), encoding="utf-8")
     return str(root / "list.txt")
 
 

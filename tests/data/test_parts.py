@@ -23,7 +23,7 @@ def make_folder(root: Path, encode: Any, tools: Any) -> str:
 
 def make_list(root: Path, encode: Any, tools: Any) -> str:
     names = [f"{part}/{name}.png" for part in ("images", "segmentations") for name in NAMES]
-    (root / "list.txt").write_text("\n".join(names))
+    (root / "list.txt").write_text("\n".join(names), encoding="utf-8")
     return str(root / "list.txt")
 
 
@@ -82,7 +82,7 @@ def test_folders_above_may_be_called_like_a_part(tmp_path: Path, encode: Any) ->
     make_folder(root, encode, None)
     names = [f"{root}/set/{part}/{n}.png" for part in ("segmentations", "images") for n in NAMES]
     spec = tmp_path / "list.txt"
-    spec.write_text("\n".join(names))
+    spec.write_text("\n".join(names), encoding="utf-8")
     images, maps = (open_source(str(spec), False, part) for part in ("images", "segmentations"))
     assert [images.name(index) for index in range(len(images))] == names[3:]
     assert scene(images, 0) == scene(maps, 0) == f"{root}/set/a"
@@ -185,7 +185,7 @@ def test_usual_folders_are_known_in_lists_and_tars(
 ) -> None:
     paths = ["photos/1.png", "masks/1.png"]
     write(tmp_path, encode, *paths)
-    (tmp_path / "list.txt").write_text("\n".join(paths))
+    (tmp_path / "list.txt").write_text("\n".join(paths), encoding="utf-8")
     assert names(str(tmp_path / "list.txt")) == ["photos/1.png"]
     for member in ("", "./"):
         write_tar(tmp_path / "set.tar", {f"{member}{path}": encode() for path in paths})

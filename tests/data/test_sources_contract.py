@@ -38,7 +38,7 @@ def make_list(root: Path, encode: Any, tools: Any) -> Made:
     for number in range(IMAGES):
         (root / f"{number}.png").write_bytes(encode(number))
     lines = [f"{number}.png\t{'ab'[label]}\n" for number, label in enumerate(LABELS)]
-    (root / "list.txt").write_text("".join(lines))
+    (root / "list.txt").write_text("".join(lines), encoding="utf-8")
     return Made(str(root / "list.txt"), root / "0.png")
 
 

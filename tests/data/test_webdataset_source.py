@@ -1,8 +1,10 @@
 """WebDataset shards, sound and damaged."""
 
+import glob
 import io
 import json
 import logging
+import os
 import re
 import tarfile
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from smalti.data.sources import WebDatasetSource
+from smalti.data.sources.shards import find_shards, relative_names
 from smalti.types import InputError
 
 
@@ -224,6 +227,31 @@ def test_overwritten_header_is_reported(
     with caplog.at_level(logging.WARNING):
         assert len(WebDatasetSource(str(path), classes=False)) == 1
     assert "a.tar is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("pattern", ["shards\\{0,1}.tar", "shards\\{0..1}.tar"])
+def test_backslash_separates_folders_where_the_system_says_so(tmp_path, monkeypatch, pattern):
+    monkeypatch.setattr(os, "sep", "\\")
+    asked: list[str] = []
+    monkeypatch.setattr(glob, "glob", lambda path, **_: asked.append(path) or [path])
+    assert find_shards(pattern, ".tar") == asked == ["shards\\0.tar", "shards\\1.tar"]
+
+
+def test_names_are_the_same_on_every_system(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sep", "\\")
+    monkeypatch.setattr(os.path, "relpath", lambda path, start: f"train\\{path[-5:]}")
+    folder, names = relative_names(["/data/train/0.tar", "/data/train/1.tar"])
+    assert (folder, names) == ("/data/train", ["train/0.tar", "train/1.tar"])
+
+
+def test_shards_without_a_common_folder_keep_their_paths(tmp_path, encode, write_tar, monkeypatch):
+    """Some paths are absolute, or the files lie on two drives."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.tar", "b.tar"):
+        write_tar(tmp_path / name, {"1.png": encode()})
+    source = WebDatasetSource(f"{{a,{tmp_path}/b}}.tar", classes=False)
+    assert names(source) == ["a.tar/1.png", f"{tmp_path}/b.tar/1.png"]
+    assert source.content(1) == encode()
 
 
 def test_sound_shard_reports_nothing(

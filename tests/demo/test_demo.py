@@ -98,6 +98,6 @@ def test_photographs_are_colour_and_of_one_shorter_side(tmp_path):
 
 def test_photographs_that_are_there_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(smalti.demo.photographs, "NAMES", ("chelsea",))
-    Path(tmp_path / "chelsea.png").write_text("mine")
+    Path(tmp_path / "chelsea.png").write_text("mine", encoding="utf-8")
     assert write_photographs(tmp_path) == [tmp_path / "chelsea.png"]
-    assert (tmp_path / "chelsea.png").read_text() == "mine"
+    assert (tmp_path / "chelsea.png").read_text(encoding="utf-8") == "mine"

@@ -123,7 +123,9 @@ def folder(tmp_path):
 
 def rewrite(folder, **changes):
     path = folder / CONFIG_FILE
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8"
+    )
 
 
 def test_former_names_of_attention_and_pickled_weights(folder):

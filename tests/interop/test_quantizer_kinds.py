@@ -53,7 +53,7 @@ def load(tmp_path):
         save_file(tensors, tmp_path / "model.safetensors")
         if config is None:
             return import_model(tmp_path / "model.safetensors")
-        (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model": config}))
+        (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model": config}), encoding="utf-8")
         return import_model(tmp_path / "model.safetensors", tmp_path / "model.yaml")
 
     return run

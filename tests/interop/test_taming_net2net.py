@@ -95,7 +95,7 @@ class Released:
     def load(self) -> ImportedPrior:
         checkpoint, config = self.folder / "last.ckpt", self.folder / "project.yaml"
         torch.save({"state_dict": self.tensors, "global_step": 7}, checkpoint)
-        config.write_text(yaml.safe_dump(self.config))
+        config.write_text(yaml.safe_dump(self.config), encoding="utf-8")
         imported = import_model(checkpoint, config if self.with_config else None, **self.arguments)
         assert isinstance(imported, ImportedPrior)
         return imported

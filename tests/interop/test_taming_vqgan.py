@@ -394,7 +394,7 @@ def test_config_that_agrees_is_accepted(vqgan, tmp_path):
     content = released_config(vqgan.config)
     # The oracle's own: other places of attention only by the size that they are counted in.
     content["model"]["params"]["ddconfig"] |= {"resolution": 32, "attn_resolutions": [8]}
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     check_released_config(path, vqgan.config)
 
 
@@ -414,7 +414,7 @@ def test_config_that_differs_is_refused(vqgan, tmp_path, name, value, words):
     # As latent-diffusion has it: the tokenizer is a part of the model.
     content = {"model": {"params": {"first_stage_config": content["model"]}}}
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(InputError, match=words):
         check_released_config(path, vqgan.config)
 
@@ -424,7 +424,7 @@ def test_config_that_differs_is_refused(vqgan, tmp_path, name, value, words):
 )
 def test_what_is_no_released_config_is_named(vqgan, tmp_path, text):
     path = tmp_path / "config.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"config.yaml is no released config of a VQGAN"):
         check_released_config(path, vqgan.config)
 

@@ -36,7 +36,7 @@ class Stateful:
         self.marker = marker
 
     def __setstate__(self, state):
-        open(state["marker"], "w").close()
+        open(state["marker"], "w", encoding="utf-8").close()
 
 
 @pytest.fixture

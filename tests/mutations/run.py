@@ -104,9 +104,8 @@ def problem_with(mutant: Mutant) -> str | None:
             return None
         if code == pytest.ExitCode.OK:
             return "no test noticed"
-        return (
-            f"the tests did not run to their end, exit code {code}:\n{report.read_text()[-2000:]}"
-        )
+        said = report.read_text(encoding="utf-8")[-2000:]
+        return f"the tests did not run to their end, exit code {code}:\n{said}"
 
 
 def problem_without_changes(mutants: Sequence[Mutant]) -> str | None:
@@ -115,7 +114,7 @@ def problem_without_changes(mutants: Sequence[Mutant]) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.txt"
         code = exit_code(tests, SOURCE, report)
-        return None if code == pytest.ExitCode.OK else report.read_text()[-2000:]
+        return None if code == pytest.ExitCode.OK else report.read_text(encoding="utf-8")[-2000:]
 
 
 def main(words: Sequence[str]) -> int:

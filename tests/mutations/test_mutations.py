@@ -27,5 +27,5 @@ def test_each_change_is_of_one_place_in_the_code_and_names_tests():
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_each_change_is_noticed(folder):
     command = [sys.executable, str(HERE / "run.py"), f"{folder}/"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
     assert run.returncode == 0, run.stdout + run.stderr

@@ -24,8 +24,12 @@ LINES = [
 def make_run(folder: Path, lines: list[dict[str, Any]], pictures: tuple[str, ...] = ()) -> Path:
     config = VQGANRunConfig(data=("<photos>",), out=str(folder))
     (folder / "samples").mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8"
+    )
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+    )
     for number, name in enumerate(pictures):
         Image.new("RGB", (8 + number, 8)).save(folder / "samples" / f"{name}.png")
     return folder
@@ -118,7 +122,9 @@ def test_run_that_has_just_begun_has_a_page(tmp_path):
 def test_run_of_stage_2_has_no_codebook(tmp_path):
     run = make_run(tmp_path / "run", [], ("samples_00000040",))
     config = PriorRunConfig(data=("photos",), vqgan="runs/tokenizer", out=str(run))
-    (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (run / "config.yaml").write_text(
+        yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8"
+    )
     page = write(run)
     assert "runs/tokenizer" in page
     assert "Codebook" not in page
@@ -138,12 +144,14 @@ def test_folder_that_is_no_run_has_no_state(tmp_path):
 
 def test_palette_has_no_steps_and_no_state(tmp_path):
     config = PixelsRunConfig(data=("photos",))
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8"
+    )
     assert read_run(tmp_path) is None
 
 
 def test_run_with_a_damaged_config_is_refused(tmp_path):
     run = make_run(tmp_path / "run", LINES)
-    (run / "config.yaml").write_text("stage: vqgan\nvqgn: 1\n")
+    (run / "config.yaml").write_text("stage: vqgan\nvqgn: 1\n", encoding="utf-8")
     with pytest.raises(InputError, match="vqgn"):
         read_run(run)

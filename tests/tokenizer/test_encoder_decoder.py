@@ -72,7 +72,7 @@ def test_parameter_counts_of_the_f16_model(f16):
 def test_names_and_shapes_of_the_weights_are_a_contract(f16):
     """Models on people's disks have these names: a change here needs a migration."""
     found = {name: list(tensor.shape) for name, tensor in f16.state_dict().items()}
-    assert found == json.loads(KEYS_FILE.read_text())
+    assert found == json.loads(KEYS_FILE.read_text(encoding="utf-8"))
 
 
 def non_local_blocks(vqgan: VQGAN) -> set[str]:

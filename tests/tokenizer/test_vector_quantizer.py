@@ -122,7 +122,11 @@ print(peak_mb() - before)
 def test_memory_does_not_grow_with_vectors_times_codes():
     """8,192 vectors and 16,384 codes: all distances at once would be 512 MB."""
     result = subprocess.run(
-        [sys.executable, "-c", PEAK_MB], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PEAK_MB],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert 0 < int(result.stdout) < 200
 

@@ -151,9 +151,9 @@ def saved(vqgan, tmp_path):
 
 def edit_config(folder, **changes) -> None:
     path = folder / "config.json"
-    description = json.loads(path.read_text())
+    description = json.loads(path.read_text(encoding="utf-8"))
     description["config"] |= changes
-    path.write_text(json.dumps(description))
+    path.write_text(json.dumps(description), encoding="utf-8")
 
 
 def test_missing_folder_is_named(tmp_path):
@@ -164,7 +164,10 @@ def test_missing_folder_is_named(tmp_path):
 
 def test_model_of_another_kind_is_refused(saved):
     path = saved / "config.json"
-    path.write_text(path.read_text().replace('"kind": "vqgan"', '"kind": "prior"', 1))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"kind": "vqgan"', '"kind": "prior"', 1),
+        encoding="utf-8",
+    )
     with pytest.raises(InputError) as error:
         VQGAN.from_pretrained(saved)
     assert "holds a prior, but a vqgan is needed" in one_line(error)
@@ -202,7 +205,7 @@ def test_weights_that_do_not_fit_the_config_are_refused(saved):
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"kind": "vqgan"}', '{"config": {}}'])
 def test_file_that_is_no_config_is_refused(saved, text):
-    (saved / "config.json").write_text(text)
+    (saved / "config.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as error:
         VQGAN.from_pretrained(saved)
     assert "config.json is not a model's config" in one_line(error)

@@ -135,7 +135,11 @@ def test_files_are_safetensors_and_json_only(checkpoints):
     assert set(names(folder)) == FILES
     for path in folder.iterdir():
         is_json = path.suffix == ".json"
-        assert json.loads(path.read_text()) if is_json else safetensors.torch.load_file(path)
+        assert (
+            json.loads(path.read_text(encoding="utf-8"))
+            if is_json
+            else safetensors.torch.load_file(path)
+        )
 
 
 @pytest.mark.parametrize("damage", [flip_last_bit, cut_in_half, Path.unlink])
@@ -158,7 +162,9 @@ def test_no_whole_checkpoint_is_one_clear_error(checkpoints):
 
 
 def test_counters_of_a_damaged_file_name_it(checkpoints):
-    (checkpoints / "step_00000020" / COUNTERS_FILE).write_text('{"counters": {"stop": 1}}')
+    (checkpoints / "step_00000020" / COUNTERS_FILE).write_text(
+        '{"counters": {"stop": 1}}', encoding="utf-8"
+    )
     with pytest.raises(InputError, match=r"step_00000020/training\.json is damaged"):
         read_counters(checkpoints / "step_00000020")
 
@@ -229,7 +235,7 @@ def no_constants(name: str) -> None:
 
 def test_counters_before_the_first_evaluation_are_json(tmp_path):
     folder = Training(1).save(tmp_path, 1)
-    json.loads((folder / COUNTERS_FILE).read_text(), parse_constant=no_constants)
+    json.loads((folder / COUNTERS_FILE).read_text(encoding="utf-8"), parse_constant=no_constants)
     assert read_counters(folder) == Counters(step=1, seconds=1.5)
 
 
@@ -238,8 +244,8 @@ def test_best_score_that_is_not_a_number_is_none(tmp_path, score):
     """Older versions took the first score as the best, whatever it was."""
     folder = Training(1).save(tmp_path, 1)
     path = folder / COUNTERS_FILE
-    text = path.read_text().replace('"best_score": null', f'"best_score": {score}')
-    path.write_text(text.replace('"best_step": -1', '"best_step": 1'))
+    text = path.read_text(encoding="utf-8").replace('"best_score": null', f'"best_score": {score}')
+    path.write_text(text.replace('"best_step": -1', '"best_step": 1'), encoding="utf-8")
     counters = read_counters(folder)
     assert (counters.best_step, counters.best_score) == (-1, float("inf"))
 

@@ -100,9 +100,9 @@ def cache(folder, photos) -> Path:
 def spoil(folder: Path, name: str, codes: Tensor) -> None:
     """Replace the codes of a view, with a manifest that vouches for them."""
     safetensors.torch.save_file({"codes": codes}, folder / name)
-    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     manifest["sha256"][name] = sha256(folder / name)
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 # The same as on the fly
@@ -294,14 +294,14 @@ def test_code_outside_the_codebook_is_named(cache, photos):
 
 def test_manifest_cut_short_is_named(cache, photos):
     path = cache / MANIFEST_FILE
-    path.write_text(path.read_text()[:50])
+    path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")
     with pytest.raises(InputError, match=r"manifest\.json is damaged: .*delete .*codes"):
         open_cache(cache, open_loader(photos), new_tokenizer())
 
 
 def test_folder_with_other_files_is_refused_and_left_alone(folder, photos):
     folder.mkdir()
-    (folder / "thesis.txt").write_text("mine")
+    (folder / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"codes is not empty and not a cache of codes"):
         open_cache(folder, open_loader(photos), new_tokenizer())
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]

@@ -21,7 +21,9 @@ def test_each_number_is_a_plot_with_training_steps_and_evaluated_images_apart(
     tmp_path, monkeypatch, held_out, scored
 ):
     images = {"step": 0, "group": "images", "training": 9, "held_out": held_out}
-    (tmp_path / METRICS_FILE).write_text("\n".join(map(json.dumps, [images, *LINES])))
+    (tmp_path / METRICS_FILE).write_text(
+        "\n".join(map(json.dumps, [images, *LINES])), encoding="utf-8"
+    )
     drawn = {}
 
     def keep(figure, path, **_options):
@@ -42,7 +44,7 @@ def test_each_number_is_a_plot_with_training_steps_and_evaluated_images_apart(
 def test_number_that_is_none_leaves_a_gap(tmp_path, monkeypatch):
     evaluated = [3.0, None, 2.0]
     lines = [{"step": n, "group": "eval", "nll": nll} for n, nll in enumerate(evaluated)]
-    (tmp_path / METRICS_FILE).write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / METRICS_FILE).write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     drawn = []
     save = Figure.savefig
 

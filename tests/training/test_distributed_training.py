@@ -44,6 +44,7 @@ def run_as_two(command: list[str]) -> list[Ended]:
             env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
         for rank in ("0", "1")
     ]
@@ -149,11 +150,11 @@ def pair(photos, configs, tmp_path_factory) -> Pair:
         jobs[name] = {"stage": "vqgan", "config": configs["vector"], "disturbance": disturbance}
     for name, job in jobs.items():
         job["config"] = job["config"] | {"out": str(root / "two" / name)}
-    (root / "jobs.json").write_text(json.dumps(list(jobs.values())))
+    (root / "jobs.json").write_text(json.dumps(list(jobs.values())), encoding="utf-8")
     ended = run_as_two([str(SCRIPT), str(root / "jobs.json")])
     files = [root / f"outcome.{rank}.json" for rank in (0, 1)]
     assert all(file.is_file() for file in files), ended
-    outcomes = [json.loads(file.read_text()) for file in files]
+    outcomes = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     finished = [name for name in jobs if name != "lost"]
     assert [len(of_rank) for of_rank in outcomes] == [len(finished)] * 2, ended
     by_name = {name: list(both) for name, *both in zip(finished, *outcomes, strict=True)}
@@ -279,6 +280,7 @@ def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_pat
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     said = [line for line in ended.stderr.splitlines() if line.startswith("smalti: ")]
     assert said == [

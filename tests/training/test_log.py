@@ -48,13 +48,13 @@ def test_lines_after_the_resumed_step_are_dropped(tmp_path):
 
 def test_last_line_cut_short_is_left_out(tmp_path):
     whole = json.dumps({"step": 1, "group": "train", "nll": 1.5})
-    (tmp_path / METRICS_FILE).write_text(f"{whole}\n{whole[:20]}")
+    (tmp_path / METRICS_FILE).write_text(f"{whole}\n{whole[:20]}", encoding="utf-8")
     assert steps(tmp_path) == [1]
 
 
 def test_resumed_run_goes_on_after_a_line_cut_short(tmp_path):
     whole = json.dumps({"step": 1, "group": "train", "nll": 1.5})
-    (tmp_path / METRICS_FILE).write_text(f"{whole}\n{whole[:20]}")
+    (tmp_path / METRICS_FILE).write_text(f"{whole}\n{whole[:20]}", encoding="utf-8")
     with run_log(tmp_path, start_step=1) as log:
         log.scalars(2, "train", {"nll": 1.5})
     assert steps(tmp_path) == [1, 2]
@@ -67,17 +67,17 @@ def test_run_without_numbers_has_no_lines(tmp_path):
 def test_numbers_that_are_none_are_null(tmp_path):
     with run_log(tmp_path) as log:
         log.scalars(1, "eval", {"nll": float("nan"), "psnr_db": float("inf")})
-    text = (tmp_path / METRICS_FILE).read_text()
+    text = (tmp_path / METRICS_FILE).read_text(encoding="utf-8")
     assert text == '{"step": 1, "group": "eval", "nll": null, "psnr_db": null}\n'
 
 
 def test_lines_of_older_versions_with_nan_are_read_and_written_anew_as_null(tmp_path):
     (tmp_path / METRICS_FILE).write_text(
-        '{"step": 1, "group": "eval", "nll": NaN, "a": -Infinity}\n'
+        '{"step": 1, "group": "eval", "nll": NaN, "a": -Infinity}\n', encoding="utf-8"
     )
     assert read_metrics(tmp_path) == [{"step": 1, "group": "eval", "nll": None, "a": None}]
     with run_log(tmp_path, start_step=1):
-        assert "NaN" not in (tmp_path / METRICS_FILE).read_text()
+        assert "NaN" not in (tmp_path / METRICS_FILE).read_text(encoding="utf-8")
 
 
 def test_picture_is_kept_with_its_step(tmp_path):

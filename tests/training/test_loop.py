@@ -141,7 +141,9 @@ def test_run_that_another_machine_took_over_writes_nothing_more(tmp_path):
     stage = SumStage()
 
     def take_over() -> None:
-        (tmp_path / HOLDER_FILE).write_text('{"host": "elsewhere.example", "pid": 1}')
+        (tmp_path / HOLDER_FILE).write_text(
+            '{"host": "elsewhere.example", "pid": 1}', encoding="utf-8"
+        )
 
     stage.before_step[4] = take_over
     with pytest.raises(InputError, match=r"was taken over by process 1 on elsewhere\.example"):
@@ -323,7 +325,7 @@ def test_run_whose_scores_are_no_numbers_has_no_best_model_and_stops_early(tmp_p
     assert stage.current == 2
     assert "2 evaluations without gain. No score was a number, so" in capsys.readouterr().err
     assert checkpoints(tmp_path) == ["step_00000002"]
-    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
 
 
 def test_resumed_run_remembers_the_best_score(tmp_path):
@@ -454,7 +456,9 @@ def test_second_signal_ends_the_process_at_once():
             signal.raise_signal(signal.SIGTERM)
             print("second", flush=True)
     """)
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, encoding="utf-8"
+    )
     assert ended.returncode == -signal.SIGTERM
     assert ended.stdout == "first\n"
 

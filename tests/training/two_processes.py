@@ -62,9 +62,11 @@ def main() -> None:
     common.draw_curves = lambda _folder: None  # drawing takes longer than training
     outcomes: list[str] = []
     with processes():
-        for job in json.loads(jobs_file.read_text()):
+        for job in json.loads(jobs_file.read_text(encoding="utf-8")):
             outcomes.append(run(job))
-            jobs_file.with_name(f"outcome.{rank()}.json").write_text(json.dumps(outcomes))
+            jobs_file.with_name(f"outcome.{rank()}.json").write_text(
+                json.dumps(outcomes), encoding="utf-8"
+            )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """`smalti decode`: codes on disk -> pictures."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from smalti.cli.arguments import Parser, device_argument
+
+NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""In names of files, on Windows."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -43,12 +47,19 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _file_names(names: Iterable[str]) -> dict[str, str]:
-    """A PNG's name for each grid's: its stem, or all of it where two grids share a stem."""
-    counts = Counter(Path(name).stem for name in names)
-    return {
-        name: f"{Path(name).stem if counts[Path(name).stem] == 1 else name.replace('/', '_')}.png"
-        for name in names
-    }
+    """A PNG's name for each grid's: its stem, or all of it where two grids share a stem.
+
+    They are allowed on every system, and differ where upper and lower case are the same.
+    """
+    stems = {name: PurePosixPath(name.replace("\\", "/")).stem for name in names}
+    counts = Counter(stem.casefold() for stem in stems.values())
+    found: dict[str, str] = {}
+    for name, stem in stems.items():
+        chosen = NOT_ALLOWED.sub("_", stem if counts[stem.casefold()] == 1 else name)
+        while chosen.casefold() in {other.casefold() for other in found.values()}:
+            chosen += "_"
+        found[name] = chosen
+    return {name: f"{chosen}.png" for name, chosen in found.items()}
 
 
 def _parser() -> Parser:

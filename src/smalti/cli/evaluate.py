@@ -183,7 +183,7 @@ def _write(path: Path, report: dict[str, Any]) -> None:
     from smalti.files import atomic_file, json_text
 
     with atomic_file(path) as temporary:
-        temporary.write_text(json_text(report, indent=2) + "\n")
+        temporary.write_text(json_text(report, indent=2) + "\n", encoding="utf-8")
     print(f"done: {path}")
 
 

@@ -10,6 +10,7 @@ Of the processes that torchrun starts, the first one speaks for all.
 import contextlib
 import difflib
 import importlib
+import io
 import logging
 import os
 import signal
@@ -129,7 +130,10 @@ def _shown_once() -> Iterator[None]:
     if _speaks():
         yield
         return
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with (
+        open(os.devnull, "w", encoding="utf-8", errors="replace") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
         yield
 
 
@@ -139,5 +143,8 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def console() -> None:
     """The installed command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal lacks letters for
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())

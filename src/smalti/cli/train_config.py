@@ -83,7 +83,7 @@ def presets() -> list[Path]:
 
 
 def _stage_of(path: Path) -> str:
-    return str(yaml.safe_load(path.read_text())["stage"])
+    return str(yaml.safe_load(path.read_text(encoding="utf-8"))["stage"])
 
 
 def _stage(root: type[BaseRunConfig]) -> str:
@@ -190,12 +190,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise InputError(f"config {path} is larger than {MAX_CONFIG_BYTES} bytes")
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         # A page of aliases of aliases stands for more values than memory holds.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
             raise InputError(f"config {path} has an alias (*name); write its value out")
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"config {path} is not UTF-8 text; save it as UTF-8 (PowerShell's > writes UTF-16)"
+        ) from error
+    except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"config {path} is not plain YAML: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"config {path} must be a mapping of options to values")

@@ -23,7 +23,7 @@ from smalti.data.paired.base import FilePair
 from smalti.data.paired.companions import Companions
 from smalti.data.randomness import generator_for
 from smalti.data.readers import reader_of
-from smalti.data.sources.base import ImageSource, RawImage, printable
+from smalti.data.sources.base import ImageSource, RawImage, name_bytes, printable
 from smalti.data.sources.parts import describe_parts, scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig, center_crop, draw_crop
 from smalti.types import InputError, Sample
@@ -301,7 +301,7 @@ def split_held_out(dataset: ImageDataset, fraction: float) -> Split:
 
 def _place_by_name(name: str) -> float:
     """A number in [0, 1), uniform over names."""
-    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=6).digest()
+    digest = hashlib.blake2b(name_bytes(name), digest_size=6).digest()
     return int.from_bytes(digest) / 2**48
 
 

@@ -112,7 +112,9 @@ def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
     }
     with atomic_folder(folder) as temporary:
         description = config.model_dump(mode="json", by_alias=True)
-        (temporary / CONFIG_FILE).write_text(json_text(description, indent=2) + "\n")
+        (temporary / CONFIG_FILE).write_text(
+            json_text(description, indent=2) + "\n", encoding="utf-8"
+        )
         write_tensors(temporary / WEIGHTS_FILE, tensors, {"format": "pt"})
 
 
@@ -205,7 +207,7 @@ def _matrix(name: str, weight: Tensor) -> Tensor:
 
 def _read_config(path: Path) -> VQModelConfig:
     try:
-        return VQModelConfig.model_validate_json(path.read_text())
+        return VQModelConfig.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"it has no {CONFIG_FILE}, so it is no folder of diffusers; of other programs give the "

@@ -131,7 +131,9 @@ def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
     levels = len(config.channel_multipliers)
     tensors = {released_name(name, levels): t for name, t in vqgan.state_dict().items()}
     with atomic_folder(folder) as temporary:
-        (temporary / CONFIG_FILE).write_text(yaml.safe_dump(released_config(config)))
+        (temporary / CONFIG_FILE).write_text(
+            yaml.safe_dump(released_config(config)), encoding="utf-8"
+        )
         write_tensors(temporary / WEIGHTS_FILE, tensors)
 
 

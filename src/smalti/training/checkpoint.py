@@ -79,7 +79,9 @@ def save_checkpoint(
             "torch": torch.__version__,
             "sha256": hashes,
         }
-        (temporary / COUNTERS_FILE).write_text(json_text(description, indent=2) + "\n")
+        (temporary / COUNTERS_FILE).write_text(
+            json_text(description, indent=2) + "\n", encoding="utf-8"
+        )
     for old in step_folders(checkpoints)[:-2]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
@@ -141,7 +143,7 @@ def read_counters(folder: Path) -> Counters:
         InputError: a file is missing, cut short or changed.
     """
     try:
-        description = json.loads((folder / COUNTERS_FILE).read_text())
+        description = json.loads((folder / COUNTERS_FILE).read_text(encoding="utf-8"))
         counters, hashes = _counters(description["counters"]), description["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / COUNTERS_FILE} is damaged: {error}") from error
@@ -194,5 +196,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
         fields: dict[int, dict[str, Tensor]] = {}
         for key, tensor in groups.get(name, {}).items():
             index, field = key.split("/")
-            fields.setdefault(int(index), {})[field] = tensor
+            # An optimizer keeps what it is given. This is a part of the file, which Windows would
+            # then not let be deleted when it is an old one.
+            fields.setdefault(int(index), {})[field] = tensor.clone()
         optimizer.load_state_dict({**optimizer.state_dict(), "state": fields})

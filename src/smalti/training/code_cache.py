@@ -219,7 +219,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
             raise InputError(f"{folder} is not empty and not a cache of codes")
         return None
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
         return {"made_from": dict(manifest["made_from"]), "sha256": dict(manifest["sha256"])}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: {error}; delete {folder}") from error
@@ -273,7 +273,9 @@ def _encode(
             write_tensors(temporary / f"view_{view:03d}.safetensors", tensors)
         hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"made_from": made_from, "sha256": hashes}
-        (temporary / MANIFEST_FILE).write_text(json_text(manifest, indent=2) + "\n")
+        (temporary / MANIFEST_FILE).write_text(
+            json_text(manifest, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:

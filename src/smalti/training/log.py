@@ -167,7 +167,7 @@ def _missed_on_full_disk(path: Path) -> Iterator[None]:
 def append_line(folder: Path, step: int, group: str, values: Mapping[str, object]) -> None:
     """Add a line to the `metrics.jsonl` of a run; see `RunLog.line`."""
     path = folder / METRICS_FILE
-    with _missed_on_full_disk(path), path.open("a") as metrics:
+    with _missed_on_full_disk(path), path.open("a", encoding="utf-8") as metrics:
         metrics.write(json_text({"step": step, "group": group, **values}) + "\n")
 
 
@@ -179,7 +179,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / METRICS_FILE
     lines: list[dict[str, Any]] = []
-    for text in path.read_text().splitlines() if path.is_file() else ():
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             lines.append(json.loads(text, parse_constant=lambda _name: None))
         except ValueError:
@@ -190,7 +190,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def _drop_later_lines(path: Path, step: int) -> None:
     kept = [line for line in read_metrics(path.parent) if line["step"] <= step]
     with atomic_file(path) as temporary:
-        temporary.write_text("".join(json_text(line) + "\n" for line in kept))
+        temporary.write_text("".join(json_text(line) + "\n" for line in kept), encoding="utf-8")
 
 
 def _tensorboard(folder: Path, start_step: int) -> Any:

@@ -34,7 +34,8 @@ def processes() -> Iterator[None]:
         yield
         return
     # Tensors on the CPU go over gloo on every machine: they are what processes agree on.
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    has_nccl = torch.cuda.is_available() and dist.is_nccl_available()  # Windows has none
+    backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield

@@ -4,7 +4,7 @@ H, W: size of the crop in pixels.
 Reference: arXiv:2012.09841, Sec. 4.2: pose-guided synthesis.
 """
 
-import os
+import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -65,7 +65,8 @@ class PosePartners(Partners):
             return  # it has no image, and is named as such
         for file_name, content in files.items():
             # File names are relative to the folder of images.
-            own = os.path.splitext(os.path.join(os.path.dirname(name), file_name))[0]
+            below = file_name.replace("\\", "/")  # as a program on Windows writes them
+            own = posixpath.splitext(posixpath.join(posixpath.dirname(name), below))[0]
             own = same_spelling(own)
             self._many.setdefault(own, RawImage(f"{raw.key}:{file_name}", content, None))
         if files:

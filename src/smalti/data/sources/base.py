@@ -134,6 +134,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def name_bytes(name: str) -> bytes:
+    """The bytes of a file's name, whichever characters its system allows in names."""
+    try:
+        return name.encode("utf-8", "surrogateescape")  # as on Linux, where names are bytes
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")  # halves of characters, as on Windows
+
+
 def read_regular_file(path: str) -> bytes:
     """Content of a file; anything else (a pipe would block, a device never end) is an OSError."""
     if not stat.S_ISREG(os.stat(path).st_mode):
@@ -150,7 +158,7 @@ def files_fingerprint(location: str, names: Iterable[str]) -> str:
             state = f"{status.st_size} {status.st_mtime_ns}"
         except OSError:
             state = "unreadable"
-        digest.update(f"{name}\0{state}\0".encode("utf-8", "surrogateescape"))
+        digest.update(name_bytes(f"{name}\0{state}\0"))
     return digest.hexdigest()
 
 

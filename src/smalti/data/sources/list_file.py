@@ -1,7 +1,7 @@
 """List: a text file with one image path a line, and perhaps its class."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smalti.data.sources.base import (
     LIST_SUFFIXES,
@@ -58,9 +58,18 @@ def _read_lines(spec: str) -> list[_Line]:
     try:
         # File names need not be valid UTF-8; a byte order mark is no part of the first.
         with open(spec, encoding="utf-8-sig", errors="surrogateescape") as file:
-            return [_parse(line.strip()) for line in file if line.strip()]
+            lines = [_parse(line.strip()) for line in file if line.strip()]
     except OSError as error:
         raise InputError(f"cannot read {printable(spec)}: {error.strerror}") from error
+    folder = os.path.dirname(spec)
+    return [replace(line, path=_with_slashes(line.path, folder)) for line in lines]
+
+
+def _with_slashes(path: str, folder: str) -> str:
+    """A path as written on Windows with `/` in between, which every system reads."""
+    if "\\" in path and (os.sep == "\\" or not os.path.exists(os.path.join(folder, path))):
+        return path.replace("\\", "/")
+    return path
 
 
 def _parse(line: str) -> _Line:

@@ -2,7 +2,6 @@
 
 import bisect
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import ClassTable, classes_from_names, classes_from_numbers
 from smalti.data.sources.part_names import COLUMNS, IMAGES, KEYPOINTS, columns_of
-from smalti.data.sources.shards import common_folder, find_shards, names_shards
+from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.types import InputError
 
 LABEL_COLUMN = "label"
@@ -56,8 +55,7 @@ class ParquetSource(ImageSource):
         self._part = part
         pq = _pyarrow_parquet()
         self._paths = find_shards(spec, ".parquet")
-        self.location = common_folder(self._paths)
-        self._names = [os.path.relpath(path, self.location or ".") for path in self._paths]
+        self.location, self._names = relative_names(self._paths)
         self._files: dict[int, Any] = {}
         self._cache = _RowGroupCache(CACHE_BYTES)
         self._groups: list[_RowGroup] = []

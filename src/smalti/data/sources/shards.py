@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Sequence
 
 from braceexpand import braceexpand
 
@@ -56,7 +57,8 @@ def matches_of(spec: str) -> list[str]:
         InputError: a brace has no partner, or nothing matches an alternative.
     """
     try:
-        patterns = list(braceexpand(spec))
+        # A backslash escapes braces, but separates folders on Windows.
+        patterns = list(braceexpand(spec, escape=os.sep != "\\"))
     except ValueError as error:
         raise InputError(f"{printable(spec)} has a brace without its partner") from error
     found: list[str] = []
@@ -71,6 +73,14 @@ def matches_of(spec: str) -> list[str]:
     return found
 
 
-def common_folder(paths: list[str]) -> str:
-    """The folder that shard names are relative to."""
-    return os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+def relative_names(paths: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder that all files have in common, and their names below it, with `/` in between.
+
+    Files that have none (some paths are absolute, or they lie on several drives) keep their paths.
+    """
+    try:
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+        names = [os.path.relpath(path, folder or ".") for path in paths]
+    except ValueError:
+        folder, names = "", list(paths)
+    return folder, [name.replace(os.sep, "/") for name in names]

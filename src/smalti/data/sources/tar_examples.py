@@ -6,7 +6,7 @@ holds decides: a picture goes with another one only if its name is that one's an
 numbers.
 """
 
-import os
+import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -50,7 +50,7 @@ class Grouped:
 
 def group_members(members: Iterable[Member]) -> Grouped:
     """Put the members of a shard together; hidden files are left out."""
-    visible = [member for member in members if not os.path.basename(member.name).startswith(".")]
+    visible = [member for member in members if not posixpath.basename(member.name).startswith(".")]
     keys = {_image_key(member.name) for member in visible if _is_image(member.name)}
     grouped = Grouped()
     examples: dict[str, Example] = {}
@@ -70,7 +70,7 @@ def group_members(members: Iterable[Member]) -> Grouped:
 
 def _add_file(examples: dict[str, Example], member: Member, keys: set[str]) -> None:
     """Add a file that is no picture to the example of the picture it goes with, or to its own."""
-    own, _ = os.path.splitext(member.name)
+    own, _ = posixpath.splitext(member.name)
     key = next((start for start in _starts(member.name) if start in keys), own)
     example = examples.setdefault(key, Example())
     suffix = member.name.removeprefix(key).lower()
@@ -94,13 +94,13 @@ def _with_common_files(examples: dict[str, Example]) -> list[Example]:
 
 
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _image_key(name: str) -> str:
     """A picture's name without its ending, and without a word that only says that it is one."""
-    key = os.path.splitext(name)[0]
-    start, word = os.path.splitext(key)
+    key = posixpath.splitext(name)[0]
+    start, word = posixpath.splitext(key)
     return start if word[1:].lower() in IMAGE_WORDS else key
 
 
@@ -115,7 +115,7 @@ def _goes_with_another(key: str, keys: set[str]) -> bool:
 
 def _starts(name: str) -> Iterator[str]:
     """What a file's name begins with, up to each of its dots, the longest first."""
-    folder, base = os.path.split(name)
+    folder, base = posixpath.split(name)
     while "." in base:
         base = base.rpartition(".")[0]
-        yield os.path.join(folder, base)
+        yield posixpath.join(folder, base)

@@ -11,7 +11,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from smalti.data.sources.base import (
     SOURCES,
@@ -24,7 +24,7 @@ from smalti.data.sources.base import (
 from smalti.data.sources.classes import ClassTable, classes_from_words, distinct_names
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part, is_keypoints_name
-from smalti.data.sources.shards import common_folder, find_shards, names_shards
+from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.tar_examples import Example, Member, group_members
 from smalti.types import InputError
 
@@ -99,8 +99,7 @@ class WebDatasetSource(ImageSource):
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         self.spec = spec
         self._paths = find_shards(spec, ".tar")
-        self.location = common_folder(self._paths)
-        self._names = [os.path.relpath(path, self.location or ".") for path in self._paths]
+        self.location, self._names = relative_names(self._paths)
         self._images: list[_Image] = []
         words, left_out = _Words(), _LeftOut()
         for shard in range(len(self._paths)):
@@ -206,7 +205,7 @@ def _members(path: str) -> Iterator[Member]:
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             yield from _members_until_damage(tar, os.fstat(file.fileno()).st_size)
-            if not _at_end(file.fileno(), tar.offset):
+            if not _at_end(file, tar.offset):
                 logger.warning("%s is damaged or cut short: read up to there", printable(path))
     except tarfile.ReadError as error:
         raise InputError(f"{printable(path)} is not an uncompressed tar") from error
@@ -226,9 +225,9 @@ def _members_until_damage(tar: tarfile.TarFile, length: int) -> Iterator[Member]
                 yield Member(member.name, member.offset_data, member.size)
 
 
-def _at_end(descriptor: int, offset: int) -> bool:
+def _at_end(file: BinaryIO, offset: int) -> bool:
     """Whether a tar ends where the reader stopped: a block of zeros, or the end of the file."""
-    length = os.fstat(descriptor).st_size
-    return offset == length or os.pread(descriptor, tarfile.BLOCKSIZE, offset) == bytes(
+    file.seek(offset)
+    return offset == os.fstat(file.fileno()).st_size or file.read(tarfile.BLOCKSIZE) == bytes(
         tarfile.BLOCKSIZE
     )
