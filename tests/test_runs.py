@@ -115,6 +115,7 @@ def test_full_disk_is_refused(tmp_path, monkeypatch):
 
 CHANGES = {
     "out": "elsewhere",
+    "image.small": "skip",
     "training.total_steps": 9,
     "training.log_steps": 9,
     "training.eval_steps": 9,

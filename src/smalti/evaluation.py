@@ -93,7 +93,7 @@ def evaluate(
             measure.add(images, reconstructions)
         seen += len(images)
     if not seen:
-        raise InputError("there is no image to measure: all are broken")
+        raise InputError("there is no image to measure: all are broken or too small")
     figures = [figure for measure in measures for figure in measure.figures()]
     warnings = [warning for measure in measures for warning in measure.warnings()]
     return Evaluation(seen, figures + code_figures(use), warnings)

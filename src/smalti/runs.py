@@ -45,6 +45,7 @@ DAY_SECONDS = 24 * 60 * 60
 # What may differ when a run is resumed: it changes no number that was trained so far.
 CHANGEABLE = {
     "out",
+    "image.small",
     "training.total_steps",
     "training.log_steps",
     "training.eval_steps",
@@ -65,6 +66,10 @@ CHANGEABLE_ON_RECORD = {
 }
 
 
+DEFAULT_TRANSFORM = TransformConfig(size=64)
+"""Of runs that say nothing else."""
+
+
 class BaseRunConfig(Config):
     """What everything that learns from images needs to know."""
 
@@ -83,7 +88,7 @@ class BaseRunConfig(Config):
     """Folder of the run. The same command resumes it."""
     seed: int = Field(default=0, ge=0)
     """Decides everything random in the run."""
-    image: TransformConfig = TransformConfig(size=64)
+    image: TransformConfig = DEFAULT_TRANSFORM
     """How a picture becomes a training image."""
 
 

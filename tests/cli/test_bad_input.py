@@ -106,7 +106,7 @@ def test_wrong_command_line(refused, line, words):
         ("--loss.adversary.start 3", ["start is step 3", "ends at step 3", "kind to none"]),
         ("--loss.adversary.start 1.5", ["loss.adversary.start", "0 to below 1", "got 1.5"]),
         ("--loss.adversary.ramp -1", ["loss.adversary.ramp", "0 or more", "got -1"]),
-        ("--image.size 64", ["24x20", "64x64", "upscale"]),
+        ("--image.size 64", ["24x20", "64x64", "image.small"]),
         ("--training.device nodevice", ["'nodevice'", "'auto'"]),
     ],
 )

@@ -70,7 +70,7 @@ def test_says_what_it_measured_on_what_whatever_the_batches(succeed, here, world
     assert stored["images"] == 12
     assert stored["data"] == [str(world.photos)]
     assert stored["model"].startswith(str(world.vqgan / "checkpoints"))
-    assert stored["transform"] == {"size": 16, "resize_px": "crop", "upscale": False}
+    assert stored["transform"] == {"size": 16, "resize_px": "crop", "small": "error"}
     assert all(figure["label"] in result.out for figure in stored["figures"].values())
 
     succeed(*command, "--batch-size", 5, "--out", "five.json")

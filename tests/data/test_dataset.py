@@ -151,12 +151,12 @@ def test_evaluation_skips_a_broken_image_without_a_substitute(damaged: Path) -> 
     assert loaded.broken == {str(damaged / "cat/5.png"): "it is empty"}
 
 
-def test_image_smaller_than_the_crop_is_an_error_unless_upscaled(photos: Path) -> None:
+def test_image_smaller_than_the_crop_is_an_error_unless_enlarged(photos: Path) -> None:
     source = FolderSource(str(photos), classes=False)
     with pytest.raises(InputError, match=r"cat/1\.png is 20x16 pixels, smaller than the crop"):
         ImageDataset([source], TransformConfig(size=17), 0).sample(0, 0)
-    upscaled = ImageDataset([source], TransformConfig(size=17, upscale=True), 0)
-    assert upscaled.sample(0, 0).image.shape == (3, 17, 17)
+    enlarged = ImageDataset([source], TransformConfig(size=17, small="enlarge"), 0)
+    assert enlarged.sample(0, 0).image.shape == (3, 17, 17)
 
 
 def test_copy_for_another_process_gives_the_same_samples(photos: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_damaged_map_is_broken_like_any_image() -> None:
 def test_resizing_makes_no_new_labels(height: int, width: int, resize_px: Any, seed: int) -> None:
     values = np.where(label_values(height, width) < 6, 0, 11).astype(np.uint8)
     picture = LABELS.decode(as_file(values), "key")
-    config = TransformConfig(size=(8, 8), resize_px=resize_px, upscale=True)
+    config = TransformConfig(size=(8, 8), resize_px=resize_px, small="enlarge")
     generator = torch.Generator().manual_seed(seed)
     image = random_transform(picture, config, generator, "key", LABELS)
     assert image.shape == (8, 8)
@@ -171,7 +171,7 @@ def test_8_bit_values_are_spread_over_the_range() -> None:
 def test_depth_is_resized_between_its_values() -> None:
     values = np.array([[0, 60000]] * 2, dtype=np.uint16).repeat(8, 1).repeat(8, 0)
     picture = DEPTH.decode(as_file(values), "key")
-    depth = center_transform(picture, TransformConfig(size=(4, 5), upscale=True), "key", DEPTH)
+    depth = center_transform(picture, TransformConfig(size=(4, 5), small="enlarge"), "key", DEPTH)
     assert depth.min() >= -1
     assert ((depth > -0.9) & (depth < 0.7)).any()
 

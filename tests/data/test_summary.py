@@ -59,7 +59,7 @@ def test_too_small_images_are_found_before_training(tmp_path: Path) -> None:
     for number, size in enumerate([(64, 64), (40, 80)]):
         Image.new("RGB", size).save(tmp_path / f"{number}.png")
     source = FolderSource(str(tmp_path), classes=False)
-    check_sizes(ImageDataset([source], TransformConfig(size=48, upscale=True), seed=0))
+    check_sizes(ImageDataset([source], TransformConfig(size=48, small="enlarge"), seed=0))
     with pytest.raises(InputError, match=r"1\.png is 40x80 pixels, smaller than the crop of 48x48"):
         check_sizes(ImageDataset([source], TransformConfig(size=48), seed=0))
 

@@ -28,11 +28,11 @@ def noise(width: int, height: int) -> Image.Image:
 
 
 @given(sizes, sizes, sizes, sizes, scales, st.sampled_from(["random", "center"]), st.integers(0, 9))
-def test_any_picture_gives_the_crop_size_with_upscale(
+def test_any_picture_gives_the_crop_size_when_small_ones_are_enlarged(
     width: int, height: int, crop_height: int, crop_width: int, resize: object, crop: str, seed: int
 ) -> None:
     config = TransformConfig.model_validate(
-        {"size": (crop_height, crop_width), "resize_px": resize, "crop": crop, "upscale": True}
+        {"size": (crop_height, crop_width), "resize_px": resize, "crop": crop, "small": "enlarge"}
     )
     picture = noise(width, height)
     for image in (
@@ -46,7 +46,7 @@ def test_any_picture_gives_the_crop_size_with_upscale(
 
 
 @given(sizes, sizes, sizes, sizes, scales)
-def test_without_upscale_no_picture_is_enlarged(
+def test_unless_asked_no_picture_is_enlarged(
     width: int, height: int, crop_height: int, crop_width: int, resize: object
 ) -> None:
     config = TransformConfig.model_validate(
@@ -62,20 +62,18 @@ def test_without_upscale_no_picture_is_enlarged(
 
 
 @pytest.mark.parametrize(
-    ("resize", "upscale", "expected"),
+    ("resize", "small", "expected"),
     [
-        ("crop", False, (120, 64)),
-        ("keep", False, (300, 160)),
-        (80, False, (150, 80)),
-        (40, False, (120, 64)),  # no smaller than covers the crop
-        (320, False, (300, 160)),  # no larger than the picture
-        (320, True, (600, 320)),
+        ("crop", "error", (120, 64)),
+        ("keep", "error", (300, 160)),
+        (80, "error", (150, 80)),
+        (40, "error", (120, 64)),  # no smaller than covers the crop
+        (320, "error", (300, 160)),  # no larger than the picture
+        (320, "enlarge", (600, 320)),
     ],
 )
-def test_resize_px_decides_the_scale(
-    resize: object, upscale: bool, expected: tuple[int, int]
-) -> None:
-    config = TransformConfig.model_validate({"size": 64, "resize_px": resize, "upscale": upscale})
+def test_resize_px_decides_the_scale(resize: object, small: str, expected: tuple[int, int]) -> None:
+    config = TransformConfig.model_validate({"size": 64, "resize_px": resize, "small": small})
     assert resized_size(PixelSize(300, 160), config, "key") == expected
 
 

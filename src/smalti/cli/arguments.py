@@ -26,6 +26,17 @@ def device_argument(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 
+def small_argument(parser: Parser, default: str) -> None:
+    """Add `--small`; `default` says what becomes of small pictures without it."""
+    parser.add_argument(
+        "--small",
+        choices=("auto", "error", "skip", "enlarge"),
+        default=argparse.SUPPRESS,
+        help="what to do with pictures smaller than the crop; auto skips them in data sets of more "
+        f"than 1,000 images, and is an error in others (default: {default})",
+    )
+
+
 def positive(text: str) -> int:
     """Type of an argument that is a whole number above 0."""
     number = int(text)

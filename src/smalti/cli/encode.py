@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, device_argument, positive
+from smalti.cli.arguments import Parser, device_argument, positive, small_argument
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -16,7 +16,9 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.code_file import write_codes
     from smalti.cli.output import check_file
     from smalti.cli.pictures import check_names, find_pictures, load_image
+    from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
+    from smalti.data.transforms import TransformConfig
     from smalti.tokenizer import load_tokenizer
     from smalti.training.precision import choose_compute
     from smalti.types import InputError
@@ -33,15 +35,27 @@ def run(arguments: Sequence[str]) -> None:
     if size is not None and size % tokenizer.downsampling_factor:
         raise InputError(f"--size {size} is not a multiple of {tokenizer.downsampling_factor}")
     reader = reader_of(tokenizer.content)
+    transform = None
+    if size is not None:
+        small = getattr(options, "small", "auto")
+        transform = TransformConfig(size=size, small=small).settled(len(paths))
     codes = {}
     for path in tqdm(paths, unit="picture", disable=None):
-        sample = load_image(path, size, reader)
+        try:
+            sample = load_image(path, transform, reader)
+        except BrokenImageError as error:
+            print(f"skipped {error}")
+            continue
         try:
             grid = tokenizer.encode(sample.image[None].to(compute.device))[0].cpu()
         except InputError as error:
             raise InputError(f"{path}: {error}; or give --size") from error
         codes[path.name] = grid
+    if not codes:
+        raise InputError(f"all {len(paths)} pictures are smaller than --size {size}")
     write_codes(out, codes, tokenizer)
+    if len(codes) < len(paths):
+        print(f"skipped: {len(paths) - len(codes)} pictures smaller than {size}x{size}")
     print(f"done: codes of {len(codes)} pictures, each in [0, {tokenizer.codebook_size}), in {out}")
     print(f"next: smalti decode {options.model} {out} --out decoded")
 
@@ -60,5 +74,6 @@ def _parser() -> Parser:
         default=argparse.SUPPRESS,
         help="resize and crop each to a square of this many pixels first (default: as they are)",
     )
+    small_argument(parser, "auto; no effect without --size")
     device_argument(parser)
     return parser

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smalti.cli.arguments import Parser, device_argument, height_and_width, positive
+from smalti.cli.arguments import Parser, device_argument, height_and_width, positive, small_argument
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> None:
     measures = measures_of(tokenizer.content, compute.device)
     batches = _batches(dataset, options.batch_size, compute.device)
     evaluation = evaluate(tokenizer, batches, measures)
-    report = _report(options, config, evaluation)
+    report = _report(options, dataset, evaluation)
     report["warnings"] += _favour(trained)
     _show(report, evaluation)
     if "out" in options:
@@ -85,8 +85,8 @@ def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -
     if trained is None and "size" not in options:
         raise InputError(f"{options.model} is no run that says the size of images; give --size")
     image = TransformConfig() if trained is None else trained.image
-    if "size" in options:
-        image = image.model_copy(update={"size": options.size})
+    changed = {name: getattr(options, name) for name in ("size", "small") if name in options}
+    image = image.model_copy(update=changed)
     held_out = trained.held_out if trained is not None and options.held_out else 0.0
     return BaseRunConfig(
         stage="evaluate", data=tuple(options.data), held_out=held_out, out="", image=image
@@ -128,7 +128,7 @@ def _batches(
 
 
 def _report(
-    options: argparse.Namespace, config: "BaseRunConfig", evaluation: "Evaluation"
+    options: argparse.Namespace, dataset: "ImageDataset", evaluation: "Evaluation"
 ) -> dict[str, Any]:
     """What was measured on what, as plain data."""
     from smalti.model_folder import find_model
@@ -141,7 +141,10 @@ def _report(
         "data": options.data,
         "held_out_only": options.held_out,
         "images": evaluation.images,
-        "transform": config.image.model_dump(mode="json", include={"size", "resize_px", "upscale"}),
+        "skipped": len(dataset.broken),
+        "transform": dataset.transform.model_dump(
+            mode="json", include={"size", "resize_px", "small"}
+        ),
         "figures": figures,
         "warnings": list(evaluation.warnings),
     }
@@ -170,6 +173,8 @@ def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
     part = ", only those that the run held out" if report["held_out_only"] else ""
     print(f"model:  {report['model']}")
     print(f"data:   {report['images']} images of {', '.join(report['data'])}{part}")
+    if report["skipped"]:
+        print(f"skipped images (broken, or smaller than the crop): {report['skipped']}")
     print(f"crop:   center, {width}x{height} pixels, resize_px {resize}")
     print()
     columns = max(len(figure.label) for figure in evaluation.figures)
@@ -220,6 +225,7 @@ def _parser() -> Parser:
         help="center crops in pixels, one number for squares or HEIGHTxWIDTH (default: as the run "
         "was trained)",
     )
+    small_argument(parser, "as the run was trained")
     parser.add_argument(
         "--batch-size", type=positive, default=32, help="images at once; changes no figure"
     )

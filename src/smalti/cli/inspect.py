@@ -1,9 +1,10 @@
 """`smalti inspect`: what is in a data set or a model, and how a run is doing."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser
+from smalti.cli.arguments import Parser, height_and_width
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -22,7 +23,7 @@ def run(arguments: Sequence[str]) -> None:
     elif is_model(path):
         describe_model(path)
     else:
-        describe_data(options.what, options.classes)
+        describe_data(options.what, options.classes, getattr(options, "size", None))
 
 
 def _parser() -> Parser:
@@ -34,5 +35,12 @@ def _parser() -> Parser:
     parser.add_argument("what", help="as for --data of `smalti train`; or a run or model folder")
     parser.add_argument(
         "--classes", action="store_true", help="of a data set: count its classes (sub-folders)"
+    )
+    parser.add_argument(
+        "--size",
+        type=height_and_width,
+        default=argparse.SUPPRESS,
+        help="of a data set: count the images below this crop in pixels, one number or "
+        "HEIGHTxWIDTH (default: the size that `smalti train` takes)",
     )
     return parser

@@ -1,22 +1,52 @@
 """`smalti inspect DATA`."""
 
+from collections.abc import Mapping
+
 from smalti.data.dataset import ImageDataset
 from smalti.data.paired import Pairing, pairings_of
 from smalti.data.sources import open_source
 from smalti.data.sources.base import printable
-from smalti.data.summary import Spread, summarize
+from smalti.data.sources.left_out import why_left_out
+from smalti.data.summary import DataSummary, Spread, summarize
 from smalti.data.transforms import TransformConfig
+from smalti.runs import DEFAULT_TRANSFORM
 
 MAX_LISTED = 20  # classes and broken files named one by one
 MAX_UNPAIRED = 5  # scenes named that lack an image or what goes with it
 
 
-def describe_data(spec: str, classes: bool) -> None:
-    """Print counts, sizes, colours, paired files, classes and broken files of a data set."""
+def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None) -> None:
+    """Print what is in a data set: counts, sizes, colours, pairs, classes, and what is left out.
+
+    Args:
+        spec: as for `--data`.
+        classes: whether to count the classes.
+        size: crop, height and width in pixels, that images are compared with; None is the size
+            that runs have by default.
+    """
     source = open_source(spec, classes)
-    dataset = ImageDataset([source], TransformConfig(), seed=0)
+    transform = DEFAULT_TRANSFORM if size is None else TransformConfig(size=size)
+    dataset = ImageDataset([source], transform, seed=0)
     summary = summarize(dataset)
     print(f"{spec}: {summary.images} images")
+    _print_images(summary)
+    for line in dataset.folders:
+        print(f"{'folders:':14}{line}")
+    for kind, pairing in pairings_of(source).items():
+        _print_pairing(kind, pairing)
+    if summary.class_counts is not None:
+        print(f"{'classes:':14}{len(summary.class_counts)}")
+        for name, count in list(summary.class_counts.items())[:MAX_LISTED]:
+            print(f"  {name}: {count}")
+    print(f"{'left out:':14}{sum(summary.left_out.values())} files")
+    for ending, count in summary.left_out.items():
+        print(f"  {count} {ending or 'without an ending'}: {why_left_out(ending)}")
+    _print_named(f"below {transform.width_px}x{transform.height_px}", summary.small)
+    _print_named("broken", summary.broken)
+
+
+def _print_images(summary: DataSummary) -> None:
+    """Sizes and colours."""
     if summary.headers_read < summary.images:
         print(f"sizes below are of {summary.headers_read} of them")
     for name, spread in (
@@ -29,17 +59,15 @@ def describe_data(spec: str, classes: bool) -> None:
     if summary.modes:
         modes = ", ".join(f"{mode} {count}" for mode, count in summary.modes.items())
         print(f"{'colours:':14}{modes}")
-    for line in dataset.folders:
-        print(f"{'folders:':14}{line}")
-    for kind, pairing in pairings_of(source).items():
-        _print_pairing(kind, pairing)
-    if summary.class_counts is not None:
-        print(f"{'classes:':14}{len(summary.class_counts)}")
-        for name, count in list(summary.class_counts.items())[:MAX_LISTED]:
-            print(f"  {name}: {count}")
-    print(f"{'broken:':14}{len(summary.broken)}")
-    for key, reason in list(summary.broken.items())[:MAX_LISTED]:
+
+
+def _print_named(what: str, reasons: Mapping[str, str]) -> None:
+    """How many images something is said of, and the first of them by name."""
+    print(f"{what + ':':14}{len(reasons)}")
+    for key, reason in list(reasons.items())[:MAX_LISTED]:
         print(f"  {key}: {reason}")
+    if len(reasons) > MAX_LISTED:
+        print("  ...")
 
 
 def _print_pairing(kind: str, pairing: Pairing) -> None:

@@ -60,18 +60,14 @@ def read_picture(path: Path, reader: Reader) -> Image.Image:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def load_image(path: Path, size_px: int | None, reader: Reader) -> Sample:
-    """A picture as an image, as it is or resized and cropped to a square of `size_px`.
+def load_image(path: Path, transform: TransformConfig | None, reader: Reader) -> Sample:
+    """A picture as an image, as it is or resized and cropped.
 
     Raises:
-        InputError: it cannot be read, or is smaller than `size_px`.
+        InputError: it cannot be read, or is smaller than the crop.
+        BrokenImageError: it is smaller than the crop, and such pictures are skipped.
     """
     picture = read_picture(path, reader)
-    if size_px is None:
+    if transform is None:
         return Sample(str(path), reader.to_image(picture), None)
-    if min(picture.size) < size_px:
-        raise InputError(
-            f"{path} is {picture.width}x{picture.height} pixels, smaller than --size {size_px}"
-        )
-    image = center_transform(picture, TransformConfig(size=size_px), str(path), reader)
-    return Sample(str(path), image, None)
+    return Sample(str(path), center_transform(picture, transform, str(path), reader), None)

@@ -12,6 +12,7 @@ import jsonargparse
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from smalti.cli.former_spellings import present_config, present_files, present_options
 from smalti.cli.tagged_unions import (
     nested_config,
     settle_unions,
@@ -20,6 +21,7 @@ from smalti.cli.tagged_unions import (
     with_plain_mappings,
 )
 from smalti.cli.wording import one_line, plain_types
+from smalti.data.transforms import present_transform
 from smalti.registry import unknown_name
 from smalti.runs import BaseRunConfig, PriorRunConfig, read_run_config
 from smalti.types import InputError, describe
@@ -35,7 +37,7 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
     Raises:
         InputError: an option, a key or a value is not allowed.
     """
-    data, rest = _take_list(arguments, "data")
+    data, rest = _take_list([*present_options(arguments)], "data")
     chosen, rest = _take_list(rest, "preset")
     condition: list[str] = []
     if root is PriorRunConfig:
@@ -54,7 +56,7 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
     ordered = settle_unions(list(union_fields(root)), ordered, _read_yaml)
     parser = _parser(root)
     try:
-        parsed = parser.parse_args(ordered).as_dict()
+        parsed = parser.parse_args([*present_files(ordered, _read_yaml)]).as_dict()
     except argparse.ArgumentError as error:
         raise InputError(one_line(str(error))) from error
     parsed.pop("config")
@@ -143,7 +145,7 @@ def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> 
     for path in [*named, *_values(arguments, "vqgan"), *_values(arguments, "init")]:
         stored = read_run_config(Path(path))
         if stored and isinstance(stored.get("image"), dict):
-            yield from ("--image", json.dumps(stored["image"]))
+            yield from ("--image", json.dumps(present_transform(stored["image"])))
 
 
 def _check_options(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
@@ -163,7 +165,7 @@ def _check_files(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
     """
     known = set(option_paths(root))
     for file in _values(arguments, "config"):
-        for key in _keys(_read_yaml(Path(file)), known):
+        for key in _keys(present_config(_read_yaml(Path(file))), known):
             if key not in known:
                 raise InputError(f"{file}: unknown key {key!r}{_hint(root, key, known)}")
 

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -31,6 +32,8 @@ from smalti.types import InputError, Sample
 logger = logging.getLogger(__name__)
 
 DEFAULT_CONTENT = RGBContent()
+MOST_NAMED = 100
+"""Images that the log names when they are left out."""
 MIN_IMAGES_TO_SPLIT = 20
 """Smaller data sets are not divided: a held-out part of one or two images measures nothing."""
 
@@ -77,12 +80,12 @@ class ImageDataset:
     ) -> None:
         if not sources:
             raise InputError("no data given; at least one data set is needed")
-        self.transform = transform
         self.content = content
         self._reader = reader_of(content)
         self.weights = None if weights is None else _checked_weights(weights, len(sources))
         self.broken: dict[str, str] = {}
-        """Reason by key of each broken image that was met."""
+        """Reason by key of each image that was met and left out: it is broken, or smaller than the
+        crop where such images are skipped."""
         self.class_names = _joined_classes(sources)
         """Name of each class by its number, or None where the data set has no classes."""
         self.seed = seed
@@ -96,6 +99,8 @@ class ImageDataset:
         if self._companions.positions is not None:
             complete = zip(self._starts[:-1], self._companions.positions, strict=True)
             self._members = np.concatenate([start + np.array(found) for start, found in complete])
+        self.transform = transform.settled(len(self._members))
+        """With what becomes of small pictures, which follows from the size of the data set."""
         self._class_numbers = [_class_numbers(source, self.class_names) for source in sources]
 
     def __len__(self) -> int:
@@ -114,7 +119,8 @@ class ImageDataset:
         A broken image is logged, counted in `broken` and replaced by the next good one.
 
         Raises:
-            InputError: an image is smaller than the crop, or all images are broken.
+            InputError: an image is smaller than the crop and `small` is error, or all images are
+                left out.
         """
         loaded = self.load(index, epoch)
         self.report(loaded.broken)
@@ -128,33 +134,38 @@ class ImageDataset:
         for step in range(len(self)):
             try:
                 found = self._decode((index + step) % len(self))
+                crop = draw_crop(found.size, self.transform, generator, found.key)
             except BrokenImageError as error:
                 broken[error.key] = error.reason
                 continue
-            crop = draw_crop(found.size, self.transform, generator, found.key)
             return Loaded(self._sample(found, crop), broken)
         key, reason = next(iter(broken.items()))
-        raise InputError(f"all {len(self)} images are broken; the first is {key}: {reason}")
+        what = "are broken or too small" if self.transform.small == "skip" else "are broken"
+        raise InputError(f"all {len(self)} images {what}; the first is {key}: {reason}")
 
     def load_center(self, index: int) -> Loaded:
         """The evaluation sample of a number: center crop, no flip; a broken image gives none.
 
         Raises:
-            InputError: the image is smaller than the crop.
+            InputError: the image is smaller than the crop and `small` is error.
         """
         try:
             found = self._decode(index)
+            crop = center_crop(found.size, self.transform, found.key)
         except BrokenImageError as error:
             return Loaded(None, {error.key: error.reason})
-        crop = center_crop(found.size, self.transform, found.key)
         return Loaded(self._sample(found, crop))
 
     def report(self, broken: Mapping[str, str]) -> None:
-        """Log and count broken images that were not met before."""
+        """Log and count left out images that were not met before."""
         for key, reason in broken.items():
-            if key not in self.broken:
-                self.broken[key] = reason
-                logger.warning("skipped broken image %s: %s", key, reason)
+            if key in self.broken:
+                continue
+            self.broken[key] = reason
+            if len(self.broken) <= MOST_NAMED:
+                logger.warning("skipped image %s: %s", key, reason)
+            elif len(self.broken) == MOST_NAMED + 1:
+                logger.warning("further images that are skipped are counted, not named")
 
     def raw(self, index: int) -> RawImage:
         """The image of a number as it is stored, with its class number in this data set.
@@ -181,6 +192,11 @@ class ImageDataset:
         """A line for each source with several files of a scene: its folders of each kind."""
         lines = (describe_parts(source.parts) for source in self._sources)
         return [line for line in lines if line]
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many files beside the images are not read, by their ending."""
+        return sum((Counter(source.left_out) for source in self._sources), Counter())
 
     @property
     def joints(self) -> tuple[str, ...]:

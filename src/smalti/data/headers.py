@@ -2,9 +2,9 @@
 
 from smalti.data.decode import ImageHeader, read_header
 from smalti.data.sources.base import RawImage
-from smalti.data.transforms import PixelSize
+from smalti.data.transforms import MOST_IMAGES_CHECKED, PixelSize
 
-MAX_HEADERS = 1000
+MAX_HEADERS = MOST_IMAGES_CHECKED
 """Images whose headers are read; of a larger data set, as many at even distances."""
 
 

@@ -68,8 +68,8 @@ class BatchLoader:
         Close the iterator (or drop it) to stop its workers.
 
         Raises:
-            InputError: an image is smaller than the crop, all images are broken, or the batch does
-                not divide among the training processes.
+            InputError: an image is smaller than the crop and that is an error, all images are left
+                out, or the batch does not divide among the training processes.
         """
         self.check_shares()
         return self._fetch(self.own_draws(step) for step in count(start_step))
@@ -99,7 +99,7 @@ class BatchLoader:
         """Each good image once, center crop, in order; the last batch may be smaller.
 
         Raises:
-            InputError: an image is smaller than the crop.
+            InputError: an image is smaller than the crop, and that is an error.
         """
         return self._fetch(self._in_order(None))
 

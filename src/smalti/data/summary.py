@@ -1,5 +1,6 @@
 """What is in a data set, at a glance: for `smalti inspect`."""
 
+import logging
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,11 @@ from tqdm import tqdm
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, ImageHeader, decode_image
-from smalti.data.headers import header_of, looked_at
+from smalti.data.headers import header_of, looked_at, upright_size
+from smalti.data.transforms import TransformConfig, resized_size
 from smalti.types import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class DataSummary:
 
     images: int
     """Images in the data set, broken ones included."""
+    left_out: Mapping[str, int]
+    """Files beside the images that are not read, by their ending."""
     headers_read: int
     """Images that `width`, `height`, `modes` and `broken` tell of."""
     width: Spread | None
@@ -35,6 +41,8 @@ class DataSummary:
     height: Spread | None
     shorter_side: Spread | None
     """What the crop's size is to be compared with."""
+    small: Mapping[str, str]
+    """Size in words, by key, of those that are smaller than the crop."""
     modes: Mapping[str, int]
     """Images by Pillow's name of the colour layout, the most common first."""
     class_counts: Mapping[str, int] | None
@@ -47,20 +55,27 @@ def summarize(dataset: ImageDataset) -> DataSummary:
     """Count the images and classes of a data set, and decode up to `MAX_HEADERS`."""
     read = looked_at(len(dataset))
     headers: list[ImageHeader] = []
+    small: dict[str, str] = {}
     broken: dict[str, str] = {}
     for index in tqdm(read, unit="image", desc="looking", leave=False, disable=None):
         try:
             raw = dataset.raw(index)
             decode_image(raw.content, raw.key)
-            headers.append(header_of(raw))
+            header = header_of(raw)
         except BrokenImageError as error:
             broken[error.key] = error.reason
+            continue
+        headers.append(header)
+        if _is_below(header, dataset.transform):
+            small[raw.key] = f"{header.width_px}x{header.height_px} pixels"
     return DataSummary(
         images=len(dataset),
+        left_out=dataset.left_out,
         headers_read=len(read),
         width=_spread([header.width_px for header in headers]),
         height=_spread([header.height_px for header in headers]),
         shorter_side=_spread([min(header.width_px, header.height_px) for header in headers]),
+        small=small,
         modes=dict(Counter(header.mode for header in headers).most_common()),
         class_counts=_class_counts(dataset),
         broken=broken,
@@ -70,23 +85,53 @@ def summarize(dataset: ImageDataset) -> DataSummary:
 def check_sizes(dataset: ImageDataset) -> None:
     """Find images that are smaller than the crop, before training meets them.
 
-    Of more than `MAX_HEADERS` images, as many at even distances are looked at.
+    Of more than `MAX_HEADERS` images, as many at even distances are looked at. Where small images
+    are skipped, the log says how many there are.
 
     Raises:
-        InputError: one is too small and may not be enlarged.
+        InputError: one is too small, and such images are neither skipped nor enlarged; or all are.
     """
     transform = dataset.transform
-    for index in () if transform.upscale else looked_at(len(dataset)):
-        try:
-            header = header_of(dataset.raw(index))
-        except BrokenImageError:
-            continue  # named and skipped when it is read
-        if header.width_px < transform.width_px or header.height_px < transform.height_px:
-            raise InputError(
-                f"{dataset.raw(index).key} is {header.width_px}x{header.height_px} pixels, smaller "
-                f"than the crop of {transform.width_px}x{transform.height_px}; choose a smaller "
-                "size, or set upscale"
-            )
+    if transform.small == "enlarge":
+        return
+    read = looked_at(len(dataset))
+    small = sum(_is_small(dataset, index) for index in read)
+    crop = f"the crop of {transform.width_px}x{transform.height_px}"
+    if small == len(read):
+        raise InputError(
+            f"all {small} images that were looked at are smaller than {crop}; choose a smaller "
+            "size, or enlarge them (image.small, --small)"
+        )
+    if small:
+        logger.warning(
+            "%d of %d images that were looked at are smaller than %s, and such are skipped "
+            "(image.small)",
+            small,
+            len(read),
+            crop,
+        )
+
+
+def _is_small(dataset: ImageDataset, index: int) -> bool:
+    """Whether an image is smaller than the crop.
+
+    Raises:
+        InputError: it is, and that is an error.
+    """
+    try:
+        raw = dataset.raw(index)
+        size = upright_size(raw)
+    except BrokenImageError:
+        return False  # named and skipped when it is read
+    try:
+        resized_size(size, dataset.transform, raw.key)
+    except BrokenImageError:
+        return True
+    return False
+
+
+def _is_below(header: ImageHeader, transform: TransformConfig) -> bool:
+    return header.width_px < transform.width_px or header.height_px < transform.height_px
 
 
 def _spread(lengths: Sequence[int]) -> Spread | None:

@@ -4,18 +4,32 @@ H, W: size of the crop in pixels. The randomness of a sample is a function of (s
 number), so it does not depend on workers, batch size, or where a run was resumed.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from PIL import Image
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
 from smalti.content import RGBContent
+from smalti.data.decode import BrokenImageError
 from smalti.data.readers import PhotographReader, Reader
 from smalti.types import Config, InputError
 
 PHOTOGRAPHS = PhotographReader(RGBContent())
+
+
+MOST_IMAGES_CHECKED = 1000
+"""Images of a data set whose sizes are looked at before training: all of a smaller one."""
+
+
+def present_transform(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a transform as they are called today: `upscale` is now `small`."""
+    present = dict(values)
+    if isinstance(present.get("upscale"), bool):
+        present.setdefault("small", "enlarge" if present.pop("upscale") else "error")
+    return present
 
 
 class TransformConfig(Config):
@@ -31,9 +45,27 @@ class TransformConfig(Config):
     """Where to crop while training; evaluation always crops the center."""
     flip: bool = True
     """Mirror every second picture, at random, while training."""
-    upscale: bool = False
-    """Enlarge pictures that are smaller than the crop (or than `resize_px`). Otherwise a picture
-    smaller than the crop is an error, and no picture is enlarged."""
+    small: Literal["auto", "error", "skip", "enlarge"] = "auto"
+    """What to do with a picture smaller than the crop: `error` ends the run, `skip` leaves it out
+    and counts it as broken files are, `enlarge` enlarges it (and those smaller than `resize_px`).
+    auto: skip on data sets of more than 1,000 images, else error."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_spelling(cls, values: object) -> object:
+        return present_transform(values) if isinstance(values, dict) else values
+
+    def settled(self, images: int) -> Self:
+        """The same with a value for `small` where it is auto.
+
+        Args:
+            images: in the data set.
+        """
+        if self.small != "auto":
+            return self
+        # Of a larger data set only some sizes are known before training: one must not end a run.
+        small = "skip" if images > MOST_IMAGES_CHECKED else "error"
+        return self.model_copy(update={"small": small})
 
     @property
     def height_px(self) -> int:
@@ -104,7 +136,8 @@ def draw_crop(
         key: where the picture came from, for the message.
 
     Raises:
-        InputError: the picture is smaller than the crop and `config.upscale` is off.
+        InputError: the picture is smaller than the crop, and `config.small` is error or auto.
+        BrokenImageError: the same, and it is skip.
     """
     crop = center_crop(size, config, key)
     if config.crop == "random":
@@ -143,7 +176,8 @@ def random_transform(
         (3, H, W) float32 in [-1, 1] of a photograph; else what the reader says.
 
     Raises:
-        InputError: the picture is smaller than the crop and `config.upscale` is off.
+        InputError: the picture is smaller than the crop, and `config.small` is error or auto.
+        BrokenImageError: the same, and it is skip.
     """
     return draw_crop(PixelSize(*picture.size), config, generator, key).image(picture, reader)
 
@@ -162,13 +196,21 @@ def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSiz
     """Size of a picture before cropping; it always covers the crop.
 
     Raises:
-        InputError: the picture is smaller than the crop and `config.upscale` is off.
+        InputError: the picture is smaller than the crop, and `config.small` is error or auto.
+        BrokenImageError: the same, and it is skip.
     """
     cover = max(config.width_px / size.width, config.height_px / size.height)
-    if cover > 1 and not config.upscale:
+    can_enlarge = config.small == "enlarge"
+    if cover > 1 and not can_enlarge:
+        reason = (
+            f"{size.width}x{size.height} pixels, smaller than the crop of "
+            f"{config.width_px}x{config.height_px}"
+        )
+        if config.small == "skip":
+            raise BrokenImageError(key, f"it is {reason}")
         raise InputError(
-            f"{key} is {size.width}x{size.height} pixels, smaller than the crop of "
-            f"{config.width_px}x{config.height_px}; choose a smaller size, or set upscale"
+            f"{key} is {reason}; choose a smaller size, or skip or enlarge small images "
+            "(image.small, --small)"
         )
     if config.resize_px == "crop":
         scale = cover
@@ -176,7 +218,7 @@ def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSiz
         scale = max(cover, 1.0)
     else:
         wanted = config.resize_px / min(size)
-        scale = max(cover, wanted if config.upscale else min(wanted, 1.0))
+        scale = max(cover, wanted if can_enlarge else min(wanted, 1.0))
     # Rounding may fall a pixel short of the crop, never more.
     width = max(round(scale * size.width), config.width_px)
     height = max(round(scale * size.height), config.height_px)

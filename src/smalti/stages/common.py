@@ -70,7 +70,8 @@ def _look_for_bad_images(config: RunConfig, split: Split) -> None:
     trial = BatchLoader(split.train, config.training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
     if next(evaluation_loader(config, split).evaluation_batches(), None) is None:
-        raise InputError(f"all {RunImages.of(split).scored} are broken; change --held_out")
+        scored = RunImages.of(split).scored
+        raise InputError(f"all {scored} are broken or too small; change --held_out")
 
 
 def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
@@ -103,9 +104,12 @@ def weights_from(seed: int) -> Iterator[None]:
         yield
 
 
-def finish(folder: Path) -> None:
-    """Leave the curves of a run that came to its end."""
+def finish(folder: Path, split: Split) -> None:
+    """Leave the curves of a run that came to its end, and say how many images it skipped."""
     from_first(lambda: draw_curves(folder))
+    skipped = len(split.train.broken)  # those that were held out too
+    if skipped:
+        say(f"skipped images (broken, or smaller than the crop): {skipped}")
 
 
 def announce(config: RunConfig, compute: Compute, split: Split) -> None:

@@ -112,7 +112,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
             RunImages.of(split),
             measures.early_stop,
         ).run()
-        finish(folder)
+        finish(folder, split)
     return folder
 
 

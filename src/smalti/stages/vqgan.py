@@ -82,7 +82,7 @@ def _train_vqgan(config: VQGANRunConfig) -> Path:
     with open_run(folder, config):
         images = RunImages.of(split)
         Trainer(stage, loader.batches, config.training, folder, config.seed, images).run()
-        finish(folder)
+        finish(folder, split)
     return folder
 
 

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from smalti.data.loader import BatchLoader, Draw
+from smalti.data.transforms import TransformConfig
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, json_text, sha256, system_lock
 from smalti.model_folder import read_tensors, write_tensors
@@ -191,12 +192,19 @@ def _made_from(
         "format": FORMAT,
         "data": loader.dataset.fingerprint(),
         "classes": list(loader.dataset.class_names or ()),
-        "transform": loader.dataset.transform.model_dump(mode="json"),
+        "transform": _made_from_transform(loader.dataset.transform),
         "crop_seed": loader.dataset.seed,
         "tokenizer": weights_hash(tokenizer),
         "conditions": {one.kind: _made_from_condition(one) for one in conditioning.conditioners},
         "views": views,
     }
+
+
+def _made_from_transform(transform: TransformConfig) -> dict[str, object]:
+    """What of a transform decides the codes: of small images only whether they are enlarged."""
+    # As it was called when the first caches were written.
+    former = {"upscale": transform.small == "enlarge"}
+    return transform.model_dump(mode="json", exclude={"small"}) | former
 
 
 def _made_from_condition(conditioner: Conditioner) -> dict[str, object]:

@@ -53,15 +53,14 @@ def picture_room(dataset: "ImageDataset") -> PictureRoom:
     Of more than `MAX_HEADERS` pictures, as many at even distances are looked at.
 
     Raises:
-        InputError: one is smaller than the crop and may not be enlarged.
+        InputError: one is smaller than the crop, and that is an error.
     """
     height, width = dataset.transform.height_px, dataset.transform.width_px
     for index in looked_at(len(dataset)):
         try:
             raw = dataset.raw(index)
-            size = upright_size(raw)
+            resized = resized_size(upright_size(raw), dataset.transform, raw.key)
         except BrokenImageError:
             continue  # named and skipped when it is read
-        resized = resized_size(size, dataset.transform, raw.key)
         height, width = max(height, resized.height), max(width, resized.width)
     return PictureRoom(height, width)

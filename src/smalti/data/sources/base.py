@@ -55,6 +55,8 @@ class ImageSource(abc.ABC):
     parts: Mapping[str, frozenset[str]] = {}
     """All parts that the data set has, with the paths of their folders (none in tables); empty
     where its pictures are all of one kind."""
+    left_out: Mapping[str, int] = {}
+    """How many files beside the images are not read, by their ending."""
 
     @abc.abstractmethod
     def __init__(self, spec: str, classes: bool, part: str = "images") -> None: ...

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 from smalti.data.sources.base import (
@@ -14,6 +15,7 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.files import FileSource
+from smalti.data.sources.left_out import ending_of, in_words
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part, is_keypoints_name, without_part
 from smalti.data.sources.shards import holds_shards
@@ -36,9 +38,13 @@ class FolderSource(FileSource):
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         self.spec = spec
-        names = sorted(_image_files(spec))
+        left_out: Counter[str] = Counter()
+        names = sorted(_image_files(spec, left_out))
+        self.left_out = left_out
         allowed = ", ".join(IMAGE_SUFFIXES)
-        require_images(len(names), spec, f"files with one of these endings count: {allowed}")
+        others = f"; it has {in_words(left_out)}" if left_out else ""
+        needed = f"files with one of these endings count: {allowed}{others}"
+        require_images(len(names), spec, needed)
         chosen = choose_part(names, part, spec)
         self.parts = chosen.parts
         names = [names[position] for position in chosen.positions]
@@ -69,8 +75,11 @@ def class_folder(root: str, name: str) -> str:
     return folder
 
 
-def _image_files(root: str) -> Iterator[str]:
-    """Paths of image and keypoint files below `root`, relative to it, with `/` in between."""
+def _image_files(root: str, left_out: Counter[str]) -> Iterator[str]:
+    """Paths of image and keypoint files below `root`, relative to it, with `/` in between.
+
+    Other files are counted in `left_out`, by their ending.
+    """
     waiting = [""]
     seen: set[tuple[int, int]] = set()
     while waiting:
@@ -88,6 +97,8 @@ def _image_files(root: str) -> Iterator[str]:
                 (linked if entry.is_symlink() else real).append(path)
             elif (is_image_name(entry.name) or is_keypoints_name(path)) and _is_file(entry):
                 yield path
+            elif not is_image_name(entry.name) and not is_keypoints_name(path):
+                left_out[ending_of(entry.name)] += 1
         # The last is read first: a folder goes by its own name rather than by that of a link.
         waiting = sorted(linked) + waiting + sorted(real)
 

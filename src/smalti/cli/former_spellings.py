@@ -1,0 +1,48 @@
+"""Options that were renamed: read as they are called today, on the command line and in files."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smalti.data.transforms import present_transform
+
+FORMER_OPTION = "--image.upscale"
+
+
+def present_config(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a config file with the options as they are called today."""
+    image = content.get("image")
+    changed = {"image": present_transform(image)} if isinstance(image, dict) else {}
+    return {**content, **changed}
+
+
+def present_options(arguments: Sequence[str]) -> Iterator[str]:
+    """A command line with the options as they are called today."""
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != FORMER_OPTION:
+            yield word
+            continue
+        former = {"upscale": yaml.safe_load(value if equals else next(words, "true"))}
+        yield from (f"--image.{key}={value}" for key, value in present_transform(former).items())
+
+
+def present_files(
+    arguments: Sequence[str], read_file: Callable[[Path], Mapping[str, Any]]
+) -> Iterator[str]:
+    """A command line in which a config file with former spellings is replaced by its content."""
+    previous = ""
+    for word in arguments:
+        option, equals, path = word.partition("=")
+        is_file = previous == "--config" or (option == "--config" and equals)
+        content = read_file(Path(path if equals else word)) if is_file else {}
+        present = present_config(content)
+        if present != content:
+            text = yaml.safe_dump(present, default_flow_style=True)
+            yield f"--config={text}" if equals else text
+        else:
+            yield word
+        previous = word
