@@ -136,7 +136,9 @@ def test_every_changeable_key_is_tried():
 @pytest.mark.parametrize(("key", "value"), CHANGES.items())
 def test_what_changes_no_trained_number_may_differ(run, key, value):
     section, _, name = key.rpartition(".")
-    check_run_folder(run, vqgan_config(**({section: {name: value}} if section else {name: value})))
+    changed = vqgan_config().model_dump(mode="json")
+    (changed[section] if section else changed)[name] = value
+    check_run_folder(run, vqgan_config(**changed))
 
 
 CHANGES_ON_RECORD = {
