@@ -173,6 +173,9 @@ def test_shards_are_read_by_their_index(imported, refused, released, suffix, sav
         ["import", shard, "--out", "model"],
         f"{shard} is one of 2 shards; give model{suffix}.index.json",
     )
+    refused(
+        ["import", ".", "--out", "model"], f"give the checkpoint file: model{suffix}.index.json"
+    )
     imported(f"model{suffix}.index.json")
 
 
@@ -197,10 +200,14 @@ def test_archive_of_files_is_refused_with_what_it_holds(here, refused, released)
     with zipfile.ZipFile("vqgan.zip", "w") as archive:
         archive.write("last.ckpt", "logs/checkpoints/last.ckpt")
         archive.writestr("logs/configs/model.yaml", "model:")
+    with zipfile.ZipFile("vqvae.zip", "w") as archive:
+        archive.write("last.ckpt", "vqvae/diffusion_pytorch_model.bin")
+        archive.writestr("vqvae/config.json", "{}")
     with zipfile.ZipFile("photos.zip", "w") as archive:
         archive.writestr("1.png", "")
     refused(
         ["import", "vqgan.zip", "--out", "model"],
         "vqgan.zip is an archive of files; unpack it and give logs/checkpoints/last.ckpt",
     )
-    refused(["import", "photos.zip", "--out", "model"], "it holds none")
+    refused(["import", "vqvae.zip", "--out", "model"], "unpack it and give the folder vqvae")
+    refused(["import", "photos.zip", "--out", "model"], "none of them a checkpoint")

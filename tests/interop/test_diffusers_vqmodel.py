@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smalti.content import DepthContent
-from smalti.interop.diffusers_vqmodel import CONFIG_FILE, WEIGHTS_FILE, export_vqmodel
+from smalti.interop.diffusers_folder import CONFIG_FILE, WEIGHTS_FILE
+from smalti.interop.diffusers_vqmodel import export_vqmodel
 from smalti.interop.tokenizers import import_model
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
@@ -149,7 +150,7 @@ def test_former_names_of_attention_and_pickled_weights(folder):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"_class_name": "AutoencoderKL"}, "_class_name: .*'VQModel', got 'AutoencoderKL'"),
+        ({"_class_name": "AutoencoderKL"}, "that of AutoencoderKL, needed is a VQModel"),
         ({"norm_type": "spatial"}, "norm_type: .*'group', got 'spatial'"),
         ({"act_fn": "relu"}, "act_fn: .*got 'relu'"),
         ({"in_channels": 4}, "in_channels: .*3, got 4"),
@@ -170,17 +171,101 @@ def test_what_of_a_config_does_not_fit_is_named(folder, changes, words):
         import_model(folder)
 
 
-def test_folder_without_a_config_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"no config.json, so it is no folder of diffusers"):
+def test_folder_of_something_else_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match=r"no config.json of a VQModel, so it is no folder of diff"
+    ):
         import_model(tmp_path)
 
 
-def test_model_folder_of_ours_is_no_folder_of_diffusers(tmp_path):
+def test_folder_of_another_program_asks_for_the_checkpoint(tmp_path):
+    """As taming-transformers writes a run."""
+    for name in ("configs", "checkpoints"):
+        (tmp_path / name).mkdir()
+    save_file({"a": torch.zeros(1)}, tmp_path / "checkpoints" / "last.ckpt")
+    with pytest.raises(InputError, match=r"give the checkpoint file: .*checkpoints/last.ckpt$"):
+        import_model(tmp_path)
+    for number in range(4):
+        save_file({"a": torch.zeros(1)}, tmp_path / "checkpoints" / f"{number}.ckpt")
+    with pytest.raises(InputError, match=r"0.ckpt, .*1.ckpt, .*2.ckpt or 2 more$"):
+        import_model(tmp_path)
+
+
+def test_model_folder_of_ours_is_not_imported(tmp_path):
     VQGAN(BASE).save_pretrained(tmp_path / "ours")
-    with pytest.raises(
-        InputError, match=r"config.json is no VQModel's: _class_name: Field required"
-    ):
+    with pytest.raises(InputError, match=r"ours: it is a model folder of smalti already"):
         import_model(tmp_path / "ours")
+
+
+# Forms of a folder
+
+
+@pytest.mark.parametrize("name", ["vqvae", "movq", "vae"])
+def test_tokenizer_of_a_pipeline_is_found(tmp_path, name):
+    ours = lively(VQGAN(BASE))
+    export_vqmodel(ours, tmp_path / "pipeline" / name)
+    unet = tmp_path / "pipeline" / "unet"
+    unet.mkdir()
+    (unet / CONFIG_FILE).write_text(json.dumps({"_class_name": "UNet2DModel"}))
+    index = {name: ["diffusers", "VQModel"], "unet": ["diffusers", "UNet2DModel"]}
+    (tmp_path / "pipeline" / "model_index.json").write_text(json.dumps(index))
+    imported = import_model(tmp_path / "pipeline")
+    assert imported.shape_from == f"{name}/config.json"
+    assert imported.taken == (f"{name}/{WEIGHTS_FILE}",)
+    expected = ours.state_dict()
+    found = imported.vqgan.state_dict()
+    assert all(torch.equal(found[key], tensor) for key, tensor in expected.items())
+
+
+def test_pipeline_without_a_codebook_is_named(tmp_path):
+    (tmp_path / "model_index.json").write_text(json.dumps({"vae": ["diffusers", "AutoencoderKL"]}))
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / CONFIG_FILE).write_text(json.dumps({"_class_name": "AutoencoderKL"}))
+    words = r"a pipeline without a VQModel; it has vae \(AutoencoderKL\)"
+    with pytest.raises(InputError, match=words):
+        import_model(tmp_path)
+
+
+def test_several_tokenizers_ask_for_one(folder, tmp_path):
+    export_vqmodel(VQGAN(BASE), tmp_path / "other")
+    with pytest.raises(InputError, match=r"several VQModels; give one: .*model, .*other$"):
+        import_model(tmp_path)
+
+
+@pytest.mark.parametrize("safe", [True, False])
+@pytest.mark.parametrize("variant", ["fp16", None])
+@pytest.mark.parametrize("sharded", [True, False])
+def test_every_form_that_diffusers_writes(tmp_path, safe, variant, sharded):
+    theirs = their_model(BASE)
+    size = "1MB" if sharded else "1GB"
+    theirs.save_pretrained(tmp_path, safe_serialization=safe, variant=variant, max_shard_size=size)
+    assert len(list(tmp_path.iterdir())) > 3 if sharded else len(list(tmp_path.iterdir())) == 2
+    imported = import_model(tmp_path)
+    assert_equal_networks(imported.vqgan, theirs)
+    (taken,) = imported.taken
+    assert ("fp16" in taken, ".bin" in taken) == (variant == "fp16", not safe)
+
+
+def test_all_numbers_are_preferred_to_a_variant(folder):
+    tensors = load_file(folder / WEIGHTS_FILE)
+    halves = {name: tensor.half() for name, tensor in tensors.items()}
+    save_file(halves, folder / "diffusion_pytorch_model.fp16.safetensors")
+    torch.save(halves, folder / "diffusion_pytorch_model.bin")
+    assert import_model(folder).taken == (WEIGHTS_FILE,)
+    (folder / WEIGHTS_FILE).unlink()
+    assert import_model(folder).taken == ("diffusion_pytorch_model.bin",)
+    (folder / "diffusion_pytorch_model.bin").unlink()
+    imported = import_model(folder)
+    assert imported.taken == ("diffusion_pytorch_model.fp16.safetensors",)
+    expected = tensors["encoder.conv_in.weight"].half().float()
+    assert torch.equal(imported.vqgan.encoder.conv_in.weight, expected)
+
+
+def test_config_alone_asks_for_its_folder(folder):
+    with pytest.raises(
+        InputError, match=r"config.json holds no weights; give its folder, .*model$"
+    ):
+        import_model(folder / CONFIG_FILE)
 
 
 def test_folder_without_weights_is_named(folder):

@@ -13,7 +13,8 @@ from smalti.interop.unpickle import read_weights
 from smalti.model_folder import read_tensors
 from smalti.types import InputError
 
-INDEX = ".index.json"
+INDEX = r".+\.index(\.\w+)?\.json"
+SHARD = r".+-\d{5}-of-(\d{5})(\.\w+)+"
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 
 
@@ -29,7 +30,7 @@ def read_checkpoint(path: Path) -> Weights:
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist")
-    if path.name.endswith(INDEX):
+    if is_index(path):
         return Weights(_read_shards(path))
     _check_whole(path)
     return _read_file(path)
@@ -44,10 +45,20 @@ def _read_file(path: Path) -> Weights:
     return weights
 
 
+def is_index(path: Path) -> bool:
+    """Whether a file tells in which shard each tensor is, by its name."""
+    return re.fullmatch(INDEX, path.name) is not None
+
+
 def checkpoints_below(folder: Path) -> list[Path]:
     """Checkpoint files in a folder and its sub-folders, to be named in a message."""
-    files = (path for path in sorted(folder.glob("*")) + sorted(folder.glob("*/*")))
-    return [path for path in files if path.suffix in CHECKPOINTS and path.is_file()]
+    files = sorted(folder.glob("*")) + sorted(folder.glob("*/*"))
+    return [path for path in files if is_index(path) or _is_checkpoint(path)]
+
+
+def _is_checkpoint(path: Path) -> bool:
+    is_shard = re.fullmatch(SHARD, path.name) is not None
+    return path.suffix in CHECKPOINTS and not is_shard and path.is_file()
 
 
 def _read_pickle(path: Path) -> Weights:
@@ -76,19 +87,30 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
 
 
 def _check_whole(path: Path) -> None:
-    """Refuse one shard of several, and an archive of files."""
-    shard = re.fullmatch(r"(.+)-\d{5}-of-(\d{5})(\.\w+)", path.name)
+    """Refuse one shard of several, a config, and an archive of files."""
+    shard = re.fullmatch(SHARD, path.name)
     if shard:
-        index = path.with_name(f"{shard[1]}{shard[3]}{INDEX}")
-        raise InputError(f"{path} is one of {int(shard[2])} shards; give {index}")
-    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    # The files of torch.save are archives too, with their tensors in files of their own.
-    if not any(name.endswith("data.pkl") for name in names):
-        inside = [name for name in names if Path(name).suffix in CHECKPOINTS]
+        index = next(filter(is_index, sorted(path.parent.glob("*.json"))), None)
         raise InputError(
-            f"{path} is an archive of files; unpack it and give "
-            + (f"{inside[0]}" if inside else "a checkpoint (it holds none)")
+            f"{path} is one of {int(shard[1])} shards; give "
+            + (f"{index}" if index else "their index, a file that ends in .index.json")
         )
+    if path.suffix == ".json":
+        raise InputError(f"{path} holds no weights; give its folder, {path.parent}")
+    if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _check_archive(path, archive.namelist())
+
+
+def _check_archive(path: Path, names: list[str]) -> None:
+    # The files of torch.save are archives too, with their tensors in files of their own.
+    if any(name.endswith("data.pkl") for name in names):
+        return
+    files = [Path(name) for name in names]
+    inside = [file for file in files if file.suffix in CHECKPOINTS]
+    if not inside:
+        raise InputError(f"{path} is an archive of files, none of them a checkpoint")
+    first = inside[0]
+    is_folder = first.with_name("config.json") in files
+    what = f"the folder {first.parent}" if is_folder else f"{first}"
+    raise InputError(f"{path} is an archive of files; unpack it and give {what}")

@@ -12,15 +12,18 @@ from torch import Tensor
 
 from smalti.files import atomic_folder, json_text
 from smalti.interop.checkpoint import read_checkpoint
+from smalti.interop.diffusers_folder import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    find_vqmodel,
+    weights_file,
+)
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
 from smalti.model_folder import write_tensors
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError, describe
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
-PICKLED_WEIGHTS_FILE = "diffusion_pytorch_model.bin"
 DOWN = {False: "DownEncoderBlock2D", True: "AttnDownEncoderBlock2D"}
 UP = {False: "UpDecoderBlock2D", True: "AttnUpDecoderBlock2D"}
 
@@ -82,22 +85,20 @@ class VQModelConfig(BaseModel):
 
 
 def import_vqmodel(folder: Path) -> Imported:
-    """Read a `VQModel` folder.
+    """Read a `VQModel` folder, or that of a pipeline that has one.
 
     Raises:
         InputError: it is damaged, or a part of it is something that our VQGAN does not have.
     """
     with naming(folder):
-        config = our_config(_read_config(folder / CONFIG_FILE))
-    weights = folder / WEIGHTS_FILE
-    if not weights.is_file() and (folder / PICKLED_WEIGHTS_FILE).is_file():
-        weights = folder / PICKLED_WEIGHTS_FILE
-    tensors = {
-        _present_name(name): tensor for name, tensor in read_checkpoint(weights).tensors.items()
-    }
+        part = find_vqmodel(folder)
+        config = our_config(_read_config(part / CONFIG_FILE))
+    weights = weights_file(part)
+    tensors = {_present_name(name): t for name, t in read_checkpoint(weights).tensors.items()}
     with naming(weights):
         vqgan = fill_vqgan(config, tensors, vqmodel_name)
-    return Imported(vqgan, len(tensors), {}, CONFIG_FILE)
+    told_by = (part / CONFIG_FILE).relative_to(folder)
+    return Imported(vqgan, len(tensors), {}, str(told_by), (str(weights.relative_to(folder)),))
 
 
 def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
@@ -208,10 +209,5 @@ def _matrix(name: str, weight: Tensor) -> Tensor:
 def _read_config(path: Path) -> VQModelConfig:
     try:
         return VQModelConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"it has no {CONFIG_FILE}, so it is no folder of diffusers; of other programs give the "
-            "checkpoint file"
-        ) from error
     except ValidationError as error:
         raise InputError(f"{CONFIG_FILE} is no VQModel's: {describe(error)}") from error
