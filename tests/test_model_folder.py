@@ -1,5 +1,6 @@
 """Finding, reading and writing the model of a folder, a run or a hub repository."""
 
+import json
 import os
 from pathlib import Path
 
@@ -154,3 +155,51 @@ def test_folder_here_is_not_asked_of_the_hub(elsewhere, monkeypatch):
     Path("runs").mkdir()
     with pytest.raises(InputError, match="runs/vqgn does not exist"):
         find_model("runs/vqgn")
+
+
+# What is no model of ours
+
+
+@pytest.mark.parametrize("ending", ["ckpt", "pt", "pth", "bin", "safetensors"])
+def test_file_of_another_program_is_to_be_imported(tmp_path, ending):
+    path = tmp_path / f"last.{ending}"
+    path.touch()
+    with pytest.raises(
+        InputError, match=rf"another program's model; .* smalti import {path} --out"
+    ):
+        find_model(path)
+
+
+@pytest.mark.parametrize("key", ["_class_name", "architectures"])
+def test_folder_of_diffusers_or_transformers_is_to_be_imported(tmp_path, key):
+    (tmp_path / "config.json").write_text(json.dumps({key: "VQModel"}))
+    with pytest.raises(InputError, match=rf"smalti import {tmp_path} --out MODEL"):
+        load_model(tmp_path, "tiny")
+
+
+def test_pipeline_of_diffusers_is_to_be_imported(tmp_path):
+    (tmp_path / "model_index.json").touch()
+    with pytest.raises(InputError, match=rf"smalti import {tmp_path} --out MODEL"):
+        find_model(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["last.ckpt", "checkpoints/last.ckpt"])
+def test_run_of_another_program_names_its_checkpoint(tmp_path, place):
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(InputError, match=rf"smalti import {path} --out MODEL"):
+        find_model(tmp_path)
+
+
+def test_file_of_a_model_asks_for_its_folder(tmp_path):
+    folder = save(tmp_path / "model")
+    with pytest.raises(InputError, match=rf"is a file of a model; give its folder, {folder}"):
+        find_model(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    folder = save(tmp_path / "model", value)
+    with pytest.raises(InputError, match=r"model are no numbers: weight holds NaN or infinity"):
+        load_model(folder, "tiny").load_into(nn.Linear(2, 2, bias=False))

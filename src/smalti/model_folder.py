@@ -22,6 +22,12 @@ C = TypeVar("C", bound=Config)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
+"""Endings of the files that programs keep weights in."""
+PIPELINE_FILE = "model_index.json"
+"""Of a pipeline of diffusers."""
+OTHERS_KEYS = {"_class_name", "architectures", "model_type"}
+"""What the configs of diffusers and transformers say."""
 BEST = "best"
 STEP_FOLDER = re.compile(r"step_(\d{8})")
 
@@ -51,8 +57,13 @@ class ModelFiles:
         """Load the weights strictly.
 
         Raises:
-            InputError: a weight is missing, left over or of another shape.
+            InputError: a weight is missing, left over, of another shape, or holds NaN or infinity.
         """
+        for name, tensor in self.tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise InputError(
+                    f"the weights of {self.folder} are no numbers: {name} holds NaN or infinity"
+                )
         try:
             model.load_state_dict(self.tensors)
         except RuntimeError as error:
@@ -138,7 +149,17 @@ def read_description(folder: Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8"))
         return {"kind": description["kind"], "config": description["config"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, KeyError) and OTHERS_KEYS & description.keys():
+            raise InputError(to_import(folder)) from error
         raise InputError(f"{path} is not a model's config: {error}") from error
+
+
+def to_import(path: Path) -> str:
+    """The message that another program's model must be imported first."""
+    return (
+        f"{path} is another program's model; make one of smalti of it first: smalti import {path} "
+        "--out MODEL"
+    )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -170,12 +191,27 @@ def find_model(name: str | Path) -> Path:
         for candidate in candidates:
             if (candidate / CONFIG_FILE).is_file():
                 return candidate
-        raise InputError(f"{folder} has neither {CONFIG_FILE} nor a checkpoint: not a model or run")
+        raise InputError(_no_model(folder))
     if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not folder.parent.is_dir():
         return _download(str(name))
+    if (folder.parent / CONFIG_FILE).is_file() and folder.name == WEIGHTS_FILE:
+        raise InputError(f"{folder} is a file of a model; give its folder, {folder.parent}")
+    if folder.is_file() and folder.suffix in CHECKPOINTS:
+        raise InputError(to_import(folder))
     if folder.exists():
         raise InputError(f"{folder} is a file; a model or a run is a folder")
     raise InputError(f"{folder} does not exist; give a model folder, a run or a hub id")
+
+
+def _no_model(folder: Path) -> str:
+    """Why a folder is no model, and what to do if another program's lies there."""
+    if (folder / PIPELINE_FILE).is_file():
+        return to_import(folder)
+    for place in (folder, folder / "checkpoints"):
+        files = sorted(path for path in place.glob("*") if path.suffix in CHECKPOINTS)
+        if files:
+            return to_import(files[-1])
+    return f"{folder} has neither {CONFIG_FILE} nor a checkpoint: not a model or run"
 
 
 def step_folders(checkpoints: Path) -> list[Path]:

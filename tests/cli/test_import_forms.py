@@ -154,6 +154,23 @@ def test_checkpoint_without_tensors_is_refused(here, refused):
     )
 
 
+def test_every_command_points_to_the_import(here, refused, released, world):
+    torch.save({"state_dict": released}, "last.ckpt")
+    data = ["--data", world.photos]
+    for command in (
+        ["reconstruct", "last.ckpt", world.picture, "--out", "r.png"],
+        ["encode", "last.ckpt", world.picture.parent, "--size", "16", "--out", "codes.safetensors"],
+        ["evaluate", "last.ckpt", *data],
+        ["train", "vqgan", *data, "--init", "last.ckpt", "--out", "run"],
+        ["train", "prior", *data, "--init", "last.ckpt", "--out", "run"],
+        ["train", "prior", *data, "--vqgan", "last.ckpt", "--out", "run"],
+        ["sample", "last.ckpt", "--out", "samples"],
+        ["inspect", "last.ckpt"],
+        ["export", "last.ckpt", "--out", "out"],
+    ):
+        refused(command, "last.ckpt is another program's model", "smalti import last.ckpt --out")
+
+
 def _shards(released, suffix, save):
     names = sorted(released)
     files = {f"model-0000{n}-of-00002{suffix}": names[n - 1 :: 2] for n in (1, 2)}

@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
-from smalti.model_folder import CONFIG_FILE, find_model, read_description
+from smalti.model_folder import (
+    CHECKPOINTS,
+    CONFIG_FILE,
+    PIPELINE_FILE,
+    find_model,
+    read_description,
+)
 from smalti.prior import build_prior
 from smalti.runs import read_run_config, shape_words
 from smalti.sampling.pipeline import Pipeline
@@ -20,8 +26,11 @@ MIB = 2**20
 
 
 def is_model(path: Path) -> bool:
-    """Whether a folder is a model, or the run of one that has no steps (and not a data set)."""
-    return (path / CONFIG_FILE).is_file() or read_run_config(path) is not None
+    """Whether it is a model's folder or file, of any program, or a run that has no steps yet."""
+    if path.is_file():
+        return path.suffix in CHECKPOINTS
+    has_model = any((path / name).is_file() for name in (CONFIG_FILE, PIPELINE_FILE))
+    return has_model or read_run_config(path) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,8 @@ def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
         InputError: there is none, it is damaged, or of a kind that is not known.
     """
     folder = find_model(path)
-    print(f"model: {folder}")
     kind = read_description(folder)["kind"]
+    print(f"model: {folder}")
     if kind == "vqgan":
         _describe_vqgan(VQGAN.from_pretrained(folder), training)
     elif kind == "pixels":

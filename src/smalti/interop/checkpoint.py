@@ -10,12 +10,11 @@ from torch import Tensor
 
 from smalti.interop.containers import AVERAGED, RAW, Weights, find_weights
 from smalti.interop.unpickle import read_weights
-from smalti.model_folder import read_tensors
+from smalti.model_folder import CHECKPOINTS, read_tensors
 from smalti.types import InputError
 
 INDEX = r".+\.index(\.\w+)?\.json"
 SHARD = r".+-\d{5}-of-(\d{5})(\.\w+)+"
-CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 
 
 def read_checkpoint(path: Path) -> Weights:

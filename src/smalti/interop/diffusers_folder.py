@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from smalti.interop.checkpoint import checkpoints_below, is_index
+from smalti.model_folder import CONFIG_FILE, PIPELINE_FILE
 from smalti.types import InputError
 
-CONFIG_FILE = "config.json"
-PIPELINE_FILE = "model_index.json"
 WEIGHTS = "diffusion_pytorch_model"
 WEIGHTS_FILE = f"{WEIGHTS}.safetensors"
 MOST_NAMED = 3

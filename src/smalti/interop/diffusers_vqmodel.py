@@ -12,14 +12,9 @@ from torch import Tensor
 
 from smalti.files import atomic_folder, json_text
 from smalti.interop.checkpoint import read_checkpoint
-from smalti.interop.diffusers_folder import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    find_vqmodel,
-    weights_file,
-)
+from smalti.interop.diffusers_folder import WEIGHTS_FILE, find_vqmodel, weights_file
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
-from smalti.model_folder import write_tensors
+from smalti.model_folder import CONFIG_FILE, write_tensors
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError, describe
