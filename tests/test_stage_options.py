@@ -10,9 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.data.loader import BatchLoader
+from smalti.data.paired import LowResolutionPair
+from smalti.data.transforms import TransformConfig
 from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.stages import conditions, train_prior, train_vqgan
 from smalti.stages import prior as prior_module
-from smalti.stages import train_prior, train_vqgan
 from smalti.stages import vqgan as vqgan_module
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.loop import Trainer
@@ -32,6 +35,7 @@ TRAINING = {
     "eval_images": 2,
     "device": "cpu",
     "precision": "float32",
+    "workers": 2,
 }
 MODEL = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=16)
 
@@ -134,10 +138,47 @@ def test_lengths_of_stage_1_are_those_asked_for(first):
     assert int(schedule.start_step) == 7
     assert schedule.full_step == 7 + 3 + 6  # a tenth and a fifth of the run
     assert (first.seed, first.early_stop) == (5, None)
-    batch = next(first.batches(0))
-    assert batch.images.shape == (6, 3, 16, 16)
     assert first.stage.evaluate()["code_vectors"] == 2 * 8 * 8
     assert first.config.total_steps == 30
+
+
+@pytest.mark.parametrize(
+    ("adversary", "comparable_from"),
+    [
+        ({"start": 7, "warmup": 3, "ramp": 6}, 16),
+        ({"start": "auto"}, 30),  # not known yet: none is comparable, to the end of the run
+        ({"start": 7, "warmup": 3, "ramp": 90}, 0),  # the full weight never comes
+        ({"kind": "none"}, 0),
+    ],
+    ids=["full", "undecided", "never", "none"],
+)
+def test_scores_compete_once_the_adversary_has_its_full_weight(
+    photos, tmp_path, trainers, adversary, comparable_from
+):
+    loss = {"perceptual": {"kind": "none"}, "adversary": adversary}
+    train_vqgan(vqgan_config(photos, tmp_path / "run", loss=loss))
+    assert trainers[0].stage.comparable_from() == comparable_from
+
+
+def test_a_checkpoint_has_the_state_of_both_networks_and_optimizers(first):
+    training, state = first.stage.training, first.stage.state()
+    adversary = training.adversary
+    modules = {
+        "vqgan": training.vqgan,
+        "average": training.average.model,
+        "discriminator": adversary.discriminator,
+        "schedule": adversary.schedule,
+        "logit_averages": adversary.averages,
+        "remedies": adversary.remedies,
+    }
+    optimizers = {
+        "generator_optimizer": training.optimizer,
+        "discriminator_optimizer": adversary.optimizer,
+    }
+    assert state.modules.keys() == modules.keys()
+    assert state.optimizers.keys() == optimizers.keys()
+    assert all(state.modules[name] is modules[name] for name in modules)
+    assert all(state.optimizers[name] is optimizers[name] for name in optimizers)
 
 
 @pytest.mark.parametrize("auto_remedy", [True, False])
@@ -153,6 +194,38 @@ def test_the_discriminator_is_the_one_asked_for(photos, tmp_path, trainers):
     discriminator = trainers[0].stage.training.adversary.discriminator
     assert discriminator.stem.weight.shape == (6, 3, 4, 4)
     assert discriminator.config.norm == "batch"
+
+
+def test_the_images_are_read_as_asked_for(photos, tmp_path, trainers):
+    image = {"size": [16, 12], "resize_px": 20, "crop": "center", "flip": False, "upscale": True}
+    train_vqgan(vqgan_config(photos, tmp_path / "run", image=image))
+    loader = trainers[0].batches.__self__
+    assert isinstance(loader, BatchLoader)
+    assert (loader.batch_size, loader.workers, loader.parts) == (6, 2, 3)
+    assert loader.dataset.transform == TransformConfig.model_validate(image)
+    assert loader.dataset.seed == 5
+    assert 8 <= len(loader.dataset) <= 16  # about half are held out
+
+
+def test_sources_are_drawn_by_their_weights(photos, tmp_path, trainers):
+    data = (str(photos / "a"), str(photos / "b"))  # even numbers, and odd ones
+    changes = {"data": data, "data_weights": (1e-9, 1.0)}
+    train_vqgan(vqgan_config(photos, tmp_path / "run", **changes))
+    loader = trainers[0].batches.__self__
+    names = [loader.dataset.name(draw.number) for step in range(3) for draw in loader.draws(step)]
+    assert {int(Path(name).stem) % 2 for name in names} == {1}
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_each_stage_computes_in_the_precision_asked_for(
+    photos, tmp_path, trainers, precision, dtype
+):
+    training = TRAINING | {"precision": precision}
+    train_vqgan(vqgan_config(photos, tmp_path / "a", training=training))
+    train_prior(prior_config(photos, tmp_path / "b", training=training))
+    assert [trainer.stage.training.compute.dtype for trainer in trainers] == [dtype] * 2
 
 
 def test_weights_of_a_run_follow_from_its_seed(photos, tmp_path, trainers):
@@ -173,7 +246,7 @@ def test_batches_follow_from_the_seed_of_the_run(photos, tmp_path, trainers):
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train_vqgan(vqgan_config(photos, tmp_path / name, seed=seed))
     first, again, other = (
-        [next(trainer.batches(step)).keys for step in range(2)] for trainer in trainers
+        [trainer.batches.__self__.draws(step) for step in range(2)] for trainer in trainers
     )
     assert first == again != other
 
@@ -209,6 +282,36 @@ def test_what_the_prior_reads_is_as_asked_for(second):
     assert second.stage.model().config.ordering_seed == 9
     assert (len(prior.blocks), prior.blocks[0].attention.heads) == (3, 2)
     assert (prior.config.width, prior.config.dropout) == (12, 0.45)
+
+
+def test_a_pixelsnail_has_the_shape_asked_for(photos, tmp_path, trainers):
+    shape = {
+        "kind": "pixelsnail",
+        "blocks": 1,
+        "residual_blocks": 3,
+        "width": 12,
+        "heads": 3,
+        "kernel_size": 5,
+        "dropout": 0.15,
+    }
+    changes = {"prior": shape, "ordering": "row_major"}
+    train_prior(prior_config(photos, tmp_path / "run", **changes))
+    assert trainers[0].stage.training.prior.config.model_dump().items() >= shape.items()
+
+
+def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, monkeypatch):
+    factors = []
+
+    def noted(factor):
+        factors.append(factor)
+        return LowResolutionPair(factor)
+
+    monkeypatch.setattr(conditions, "LowResolutionPair", noted)
+    changes = {"condition": "low_resolution", "low_resolution_factor": 4}
+    train_prior(prior_config(photos, tmp_path / "run", **changes))
+    (conditioner,) = trainers[0].stage.model().config.conditioners
+    assert conditioner.factor == 4
+    assert factors == [4]
 
 
 def test_a_cache_holds_the_views_asked_for(second):

@@ -45,6 +45,14 @@ def test_auto_starts_where_the_error_levels_off():
     assert auto.learns(70)
 
 
+@pytest.mark.parametrize(("improvement", "start"), [(0.3, 40), (0.2, 80)])
+def test_how_level_the_error_must_be_is_as_asked(improvement, start):
+    """It falls by 3 % a step, which is 26 % a window."""
+    auto = schedule(total_steps=200, start="auto", auto_improvement=improvement)
+    observe(auto, [0.97**step for step in range(80)])
+    assert int(auto.start_step) == start
+
+
 def test_auto_does_not_start_early_on_a_level_error():
     auto = schedule(total_steps=200, start="auto")
     observe(auto, [1.0] * 39)

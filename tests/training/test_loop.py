@@ -111,12 +111,13 @@ def train(
     stage: SumStage,
     early_stop: int | None = None,
     images: RunImages = IMAGES,
+    seed: int = SEED,
     **config: object,
 ) -> SumStage:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
     folder.mkdir(exist_ok=True)
     training = TrainingConfig(picture_steps=100, **settings)
-    Trainer(stage, numbers, training, folder, SEED, images, early_stop).run()
+    Trainer(stage, numbers, training, folder, seed, images, early_stop).run()
     return stage
 
 
@@ -267,6 +268,12 @@ def test_randomness_of_a_step_depends_on_the_step_alone(tmp_path):
     torch.rand(5)
     assert train(tmp_path / "halves", SumStage()).draws == whole[4:]
     assert len(set(whole)) == 6
+
+
+def test_randomness_of_a_step_depends_on_the_seed_of_the_run(tmp_path):
+    first = train(tmp_path / "first", SumStage()).draws
+    second = train(tmp_path / "second", SumStage(), seed=SEED + 1).draws
+    assert not set(first) & set(second)
 
 
 def test_the_global_generator_is_left_as_it_was(tmp_path):

@@ -1,5 +1,7 @@
 """Both stages: the averaged weights are what is evaluated, drawn and kept, image by image."""
 
+import math
+
 import pytest
 import torch
 from PIL import Image
@@ -46,7 +48,7 @@ def vqgan_stage(*batches: Tensor) -> VQGANStage:
     return VQGANStage(state, config, lambda: held_out, eval_images=100)
 
 
-def prior_stage(batches: list[CodeBatch], **options: float) -> PriorStage:
+def prior_stage(batches: list[CodeBatch], seed: int = 0, **options: float) -> PriorStage:
     """Of a prior over two classes, in which every weight matters."""
     shape = {"layers": 1, "heads": 2, "width": 8}
     length = ROWS * COLUMNS
@@ -73,7 +75,7 @@ def prior_stage(batches: list[CodeBatch], **options: float) -> PriorStage:
         accumulation_steps=1,
         **({"condition_drop": 0.0} | options),
     )
-    return PriorStage(state, step_config, pipeline, batches, seed=0)
+    return PriorStage(state, step_config, pipeline, batches, seed)
 
 
 def codes_of(*classes: int) -> CodeBatch:
@@ -110,6 +112,14 @@ def test_pictures_are_those_of_the_average(stage):
     expected = pixels(stage.pictures())
     spoil(stage)
     assert pixels(stage.pictures()) == expected
+
+
+def test_pictures_of_a_prior_follow_from_the_seed_of_the_run():
+    drawn = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(0)
+        drawn.append(pixels(prior_stage([codes_of(0, 1)], seed).pictures()))
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_the_average_is_what_is_kept(stage):
@@ -151,6 +161,7 @@ def test_held_out_nll_is_the_mean_over_images_whatever_their_batches():
     numbers = stage.evaluate()
     assert numbers["nll"] == pytest.approx(sum(of_images) / 4, rel=1e-5)
     assert numbers["score"] == numbers["nll"]
+    assert numbers["nll_uniform"] == pytest.approx(math.log(K))
     by_batch = (sum(of_images[:3]) / 3 + of_images[3]) / 2
     assert abs(numbers["nll"] - by_batch) > 0.01
 
