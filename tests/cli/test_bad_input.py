@@ -449,7 +449,7 @@ def test_size_of_a_picture_that_has_no_codes(refused, world, here):
     refused(["encode", world.vqgan, "odd.png"], "odd.png", "15x16", "multiples of 2", "--size")
     refused(["encode", world.vqgan, world.picture, "--size", "15"], "--size 15", "multiple of 2")
     refused(["encode", world.vqgan, world.picture, "--size", "0"], "--size", "at least 1, got 0")
-    refused(["encode", world.vqgan, world.picture, "--size", "64"], "24x20", "--size 64")
+    refused(["encode", world.vqgan, world.picture, "--size", "64"], "24x20", "64x64", "--small")
 
 
 def test_longest_side_of_nothing(refused, world):

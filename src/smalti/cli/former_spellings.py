@@ -37,7 +37,8 @@ def present_files(
     previous = ""
     for word in arguments:
         option, equals, path = word.partition("=")
-        is_file = previous == "--config" or (option == "--config" and equals)
+        follows = previous == "--config" and not word.startswith("--")
+        is_file = follows or (option == "--config" and equals)
         content = read_file(Path(path if equals else word)) if is_file else {}
         present = present_config(content)
         if present != content:
