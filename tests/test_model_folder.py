@@ -172,7 +172,7 @@ def test_file_of_another_program_is_to_be_imported(tmp_path, ending):
 
 @pytest.mark.parametrize("key", ["_class_name", "architectures"])
 def test_folder_of_diffusers_or_transformers_is_to_be_imported(tmp_path, key):
-    (tmp_path / "config.json").write_text(json.dumps({key: "VQModel"}))
+    (tmp_path / "config.json").write_text(json.dumps({key: "VQModel"}), encoding="utf-8")
     with pytest.raises(InputError, match=rf"smalti import {tmp_path} --out MODEL"):
         load_model(tmp_path, "tiny")
 

@@ -207,9 +207,9 @@ def test_tokenizer_of_a_pipeline_is_found(tmp_path, name):
     export_vqmodel(ours, tmp_path / "pipeline" / name)
     unet = tmp_path / "pipeline" / "unet"
     unet.mkdir()
-    (unet / CONFIG_FILE).write_text(json.dumps({"_class_name": "UNet2DModel"}))
+    (unet / CONFIG_FILE).write_text(json.dumps({"_class_name": "UNet2DModel"}), encoding="utf-8")
     index = {name: ["diffusers", "VQModel"], "unet": ["diffusers", "UNet2DModel"]}
-    (tmp_path / "pipeline" / "model_index.json").write_text(json.dumps(index))
+    (tmp_path / "pipeline" / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     imported = import_model(tmp_path / "pipeline")
     assert imported.shape_from == f"{name}/config.json"
     assert imported.taken == (f"{name}/{WEIGHTS_FILE}",)
@@ -219,9 +219,13 @@ def test_tokenizer_of_a_pipeline_is_found(tmp_path, name):
 
 
 def test_pipeline_without_a_codebook_is_named(tmp_path):
-    (tmp_path / "model_index.json").write_text(json.dumps({"vae": ["diffusers", "AutoencoderKL"]}))
+    (tmp_path / "model_index.json").write_text(
+        json.dumps({"vae": ["diffusers", "AutoencoderKL"]}), encoding="utf-8"
+    )
     (tmp_path / "vae").mkdir()
-    (tmp_path / "vae" / CONFIG_FILE).write_text(json.dumps({"_class_name": "AutoencoderKL"}))
+    (tmp_path / "vae" / CONFIG_FILE).write_text(
+        json.dumps({"_class_name": "AutoencoderKL"}), encoding="utf-8"
+    )
     words = r"a pipeline without a VQModel; it has vae \(AutoencoderKL\)"
     with pytest.raises(InputError, match=words):
         import_model(tmp_path)
