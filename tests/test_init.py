@@ -11,8 +11,10 @@ from skimage import data
 from smalti.data.loader import BatchLoader
 from smalti.metrics.reconstruction import psnr
 from smalti.runs import VQGANRunConfig
+from smalti.sequence.conditioners import ClassLabelConfig
 from smalti.stages import common, train_vqgan
 from smalti.stages.common import open_data
+from smalti.stages.initial_prior import with_class_names
 from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
@@ -158,3 +160,22 @@ def test_other_model_for_a_run_that_has_begun_is_refused(config, model, tmp_path
 def test_missing_model_is_named(config):
     with pytest.raises(InputError, match="model does not exist; give a model folder"):
         train_vqgan(config())
+
+
+@pytest.mark.parametrize(
+    ("names", "is_taken"),
+    [
+        (("0", "1", "2"), True),
+        (("cat", "dog", "2"), True),
+        (("1", "2", "3"), False),
+        (("cat", "dog", "7"), False),
+        (("cat", "dog"), False),
+    ],
+)
+def test_classes_that_had_numbers_get_names_but_no_other_numbers(names, is_taken):
+    numbered = ClassLabelConfig(class_names=("0", "1", "2"))
+    if is_taken:
+        assert with_class_names(numbered, names) == ClassLabelConfig(class_names=names)
+        return
+    with pytest.raises(InputError, match="they must be the same"):
+        with_class_names(numbered, names)

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from smalti.data.decode import BrokenImageError
 from smalti.data.sources import HubSource, open_source
 from smalti.types import InputError
 
 datasets = pytest.importorskip("datasets")
+pa = pytest.importorskip("pyarrow")
 
 
 @pytest.fixture
@@ -118,3 +120,46 @@ def test_maps_of_other_names_are_no_photographs(
     monkeypatch.setattr(datasets, "load_dataset", lambda name, split: table)
     assert open_source("owner/name", False).content(0) == encode(1)
     assert open_source("owner/name", False, "segmentations").content(0) == encode(0)
+
+
+def open_labels(monkeypatch: pytest.MonkeyPatch, encode: Any, labels: list[Any], kind: Any) -> Any:
+    features = datasets.Features({"image": datasets.Image(), "label": kind})
+    cells = [{"bytes": encode(number), "path": None} for number in range(len(labels))]
+    table = datasets.Dataset.from_dict({"image": cells, "label": labels}, features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: table)
+    return open_source("owner/name", classes=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "names"),
+    [
+        (["dog", "cat"], "string", ("cat", "dog")),
+        ([1.0, 0.0], "float32", ("0", "1")),
+        ([True, False], "bool", ("false", "true")),
+    ],
+)
+def test_labels_of_any_kind_of_column_are_classes(
+    monkeypatch: pytest.MonkeyPatch, encode: Any, labels: list[Any], kind: str, names: Any
+) -> None:
+    source = open_labels(monkeypatch, encode, labels, datasets.Value(kind))
+    assert source.class_names == names
+    assert [source.label(0), source.label(1)] == [1, 0]
+
+
+def test_labels_that_are_no_classes_are_named(monkeypatch: pytest.MonkeyPatch, encode: Any) -> None:
+    with pytest.raises(InputError, match=r"column 'label' of owner/name holds .*; a class is one"):
+        open_labels(monkeypatch, encode, [[0, 1]], datasets.Sequence(datasets.Value("int64")))
+    with pytest.raises(InputError, match="image 1 of owner/name has no class"):
+        open_labels(monkeypatch, encode, [0, None], datasets.Value("int64"))
+
+
+def test_row_without_an_image_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = datasets.Features({"image": datasets.Image()})
+    cells = pa.array([None, {"bytes": None, "path": None}], features.arrow_schema.types[0])
+    info = datasets.DatasetInfo(features=features)
+    table = datasets.Dataset(datasets.table.InMemoryTable(pa.table({"image": cells})), info)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: table)
+    source = open_source("owner/name", False)
+    for index in range(2):
+        with pytest.raises(BrokenImageError, match="the row has no image"):
+            source.read(index)

@@ -1,5 +1,6 @@
 """Text lists of image paths."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,80 @@ def test_byte_order_mark_and_windows_line_ends_are_dropped(tmp_path: Path) -> No
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa.png\r\nb.png\r\n")
     source = ListSource(str(tmp_path / "list.txt"), classes=False)
     assert [source.name(i) for i in range(2)] == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_lists_of_any_unicode_encoding_are_read(
+    tmp_path: Path, encoding: str, line_end: str
+) -> None:
+    text = line_end.join(["größe.png\tgroß", "b.png\tklein", ""])
+    (tmp_path / "list.txt").write_bytes(text.encode(encoding))
+    source = ListSource(str(tmp_path / "list.txt"), classes=True)
+    assert [source.name(i) for i in range(len(source))] == ["größe.png", "b.png"]
+    assert source.class_names == ("groß", "klein")
+
+
+def test_list_of_powershell_is_read(shared_dir: Path) -> None:
+    path = shared_dir / "faults/list_utf16.txt"
+    if not path.is_file():
+        pytest.skip("shared/faults is not there")
+    source = ListSource(str(path), classes=False)
+    assert [source.name(i) for i in range(len(source))] == [f"photos/p{i:03}.png" for i in range(6)]
+
+
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
+def test_byte_order_mark_tells_the_order(tmp_path: Path, mark: bytes) -> None:
+    order = "utf-16-le" if mark == b"\xff\xfe" else "utf-16-be"
+    (tmp_path / "list.txt").write_bytes(mark + "a.png\r\n".encode(order))
+    assert ListSource(str(tmp_path / "list.txt"), classes=False).name(0) == "a.png"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a.png\n".encode("utf-16-le"), "has a NUL in it: it is no text, or in UTF-16 without"),
+        (b"a.png\nb\0.png\n", "has a NUL in it"),
+        (b"\xff\xfea.png", "is not in UTF-16; save it as UTF-8"),
+        ("größe.png\n".encode("latin-1"), r"is not in UTF-8 \(gr.*\.png\); save it as UTF-8"),
+        ("a.png\tgroß\n".encode("cp1252"), r"is not in UTF-8 \(gro.*\); save it as UTF-8"),
+    ],
+)
+def test_list_of_another_encoding_is_one_clear_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        ListSource(str(tmp_path / "list.txt"), classes=True)
+    assert str(caught.value).isprintable()
+
+
+def test_file_names_that_are_no_utf8_are_read_where_they_exist(tmp_path: Path, encode: Any) -> None:
+    name = b"gr\xf6sse.png"
+    with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
+        file.write(encode())
+    (tmp_path / "list.txt").write_bytes(name)
+    assert ListSource(str(tmp_path / "list.txt"), classes=False).read(0).content == encode()
+
+
+@pytest.mark.parametrize(
+    ("written", "on_disk"),
+    [
+        ("cafe\u0301/1.png", "caf\u00e9/1.png"),
+        ("caf\u00e9/1.png", "cafe\u0301/1.png"),
+        ("cafe\\1.png", "cafe/1.png"),
+        ("caf\u00e9\\1.png", "cafe\u0301/1.png"),
+    ],
+)
+def test_files_are_found_whatever_way_their_names_are_written(
+    tmp_path: Path, encode: Any, written: str, on_disk: str
+) -> None:
+    (tmp_path / on_disk).parent.mkdir()
+    (tmp_path / on_disk).write_bytes(encode())
+    (tmp_path / "list.txt").write_text(written, encoding="utf-8")
+    source = ListSource(str(tmp_path / "list.txt"), classes=False)
+    assert source.name(0) == on_disk
+    assert source.read(0).content == encode()
 
 
 def test_missing_file_is_broken_when_read(write_list: Any) -> None:

@@ -168,6 +168,51 @@ def test_pictures_beside_json_in_a_folder_called_keypoints_are_read(
     assert [source.content(n) for n in range(len(source))] == [encode(1)]
 
 
+def test_class_may_have_a_byte_order_mark_or_be_in_utf16(
+    tmp_path: Path, encode: Any, write_tar: Any
+) -> None:
+    words = [b"\xef\xbb\xbf1\n", "0\r\n".encode("utf-16")]
+    members = {}
+    for number, word in enumerate(words):
+        members |= {f"{number}.png": encode(number), f"{number}.cls": word}
+    write_tar(tmp_path / "a.tar", members)
+    source = WebDatasetSource(str(tmp_path / "a.tar"), classes=True)
+    assert source.class_names == ("0", "1")
+    assert [source.label(0), source.label(1)] == [1, 0]
+
+
+def test_class_of_another_encoding_is_one_clear_line(
+    tmp_path: Path, encode: Any, write_tar: Any
+) -> None:
+    write_tar(tmp_path / "a.tar", {"1.png": encode(1), "1.cls": "groß".encode("latin-1")})
+    with pytest.raises(InputError, match=r"a\.tar/1\.cls is not in UTF-8; save it as UTF-8"):
+        WebDatasetSource(str(tmp_path / "a.tar"), classes=True)
+
+
+def test_empty_class_is_none(
+    tmp_path: Path, encode: Any, write_tar: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    members = {"1.png": encode(1), "1.cls": b" \n", "2.png": encode(2), "2.cls": b"a"}
+    write_tar(tmp_path / "a.tar", members)
+    with caplog.at_level(logging.WARNING):
+        source = WebDatasetSource(str(tmp_path / "a.tar"), classes=True)
+    assert names(source) == ["a.tar/2.png"]
+    assert "left out 1 example of" in caplog.text
+
+
+def test_json_that_names_no_class_leaves_its_number(
+    tmp_path: Path, encode: Any, write_tar: Any
+) -> None:
+    infos = [b'{"name": ["a", "b"]}', b'{"name": null, "synset": "n1"}', b"[" * 100_000]
+    members = {}
+    for number, info in enumerate(infos):
+        members |= {f"{number}.png": encode(), f"{number}.cls": str(number).encode()}
+        members[f"{number}.json"] = info
+    write_tar(tmp_path / "a.tar", members)
+    source = WebDatasetSource(str(tmp_path / "a.tar"), classes=True)
+    assert source.class_names == ("0", "n1", "2")
+
+
 def test_only_regular_files_count(tmp_path: Path, encode: Any) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name, kind in [

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -181,6 +183,51 @@ def test_class_that_does_not_exist_names_the_nearest(animals):
 def test_class_number_outside_the_range_is_refused(animals, number):
     with pytest.raises(InputError, match=f"class {number} does not exist.*0 to 2"):
         animals.class_number(number)
+
+
+@pytest.fixture
+def numbered() -> ClassLabel:
+    return ClassLabel(ClassLabelConfig(class_names=("1", "2", "3")))
+
+
+@pytest.mark.parametrize(("asked", "number"), [("1", 0), (1, 0), ("2", 1), ("3", 2), (3, 2)])
+def test_name_wins_over_a_number(numbered, asked, number):
+    assert numbered.class_number(asked) == number
+
+
+@pytest.mark.parametrize("asked", ["0", 0, "4", 4, "01", "one", -1, True])
+def test_number_that_is_no_name_is_refused_where_names_are_numbers(numbered, asked):
+    with pytest.raises(InputError, match=f"unknown class '{asked}'.* Known: 1, 2, 3"):
+        numbered.class_number(asked)
+
+
+def test_no_two_answers_give_one_class():
+    """Whatever two things are asked for: the same class only where one is its name."""
+    for names in (("1", "2", "3"), ("cat", "0", "dog"), ("2", "cat", "0"), ("0", "1", "2")):
+        conditioner = ClassLabel(ClassLabelConfig(class_names=names))
+        found = {}
+        for asked in map(str, range(4)):
+            with contextlib.suppress(InputError):
+                found[asked] = conditioner.class_number(asked)
+        assert len(set(found.values())) == len(found)
+        for asked, number in found.items():
+            assert names[number] == asked or not names[number].isdecimal()
+
+
+def test_number_of_a_class_that_is_called_another_one_is_refused():
+    mixed = ClassLabel(ClassLabelConfig(class_names=("5", "cat")))
+    assert mixed.class_number("1") == 1
+    with pytest.raises(InputError, match="class 0 is called '5', which is another number"):
+        mixed.class_number("0")
+
+
+def test_class_is_found_whatever_way_its_accents_are_written():
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    for name in (composed, apart):
+        conditioner = ClassLabel(ClassLabelConfig(class_names=("tea", name)))
+        assert conditioner.class_number(composed) == conditioner.class_number(apart) == 1
+    both = ClassLabel(ClassLabelConfig(class_names=(composed, apart)))
+    assert [both.class_number(name) for name in (composed, apart)] == [0, 1]
 
 
 @pytest.mark.parametrize(

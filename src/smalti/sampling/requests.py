@@ -5,6 +5,7 @@ Axes: n images, H/W size in pixels.
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,20 @@ def _by_kind(conditioning: Conditioning, condition: Condition) -> Mapping[str, A
     return condition
 
 
-def _classes(request: Asked) -> str | int | Sequence[str | int] | None:
-    """Classes that were asked for, which are no pictures."""
-    items = [request] if isinstance(request, str | int | Path | Image.Image) else request or ()
-    for item in items:
-        if not isinstance(item, str | int):
-            raise InputError(f"the condition class is a name or a number, got {item}")
-    return request  # type: ignore[return-value]
+def _classes(request: Asked) -> list[str | int] | None:
+    """Classes that were asked for, which are no pictures; None where none was."""
+    if request is None:
+        return None
+    is_list = isinstance(request, Sequence) and not isinstance(request, str)
+    return [_class(item) for item in (request if is_list else [request])]  # type: ignore[union-attr]
+
+
+def _class(item: object) -> str | int:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, Integral) and not isinstance(item, bool):  # NumPy's integers too
+        return int(item)
+    raise InputError(f"the condition class is a name or a number, got {item}")
 
 
 def _read_files(config: ConditionerConfig, request: Asked, count: int) -> Tensor:

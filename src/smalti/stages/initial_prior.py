@@ -124,7 +124,12 @@ def with_class_names(
     if not class_names:
         raise InputError(f"the prior knows {len(known)} classes, but the data has none")
     has_numbers_only = known == tuple(str(number) for number in range(len(known)))
-    if tuple(class_names) != known and not (has_numbers_only and len(class_names) == len(known)):
+    # Other numbers may be the same ones counted from 1, or others: that cannot be told.
+    are_names = len(class_names) == len(known) and all(
+        name == number or not name.isdecimal()
+        for name, number in zip(class_names, known, strict=True)
+    )
+    if tuple(class_names) != known and not (has_numbers_only and are_names):
         raise InputError(
             f"the data has {len(class_names)} classes ({_some(class_names)}), but the prior to "
             f"begin with has {len(known)} ({_some(known)}); they must be the same"

@@ -173,7 +173,7 @@ def _joints(person: Mapping[str, Any], key: str) -> NDArray[np.float64]:
     """(joints, 3) of a person."""
     try:
         numbers = np.array(person["keypoints"], dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{key} has keypoints that are no numbers; {ALLOWED}") from error
     is_flat = numbers.ndim == 1 and len(numbers) % 3 == 0
     is_table = numbers.ndim == 2 and numbers.shape[1] == 3
@@ -189,7 +189,7 @@ def _extent(joints: NDArray[np.float64], person: Mapping[str, Any]) -> float:
     """Area of a person's box in the picture, in pixels."""
     box = person.get("bbox")
     if isinstance(box, list) and [type(side) in (int, float) for side in box] == [True] * 4:
-        return float(box[2] * box[3])
+        return float(box[2]) * float(box[3])
     seen = joints[joints[:, 2] > 0, :2]
     return float(np.prod(np.ptp(seen, axis=0))) if len(seen) else 0.0
 

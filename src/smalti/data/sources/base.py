@@ -158,7 +158,7 @@ def files_fingerprint(location: str, names: Iterable[str]) -> str:
         try:
             status = os.stat(os.path.join(location, name))
             state = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:
+        except (OSError, ValueError):  # a NUL in a name is a ValueError
             state = "unreadable"
         digest.update(name_bytes(f"{name}\0{state}\0"))
     return digest.hexdigest()

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
-from smalti.data.sources.base import same_spelling
+from smalti.data.sources.base import printable, same_spelling
+from smalti.data.sources.texts import is_encodable
 from smalti.types import InputError
 
 MAX_CLASSES = 1_000_000
 """A higher class number is taken for a mistake: each class up to it would get a name."""
+MOST_SHOWN = 40  # characters of a cell in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ def classes_from_names(words: Sequence[str]) -> ClassTable:
     The different names are the classes, in alphabetical order; in numerical order if all of them
     are numbers, so that the name 7 is class 7 where the names are 0, 1, 2 and so on.
     """
-    words = [same_spelling(word) for word in words]
+    words = [_class_name(word) for word in words]
     names = tuple(sorted(set(words), key=int if _all_numbers(words) else None))
     numbers = {name: number for number, name in enumerate(names)}
     return ClassTable(names, tuple(numbers[word] for word in words))
@@ -47,8 +50,55 @@ def classes_from_words(words: Sequence[str], where: str) -> ClassTable:
     return classes_from_names(words)
 
 
+def classes_from_cells(
+    cells: Sequence[object], names: Sequence[str] | None, where: str
+) -> ClassTable:
+    """Classes of images whose class is a cell of a table: a number or a name.
+
+    A whole float is a number: tables with gaps, or of other programs, store numbers so.
+
+    Args:
+        cells: of each image.
+        names: of the classes by number, where the table has them.
+        where: the data set, for messages.
+
+    Raises:
+        InputError: a cell is empty, or neither a name nor a whole number in the classes; or some
+            are names and some numbers.
+    """
+    values = [_class_cell(cell, position, where) for position, cell in enumerate(cells)]
+    words = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if isinstance(value, int)]
+    if words and numbers:
+        raise InputError(
+            f"the classes of {where} are names ({words[0]}) and numbers ({numbers[0]}); write all "
+            "in one way"
+        )
+    return classes_from_numbers(numbers, names, where) if numbers else classes_from_names(words)
+
+
+def _class_cell(cell: object, position: int, where: str) -> str | int:
+    """The class in a cell, as a name or a number."""
+    if cell is None or cell != cell or cell == "":  # NaN differs from itself
+        raise InputError(
+            f"image {position} of {where} has no class; fill the gap, or leave such images out"
+        )
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, int | float | Decimal) and cell == cell // 1:
+        return int(cell)
+    shown = str(cell)
+    shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
+    raise InputError(
+        f"image {position} of {where} has the class {printable(shown)}; allowed are names and "
+        "whole numbers"
+    )
+
+
 def classes_from_numbers(
-    labels: Sequence[int | None], names: Sequence[str] | None, where: str
+    labels: Sequence[int], names: Sequence[str] | None, where: str
 ) -> ClassTable:
     """Classes of images that carry class numbers.
 
@@ -58,12 +108,12 @@ def classes_from_numbers(
         where: the data set, for messages.
 
     Raises:
-        InputError: an image has no number, or one outside the classes.
+        InputError: an image has a number outside the classes.
     """
     classes = MAX_CLASSES if names is None else len(names)
     checked: list[int] = []
     for position, label in enumerate(labels):
-        if label is None or not 0 <= label < classes:
+        if not 0 <= label < classes:
             raise InputError(
                 f"image {position} of {where} has class {label}; allowed are 0 to {classes - 1}"
             )
@@ -75,11 +125,20 @@ def classes_from_numbers(
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """`names`, with the number appended to those that occur twice (ImageNet has two cranes)."""
-    names = [same_spelling(name) for name in names]
+    names = [_class_name(name) for name in names]
     counts = Counter(names)
-    return tuple(
-        f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)
-    )
+    found = []
+    for number, name in enumerate(names):
+        is_double = counts[name] > 1
+        while is_double and name in counts:
+            name = f"{name} ({number})"
+        found.append(name)
+    return tuple(found)
+
+
+def _class_name(word: str) -> str:
+    """A class's name as it can be written and asked for anywhere."""
+    return same_spelling(word if is_encodable(word) else printable(word))
 
 
 def _all_numbers(words: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from smalti.data.sources.base import (
     read_regular_file,
     require_images,
 )
-from smalti.data.sources.classes import classes_from_numbers
+from smalti.data.sources.classes import classes_from_cells
 from smalti.data.sources.part_names import (
     COLUMNS,
     IMAGES,
@@ -57,7 +57,7 @@ class HubSource(ImageSource):
         require_images(len(self._images), spec, "the split has no rows")
         self._labels: tuple[int, ...] | None = None
         if classes:
-            classes_found = classes_from_numbers(*_labels_and_names(table, spec), spec)
+            classes_found = classes_from_cells(*_labels_and_names(table, spec), spec)
             self.class_names, self._labels = classes_found.names, classes_found.labels
 
     @classmethod
@@ -82,10 +82,10 @@ class HubSource(ImageSource):
     def content(self, index: int) -> bytes:
         """The cell, as stored."""
         value = self._images[index][self._column]
-        if value is None:
-            raise BrokenImageError(self.key(index), "the row has no image")
         if isinstance(value, str):
             return value.encode()
+        if value is None or (value["bytes"] is None and value["path"] is None):
+            raise BrokenImageError(self.key(index), "the row has no image")
         content: bytes | None = value["bytes"]
         return content if content is not None else read_regular_file(value["path"])
 
@@ -119,7 +119,8 @@ def _parts(table: Any) -> Mapping[str, frozenset[str]]:
 def _column(table: Any, spec: str, part: str) -> str:
     name = _find_column(table, part)
     if name is None:
-        raise InputError(f"{spec} has no column of {part}; it has {', '.join(table.features)}")
+        has = ", ".join(f"{name} ({_type(table, name)})" for name in table.features)
+        raise InputError(f"{spec} has no column of {part}; it has {has}")
     return name
 
 
@@ -145,11 +146,24 @@ def _encoded(table: Any, column: str) -> Any:
     return table.cast_column(column, datasets.Image(decode=False))
 
 
-def _labels_and_names(table: Any, spec: str) -> tuple[Sequence[int], Sequence[str] | None]:
+def _labels_and_names(table: Any, spec: str) -> tuple[Sequence[object], Sequence[str] | None]:
+    import datasets
+
     if LABEL_COLUMN not in table.features:
         raise InputError(
             f"classes are asked for, but {spec} has no column {LABEL_COLUMN!r}; it has "
             f"{', '.join(table.features)}"
         )
-    names = getattr(table.features[LABEL_COLUMN], "names", None)
-    return table[LABEL_COLUMN], names
+    feature = table.features[LABEL_COLUMN]
+    if not isinstance(feature, datasets.ClassLabel | datasets.Value):
+        raise InputError(
+            f"the column {LABEL_COLUMN!r} of {spec} holds {_type(table, LABEL_COLUMN)}; a class is "
+            "one name or whole number"
+        )
+    return table[LABEL_COLUMN], getattr(feature, "names", None)
+
+
+def _type(table: Any, column: str) -> str:
+    """What a column holds, in a word."""
+    feature = table.features[column]
+    return str(getattr(feature, "dtype", None) or type(feature).__name__)

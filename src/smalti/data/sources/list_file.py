@@ -1,6 +1,8 @@
 """List: a text file with one image path a line, and perhaps its class."""
 
+import io
 import os
+import unicodedata
 from dataclasses import dataclass, replace
 
 from smalti.data.sources.base import (
@@ -8,12 +10,14 @@ from smalti.data.sources.base import (
     SOURCES,
     is_image_name,
     printable,
+    read_regular_file,
     require_images,
 )
 from smalti.data.sources.classes import classes_from_words
 from smalti.data.sources.files import FileSource
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part
+from smalti.data.sources.texts import decode_text, is_encodable
 from smalti.types import InputError
 
 
@@ -25,15 +29,17 @@ class _Line:
 
 @SOURCES.register("list")
 class ListSource(FileSource):
-    """Images named by a text file (UTF-8), in its order.
+    """Images named by a text file (UTF-8, or UTF-16 with its byte order mark), in its order.
 
-    A line is a path, relative to the list's own folder or absolute. A class may follow after a tab,
+    A line is a path, relative to the list's own folder or absolute; where no such file is, one with
+    its accents written in another way, or with `/` for a backslash. A class may follow after a tab,
     or, where the path ends like an image's name, after a space. If all classes are numbers they are
     taken as they are, else the names are numbered in alphabetical order. A file that is missing
     counts as broken when it is read.
 
     Raises:
-        InputError: the list is missing or empty, or classes are asked for and a line has none.
+        InputError: the list is missing, empty or in another encoding, or classes are asked for and
+            a line has none.
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
@@ -56,19 +62,27 @@ class ListSource(FileSource):
 
 def _read_lines(spec: str) -> list[_Line]:
     try:
-        # File names need not be valid UTF-8; a byte order mark is no part of the first.
-        with open(spec, encoding="utf-8-sig", errors="surrogateescape") as file:
-            lines = [_parse(line.strip()) for line in file if line.strip()]
+        content = read_regular_file(spec)
     except OSError as error:
-        raise InputError(f"cannot read {printable(spec)}: {error.strerror}") from error
+        raise InputError(f"cannot read {printable(spec)}: {error.strerror or error}") from error
+    # File names need not be valid UTF-8.
+    text = decode_text(content, printable(spec), errors="surrogateescape")
     folder = os.path.dirname(spec)
-    return [replace(line, path=_with_slashes(line.path, folder)) for line in lines]
+    lines = [_parse(line.strip()) for line in io.StringIO(text, newline=None) if line.strip()]
+    return [replace(line, path=_path_on_disk(folder, line.path, spec)) for line in lines]
 
 
-def _with_slashes(path: str, folder: str) -> str:
-    """A path as written on Windows with `/` in between, which every system reads."""
-    if "\\" in path and (os.sep == "\\" or not os.path.exists(os.path.join(folder, path))):
-        return path.replace("\\", "/")
+def _path_on_disk(folder: str, path: str, spec: str) -> str:
+    """A path of a list in the spelling of the file that is there, with `/` in between."""
+    if "\\" in path and (os.sep == "\\" or not os.path.lexists(os.path.join(folder, path))):
+        path = path.replace("\\", "/")
+    if path.isascii():
+        return path
+    for spelling in (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))):
+        if os.path.lexists(os.path.join(folder, spelling)):
+            return spelling
+    if not is_encodable(path):
+        raise _wrong_encoding(spec, path)
     return path
 
 
@@ -88,4 +102,10 @@ def _class_of(line: _Line, spec: str) -> str:
             f"classes are asked for, but {printable(spec)} gives none for {printable(line.path)}; "
             "write the class after the path and a tab"
         )
+    if not is_encodable(line.class_name):
+        raise _wrong_encoding(spec, line.class_name)
     return line.class_name
+
+
+def _wrong_encoding(spec: str, word: str) -> InputError:
+    return InputError(f"{printable(spec)} is not in UTF-8 ({printable(word)}); save it as UTF-8")

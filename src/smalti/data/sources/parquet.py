@@ -1,9 +1,11 @@
 """Parquet in the Hugging Face image layout: a column of {bytes, path}, perhaps one of labels."""
 
 import bisect
+import hashlib
 import json
+import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +17,10 @@ from smalti.data.sources.base import (
     printable,
     require_images,
 )
-from smalti.data.sources.classes import ClassTable, classes_from_names, classes_from_numbers
-from smalti.data.sources.part_names import COLUMNS, IMAGES, KEYPOINTS, columns_of
+from smalti.data.sources.classes import ClassTable, classes_from_cells
+from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
+from smalti.data.sources.table_columns import cell_content, column_of, holds_paths, parts_of
 from smalti.types import InputError
 
 LABEL_COLUMN = "label"
@@ -42,8 +45,9 @@ class ParquetSource(ImageSource):
     """Rows of one or several Parquet files.
 
     The image column is called `image` or `img`, those of maps `segmentation` and `depth`, that of
-    poses `keypoints` (JSON), the label column `label` (numbers or names). Names of the classes come
-    from the metadata that Hugging Face writes; otherwise the numbers are names.
+    poses `keypoints` (JSON), the label column `label` (numbers or names). A cell holds the image,
+    or its path relative to the table. Names of the classes come from the metadata that Hugging
+    Face writes; otherwise the numbers are names.
     Row groups are read when one of their images is wanted, and the recent ones kept.
 
     Raises:
@@ -62,7 +66,7 @@ class ParquetSource(ImageSource):
         self._length = 0
         for shard, path in enumerate(self._paths):
             self._add(shard, _checked(pq, path, part))
-        self.parts = _parts(self._files[0])
+        self.parts = parts_of(self._files[0].schema_arrow)
         self._starts = [group.start for group in self._groups]
         require_images(self._length, spec, "the Parquet files have no rows")
         self._labels: tuple[int, ...] | None = None
@@ -94,15 +98,17 @@ class ParquetSource(ImageSource):
         if column is None:
             column = self._read_group(group, self.key(index))
             self._cache.put(group, column)
-        value = column[index - group.start].as_py()
-        if isinstance(value, str):
-            return value.encode()
-        # A row may be null, or name an outside file instead of holding one: nothing to decode.
-        return (value.get("bytes") if isinstance(value, dict) else value) or b""
+        folder = os.path.dirname(self._paths[group.shard])
+        cell = column[index - group.start].as_py()
+        return cell_content(cell, self._part, folder, self.key(index))
 
     def fingerprint(self) -> str:
-        """Of names, sizes and times of the Parquet files."""
-        return files_fingerprint(self.location, self._names)
+        """Of names, sizes and times of the Parquet files, and of the files that they name."""
+        tables = files_fingerprint(self.location, self._names)
+        outside = [path for shard in range(len(self._paths)) for path in self._paths_in(shard)]
+        if not outside:
+            return tables
+        return hashlib.sha256(f"{tables}{files_fingerprint('', outside)}".encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files and cached rows stay in the process that made them.
@@ -124,12 +130,7 @@ class ParquetSource(ImageSource):
     def _read_group(self, group: _RowGroup, key: str) -> Any:
         import pyarrow as pa
 
-        if group.shard not in self._files:
-            self._files[group.shard] = _open(_pyarrow_parquet(), self._paths[group.shard])
-        file = self._files[group.shard]
-        column = _column(file, self._paths[group.shard], self._part)
-        if _holds_images(file.schema_arrow, column):
-            column = f"{column}.bytes"
+        file, column = self._file(group.shard), self._column(group.shard)
         try:
             # One thread: pyarrow's pool does not survive a fork into a loader's worker.
             table = file.read_row_group(group.group, columns=[column], use_threads=False)
@@ -137,19 +138,29 @@ class ParquetSource(ImageSource):
             raise BrokenImageError(key, f"its row group cannot be read ({error})") from error
         return table.column(0)
 
+    def _file(self, shard: int) -> Any:
+        if shard not in self._files:
+            self._files[shard] = _open(_pyarrow_parquet(), self._paths[shard])
+        return self._files[shard]
+
+    def _column(self, shard: int) -> str:
+        return column_of(self._file(shard).schema_arrow, self._part, self._paths[shard])
+
+    def _paths_in(self, shard: int) -> list[str]:
+        """Files that the cells of a table name instead of holding them."""
+        schema, column = self._file(shard).schema_arrow, self._column(shard)
+        if not holds_paths(schema, column, self._part):
+            return []
+        cells = self._file(shard).read([column], use_threads=False).column(0).to_pylist()
+        folder = os.path.dirname(self._paths[shard])
+        return [os.path.join(folder, path) for path in cells if path]
+
     def _read_classes(self, spec: str) -> ClassTable:
-        values: list[Any] = []
+        cells: list[Any] = []
         for path, file in zip(self._paths, self._files.values(), strict=True):
-            if LABEL_COLUMN not in file.schema_arrow.names:
-                raise InputError(
-                    f"classes are asked for, but {printable(path)} has no column {LABEL_COLUMN!r}; "
-                    f"it has {', '.join(file.schema_arrow.names)}"
-                )
-            values += file.read([LABEL_COLUMN], use_threads=False).column(0).to_pylist()
-        if all(isinstance(value, str) for value in values):
-            return classes_from_names(values)
+            cells += _read_labels(file, path)
         names = _hugging_face_names(self._files[0].schema_arrow)
-        return classes_from_numbers(values, names, printable(spec))
+        return classes_from_cells(cells, names, printable(spec))
 
 
 class _RowGroupCache:
@@ -194,62 +205,39 @@ def _checked(pq: Any, path: str, part: str) -> Any:
         file = _open(pq, path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{printable(path)} is no Parquet file, or is cut short") from error
-    _column(file, path, part)
+    column_of(file.schema_arrow, part, path)
     return file
 
 
-def _column(file: Any, path: str, part: str) -> str:
-    schema = file.schema_arrow
-    for name in columns_of(part, schema.names):
-        if _holds(schema, name, part):
-            return name
-    needed = "images (a struct with the field bytes)"
-    if part == KEYPOINTS:
-        needed = "JSON (strings, bytes, or a struct with the field bytes)"
-    raise InputError(
-        f"{printable(path)} has no column {' or '.join(COLUMNS[part])} of {needed}; it has "
-        f"{', '.join(schema.names)}"
-    )
-
-
-def _parts(file: Any) -> Mapping[str, frozenset[str]]:
-    """All parts that there are columns of; none where there is only one."""
-    schema = file.schema_arrow
-    parts = {
-        part: frozenset[str]()
-        for part in COLUMNS
-        if any(_holds(schema, name, part) for name in columns_of(part, schema.names))
-    }
-    return parts if len(parts) > 1 else {}
-
-
-def _holds(schema: Any, name: str, part: str) -> bool:
-    """Whether a column has what a part is made of."""
+def _read_labels(file: Any, path: str) -> list[Any]:
     import pyarrow as pa
 
-    if _holds_images(schema, name):
-        return True
-    if part != KEYPOINTS or name not in schema.names:
-        return False
-    kind = schema.field(name).type
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
-    return any(is_text(kind) for is_text in texts)
-
-
-def _holds_images(schema: Any, name: str) -> bool:
-    import pyarrow as pa
-
-    if name not in schema.names:
-        return False
-    kind = schema.field(name).type
-    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
+    schema = file.schema_arrow
+    if LABEL_COLUMN not in schema.names:
+        raise InputError(
+            f"classes are asked for, but {printable(path)} has no column {LABEL_COLUMN!r}; it has "
+            f"{', '.join(schema.names)}"
+        )
+    kind = schema.field(LABEL_COLUMN).type
+    if pa.types.is_nested(kind):
+        raise InputError(
+            f"the column {LABEL_COLUMN!r} of {printable(path)} holds {kind}; a class is one name "
+            "or whole number"
+        )
+    try:
+        cells: list[Any] = file.read([LABEL_COLUMN], use_threads=False).column(0).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"the column {LABEL_COLUMN!r} of {printable(path)} cannot be read ({error})"
+        ) from error
+    return cells
 
 
 def _hugging_face_names(schema: Any) -> Sequence[str] | None:
     """Class names from the metadata that the `datasets` library writes into the file."""
-    metadata = (schema.metadata or {}).get(b"huggingface")
-    if metadata is None:
+    metadata = (schema.metadata or {}).get(b"huggingface", b"")
+    try:
+        names = json.loads(metadata)["info"]["features"][LABEL_COLUMN]["names"]
+        return [str(name) for name in names] or None
+    except (ValueError, KeyError, TypeError):  # it has none, or is of another program
         return None
-    feature = json.loads(metadata).get("info", {}).get("features", {}).get(LABEL_COLUMN, {})
-    names = feature.get("names")
-    return [str(name) for name in names] if names else None

@@ -26,6 +26,7 @@ from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part, is_keypoints_name
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.tar_examples import Example, Member, group_members
+from smalti.data.sources.texts import decode_text
 from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
@@ -163,31 +164,40 @@ class WebDatasetSource(ImageSource):
                 if words is not None:  # they are of another part than what has classes
                     words.labels.append("")
                     words.names.append(None)
-            has_all = example.image is not None and (words is None or example.label is not None)
-            if has_all:
-                self._add_image(shard, example, words)
-            elif not is_pose:
+            if not self._add_image(shard, example, words) and not is_pose:
                 left_out.incomplete += 1
 
-    def _add_image(self, shard: int, example: Example, words: _Words | None) -> None:
-        assert example.image is not None, "it was looked for"
+    def _add_image(self, shard: int, example: Example, words: _Words | None) -> bool:
+        """Take the image of an example, if it has one, and a class where that is wanted."""
+        label = self._class_word(shard, example.label) if words is not None else ""
+        if example.image is None or (words is not None and not label):
+            return False
         self._images.append(_Image(shard, example.image))
         if words is not None:
-            assert example.label is not None, "it was looked for"
-            label = self._read(shard, example.label).decode("utf-8", "replace").strip()
             words.labels.append(label)
             words.names.append(self._class_name(shard, example.info))
+        return True
+
+    def _class_word(self, shard: int, label: Member | None) -> str:
+        """What a `.cls` says; nothing where there is none."""
+        if label is None:
+            return ""
+        where = printable(f"{self._paths[shard]}/{label.name}")
+        return decode_text(self._read(shard, label), where).strip()
 
     def _class_name(self, shard: int, info: Member | None) -> str | None:
         if info is None:
             return None
         try:
             fields = json.loads(self._read(shard, info))
-        except ValueError:  # not JSON; the class keeps its number for a name
+        except (ValueError, RecursionError):  # not JSON; the class keeps its number for a name
             return None
         if not isinstance(fields, dict):
             return None
-        return next((str(fields[name]) for name in NAME_FIELDS if name in fields), None)
+        found = (fields.get(name) for name in NAME_FIELDS)
+        return next(
+            (str(name) for name in found if isinstance(name, str | int) and name != ""), None
+        )
 
 
 def _class_table(words: _Words, where: str) -> ClassTable:

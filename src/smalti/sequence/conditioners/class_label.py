@@ -3,6 +3,7 @@
 Reference: arXiv:2012.09841, Sec. 4.2 (v), "Class-conditional image synthesis".
 """
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
@@ -49,18 +50,32 @@ class ClassLabel:
     def class_number(self, name_or_number: str | int) -> int:
         """Number of a class given by its name, or by its number as an int or in digits.
 
+        A name comes before a number: where the names are 1, 2 and 3, both "1" and 1 are the first
+        class, and 0 is none. The number of a class that has another number for a name is refused,
+        since it cannot be told what is meant.
+
         Raises:
-            InputError: there is no such class.
+            InputError: there is no such class, or it has another number for a name.
         """
-        names = self.config.class_names
-        if name_or_number in names:
-            return names.index(name_or_number)
-        if isinstance(name_or_number, str) and not name_or_number.isdecimal():
-            raise unknown_name("class", name_or_number, names)
+        names, asked = self.config.class_names, str(name_or_number)
+        if asked in names:
+            return names.index(asked)
+        alike = [_composed(name) for name in names]
+        if _composed(asked) in alike:
+            return alike.index(_composed(asked))
+        if all(map(_is_number, names)) or not (
+            isinstance(name_or_number, int) or _is_number(asked)
+        ):
+            raise unknown_name("class", asked, names)
         number = int(name_or_number)
         if not 0 <= number < len(names):
             raise InputError(
                 f"class {number} does not exist: this prior has classes 0 to {len(names) - 1}"
+            )
+        if _is_number(names[number]):
+            raise InputError(
+                f"class {number} is called {names[number]!r}, which is another number; ask for it "
+                "by that name"
             )
         return number
 
@@ -100,3 +115,12 @@ class ClassLabel:
     def null_tokens(self, batch_size: int) -> Tensor:
         """The dropped condition (batch_size, 1) int64: the last value of the vocabulary."""
         return torch.full((batch_size, 1), self.null)
+
+
+def _composed(name: str) -> str:
+    """A name whose accents are no characters of their own, as those of macOS's files are."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()

@@ -1,0 +1,114 @@
+"""Columns of a Parquet file: which holds a part of the pictures, and what a cell of it is."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from smalti.data.decode import BrokenImageError
+from smalti.data.sources.base import printable, read_regular_file
+from smalti.data.sources.part_names import COLUMNS, KEYPOINTS, columns_of
+from smalti.types import InputError
+
+NEEDED = "images: a struct with the field bytes, binary, or the paths of files"
+NEEDED_OF_KEYPOINTS = "JSON: strings, bytes, or a struct with the field bytes"
+
+
+def column_of(schema: Any, part: str, path: str) -> str:
+    """Name of the column of a part.
+
+    Args:
+        schema: of the table, as pyarrow has it.
+        part: see `smalti.data.sources.parts`.
+        path: of the table, for messages.
+
+    Raises:
+        InputError: there is none, or none that can hold it.
+    """
+    found = _find(schema, part)
+    if found is not None:
+        return found
+    named = [f"{name} of {schema.field(name).type}" for name in columns_of(part, schema.names)]
+    has = f"a column {', '.join(named)}" if named else ", ".join(schema.names)
+    needed = NEEDED_OF_KEYPOINTS if part == KEYPOINTS else NEEDED
+    raise InputError(
+        f"{printable(path)} has no column {' or '.join(COLUMNS[part])} of {needed}; it has {has}"
+    )
+
+
+def parts_of(schema: Any) -> Mapping[str, frozenset[str]]:
+    """All parts that a table has columns of; none where there is only one."""
+    parts = {part: frozenset[str]() for part in COLUMNS if _find(schema, part) is not None}
+    return parts if len(parts) > 1 else {}
+
+
+def holds_paths(schema: Any, column: str, part: str) -> bool:
+    """Whether the cells of a part's column are paths of files."""
+    return part != KEYPOINTS and _is_text(schema.field(column).type)
+
+
+def cell_content(cell: Any, part: str, folder: str, key: str) -> bytes:
+    """The file in a cell, or the one that it names; nothing where it is empty.
+
+    Args:
+        cell: of a part's column, as Python has it.
+        part: see `smalti.data.sources.parts`.
+        folder: of the table: paths are relative to it.
+        key: of the cell, for messages.
+
+    Raises:
+        BrokenImageError: the file that it names cannot be read.
+    """
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if not isinstance(cell, str) or not cell:
+        content: bytes = cell or b""
+        return content
+    return cell.encode() if part == KEYPOINTS else _file_content(folder, cell, key)
+
+
+def _file_content(folder: str, path: str, key: str) -> bytes:
+    if "://" in path:
+        raise BrokenImageError(
+            key, f"it is an address ({printable(path)}), not a path: download it"
+        )
+    try:
+        return read_regular_file(os.path.join(folder, path))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BrokenImageError(
+            key,
+            f"its file {printable(path)} cannot be read ({reason}); paths are relative to the "
+            "table",
+        ) from error
+
+
+def _find(schema: Any, part: str) -> str | None:
+    for name in columns_of(part, schema.names):
+        kind = schema.field(name).type
+        # What is called otherwise than the part may well be text or bytes of something else.
+        is_own = name in COLUMNS[part]
+        if _has_bytes(kind) or (is_own and (_is_text(kind) or _is_binary(kind))):
+            return name
+    return None
+
+
+def _has_bytes(kind: Any) -> bool:
+    """Whether cells are structs as Hugging Face writes them."""
+    import pyarrow as pa
+
+    position = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
+    return position >= 0 and _is_binary(kind.field(position).type)
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
