@@ -174,6 +174,17 @@ def test_data_that_does_not_exist(train):
     train("", "'nowhere' does not exist", "a folder of images", data="nowhere")
 
 
+def test_name_that_is_not_utf_8(call, here):
+    """Of an old disk, or met in a locale of another encoding."""
+    (here / "phot\udcf6s").mkdir()
+    result = call("train", "vqgan", "--data", "phot\udcf6s")
+    assert result.code == 2
+    assert result.err == (
+        "smalti: phot\\udcf6s is not UTF-8, so that no config can name it; rename the file or "
+        "folder, or set the locale to UTF-8, as by LC_ALL=C.UTF-8\n"
+    )
+
+
 def test_folder_without_images(train, here):
     (here / "notes").mkdir()
     (here / "notes" / "a.txt").write_text("text", encoding="utf-8")

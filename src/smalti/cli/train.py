@@ -26,6 +26,8 @@ def run(arguments: Sequence[str]) -> None:
         print(USAGE)
         sys.exit(0 if arguments else 2)
     stage, *options = arguments
+    for word in options:
+        _check_text(word)
 
     from smalti.cli.train_config import read_config
     from smalti.registry import unknown_name
@@ -48,6 +50,24 @@ def run(arguments: Sequence[str]) -> None:
         describe_dry_run(config)
     else:
         _train(config)
+
+
+def _check_text(word: str) -> None:
+    """Refuse bytes that are no text: a run's config, which keeps the options, cannot say them.
+
+    Raises:
+        InputError: naming what cannot be read.
+    """
+    from smalti.types import InputError
+
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        shown = word.encode("utf-8", "backslashreplace").decode()
+        raise InputError(
+            f"{shown} is not UTF-8, so that no config can name it; rename the file or folder, or "
+            "set the locale to UTF-8, as by LC_ALL=C.UTF-8"
+        ) from error
 
 
 def _train(config: "BaseRunConfig") -> None:
