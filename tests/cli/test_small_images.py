@@ -66,12 +66,12 @@ def test_codes_are_kept_when_only_the_word_for_small_images_changes(
     (mixed / "99.png").unlink()
     prior = ["train", "prior", "--data", mixed, "--vqgan", world.vqgan, "--out", "prior"]
     succeed(*prior, *world.tiny_prior, "--image.small=error")
-    before = Path("prior/codes/manifest.json").read_text()
+    before = Path("prior/codes/manifest.json").read_text(encoding="utf-8")
     assert json.loads(before)["made_from"]["transform"]["upscale"] is False
     succeed(*prior, *world.tiny_prior, "--image.small=skip", "--training.total_steps=4")
-    assert Path("prior/codes/manifest.json").read_text() == before
+    assert Path("prior/codes/manifest.json").read_text(encoding="utf-8") == before
     succeed(*prior, *world.tiny_prior, "--image.small=enlarge", "--training.total_steps=5")
-    assert Path("prior/codes/manifest.json").read_text() != before
+    assert Path("prior/codes/manifest.json").read_text(encoding="utf-8") != before
 
 
 FORMER = pytest.mark.parametrize(("former", "small"), [("true", "enlarge"), ("false", "error")])
@@ -79,7 +79,9 @@ FORMER = pytest.mark.parametrize(("former", "small"), [("true", "enlarge"), ("fa
 
 @FORMER
 def test_the_former_spelling_is_read_in_files_and_options(here, former, small):
-    Path("former.yaml").write_text(f"seed: 4\nimage:\n  size: 16\n  upscale: {former}\n")
+    Path("former.yaml").write_text(
+        f"seed: 4\nimage:\n  size: 16\n  upscale: {former}\n", encoding="utf-8"
+    )
     for options in (
         ["--config", "former.yaml"],
         ["--config=former.yaml"],
@@ -98,7 +100,7 @@ def test_a_run_with_the_former_spelling_is_resumed(here, former, small):
     stored = config.model_dump(mode="json")
     del stored["image"]["small"]
     stored["image"]["upscale"] = former == "true"
-    (run / "config.yaml").write_text(yaml.safe_dump(stored))
+    (run / "config.yaml").write_text(yaml.safe_dump(stored), encoding="utf-8")
     check_run_folder(run, config)
     prior = read_config(PriorRunConfig, ["--data", "photos", "--vqgan", "run"])
     assert prior.image == TransformConfig(size=16, small=small)
@@ -108,7 +110,7 @@ def test_evaluate_skips_and_counts(succeed, refused, world, mixed):
     evaluate = ["evaluate", world.vqgan, "--data", mixed, "--out", "figures.json"]
     refused(evaluate, "12x20 pixels", "--small")
     assert SKIPPED in succeed(*evaluate, "--small", "skip").out
-    report = json.loads(Path("figures.json").read_text())
+    report = json.loads(Path("figures.json").read_text(encoding="utf-8"))
     assert (report["images"], report["skipped"]) == (24, 1)
 
 
