@@ -13,10 +13,12 @@ from PIL import Image
 from smalti.data.loader import BatchLoader
 from smalti.data.paired import LowResolutionPair
 from smalti.data.transforms import TransformConfig
-from smalti.runs import PriorRunConfig, VQGANRunConfig
+from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.stages import conditions, train_prior, train_vqgan
 from smalti.stages import prior as prior_module
 from smalti.stages import vqgan as vqgan_module
+from smalti.stages.pixels import train_pixels
+from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.loop import Trainer
 from smalti.training.optim import OptimizerConfig
@@ -55,7 +57,7 @@ def trainers(monkeypatch) -> list[Trainer]:
     """The trainers that were made, none of which runs."""
     made: list[Trainer] = []
     for module in (vqgan_module, prior_module):
-        monkeypatch.setattr(module, "finish", lambda _folder: None)
+        monkeypatch.setattr(module, "finish", lambda *_: None)
     monkeypatch.setattr(Trainer, "run", lambda trainer: made.append(trainer))
     return made
 
@@ -284,6 +286,14 @@ def test_what_the_prior_reads_is_as_asked_for(second):
     assert (prior.config.width, prior.config.dropout) == (12, 0.45)
 
 
+def test_weights_of_a_prior_follow_from_its_seed(photos, tmp_path, trainers):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train_prior(prior_config(photos, tmp_path / name, seed=seed))
+    first, again, other = (trainer.stage.training.prior.head.weight for trainer in trainers)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 def test_a_pixelsnail_has_the_shape_asked_for(photos, tmp_path, trainers):
     shape = {
         "kind": "pixelsnail",
@@ -317,3 +327,24 @@ def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, mon
 def test_a_cache_holds_the_views_asked_for(second):
     views = sorted(path.name for path in (second.folder / "codes").glob("view_*"))
     assert views == ["view_000.safetensors", "view_001.safetensors", "view_002.safetensors"]
+
+
+# A palette
+
+
+def test_a_palette_is_as_asked_for(photos, tmp_path, monkeypatch):
+    """Of 48 pixels, four of each of a dozen images; they have one colour each."""
+    asked = []
+
+    def noted(cls, pixels, codebook_size, iterations, generator):
+        asked.append((len(pixels), codebook_size, iterations, generator.initial_seed()))
+        return learn(pixels, codebook_size, iterations, generator)
+
+    learn = PixelTokenizer.learn
+    monkeypatch.setattr(PixelTokenizer, "learn", classmethod(noted))
+    values = {"codebook_size": 5, "pixels": 48, "iterations": 3, "seed": 7, "held_out": 0.5}
+    places = {"data": (str(photos),), "out": str(tmp_path / "run")}
+    train_pixels(PixelsRunConfig.model_validate(places | values | {"image": {"size": 16}}))
+    ((pixels, *others),) = asked
+    assert 48 <= pixels <= 64
+    assert others == [5, 3, 7]

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
-from smalti.tokenizer.quantizers import IBQConfig, QuantizerConfig, VectorQuantizerConfig
+from smalti.tokenizer.quantizers import (
+    EMAQuantizerConfig,
+    GumbelQuantizerConfig,
+    IBQConfig,
+    QuantizerConfig,
+    VectorQuantizerConfig,
+)
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
@@ -46,14 +52,14 @@ class FromOne(PerceptualLoss):
         return reconstructions.flatten(1).mean(1)
 
 
-def step_config(total_steps: int = 20, **loss: Any) -> VQGANStepConfig:
+def step_config(accumulation_steps: int = 1, **loss: Any) -> VQGANStepConfig:
     loss.setdefault("adversary", AdversaryConfig(start=START, warmup=0, ramp=0))
     return VQGANStepConfig(
         loss=VQGANLossConfig(perceptual=PerceptualConfig(kind="none"), **loss),
         optimizer=GENERATOR,
         discriminator_optimizer=DISCRIMINATOR,
-        total_steps=total_steps,
-        accumulation_steps=1,
+        total_steps=20,
+        accumulation_steps=accumulation_steps,
     )
 
 
@@ -121,6 +127,16 @@ def test_averaged_weights_follow_by_the_number_of_the_step(images):
     now = state.vqgan.decoder.conv_out.weight.detach()
     average = state.average.model.decoder.conv_out.weight
     torch.testing.assert_close(average, (2 * before + 9 * now) / 11)
+
+
+@pytest.mark.parametrize("slowed", [False, True])
+def test_a_remedy_halves_the_rate_of_the_discriminator(images, slowed):
+    config = step_config()
+    state = new_state(config, step=START + 3)
+    if slowed:
+        state.adversary.remedies.slow_discriminator()
+    vqgan_step(state, images, config)
+    assert rate_of(state.adversary.optimizer) == pytest.approx(4e-3 / (2 if slowed else 1))
 
 
 # Optimizers
@@ -193,6 +209,35 @@ def test_the_quantizers_entropy_loss_is_learned_from(images):
         vqgan_step(state, images, config)
     without, with_entropy = gradients
     assert not torch.allclose(without, with_entropy)
+
+
+# The quantizer
+
+
+def test_a_codebook_that_learns_by_averages_does_so_once_a_step(images):
+    config = step_config(accumulation_steps=2)
+    state = new_state(config, step=0, quantizer=EMAQuantizerConfig(restart_below=0))
+    assert state.vqgan.quantizer.waits_for_start
+    vqgan_step(state, images, config)
+    assert not state.vqgan.quantizer.waits_for_start
+    begun = state.vqgan.quantizer.codebook.clone()
+    vqgan_step(state, images, config)
+    assert int(state.vqgan.quantizer.steps) == 2
+    assert not torch.equal(state.vqgan.quantizer.codebook, begun)
+    assert torch.equal(state.average.model.quantizer.codebook, state.vqgan.quantizer.codebook)
+
+
+def test_each_part_of_a_batch_is_drawn_alike_when_it_is_looked_at_and_when_it_is_learned(images):
+    """For Eq. 7 all parts are looked at first, and codes are drawn at random."""
+    adversary = AdversaryConfig(start=0, warmup=0, ramp=0)
+    config = step_config(accumulation_steps=2, adversary=adversary)
+    state = new_state(config, step=0, quantizer=GumbelQuantizerConfig())
+    codes: list[Tensor] = []
+    state.vqgan.quantizer.register_forward_hook(lambda *call: codes.append(call[2].codes))
+    vqgan_step(state, images, config)
+    looked_at, learned = codes[:2], codes[2:]
+    assert all(map(torch.equal, looked_at, learned))
+    assert not torch.equal(*codes[:2])
 
 
 # What the LeCam penalty refers to

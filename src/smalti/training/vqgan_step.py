@@ -112,7 +112,6 @@ def _start_quantizer(state: VQGANState, parts: Sequence[Tensor]) -> None:
     if state.step > 0 or not state.vqgan.quantizer.waits_for_start:
         return
     state.vqgan.quantizer.start(latent_of_all(state, parts))
-    state.average.model.load_state_dict(state.vqgan.state_dict())
 
 
 @torch.no_grad()
