@@ -1,6 +1,7 @@
 """`smalti import` finds the weights in whatever form people have them."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -149,9 +150,10 @@ def test_two_models_are_refused(here, refused, released):
 
 def test_checkpoint_without_tensors_is_refused(here, refused):
     torch.save({"epoch": 1}, "none.pt")
-    refused(
-        ["import", "none.pt", "--out", "model"], "none.pt holds no tensors", "state_dict, model"
-    )
+    torch.save({"model": torch.nn.Linear(1, 1)}, "whole.pt")
+    for name in ("none.pt", "whole.pt"):
+        words = [f"{name} holds no tensors", "state_dict, model", "pickled whole"]
+        refused(["import", name, "--out", "model"], *words)
 
 
 def test_every_command_points_to_the_import(here, refused, released, world):
@@ -194,6 +196,16 @@ def test_shards_are_read_by_their_index(imported, refused, released, suffix, sav
         ["import", ".", "--out", "model"], f"give the checkpoint file: model{suffix}.index.json"
     )
     imported(f"model{suffix}.index.json")
+
+
+def test_nothing_in_a_shard_is_run(imported, released):
+    class Payload:
+        def __reduce__(self):
+            return os.system, ("touch marker",)
+
+    _shards(released, ".bin", lambda part, file: torch.save(part | {"evil": Payload()}, file))
+    imported("model.bin.index.json")
+    assert not Path("marker").exists()
 
 
 @pytest.mark.parametrize(

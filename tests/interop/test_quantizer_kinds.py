@@ -236,6 +236,18 @@ def test_autoencoder_without_a_codebook_is_named(taming_network, load):
         load(taming_network.tensors)
 
 
+@pytest.mark.parametrize("shape", [(0, 8), (24, 0), (24,)])
+def test_codebook_of_no_shape_is_named(taming_network, load, shape):
+    with pytest.raises(InputError, match=r"quantize.embedding.weight has the shape"):
+        load(taming_network.tensors | {"quantize.embedding.weight": torch.zeros(shape)})
+
+
+def test_codebook_that_is_no_number_is_named(taming_network, entries, load):
+    entries[:, 3] = torch.nan
+    with pytest.raises(InputError, match=r"quantize.embedding.weight holds NaN or infinity"):
+        load(taming_network.tensors | {"quantize.embedding.weight": entries})
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weight_that_is_no_number_is_named(taming_network, entries, load, value):
     entries[0] = 0.0

@@ -250,6 +250,28 @@ def test_other_tensors_are_counted_by_part(released):
     assert found.passed_over == {"logit_scale": 1, "masks": 1, "first_stage_model.loss": 1}
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model."])
+def test_wrapped_model(released, prefix):
+    found, model = released("cond").load(), released("cond")
+    model.tensors = under(prefix, model.tensors)
+    wrapped = model.load()
+    assert wrapped.config == found.config
+    expected = found.prior.state_dict() | found.tokenizer.state_dict()
+    weights = wrapped.prior.state_dict() | wrapped.tokenizer.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize(
+    "name", ["transformer.blocks.1.mlp.2.weight", "first_stage_model.decoder.conv_in.weight"]
+)
+def test_weight_that_is_no_number_is_named(released, name):
+    model = released("uncond")
+    model.tensors[name] = torch.full_like(model.tensors[name], torch.nan)
+    words = name.removeprefix("first_stage_model.")
+    with pytest.raises(InputError, match=rf"{words} holds NaN or infinity"):
+        model.load()
+
+
 def test_released_ordering_is_found_by_its_permutation(released, oracle_tensors):
     order = oracle_tensors("permuters")
     names = {

@@ -126,9 +126,9 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "model",
-        help="checkpoint of taming-transformers (a tokenizer, or a transformer with its "
-        "tokenizers) or latent-diffusion (.ckpt, .pt, .safetensors), or a VQModel folder of "
-        "diffusers",
+        help="checkpoint (.ckpt, .pt, .safetensors, or the index of its shards) of "
+        "taming-transformers (a tokenizer, or a transformer with its tokenizers), "
+        "latent-diffusion, IBQ or LlamaGen; or a folder of diffusers with a VQModel",
     )
     parser.add_argument(
         "--out", required=True, default=SUPPRESS, help="folder of the model, new or empty"
@@ -137,8 +137,8 @@ def _parser() -> Parser:
         "--config",
         type=Path,
         default=SUPPRESS,
-        help="YAML that came with a checkpoint: must agree with its tensors, and tells of a "
-        "transformer its heads, condition and start token",
+        help="YAML that came with a checkpoint: must agree with its tensors, and tells what they "
+        "do not: how codes are chosen; of a transformer its heads, condition and start token",
     )
     parser.add_argument(
         "--size",

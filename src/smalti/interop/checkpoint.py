@@ -38,8 +38,10 @@ def read_checkpoint(path: Path) -> Weights:
 def _read_file(path: Path) -> Weights:
     weights = Weights(read_tensors(path)) if path.suffix == ".safetensors" else _read_pickle(path)
     if not weights.tensors:
+        names = ", ".join((*AVERAGED, *RAW))
         raise InputError(
-            f"{path} holds no tensors, neither at its top nor under {', '.join((*AVERAGED, *RAW))}"
+            f"{path} holds no tensors, neither at its top nor under {names}; "
+            "of a model that was pickled whole, save the state_dict() in the program that made it"
         )
     return weights
 

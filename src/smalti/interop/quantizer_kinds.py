@@ -127,8 +127,9 @@ def _kind_by_entries(codebook: Tensor) -> str:
     Raises:
         InputError: they fit both quantizers.
     """
-    # One of another shape is refused with the other shapes.
-    if codebook.ndim != 2 or _has_untouched(codebook) or not _is_choosable(codebook):
+    is_whole = codebook.ndim == 2 and codebook.numel() > 0 and bool(codebook.isfinite().all())
+    # One that is not is refused with the other weights, whatever the quantizer.
+    if not is_whole or _has_untouched(codebook) or not _is_choosable(codebook):
         return "vector"
     raise InputError(
         "its tensors fit two quantizers, which choose other codes: the nearest entry (VQModel of "

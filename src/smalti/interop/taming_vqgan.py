@@ -90,14 +90,13 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
             not known.
     """
     parts = _split(tensors)
-    own = parts.own
-    if is_llamagen(own):
-        own = released_names(own)
-    else:
+    from_llamagen = is_llamagen(parts.own)
+    own = released_names(parts.own) if from_llamagen else parts.own
+    if not from_llamagen:
         refuse_other_networks(own)
     _check_kind(own)
     try:
-        quantizer = LLAMAGEN if is_llamagen(parts.own) else find_quantizer(own, told.quantizer)
+        quantizer = LLAMAGEN if from_llamagen else find_quantizer(own, told.quantizer)
         content = infer_content(own, parts.others[COLOURS] > 0, told.image_key)
         config = infer_config(own, content, quantizer)
     except KeyError as error:
@@ -109,9 +108,7 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
     vqgan = fill_vqgan(config, weights, lambda name: _foreign_name(name, quantizer, levels))
     if isinstance(vqgan.quantizer, EMAQuantizer):
         vqgan.quantizer.start_at(vqgan.quantizer.codebook)
-    passed_over = parts.others + Counter(
-        name.partition(".")[0] for name in own if name in NOT_WEIGHTS
-    )
+    passed_over = parts.others + Counter({"quantize": len(own) - len(weights)})
     return Imported(vqgan, len(weights), passed_over, "the tensors' shapes", parts.taken)
 
 

@@ -34,8 +34,10 @@ def import_model(
     """Read a tokenizer, or a prior with its tokenizers, that another program trained.
 
     Args:
-        path: a checkpoint of taming-transformers or latent-diffusion, or a folder of diffusers.
-        released_config: YAML of the released code, which must then agree with the tensors.
+        path: a checkpoint (of taming-transformers, latent-diffusion, IBQ or LlamaGen), or a folder
+            of diffusers.
+        released_config: YAML that came with a checkpoint, which must then agree with the tensors;
+            needed where they do not tell how codes are chosen.
         size_px: height and width of a prior's images, where nothing else tells them.
         tokenizer_only: of a checkpoint with a prior, read the tokenizer of the images alone.
 
@@ -60,7 +62,7 @@ def import_model(
 
 
 def _with_place(imported: AnyImported, weights: Weights, rooted: Rooted) -> AnyImported:
-    """The same, with where in the checkpoint its weights were."""
+    """The same, with where in the checkpoint the weights were, and what is beside them."""
     places: list[str] = []
     if weights.place:
         others = ", ".join(weights.others)
