@@ -69,25 +69,28 @@ def test_stopped_generation_goes_on_to_the_same_codes(
     assert min(drawn) > cells
 
 
-@pytest.mark.parametrize("change", ["seed", "config", "size", "weights"])
+@pytest.mark.parametrize("change", ["seed", "config", "size", "stride", "weights"])
 def test_other_work_begins_anew(pipeline, tmp_path, stop_after, monkeypatch, change):
     request, keep = pipeline.request(1, size=(10, 16)), tmp_path / "unfinished.safetensors"
     stop_after(20)
     with pytest.raises(StopError):
         pipeline.sample_codes(request, 7, keep=keep, **QUIET)
     monkeypatch.undo()
-    seed, config = 7, SamplingConfig()
+    seed, config, stride = 7, SamplingConfig(), 1
     if change == "seed":
         seed = 8
     elif change == "config":
         config = SamplingConfig(top_k=3)
+    elif change == "stride":
+        stride = 2
     elif change == "size":
         request = pipeline.request(1, size=(16, 10))
     else:
         with torch.no_grad():
             pipeline.prior.head.weight.mul_(2)
-    expected = pipeline.sample_codes(request, seed, config=config, **QUIET)
-    found = pipeline.sample_codes(request, seed, config=config, keep=keep, **QUIET)
+    options = {"config": config, "stride": stride} | QUIET
+    expected = pipeline.sample_codes(request, seed, **options)
+    found = pipeline.sample_codes(request, seed, keep=keep, **options)
     assert torch.equal(found, expected)
 
 

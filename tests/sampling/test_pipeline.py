@@ -9,6 +9,7 @@ from smalti.prior import GPT, GPTConfig
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.sequence.conditioners import ClassLabelConfig, UnconditionalConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError
@@ -104,6 +105,19 @@ def test_temperature_0_and_top_1_agree(pipeline):
     )
     top_1 = pipeline.sample_codes(pipeline.request(3), config=SamplingConfig(top_k=1), **QUIET)
     assert torch.equal(greedy, top_1)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_codes_are_drawn_in_the_stride_asked_for(pipeline, monkeypatch, stride):
+    strides = []
+
+    def noted(*args, **options):
+        strides.append(options["stride"])
+        return sample_canvas(*args, **options)
+
+    monkeypatch.setattr("smalti.sampling.pipeline.sample_canvas", noted)
+    pipeline.sample_codes(pipeline.request(1, size=(6, 16)), stride=stride, **QUIET)
+    assert strides == [stride]
 
 
 def test_training_mode_is_set_aside_and_restored(generator):

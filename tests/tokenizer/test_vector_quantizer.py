@@ -149,6 +149,18 @@ def test_rotation_gives_the_entry_and_keeps_its_angle_to_the_gradient(generator)
     torch.testing.assert_close(vectors.grad.norm(dim=1), stretch * gradient.norm(dim=1))
 
 
+@pytest.mark.parametrize(
+    ("gradient", "expected"), [("straight_through", [0.0, 1.0]), ("rotation", [2.0, 0.0])]
+)
+def test_gradient_reaches_the_encoder_as_asked(gradient, expected):
+    """A vector to the right becomes an entry upwards, twice as long. An upward gradient stays as it
+    is, or turns back by 90 degrees and doubles."""
+    quantizer = quantizer_of(torch.tensor([[0.0, 2.0]]), gradient=gradient)
+    z = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).requires_grad_()
+    quantizer(z).z_q.backward(torch.tensor([0.0, 1.0]).view(1, 2, 1, 1))
+    torch.testing.assert_close(z.grad.flatten(), torch.tensor(expected))
+
+
 @pytest.mark.parametrize("vector", [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
 def test_rotation_of_equal_opposite_and_zero_vectors_is_finite(vector):
     vectors = torch.tensor(vector).view(1, 2, 1, 1).requires_grad_()
