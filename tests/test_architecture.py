@@ -1,6 +1,6 @@
 """The house rules that a reader cannot see in one file: who may import whom, and what nobody may.
 
-layer 0  types, registry, ranges, content, files, model_folder, distributed: what all may import
+layer 0  types, registry, ranges, content, files, paths, plain_data, model_folder, distributed
 layer 1  data, tokenizer, losses, sequence, prior, metrics layer 0, and not each other
 layer 2  sampling                                          layers 0 and 1
 layer 3  training, interop                                 layers 0 to 2, and not each other
@@ -20,7 +20,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "smalti"
 LAYERS = (
-    {"types", "registry", "ranges", "content", "files", "model_folder", "distributed"},
+    {
+        "types",
+        "registry",
+        "ranges",
+        "content",
+        "files",
+        "paths",
+        "plain_data",
+        "model_folder",
+        "distributed",
+    },
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},
     {"sampling"},
     {"training", "interop"},

@@ -3,7 +3,6 @@
 The same reader finds the model of a plain folder, of a training run and of a hub repository.
 """
 
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from smalti.files import atomic_folder, json_text
+from smalti.paths import expand
+from smalti.plain_data import read_json
 from smalti.types import Config, InputError, describe
 
 C = TypeVar("C", bound=Config)
@@ -146,9 +147,9 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG_FILE
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = read_json(path.read_text(encoding="utf-8"), str(path))
         return {"kind": description["kind"], "config": description["config"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, KeyError) and OTHERS_KEYS & description.keys():
             raise InputError(to_import(folder)) from error
         raise InputError(f"{path} is not a model's config: {error}") from error
@@ -182,6 +183,7 @@ def find_model(name: str | Path) -> Path:
     Raises:
         InputError: nothing is there, or the hub does not have it.
     """
+    name = expand(name)
     folder = Path(name)
     if (folder / CONFIG_FILE).is_file():
         return folder

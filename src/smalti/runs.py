@@ -29,6 +29,8 @@ from smalti.data.transforms import TransformConfig
 from smalti.distributed import rank, together
 from smalti.files import atomic_file, disk_errors, remove_leftovers
 from smalti.losses.discriminator import PatchDiscriminatorConfig
+from smalti.paths import expand
+from smalti.plain_data import read_yaml
 from smalti.tokenizer.vqgan import VQGANConfig
 from smalti.training.checkpoint import check_checkpoints, newest_step
 from smalti.training.code_cache import CodeCacheConfig
@@ -37,7 +39,7 @@ from smalti.training.loop import TrainingConfig
 from smalti.training.optim import OptimizerConfig
 from smalti.training.run_lock import LOCK_FILES, hold_run
 from smalti.training.vqgan_step import VQGANLossConfig
-from smalti.types import Config, InputError
+from smalti.types import Config, InputError, path_fields
 
 CONFIG_FILE = "config.yaml"
 DAY_SECONDS = 24 * 60 * 60
@@ -90,6 +92,8 @@ class BaseRunConfig(Config):
     """Decides everything random in the run."""
     image: TransformConfig = DEFAULT_TRANSFORM
     """How a picture becomes a training image."""
+
+    _paths = path_fields("data", "out")
 
 
 class PixelsRunConfig(BaseRunConfig):
@@ -147,6 +151,8 @@ class VQGANRunConfig(RunConfig):
         learning_rate=5e-4, beta1=0.5, beta2=0.9
     )
     """Of the discriminator."""
+
+    _init = path_fields("init")
 
 
 class GPTShapeConfig(Config):
@@ -240,6 +246,8 @@ class PriorRunConfig(RunConfig):
     training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
     """Length, batch, intervals and early stop."""
 
+    _models = path_fields("vqgan", "init")
+
     @field_validator("prior", mode="before")
     @classmethod
     def _transformer_unless_said(cls, prior: object) -> object:
@@ -250,6 +258,14 @@ class PriorRunConfig(RunConfig):
     def _several(cls, condition: object) -> object:
         return (
             () if condition == "none" else (condition,) if isinstance(condition, str) else condition
+        )
+
+    @field_validator("condition")
+    @classmethod
+    def _expanded_tokenizers(cls, condition: tuple[str, ...]) -> tuple[str, ...]:
+        pairs = [spec.partition("=") for spec in condition]
+        return tuple(
+            f"{kind}={expand(path)}" if separator else kind for kind, separator, path in pairs
         )
 
 
@@ -263,8 +279,8 @@ def read_run_config(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        stored = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(stored, dict):
         raise InputError(f"{path} is not a run's config")

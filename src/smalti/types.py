@@ -7,14 +7,20 @@ V vocabulary size.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from torch import Tensor
+
+from smalti.paths import expand
 
 if TYPE_CHECKING:
     from smalti.content import ContentConfig
+
+
+LARGEST_INTEGER = 2**63 - 1
+"""Of torch's whole numbers, and so of seeds."""
 
 
 class InputError(ValueError):
@@ -38,9 +44,33 @@ def describe(error: ValidationError) -> str:
 
 
 class Config(BaseModel):
-    """Base of every config: frozen, unknown keys rejected, field docstrings become help texts."""
+    """Base of every config: frozen, unknown keys rejected, field docstrings become help texts.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    Its numbers are finite, and its whole numbers fit into the 64 bits that torch has for them.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="after")
+    def _numbers_fit(self) -> Self:
+        for name, value in self:
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int) and abs(number) > LARGEST_INTEGER:
+                    raise ValueError(f"{name} is {number}; allowed are at most {LARGEST_INTEGER}")
+        return self
+
+
+def path_fields(*names: str) -> Any:
+    """An attribute for configs: `~` in these fields, paths or several of them, is expanded."""
+    return field_validator(*names, mode="before")(_expanded)
+
+
+def _expanded(value: object) -> object:
+    if isinstance(value, str | Path):
+        return expand(value)
+    return [_expanded(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
 """Command-line arguments that several sub-commands share. Imports nothing heavy."""
 
 import argparse
+import re
 from typing import NoReturn
+
+from smalti.paths import expand
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,6 +22,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the allowed options are explained."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+LARGEST = 2**31 - 1
+"""Of counts and of sizes in pixels: there is no memory for more."""
+LARGEST_SEED = 2**63 - 1
+"""As of `smalti train`: torch's whole numbers have 64 bits."""
 
 
 def device_argument(parser: Parser) -> None:
@@ -39,23 +48,39 @@ def small_argument(parser: Parser, default: str) -> None:
 
 def positive(text: str) -> int:
     """Type of an argument that is a whole number above 0."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
+    return _between(1, text, LARGEST)
 
 
 def not_negative(text: str) -> int:
     """Type of an argument that is a whole number, 0 or more."""
+    return _between(0, text, LARGEST)
+
+
+def seed(text: str) -> int:
+    """Type of an argument that is a seed."""
+    return _between(0, text, LARGEST_SEED)
+
+
+def _between(least: int, text: str, most: int) -> int:
     number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, got {number}")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, got {number}")
+    if number > most:
+        raise argparse.ArgumentTypeError(f"must be at most {most}, got {number}")
     return number
+
+
+def expanded_path(text: str) -> str:
+    """Type of an argument that is a path, in which `~` is the home folder, or a hub id."""
+    try:
+        return expand(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def height_and_width(text: str) -> tuple[int, int]:
     """Type of an argument that is a size in pixels: `256` for a square, or `360x480`."""
+    if not re.fullmatch(r"\d+(x\d+)?", text):
+        raise argparse.ArgumentTypeError(f"must be like 256 or 360x480, got {text!r}")
     numbers = [positive(part) for part in text.split("x")]
-    if len(numbers) > 2:
-        raise argparse.ArgumentTypeError(f"must be like 256 or 360x480, got {text}")
     return numbers[0], numbers[-1]

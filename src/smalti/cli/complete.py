@@ -1,11 +1,12 @@
 """`smalti complete`: the missing part of a photograph, or what lies around it."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, not_negative, positive
+from smalti.cli.arguments import Parser, expanded_path, not_negative, positive
 from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def parse_margins(words: Sequence[str]) -> "Margins":
     sides: dict[str, int] = {}
     for word in words:
         side, _, pixels = word.partition("=")
-        if side not in SIDES or not pixels.isdecimal():
+        if side not in SIDES or not re.fullmatch(r"\d{1,6}", pixels):
             raise InputError(
                 f"--extend {word!r} is not a side; allowed are {', '.join(SIDES)} with pixels, as "
                 "left=64"
@@ -122,9 +123,9 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
 
     from smalti.types import InputError
 
-    if options.mask and options.keep_top is not None:
+    if "mask" in options and options.keep_top is not None:
         raise InputError("give --mask or --keep-top, not both")
-    if options.mask:
+    if "mask" in options:
         return read_mask(Path(options.mask))
     missing = torch.zeros(photograph.height, photograph.width, dtype=torch.bool)
     if options.keep_top is not None:
@@ -138,11 +139,16 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
 
 def _parser() -> Parser:
     parser = Parser("complete", "Complete a photograph: a masked part, or what lies around it.")
-    parser.add_argument("model", help="run of `smalti train prior`, pipeline folder or hub id")
-    parser.add_argument("photo", help="photograph, at the scale that the prior was trained on")
+    parser.add_argument(
+        "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
+    )
+    parser.add_argument(
+        "photo", type=expanded_path, help="photograph, at the scale that the prior was trained on"
+    )
     parser.add_argument(
         "--mask",
-        default="",
+        type=expanded_path,
+        default=argparse.SUPPRESS,
         help="picture of the photograph's size: white is made anew, black and transparent parts "
         "are kept; greys and half-transparent whites count as white from the middle on; colours "
         "are refused",
@@ -170,7 +176,10 @@ def _parser() -> Parser:
     )
     parser.add_argument("-n", type=positive, default=4, help="number of results")
     parser.add_argument(
-        "--out", default="completions", help="folder; images of the same names are replaced"
+        "--out",
+        type=expanded_path,
+        default="completions",
+        help="folder; images of the same names are replaced",
     )
     sampling_arguments(parser)
     return parser

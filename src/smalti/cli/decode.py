@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from smalti.cli.arguments import Parser, device_argument
+from smalti.cli.arguments import Parser, device_argument, expanded_path
 
 NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 """In names of files, on Windows."""
@@ -64,10 +64,17 @@ def _file_names(names: Iterable[str]) -> dict[str, str]:
 
 def _parser() -> Parser:
     parser = Parser("decode", "Codes -> pictures: a PNG for each grid of a safetensors file.")
-    parser.add_argument("model", help="tokenizer: run of `smalti train`, model folder or hub id")
-    parser.add_argument("codes", help="file of `smalti encode`, or your own int grids (h, w)")
     parser.add_argument(
-        "--out", default="decoded", help="folder; pictures of the same names are replaced"
+        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
+    )
+    parser.add_argument(
+        "codes", type=expanded_path, help="file of `smalti encode`, or your own int grids (h, w)"
+    )
+    parser.add_argument(
+        "--out",
+        type=expanded_path,
+        default="decoded",
+        help="folder; pictures of the same names are replaced",
     )
     parser.add_argument("--force", action="store_true", help="codes of another tokenizer, too")
     device_argument(parser)

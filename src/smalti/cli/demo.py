@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, device_argument, not_negative
+from smalti.cli.arguments import Parser, device_argument, expanded_path, seed
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -44,7 +44,9 @@ def _parser() -> Parser:
         "Takes less than ten minutes on two processor cores; the same command goes on "
         "where it was stopped.",
     )
-    parser.add_argument("--out", default="demo", help="folder for photographs, runs and page")
-    parser.add_argument("--seed", type=not_negative, default=0, help="of everything random")
+    parser.add_argument(
+        "--out", type=expanded_path, default="demo", help="folder for photographs, runs and page"
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="of everything random")
     device_argument(parser)
     return parser

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, device_argument, positive, small_argument
+from smalti.cli.arguments import Parser, device_argument, expanded_path, positive, small_argument
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -65,9 +65,15 @@ def _parser() -> Parser:
         "encode",
         "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture's name.",
     )
-    parser.add_argument("model", help="tokenizer: run of `smalti train`, model folder or hub id")
-    parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
-    parser.add_argument("--out", default="codes.safetensors", help="file; replaced if it exists")
+    parser.add_argument(
+        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
+    )
+    parser.add_argument(
+        "pictures", type=expanded_path, nargs="+", help="picture files, or folders of them"
+    )
+    parser.add_argument(
+        "--out", type=expanded_path, default="codes.safetensors", help="file; replaced if it exists"
+    )
     parser.add_argument(
         "--size",
         type=positive,

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smalti.cli.arguments import Parser, device_argument, height_and_width, positive, small_argument
+from smalti.cli.arguments import (
+    Parser,
+    device_argument,
+    expanded_path,
+    height_and_width,
+    positive,
+    small_argument,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +96,7 @@ def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -
     image = image.model_copy(update=changed)
     held_out = trained.held_out if trained is not None and options.held_out else 0.0
     return BaseRunConfig(
-        stage="evaluate", data=tuple(options.data), held_out=held_out, out="", image=image
+        stage="evaluate", data=tuple(options.data), held_out=held_out, out=".", image=image
     )
 
 
@@ -200,9 +207,12 @@ def _parser() -> Parser:
         "not the FID), perceptual distance, PSNR, SSIM; of label maps: pixel accuracy, mean IoU; "
         "of other maps: PSNR; of all: use of the codebook.",
     )
-    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
+    parser.add_argument(
+        "model", type=expanded_path, help="run of `smalti train vqgan`, model folder or hub id"
+    )
     parser.add_argument(
         "--data",
+        type=expanded_path,
         nargs="+",
         required=True,
         help="what to measure on: as for --data of `smalti train`",
@@ -231,6 +241,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--out",
+        type=expanded_path,
         default=argparse.SUPPRESS,
         help="JSON file for the figures too; replaced if it exists (default: none)",
     )

@@ -4,7 +4,7 @@ from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser
+from smalti.cli.arguments import Parser, expanded_path
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -31,8 +31,12 @@ def run(arguments: Sequence[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser("export", "A tokenizer -> files of another program.")
-    parser.add_argument("model", help="run of `smalti train vqgan`, model folder or hub id")
-    parser.add_argument("--out", required=True, default=SUPPRESS, help="folder, new or empty")
+    parser.add_argument(
+        "model", type=expanded_path, help="run of `smalti train vqgan`, model folder or hub id"
+    )
+    parser.add_argument(
+        "--out", type=expanded_path, required=True, default=SUPPRESS, help="folder, new or empty"
+    )
     parser.add_argument(
         "--format",
         default="diffusers",

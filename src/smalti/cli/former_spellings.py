@@ -1,7 +1,6 @@
 """Options that were renamed: read as they are called today, on the command line and in files."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -28,22 +27,3 @@ def present_options(arguments: Sequence[str]) -> Iterator[str]:
             continue
         former = {"upscale": yaml.safe_load(value if equals else next(words, "true"))}
         yield from (f"--image.{key}={value}" for key, value in present_transform(former).items())
-
-
-def present_files(
-    arguments: Sequence[str], read_file: Callable[[Path], Mapping[str, Any]]
-) -> Iterator[str]:
-    """A command line in which a config file with former spellings is replaced by its content."""
-    previous = ""
-    for word in arguments:
-        option, equals, path = word.partition("=")
-        follows = previous == "--config" and not word.startswith("--")
-        is_file = follows or (option == "--config" and equals)
-        content = read_file(Path(path if equals else word)) if is_file else {}
-        present = present_config(content)
-        if present != content:
-            text = yaml.safe_dump(present, default_flow_style=True)
-            yield f"--config={text}" if equals else text
-        else:
-            yield word
-        previous = word

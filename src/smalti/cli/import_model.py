@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, height_and_width
+from smalti.cli.arguments import Parser, expanded_path, height_and_width
 
 if TYPE_CHECKING:
     from smalti.interop.exchange import Imported
@@ -25,7 +25,7 @@ def run(arguments: Sequence[str]) -> None:
     check_new_folder(out)
     imported = import_model(
         Path(options.model),
-        getattr(options, "config", None),
+        Path(options.config) if "config" in options else None,
         getattr(options, "size", None),
         options.tokenizer_only,
     )
@@ -126,16 +126,21 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "model",
+        type=expanded_path,
         help="checkpoint (.ckpt, .pt, .safetensors, or the index of its shards) of "
         "taming-transformers (a tokenizer, or a transformer with its tokenizers), "
         "latent-diffusion, IBQ or LlamaGen; or a folder of diffusers with a VQModel",
     )
     parser.add_argument(
-        "--out", required=True, default=SUPPRESS, help="folder of the model, new or empty"
+        "--out",
+        type=expanded_path,
+        required=True,
+        default=SUPPRESS,
+        help="folder of the model, new or empty",
     )
     parser.add_argument(
         "--config",
-        type=Path,
+        type=expanded_path,
         default=SUPPRESS,
         help="YAML that came with a checkpoint: must agree with its tensors, and tells what they "
         "do not: how codes are chosen; of a transformer its heads, condition and start token",

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, height_and_width
+from smalti.cli.arguments import Parser, expanded_path, height_and_width
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -32,7 +32,9 @@ def _parser() -> Parser:
         "What is in a data set or a model; or how a run is doing, while it trains or after: its "
         "health in words, and a page with its curves and pictures, RUN/report/index.html.",
     )
-    parser.add_argument("what", help="as for --data of `smalti train`; or a run or model folder")
+    parser.add_argument(
+        "what", type=expanded_path, help="as for --data of `smalti train`; or a run or model folder"
+    )
     parser.add_argument(
         "--classes", action="store_true", help="of a data set: count its classes (sub-folders)"
     )

@@ -95,7 +95,22 @@ def _explain(error: Exception) -> int:
         return _fail(str(error), 2)
     if isinstance(error, ProcessLostError):
         return _fail(str(error), 1)
+    if _is_out_of_memory(error):
+        reason = str(error).partition("\n")[0] or "the system gives no more"
+        return _fail(
+            f"not enough memory: {reason}; ask for less, such as fewer images at a time",
+            1,
+        )
     raise error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the processor's or a graphics card's memory is used up."""
+    import torch
+
+    words = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+    is_named = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return is_named or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def _fail(line: str, code: int) -> int:

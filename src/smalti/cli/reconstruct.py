@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, device_argument, positive
+from smalti.cli.arguments import Parser, device_argument, expanded_path, positive
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,9 +77,18 @@ def _stack(pictures: "Sequence[Image.Image]") -> "Image.Image":
 
 def _parser() -> Parser:
     parser = Parser("reconstruct", "Send pictures through a tokenizer and back, side by side.")
-    parser.add_argument("model", help="tokenizer: run of `smalti train`, model folder or hub id")
-    parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
-    parser.add_argument("--out", default="reconstruction.png", help="file; replaced if it exists")
+    parser.add_argument(
+        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
+    )
+    parser.add_argument(
+        "pictures", type=expanded_path, nargs="+", help="picture files, or folders of them"
+    )
+    parser.add_argument(
+        "--out",
+        type=expanded_path,
+        default="reconstruction.png",
+        help="file; replaced if it exists",
+    )
     parser.add_argument(
         "--longest-px", type=positive, default=1024, help="larger pictures are shrunk to this side"
     )

@@ -1,12 +1,19 @@
 """`smalti sample`: new images with a trained prior."""
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, device_argument, not_negative, positive
+from smalti.cli.arguments import (
+    Parser,
+    device_argument,
+    expanded_path,
+    height_and_width,
+    not_negative,
+    positive,
+    seed,
+)
 
 if TYPE_CHECKING:
     from smalti.sampling.filters import SamplingConfig
@@ -15,7 +22,6 @@ if TYPE_CHECKING:
 def run(arguments: Sequence[str]) -> None:
     """Make images and a sheet of them all."""
     options = _parser().parse_args(arguments)
-    size = parse_size(options.size) if options.size else None
     condition = parse_conditions(options.condition)
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
@@ -28,7 +34,7 @@ def run(arguments: Sequence[str]) -> None:
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
     config = sampling_options(options)
-    request = pipeline.request(options.n, condition, size)
+    request = pipeline.request(options.n, condition, getattr(options, "size", None))
     print(f"device: {compute}; {request.n} images of {request.height}x{request.width} codes")
     partial = out / PARTIAL_FILE
     with unfinished_in(partial):
@@ -41,20 +47,6 @@ def run(arguments: Sequence[str]) -> None:
             keep=partial,
         )
         save_with_sheet(out, pipeline.pictures(codes))
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Height and width of `512x1280`, or of `512`, which is a square.
-
-    Raises:
-        InputError: it is neither.
-    """
-    from smalti.types import InputError
-
-    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    if not found:
-        raise InputError(f"--size is {text!r}; allowed is HEIGHTxWIDTH in pixels, as 512x1280")
-    return int(found[1]), int(found[2] or found[1])
 
 
 def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str] | None:
@@ -102,9 +94,7 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
 
 def sampling_arguments(parser: Parser) -> None:
     """Add the options of drawing, which `sample` and `complete` have in common."""
-    parser.add_argument(
-        "--seed", type=not_negative, default=0, help="image i depends on (seed, i) only"
-    )
+    parser.add_argument("--seed", type=seed, default=0, help="image i depends on (seed, i) only")
     parser.add_argument(
         "--condition",
         nargs="+",
@@ -149,15 +139,21 @@ def sampling_arguments(parser: Parser) -> None:
 
 def _parser() -> Parser:
     parser = Parser("sample", "Make new images with a trained prior.")
-    parser.add_argument("model", help="run of `smalti train prior`, pipeline folder or hub id")
+    parser.add_argument(
+        "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
+    )
     parser.add_argument("-n", type=positive, default=16, help="number of images")
     parser.add_argument(
-        "--out", default="samples", help="folder; images of the same names are replaced"
+        "--out",
+        type=expanded_path,
+        default="samples",
+        help="folder; images of the same names are replaced",
     )
     parser.add_argument(
         "--size",
-        default="",
-        metavar="HxW",
+        type=height_and_width,
+        default=argparse.SUPPRESS,
+        metavar="HEIGHTxWIDTH",
         help="height and width in pixels; a window slides over sizes above that of the training "
         "(default: the condition's, or that of the training)",
     )

@@ -7,13 +7,14 @@ plain mappings.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from smalti.cli.config_file import merge, nest
+from smalti.plain_data import read_yaml
 from smalti.registry import unknown_name
 from smalti.types import Config, InputError, describe
 
@@ -115,7 +116,7 @@ def _help(field: FieldInfo) -> str:
 def settle_unions(
     fields: Sequence[UnionField],
     arguments: Sequence[str],
-    read_file: Callable[[Path], Mapping[str, Any]],
+    read_file: Callable[[str], Mapping[str, Any]],
 ) -> list[str]:
     """Arguments in which each field that comes in kinds is given once, whole and checked.
 
@@ -129,12 +130,12 @@ def settle_unions(
     """
     rest: list[str] = []
     layers: list[dict[str, Any]] = [{}]  # options between two files count as written at once
-    for words in _options(arguments):
-        name, value = _name_and_value(words)
+    for words in options(arguments):
+        name, value = name_and_value(words)
         if name == "config" and value:
-            layers += [dict(read_file(Path(value))), {}]
+            layers += [dict(read_file(value)), {}]
         elif any(_is_within(field.path, name) or _is_within(name, field.path) for field in fields):
-            _merge(layers[-1], _nest(name, _parse(name, value)))
+            merge(layers[-1], nest(name, _parse(name, value)))
         if not any(_is_within(name, field.path) for field in fields):
             rest += words
     for field in fields:
@@ -143,7 +144,7 @@ def settle_unions(
     return rest
 
 
-def _options(arguments: Sequence[str]) -> Iterator[list[str]]:
+def options(arguments: Sequence[str]) -> Iterator[list[str]]:
     """Each option with its value, and each other word alone."""
     words = list(arguments)
     while words:
@@ -155,7 +156,8 @@ def _options(arguments: Sequence[str]) -> Iterator[list[str]]:
             yield [word]
 
 
-def _name_and_value(words: Sequence[str]) -> tuple[str, str]:
+def name_and_value(words: Sequence[str]) -> tuple[str, str]:
+    """Name and value of an option of a command line; "" where it has none."""
     name, _, value = words[0].removeprefix("--").partition("=")
     return name, words[1] if len(words) > 1 else value
 
@@ -166,25 +168,9 @@ def _is_within(name: str, path: str) -> bool:
 
 def _parse(name: str, value: str) -> Any:
     try:
-        return yaml.safe_load(value)
+        return read_yaml(value, f"--{name}")
     except yaml.YAMLError as error:
         raise InputError(f"{name}: cannot be read, got {value!r}") from error
-
-
-def _nest(name: str, value: Any) -> dict[str, Any]:
-    """`a.b`, 3 -> {a: {b: 3}}."""
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    assert isinstance(value, dict)
-    return value
-
-
-def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 def _look_up(layer: Mapping[str, Any], path: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Preset, files and options of `smalti train` -> a valid config, or one line of what is wrong."""
 
 import argparse
+import contextlib
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,9 +13,12 @@ import jsonargparse
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from smalti.cli.former_spellings import present_config, present_files, present_options
+from smalti.cli.config_file import read_config_file
+from smalti.cli.former_spellings import present_options
 from smalti.cli.tagged_unions import (
+    name_and_value,
     nested_config,
+    options,
     settle_unions,
     union_fields,
     union_paths,
@@ -22,11 +26,11 @@ from smalti.cli.tagged_unions import (
 )
 from smalti.cli.wording import one_line, plain_types
 from smalti.data.transforms import present_transform
+from smalti.paths import expand
+from smalti.plain_data import read_yaml
 from smalti.registry import unknown_name
 from smalti.runs import BaseRunConfig, PriorRunConfig, read_run_config
 from smalti.types import InputError, describe
-
-MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
 
 R = TypeVar("R", bound=BaseRunConfig)
 
@@ -53,10 +57,11 @@ def read_config(root: type[R], arguments: Sequence[str]) -> R:
         said = [] if condition == ["none"] else condition
         ordered += ["--condition", json.dumps(said)]
     _check_files(root, ordered)
-    ordered = settle_unions(list(union_fields(root)), ordered, _read_yaml)
+    ordered = settle_unions(list(union_fields(root)), ordered, read_config_file)
+    ordered = list(_with_contents(ordered))
     parser = _parser(root)
     try:
-        parsed = parser.parse_args([*present_files(ordered, _read_yaml)]).as_dict()
+        parsed = parser.parse_args(ordered).as_dict()
     except argparse.ArgumentError as error:
         raise InputError(one_line(str(error))) from error
     parsed.pop("config")
@@ -140,32 +145,35 @@ def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> 
     """A prior sees images as the run of its tokenizer or first weights did, unless told."""
     if root is not PriorRunConfig:
         return
-    files = [_read_yaml(Path(file)) for file in _values(arguments, "config")]
+    files = [read_config_file(file) for file in _values(arguments, "config")]
     named = [str(c[name]) for c in files for name in ("vqgan", "init") if c.get(name)]
     for path in [*named, *_values(arguments, "vqgan"), *_values(arguments, "init")]:
-        stored = read_run_config(Path(path))
+        stored = read_run_config(Path(expand(path)))
         if stored and isinstance(stored.get("image"), dict):
             yield from ("--image", json.dumps(present_transform(stored["image"])))
 
 
 def _check_options(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
     known = {"config", "preset", "print_config", "help", "dry-run", *option_paths(root)}
-    for argument in arguments:
-        if argument.startswith("--"):
-            name = argument[2:].split("=", 1)[0]
+    for words in options(arguments):
+        if words[0].startswith("--"):
+            name, value = name_and_value(words)
             if name not in known:
                 raise InputError(f"unknown option --{name}{_hint(root, name, known)}")
+            with contextlib.suppress(yaml.YAMLError, RecursionError):  # its type says what is wrong
+                read_yaml(value, f"--{name}")
 
 
 def _check_files(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
     """Read the config files of a command line for keys that do not exist.
 
     Raises:
-        InputError: a file is missing, too large or not a mapping, or a key is unknown.
+        InputError: a file is missing, too large or not a mapping, or a key is unknown or written
+            twice.
     """
     known = set(option_paths(root))
     for file in _values(arguments, "config"):
-        for key in _keys(present_config(_read_yaml(Path(file))), known):
+        for key in _keys(read_config_file(file), known):
             if key not in known:
                 raise InputError(f"{file}: unknown key {key!r}{_hint(root, key, known)}")
 
@@ -186,26 +194,14 @@ def _hint(root: type[BaseRunConfig], name: str, known: Iterable[str]) -> str:
     return f"{found} `smalti train {_stage(root)} --help` explains all"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"config {path} does not exist")
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise InputError(f"config {path} is larger than {MAX_CONFIG_BYTES} bytes")
-    try:
-        text = path.read_text(encoding="utf-8")
-        # A page of aliases of aliases stands for more values than memory holds.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise InputError(f"config {path} has an alias (*name); write its value out")
-        content = yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"config {path} is not UTF-8 text; save it as UTF-8 (PowerShell's > writes UTF-16)"
-        ) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"config {path} is not plain YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"config {path} must be a mapping of options to values")
-    return content
+def _with_contents(arguments: Sequence[str]) -> Iterator[str]:
+    """The command line with each config file replaced by what it says, as JSON."""
+    for words in options(arguments):
+        name, value = name_and_value(words)
+        if name == "config" and value:
+            yield from ("--config", json.dumps(read_config_file(value)))
+        else:
+            yield from words
 
 
 def _keys(content: Mapping[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:

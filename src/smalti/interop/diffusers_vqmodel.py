@@ -3,6 +3,7 @@
 Reference: diffusers 0.42, `VQModel`; the network is the released code's under other names.
 """
 
+import json
 import re
 from pathlib import Path
 from typing import Literal, Self
@@ -15,6 +16,7 @@ from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.diffusers_folder import WEIGHTS_FILE, find_vqmodel, weights_file
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
 from smalti.model_folder import CONFIG_FILE, write_tensors
+from smalti.plain_data import read_json
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError, describe
@@ -203,6 +205,10 @@ def _matrix(name: str, weight: Tensor) -> Tensor:
 
 def _read_config(path: Path) -> VQModelConfig:
     try:
-        return VQModelConfig.model_validate_json(path.read_text(encoding="utf-8"))
+        description = read_json(path.read_text(encoding="utf-8"), CONFIG_FILE)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{CONFIG_FILE} is not JSON: {error}") from error
+    try:
+        return VQModelConfig.model_validate(description)
     except ValidationError as error:
         raise InputError(f"{CONFIG_FILE} is no VQModel's: {describe(error)}") from error

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from smalti.interop.quantizer_kinds import told_kind
+from smalti.plain_data import read_yaml
 from smalti.tokenizer.vqgan import VQGANConfig
 from smalti.types import InputError
 
@@ -106,18 +107,26 @@ def read_params(path: Path) -> Mapping[str, Any]:
     Raises:
         InputError: it does not exist, or is no released config.
     """
-    return _read_model(path)[1]
+    try:
+        return _model(path)[1]
+    except (LookupError, TypeError) as error:
+        raise InputError(f"{path} is no released config: it has no model.params") from error
 
 
-def _read_model(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """Class of the model of a released config, with its module, and its arguments."""
+def _model(path: Path) -> tuple[str, Mapping[str, Any]]:
+    """Class of the model of a released config, with its module, and its arguments.
+
+    Raises:
+        InputError: it does not exist, or a key is written twice.
+        LookupError or TypeError: it is another file.
+    """
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:
-        return _class_and_arguments(yaml.safe_load(path.read_text(encoding="utf-8"))["model"])
-    except (UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, RecursionError):
-        pass
-    raise InputError(f"{path} is no released config: it has no model.params")
+        content = read_yaml(path.read_bytes(), str(path))
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise TypeError("it is not YAML") from error
+    return _class_and_arguments(content["model"])
 
 
 def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -130,14 +139,12 @@ def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any
 
 def _vqgan(path: Path, stage: str) -> tuple[str, Mapping[str, Any]]:
     """Class and arguments of the VQGAN, which may be a stage of a larger model."""
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
     try:
-        target, params = _read_model(path)
+        target, params = _model(path)
         if stage in params:
             target, params = _class_and_arguments(params[stage])
         if isinstance(params["ddconfig"], dict):
             return target, params
-    except (InputError, LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         pass
     raise InputError(f"{path} is no released config of a VQGAN: it has no model.params.ddconfig")

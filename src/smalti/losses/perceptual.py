@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from smalti.losses.vgg import find_vgg_weights
 from smalti.registry import Registry
-from smalti.types import Config, InputError
+from smalti.types import Config, InputError, path_fields
 
 # The root's gradient is infinite at 0; inside it, this keeps the gradient of a black patch finite.
 NORM_EPSILON = 1e-10
@@ -39,6 +39,8 @@ class PerceptualConfig(Config):
     """File with VGG16's weights for lpips (.pth of torchvision, .safetensors of timm). By default
     the environment variable SMALTI_VGG_WEIGHTS, then torch's download cache. No effect with the
     other kinds."""
+
+    _path = path_fields("vgg_weights")
 
     def resolve(self) -> "PerceptualConfig":
         """The same with `auto` replaced by what it is on this machine.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from smalti.files import disk_errors
 from smalti.model_folder import read_tensors
+from smalti.paths import expand
 from smalti.types import InputError
 
 VGG_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
@@ -71,6 +72,7 @@ def find_vgg_weights(path: Path | None) -> Path | None:
     """
     named = path or os.environ.get(VGG_VARIABLE)
     if named:
+        named = expand(named)
         if not Path(named).is_file():
             raise InputError(f"VGG16 weights {named} do not exist; {HOW_TO_GET}")
         return Path(named)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
+from smalti.paths import expand
 from smalti.prior import PriorModel, build_prior
 from smalti.sampling.draw import Draw, seeded_draw
 from smalti.sampling.filters import SamplingConfig
@@ -380,7 +381,7 @@ class Pipeline:
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
-        with atomic_folder(Path(folder)) as temporary:
+        with atomic_folder(Path(expand(folder))) as temporary:
             write_model_files(temporary, KIND, self.config, self.prior.state_dict())
             self.tokenizer.save_pretrained(temporary / TOKENIZER_FOLDER)
             self.save_condition_tokenizers(temporary)

@@ -23,6 +23,7 @@ from smalti.data.paired import (
     SegmentationPair,
     whole_coordinate_map,
 )
+from smalti.paths import expand
 from smalti.registry import unknown_name
 from smalti.sequence.conditioners import (
     ClassLabel,
@@ -181,7 +182,7 @@ def _read(pair: Paired, item: Item) -> Tensor:
         file = BytesIO()
         item.save(file, "PNG")
         return pair.read(file.getvalue(), "the given picture")
-    path = Path(str(item))
+    path = Path(expand(str(item)))
     if not path.is_file():
         raise InputError(f"the condition {path} does not exist, or is no file")
     try:

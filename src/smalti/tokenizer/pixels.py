@@ -16,6 +16,7 @@ from torch import Tensor
 
 from smalti.content import RGBContent
 from smalti.model_folder import load_model, save_model
+from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import nearest_entries
@@ -119,7 +120,7 @@ class PixelTokenizer(TokenizerModel):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`; see `TokenizerModel`."""
-        save_model(Path(folder), "pixels", self.config, self.state_dict())
+        save_model(Path(expand(folder)), "pixels", self.config, self.state_dict())
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Self:

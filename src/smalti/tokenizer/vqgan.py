@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from smalti.content import ContentConfig, RGBContent
 from smalti.model_folder import load_model, save_model
+from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
 from smalti.tokenizer.blocks import initialize
 from smalti.tokenizer.decoder import Decoder
@@ -277,7 +278,7 @@ class VQGAN(TokenizerModel):
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
-        save_model(Path(folder), "vqgan", self.config, self.state_dict())
+        save_model(Path(expand(folder)), "vqgan", self.config, self.state_dict())
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Self:

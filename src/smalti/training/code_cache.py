@@ -39,7 +39,7 @@ from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.log import say
-from smalti.types import Batch, Conditioner, Config, InputError, Tokenizer
+from smalti.types import Batch, Conditioner, Config, InputError, Tokenizer, path_fields
 
 MANIFEST_FILE = "manifest.json"
 CODES = "codes"
@@ -63,6 +63,8 @@ class CodeCacheConfig(Config):
     folder: str | None = None
     """Where the codes are kept; null is inside the run. Runs with the same data and tokenizer may
     share a folder."""
+
+    _path = path_fields("folder")
 
 
 @dataclass(frozen=True, slots=True)

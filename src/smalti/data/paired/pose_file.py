@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smalti.data.decode import BrokenImageError
+from smalti.plain_data import read_json
 from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,9 @@ def _parsed(content: bytes, key: str) -> Any:
     if not content:
         raise BrokenImageError(key, "it is empty")
     try:
-        return json.loads(content)
+        return read_json(content, key)
+    except InputError:  # a key is written twice
+        raise
     except (ValueError, RecursionError) as error:  # also bytes that are no text
         raise BrokenImageError(key, "it is not JSON") from error
 

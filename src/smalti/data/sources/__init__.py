@@ -13,6 +13,7 @@ from smalti.data.sources.list_file import ListSource
 from smalti.data.sources.parquet import ParquetSource
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.webdataset import WebDatasetSource
+from smalti.paths import expand
 from smalti.types import InputError
 
 __all__ = [
@@ -48,7 +49,7 @@ def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
         InputError: it does not exist, has no images or not this part, or is of no known kind; or
             classes are wanted and it has none.
     """
-    spec = os.path.expanduser(spec)
+    spec = expand(spec)
     for kind in SOURCES:
         if SOURCES[kind].accepts(spec):
             return SOURCES[kind](spec, classes, part)

@@ -5,7 +5,6 @@ extracted: an index of offsets is made once, and each image is read from its pla
 """
 
 import contextlib
-import json
 import logging
 import os
 import tarfile
@@ -27,6 +26,7 @@ from smalti.data.sources.parts import choose_part, is_keypoints_name
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.tar_examples import Example, Member, group_members
 from smalti.data.sources.texts import decode_text
+from smalti.plain_data import read_json
 from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
@@ -189,7 +189,10 @@ class WebDatasetSource(ImageSource):
         if info is None:
             return None
         try:
-            fields = json.loads(self._read(shard, info))
+            where = printable(f"{self._paths[shard]}/{info.name}")
+            fields = read_json(self._read(shard, info), where)
+        except InputError:  # a key is written twice
+            raise
         except (ValueError, RecursionError):  # not JSON; the class keeps its number for a name
             return None
         if not isinstance(fields, dict):

@@ -1,0 +1,77 @@
+"""A file of options -> nested plain data in which everything stands once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smalti.cli.former_spellings import present_config
+from smalti.paths import expand
+from smalti.plain_data import read_yaml
+from smalti.types import InputError
+
+MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
+
+
+def read_config_file(file: str) -> dict[str, Any]:
+    """Content of a config file, its options called as today; `a.b: 1` is the same as `a: {b: 1}`.
+
+    Raises:
+        InputError: it is missing, too large or no plain mapping, or says something twice.
+    """
+    path = Path(expand(file))
+    if not path.is_file():
+        raise InputError(f"config {path} does not exist")
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise InputError(f"config {path} is larger than {MAX_CONFIG_BYTES} bytes")
+    try:
+        text = path.read_text(encoding="utf-8")
+        # A page of aliases of aliases stands for more values than memory holds.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise InputError(f"config {path} has an alias (*name); write its value out")
+        content = read_yaml(text, f"config {path}")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"config {path} is not UTF-8 text; save it as UTF-8 (PowerShell's > writes UTF-16)"
+        ) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"config {path} is not plain YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"config {path} must be a mapping of options to values")
+    return present_config(_with_blocks(content, f"config {path}"))
+
+
+def _with_blocks(content: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """The same with a block for each dotted key.
+
+    Raises:
+        InputError: a dotted key stands beside its block: which of the two counts would depend on
+            their order.
+    """
+    keys = [str(key) for key in content]
+    blocks: dict[str, Any] = {}
+    for key, value in content.items():
+        dotted = next((other for other in keys if other.startswith(f"{key}.")), None)
+        if dotted is not None:
+            raise InputError(f"{where}: {dotted!r} stands beside {str(key)!r}; write it inside")
+        inside = _with_blocks(value, where) if isinstance(value, dict) else value
+        merge(blocks, nest(str(key), inside))
+    return blocks
+
+
+def nest(name: str, value: Any) -> dict[str, Any]:
+    """`a.b`, 3 -> {a: {b: 3}}."""
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Add values to a mapping, and those of blocks to its blocks; later ones win."""
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
