@@ -79,6 +79,22 @@ def test_averaged_weights_are_preferred(imported, released, averaged, raw):
     assert f"weights: under {averaged} (also there: {raw})\n" in imported("last.pt")
 
 
+def test_counts_of_an_average_are_no_weights(imported, released):
+    counts = {"decay": torch.tensor(0.999), "updates": torch.tensor(7)}
+    torch.save({"ema": counts, "model": released}, "last.pt")
+    assert "weights: under model\n" in imported("last.pt")
+
+
+def test_average_as_torch_keeps_it(imported, released, vqgan):
+    tensors = {f"module.{name}": tensor for name, tensor in released.items()}
+    torch.save(
+        {"ema": tensors | {"n_averaged": torch.tensor(7)}, "model": zeros(released)}, "last.pt"
+    )
+    out = imported("last.pt")
+    assert "weights: under ema (also there: model)\n" in out
+    assert "passed over: n_averaged (1)" in out
+
+
 def test_averaged_weights_within_the_state_dict(imported, released):
     """As Lightning's checkpoints keep them: under names without dots."""
     averages = {"model_ema." + name.replace(".", ""): t for name, t in released.items()}

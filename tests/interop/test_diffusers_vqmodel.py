@@ -115,6 +115,31 @@ def test_diffusers_loads_what_we_export(shape, tmp_path):
     assert_equal_networks(ours, theirs.eval())
 
 
+def test_shape_of_amused(tmp_path):
+    """Five levels, no attention, and codes in place of latents where it decodes."""
+    theirs = lively(
+        vqmodel_class()(
+            down_block_types=("DownEncoderBlock2D",) * 5,
+            up_block_types=("UpDecoderBlock2D",) * 5,
+            block_out_channels=(8, 16, 16, 32, 48),
+            layers_per_block=2,
+            latent_channels=16,
+            num_vq_embeddings=64,
+            norm_num_groups=8,
+            mid_block_add_attention=False,
+            lookup_from_codebook=True,
+            force_upcast=True,
+        )
+    )
+    theirs.save_pretrained(tmp_path)
+    vqgan = import_model(tmp_path).vqgan
+    assert_equal_networks(vqgan, theirs)
+    codes = torch.randint(64, (1, 3, 2))
+    with torch.no_grad():
+        decoded = theirs.decode(codes, force_not_quantize=True, shape=(1, 3, 2, 16)).sample
+    torch.testing.assert_close(vqgan.decode(codes), decoded.clamp(-1, 1), rtol=1e-4, atol=1e-4)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """An exported folder, to be changed by a test."""

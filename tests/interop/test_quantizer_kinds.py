@@ -4,10 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from smalti.interop.quantizer_kinds import find_quantizer, told_kind
+from smalti.interop.taming_vqgan import export_vqgan
 from smalti.interop.tokenizers import import_model
 from smalti.tokenizer.quantizers import (
     EMAQuantizerConfig,
@@ -15,6 +16,7 @@ from smalti.tokenizer.quantizers import (
     IBQConfig,
     VectorQuantizerConfig,
 )
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError
 
 CODES = 24
@@ -59,12 +61,12 @@ def load(tmp_path):
     return run
 
 
-def assert_same(imported, network, images: Tensor, codes: Tensor, z_q: Tensor) -> None:
+def assert_same(vqgan: VQGAN, network, images: Tensor, codes: Tensor, z_q: Tensor) -> None:
     """Codes and pictures are those of the reference."""
     assert len(codes.unique()) > 3
-    assert torch.equal(imported.vqgan.encode(images), codes)
+    assert torch.equal(vqgan.encode(images), codes)
     expected = network.decode(z_q).clamp(-1, 1)
-    torch.testing.assert_close(imported.vqgan.decode(codes), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(vqgan.decode(codes), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_nearest_entry(taming_network, images, entries, load):
@@ -74,7 +76,7 @@ def test_nearest_entry(taming_network, images, entries, load):
     assert imported.vqgan.config.quantizer == VectorQuantizerConfig()
     z = taming_network.encode(images)
     codes = torch.cdist(z.movedim(1, 3).flatten(0, 2), entries).argmin(1).view(2, 8, 4)
-    assert_same(imported, taming_network, images, codes, entries[codes].movedim(3, 1))
+    assert_same(imported.vqgan, taming_network, images, codes, entries[codes].movedim(3, 1))
 
 
 def test_nearest_entry_by_config(taming_network, images, entries, load):
@@ -91,7 +93,7 @@ def test_ibq_by_its_config(taming_network, images, entries, load):
     codes = torch.einsum("bdhw,nd->bnhw", z, entries).argmax(1)
     nearest = torch.cdist(z.movedim(1, 3).flatten(0, 2), entries).argmin(1).view(2, 8, 4)
     assert not torch.equal(codes, nearest)
-    assert_same(imported, taming_network, images, codes, entries[codes].movedim(3, 1))
+    assert_same(imported.vqgan, taming_network, images, codes, entries[codes].movedim(3, 1))
 
 
 def test_ibq_without_a_config_is_refused(taming_network, entries, load):
@@ -127,7 +129,7 @@ def test_llamagen_compares_directions(llamagen_network, images, entries, load):
     z = F.normalize(llamagen_network.encode(images), dim=1)
     unit = F.normalize(entries, dim=1)
     codes = torch.cdist(z.movedim(1, 3).flatten(0, 2), unit).argmin(1).view(2, 8, 4)
-    assert_same(imported, llamagen_network, images, codes, unit[codes].movedim(3, 1))
+    assert_same(imported.vqgan, llamagen_network, images, codes, unit[codes].movedim(3, 1))
 
 
 def test_codebook_of_moving_averages(taming_network, images, entries, load):
@@ -143,7 +145,7 @@ def test_codebook_of_moving_averages(taming_network, images, entries, load):
     assert imported.passed_over == {"quantize": 2}
     z = taming_network.encode(images)
     codes = torch.cdist(z.movedim(1, 3).flatten(0, 2), entries).argmin(1).view(2, 8, 4)
-    assert_same(imported, taming_network, images, codes, entries[codes].movedim(3, 1))
+    assert_same(imported.vqgan, taming_network, images, codes, entries[codes].movedim(3, 1))
     quantizer = imported.vqgan.quantizer
     assert quantizer.counts.tolist() == [1.0] * CODES
     assert torch.equal(quantizer.sums, entries)
@@ -159,7 +161,7 @@ def test_gumbel_takes_the_best_score(taming_network, images, entries, load):
     imported = load(tensors)
     assert imported.vqgan.config.quantizer == GumbelQuantizerConfig()
     codes = F.conv2d(taming_network.encode(images), scores).argmax(1)
-    assert_same(imported, taming_network, images, codes, entries[codes].movedim(3, 1))
+    assert_same(imported.vqgan, taming_network, images, codes, entries[codes].movedim(3, 1))
 
 
 @pytest.mark.parametrize("told", ["vector", "ibq", "ema"])
@@ -264,3 +266,29 @@ def test_integers_are_no_weights(taming_network, entries, load):
     tensors["quant_conv.weight"] = torch.zeros_like(tensors["quant_conv.weight"], dtype=torch.int8)
     with pytest.raises(InputError, match=r"quant_conv.weight holds torch.int8, not floating"):
         load(tensors)
+
+
+def test_exported_tokenizer_gives_the_same_codes_there(taming_network, images, tmp_path):
+    """Read as the released code reads it."""
+    ours = VQGAN(
+        VQGANConfig(
+            channels=32,
+            channel_multipliers=(1, 1, 2),
+            norm_groups=32,
+            latent_channels=16,
+            code_dim=CODE_DIM,
+            codebook_size=CODES,
+            quantizer=VectorQuantizerConfig(),
+        )
+    ).eval()
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    export_vqgan(ours, tmp_path / "out")
+    tensors = load_file(tmp_path / "out" / "vqgan.safetensors")
+    assert taming_network.tensors.keys() < tensors.keys()
+    taming_network.tensors = tensors
+    entries = tensors["quantize.embedding.weight"]
+    z = taming_network.encode(images)
+    codes = torch.cdist(z.movedim(1, 3).flatten(0, 2), entries).argmin(1).view(2, 8, 4)
+    assert_same(ours, taming_network, images, codes, entries[codes].movedim(3, 1))

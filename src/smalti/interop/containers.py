@@ -36,7 +36,9 @@ def find_weights(content: object, kind: type) -> Weights:
     places = _places(content, kind, "", DEEPEST) or _only_one(content, kind)
     if not places:
         return Weights({})
-    (place, tensors), *others = places
+    # What has a few tensors only, such as the count of an average's updates, is no model.
+    most = max(len(tensors) for _, tensors in places)
+    (place, tensors), *others = (found for found in places if 2 * len(found[1]) >= most)
     return Weights(tensors, place, tuple(other for other, _ in others if other))
 
 

@@ -44,7 +44,7 @@ WEIGHTS_FILE = "vqgan.safetensors"
 FIRST_STAGE = "first_stage_model."
 COLOURS = "colorize"  # random colours of the classes, for pictures: only label maps have it
 # Parts of a tokenizer's checkpoint that are not its weights.
-BESIDE_THE_MODEL = ("loss", "model_ema", COLOURS)
+BESIDE_THE_MODEL = ("loss", "model_ema", "n_averaged", COLOURS)
 AVERAGE = "model_ema."  # names below it have no dots
 # Tensors of a quantizer that only its training needs.
 NOT_WEIGHTS = (*AVERAGES, USE_OF_CODES)
