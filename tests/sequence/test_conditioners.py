@@ -154,6 +154,16 @@ def test_joint_keeps_its_place_under_a_moving_window():
     assert moved.tolist() == [[0, 1 + 32 * int(3 / 12 * 32) + int(10 / 20 * 32)]]
 
 
+def test_a_side_has_the_positions_asked_for():
+    """Four a side: pixel 9 of 20 lies in the second column, pixel 7 of 12 in the third row."""
+    config = CONFIGS["keypoints"].model_copy(update={"positions": 4})
+    conditioner = Keypoints(config)
+    joints = torch.tensor([[[9.0, 7.0, 1.0], [19.0, 11.0, 1.0]]])
+    assert conditioner.tokens(joints).tolist() == [[1 + 4 * 2 + 1, 16]]
+    assert conditioner.null_tokens(1).tolist() == [[17, 17]]
+    assert conditioner.vocab_size == 18
+
+
 def test_joint_that_is_not_seen_is_absent():
     conditioner = Keypoints(CONFIGS["keypoints"])
     assert conditioner.tokens(torch.tensor([[[9.0, 7.0, 0.0], [9.0, 7.0, 1.0]]]))[0, 0] == 0
