@@ -45,6 +45,12 @@ def oracle_tensors() -> Callable[[str], dict[str, Tensor]]:
     return lambda name: load_file(ORACLE / f"{name}.safetensors")
 
 
+@pytest.fixture(autouse=True)
+def _hub_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test opens a connection: what it asks of the hub it replaces."""
+    monkeypatch.setattr("smalti.hub.is_reachable", lambda: True)
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     """A seeded source of randomness."""

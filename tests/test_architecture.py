@@ -1,6 +1,6 @@
 """The house rules that a reader cannot see in one file: who may import whom, and what nobody may.
 
-layer 0  types, registry, ranges, content, files, paths, plain_data, model_folder, distributed
+layer 0  types, registry, ranges, content, files, paths, plain_data, model_folder, distributed, hub
 layer 1  data, tokenizer, losses, sequence, prior, metrics layer 0, and not each other
 layer 2  sampling                                          layers 0 and 1
 layer 3  training, interop                                 layers 0 to 2, and not each other
@@ -30,6 +30,7 @@ LAYERS = (
         "plain_data",
         "model_folder",
         "distributed",
+        "hub",
     },
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},
     {"sampling"},

@@ -121,13 +121,13 @@ def test_hub_id_is_downloaded(elsewhere, monkeypatch):
     snapshot = save(elsewhere / "snapshot")
     asked = []
 
-    def download(repository: str, allow_patterns: list[str]) -> str:
-        asked.append((repository, allow_patterns))
+    def download(repository: str, allow_patterns: list[str], local_files_only: bool) -> str:
+        asked.append((repository, allow_patterns, local_files_only))
         return str(snapshot)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert load_model("owner/name", "tiny").folder == snapshot
-    assert asked == [("owner/name", ["*.json", "*.safetensors"])]
+    assert asked == [("owner/name", ["*.json", "*.safetensors"], False)]
 
 
 def test_hub_out_of_reach_is_one_line(elsewhere, monkeypatch):

@@ -22,7 +22,10 @@ def test_the_same_key_in_two_blocks_is_no_repeat():
     ("text", "key"),
     [
         ("training: {steps: 7}\nseed: 1\ntraining: {batch: 3}", "'training' is written twice"),
-        ("training:\n  steps: 7\n  steps: 8", r"'training.steps' is written twice \(lines 2 and 3\)"),
+        (
+            "training:\n  steps: 7\n  steps: 8",
+            r"'training.steps' is written twice \(lines 2 and 3\)",
+        ),
         ("a: [{b: 1, b: 2}]", "'a.b' is written twice"),
         ("x: 1\n'x': 2", "'x' is written twice"),
     ],

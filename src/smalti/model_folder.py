@@ -14,6 +14,7 @@ import safetensors.torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from smalti import hub
 from smalti.files import atomic_folder, json_text
 from smalti.paths import expand
 from smalti.plain_data import read_json
@@ -178,7 +179,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder that holds `config.json` for a folder, a run or a hub id ("owner/name").
+    """The folder that holds `config.json` for a folder, a run or a hub id.
+
+    A hub id is `hf://owner/name`, or `owner/name` where no folder `owner` lies here.
 
     Raises:
         InputError: nothing is there, or the hub does not have it.
@@ -187,6 +190,8 @@ def find_model(name: str | Path) -> Path:
     folder = Path(name)
     if (folder / CONFIG_FILE).is_file():
         return folder
+    if name.startswith(hub.PREFIX):
+        return _download(name, name.removeprefix(hub.PREFIX))
     if folder.is_dir():
         checkpoints = folder / "checkpoints"
         candidates = [checkpoints / BEST, *reversed(step_folders(checkpoints))]
@@ -194,8 +199,9 @@ def find_model(name: str | Path) -> Path:
             if (candidate / CONFIG_FILE).is_file():
                 return candidate
         raise InputError(_no_model(folder))
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not folder.parent.is_dir():
-        return _download(str(name))
+    repository = hub.hub_name(name)
+    if repository is not None:
+        return _download(name, repository)
     if (folder.parent / CONFIG_FILE).is_file() and folder.name == WEIGHTS_FILE:
         raise InputError(f"{folder} is a file of a model; give its folder, {folder.parent}")
     if folder.is_file() and folder.suffix in CHECKPOINTS:
@@ -223,15 +229,27 @@ def step_folders(checkpoints: Path) -> list[Path]:
     return sorted(path for path in checkpoints.iterdir() if STEP_FOLDER.fullmatch(path.name))
 
 
-def _download(repository: str) -> Path:
+def _download(name: str, repository: str) -> Path:
+    """The folder of a model of the hub, or of what was downloaded of it before.
+
+    Args:
+        name: what the user wrote.
+        repository: `owner/name`.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
+    is_reachable = hub.is_reachable()
+    if is_reachable:
+        hub.announce(name, "model", repository)
+    patterns = ["*.json", "*.safetensors"]
     try:
-        folder = snapshot_download(repository, allow_patterns=["*.json", "*.safetensors"])
+        folder = snapshot_download(
+            repository, allow_patterns=patterns, local_files_only=not is_reachable
+        )
     except (OSError, HFValidationError) as error:  # the hub's own are OSErrors
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0] if is_reachable else "it cannot be reached"
         raise InputError(
-            f"{repository} is neither a folder here nor a model the hub gives: {reason}"
+            f"{name} is neither a folder here nor a model the hub gives: {reason}"
         ) from error
     return find_model(folder)

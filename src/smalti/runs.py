@@ -79,7 +79,7 @@ class BaseRunConfig(Config):
 
     data: tuple[str, ...] = Field(min_length=1)
     """Images to learn from, one or several: a folder, a text file with one path a line, Parquet,
-    WebDataset tars (globs and brace ranges), or a data set of the hub (owner/name)."""
+    WebDataset tars (globs and brace ranges), or a data set of the hub (hf://owner/name)."""
     data_weights: tuple[PositiveFloat, ...] | None = None
     """How often each of `data` is drawn, relative to the others; null draws each image once an
     epoch."""

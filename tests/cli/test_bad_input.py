@@ -213,7 +213,7 @@ def test_data_set_of_the_hub_that_is_out_of_reach(train, monkeypatch):
         raise ConnectionError("no route to the hub")
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    train("", "owner/name", "no route to the hub", data="owner/name")
+    train("", "owner/name", "no route to the hub", data="hf://owner/name")
 
 
 # Runs and models
@@ -269,7 +269,7 @@ def test_model_of_the_hub_that_is_out_of_reach(refused, monkeypatch):
         raise LocalEntryNotFoundError("no route to the hub")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    refused(["sample", "owner/name"], "owner/name", "no route to the hub")
+    refused(["sample", "hf://owner/name"], "owner/name", "no route to the hub")
 
 
 def test_checkpoint_cut_short(refused, world, cut_short):

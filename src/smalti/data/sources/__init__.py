@@ -31,7 +31,7 @@ __all__ = [
 
 ALLOWED = (
     "a folder of images, a pattern in quotes ('photos/*.png'), a text list (.txt, .lst, .tsv), "
-    "Parquet files (.parquet), WebDataset shards (.tar) or a hub data set (owner/name)"
+    "Parquet files (.parquet), WebDataset shards (.tar) or a hub data set (hf://owner/name)"
 )
 
 

@@ -1,10 +1,10 @@
 """Hub: an image data set of the Hugging Face hub, through the `datasets` library."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smalti import hub
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources.base import (
     LIST_SUFFIXES,
@@ -34,8 +34,8 @@ LABEL_COLUMN = "label"
 class HubSource(ImageSource):
     """A split of a hub data set, downloaded on first use and cached by the `datasets` library.
 
-    The spec is `owner/name` or `owner/name:split`; the split is `train` by default. The first
-    column of images counts, and `label` for the classes; maps are columns `segmentation`, `depth`,
+    The spec is `hf://owner/name` or `hf://owner/name:split`, without hf:// where no folder `owner`
+    lies here; the split is `train` by default. The first column of images counts, and `label` for the classes; maps are columns `segmentation`, `depth`,
     poses a column `keypoints` of JSON.
 
     Raises:
@@ -44,10 +44,10 @@ class HubSource(ImageSource):
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
-        match = _SPEC.fullmatch(spec)
+        match = _match(spec)
         assert match is not None, "accepts() lets nothing else through"
-        table = _load(match["name"], match["split"] or "train")
-        self.spec = spec
+        table = _load(spec, match["name"], match["split"] or "train")
+        self.spec = spec = match[0]
         # Taken before the column is cast, which the library counts as a change.
         self._fingerprint: str = table._fingerprint
         self.parts = _parts(table)
@@ -62,11 +62,9 @@ class HubSource(ImageSource):
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
-        """`owner/name` or `owner/name:split`, if that is no path here."""
-        # "photos/train" beside an existing folder photos is a missing path, not a hub data set.
-        looks_like_one = _SPEC.fullmatch(spec) is not None
+        """`hf://owner/name`, with `:split` or without, and without hf:// if it is no path here."""
         is_file = spec.lower().endswith(LIST_SUFFIXES + SHARD_SUFFIXES) or is_image_name(spec)
-        return looks_like_one and not is_file and not os.path.isdir(os.path.dirname(spec))
+        return _match(spec) is not None and (spec.startswith(hub.PREFIX) or not is_file)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -94,13 +92,24 @@ class HubSource(ImageSource):
         return self._fingerprint
 
 
-def _load(name: str, split: str) -> Any:
+def _match(spec: str) -> re.Match[str] | None:
+    name = hub.hub_name(spec)
+    return None if name is None else _SPEC.fullmatch(name)
+
+
+def _load(spec: str, name: str, split: str) -> Any:
     try:
         import datasets
     except ImportError as error:
         raise InputError(
             f"{name} is not a path here; to get data sets from the hub: pip install 'smalti[data]'"
         ) from error
+    if not datasets.config.HF_HUB_OFFLINE and not hub.is_reachable():
+        raise InputError(
+            f"{name} is not a path here, and the hub cannot be reached; HF_HUB_OFFLINE=1 in the "
+            "environment takes what was downloaded before"
+        )
+    hub.announce(spec, "data set", name)
     try:
         return datasets.load_dataset(name, split=split)
     except Exception as error:  # the library passes on those of every layer below it

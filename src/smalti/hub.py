@@ -1,0 +1,71 @@
+"""The Hugging Face hub: which names mean something there, and whether it can be asked."""
+
+import functools
+import logging
+import os
+import re
+import socket
+import threading
+import urllib.parse
+import urllib.request
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "hf://"
+SECONDS = 3.0
+"""To wait for a connection. Libraries of the hub try for half a minute."""
+FOLDERS_OF_OURS = {"runs", "demo"}
+"""Where commands write unless told: `runs/prior` that is not here is missing, not somebody's."""
+
+
+def hub_name(name: str) -> str | None:
+    """What a name means on the hub: `owner/name` and what follows it, or None for a path here.
+
+    `hf://owner/name` always means the hub. `owner/name` does so only where no `owner` lies here.
+    """
+    if name.startswith(PREFIX):
+        return name.removeprefix(PREFIX)
+    owner, separator, rest = name.partition("/")
+    is_one = re.fullmatch(r"\w[\w.-]*", owner) and separator and rest and "/" not in rest
+    if not is_one or owner in FOLDERS_OF_OURS or os.path.lexists(owner):
+        return None
+    return name
+
+
+@functools.cache
+def announce(name: str, what: str, on_hub: str) -> None:
+    """Say, once, that the hub is asked for what a user named without `hf://`."""
+    if not name.startswith(PREFIX):
+        logger.info(
+            "%s is not here: asking the Hugging Face hub for the %s %s%s",
+            name,
+            what,
+            PREFIX,
+            on_hub,
+        )
+
+
+def is_reachable() -> bool:
+    """Whether a connection to the hub comes about, soon."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if urllib.request.getproxies():
+        return True  # it connects for us
+    address = urllib.parse.urlsplit(constants.ENDPOINT)
+    port = address.port or (80 if address.scheme == "http" else 443)
+    connected = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((address.hostname or "", port), SECONDS).close()
+        except OSError:
+            return
+        connected.set()
+
+    # Looking up the host's name knows no time limit.
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(SECONDS)
+    return connected.is_set()
