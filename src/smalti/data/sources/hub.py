@@ -35,8 +35,8 @@ class HubSource(ImageSource):
     """A split of a hub data set, downloaded on first use and cached by the `datasets` library.
 
     The spec is `hf://owner/name` or `hf://owner/name:split`, without hf:// where no folder `owner`
-    lies here; the split is `train` by default. The first column of images counts, and `label` for the classes; maps are columns `segmentation`, `depth`,
-    poses a column `keypoints` of JSON.
+    lies here; the split is `train` by default. The first column of images counts, and `label` for
+    the classes; maps are columns `segmentation`, `depth`, poses a column `keypoints` of JSON.
 
     Raises:
         InputError: the library is missing, the hub cannot be reached or has no such data set or
