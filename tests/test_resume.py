@@ -15,9 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.data.split import SceneNames
 from smalti.model_folder import read_tensors
 from smalti.runs import PriorRunConfig, RunConfig, VQGANRunConfig
 from smalti.stages import common, train_prior, train_vqgan
+from smalti.stages.training_images import FILE as TRAINING_IMAGES
 from smalti.training.log import read_metrics
 from smalti.training.loop import Stopped
 from smalti.training.prior_stage import PriorStage
@@ -25,7 +27,7 @@ from smalti.training.run_lock import HOLDER_FILE
 from smalti.training.vqgan_stage import VQGANStage
 
 STEPS = 8
-EPOCH = 5  # steps, of 23 training images in batches of 4; one of 24 is held out
+EPOCH = 5  # steps, of 22 training images in batches of 4; two of 24 are held out
 ADVERSARY = {"start": 3, "warmup": 1, "ramp": 2}
 
 
@@ -225,6 +227,29 @@ def test_resumed_stage_2_stops_early_where_an_uninterrupted_run_does(
     assert said.count(f"{line} step 2") == 2
     train_prior(with_changes(config, tmp_path / "run", early_stop=None))
     assert numbers(tmp_path / "run")[-1]["step"] == STEPS
+
+
+@pytest.mark.parametrize("stage", ["vqgan", "prior"])
+def test_run_that_was_begun_by_the_former_rule_keeps_its_held_out_images(
+    vqgan_config, prior_config, tmp_path, monkeypatch, stage
+):
+    """It has written no file of its training images, and its split goes by the whole path."""
+    config, train, loop_stage = {
+        "vqgan": (vqgan_config, train_vqgan, VQGANStage),
+        "prior": (prior_config, train_prior, PriorStage),
+    }[stage]
+    config = with_changes(config.model_copy(update={"held_out": 0.4}), tmp_path, total_steps=4)
+    whole, run = (config.model_copy(update={"out": str(tmp_path / name)}) for name in "ab")
+    with monkeypatch.context() as patch:
+        patch.setattr(common, "rule_of_run", lambda _run: SceneNames())
+        train(whole)
+        interrupt(monkeypatch, loop_stage, train, run, stop=2)
+    (tmp_path / "b" / TRAINING_IMAGES).unlink()
+    train(run)
+    assert_equal_runs(tmp_path / "b", tmp_path / "a", steps=4)
+    train(with_changes(run, tmp_path / "b", total_steps=5))  # now it has the file
+    images = [line for line in numbers(tmp_path / "b") if line["group"] == "images"]
+    assert len(images) == 1
 
 
 def test_steps_after_the_last_checkpoint_are_done_again(

@@ -141,6 +141,7 @@ def test_stage_1_leaves_models_numbers_and_pictures(vqgan_run):
     assert {
         "config.yaml",
         "metrics.jsonl",
+        "training_images.safetensors",
         "curves.png",
         "samples/reconstructions_00000006.png",
         "samples/codes_00000006.png",
@@ -273,6 +274,57 @@ def test_prior_is_evaluated_on_no_more_images_than_asked_for(
     assert seen == [6]
 
 
+def images_line(run: Path) -> dict[str, Any]:
+    return next(line for line in read_metrics(run) if line["group"] == "images")
+
+
+@pytest.fixture
+def short() -> dict[str, Any]:
+    """Options of a run whose training does not matter."""
+    return {"held_out": 0.3, "training": TRAINING | {"total_steps": 3}}
+
+
+@pytest.mark.parametrize("root", ["set/photos", "set"])
+def test_tokenizer_holds_out_what_its_prior_does_whatever_the_root(
+    tmp_path, no_curves, capsys, short, root
+):
+    photos = write_photos(tmp_path / "set" / "photos", 24)
+    vqgan = train_vqgan(vqgan_config(photos, tmp_path / "vqgan", **short))
+    prior = train_prior(prior_config(tmp_path / root, vqgan, tmp_path / "prior", **short))
+    line = images_line(prior)
+    assert line["held_out"] > 1
+    assert line["tokenizers_saw"] == {"tokenizer": 0}
+    said = f"data: the tokenizer was trained on none of the {line['held_out']} held-out images\n"
+    assert said in capsys.readouterr().err
+
+
+def test_held_out_images_that_the_tokenizer_was_trained_on_are_counted(
+    tmp_path, no_curves, capsys, short
+):
+    photos = write_photos(tmp_path / "photos", 24)
+    vqgan = train_vqgan(vqgan_config(photos, tmp_path / "vqgan", **short | {"held_out": 0.0}))
+    config = prior_config(photos, vqgan, tmp_path / "prior", **short)
+    run = train_prior(config)
+    held_out = images_line(run)["held_out"]
+    assert images_line(run)["tokenizers_saw"] == {"tokenizer": held_out}
+    shutil.rmtree(vqgan)  # the run keeps what it knows of its tokenizer
+    train_prior(config)
+    words = f"the tokenizer was trained on {held_out} of the {held_out} held-out images"
+    assert capsys.readouterr().err.count(f"data: {words}") == 2
+    assert main(["inspect", str(run)]) == 0
+    assert f"images:       {words}" in capsys.readouterr().out
+    assert words in (run / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_prior_says_where_it_is_not_known_what_its_tokenizer_was_trained_on(
+    photos, vqgan_run, tmp_path, no_curves, capsys, short
+):
+    VQGAN.from_pretrained(vqgan_run).save_pretrained(tmp_path / "model")
+    run = train_prior(prior_config(photos, tmp_path / "model", tmp_path / "prior", **short))
+    assert images_line(run)["tokenizers_saw"] == {"tokenizer": None}
+    assert "data: which images the tokenizer was trained on is not known" in capsys.readouterr().err
+
+
 # Going on
 
 
@@ -334,7 +386,7 @@ def test_prior_says_and_keeps_what_it_does_against_over_fitting(
 ):
     run = train_prior(prior_config(photos, vqgan_run, tmp_path / "prior", token_keep=0.8))
     line = (
-        "small data set (23 images): dropout 0.2, token keep 0.8, 2 views, early stop after "
+        "small data set (22 images): dropout 0.2, token keep 0.8, 2 views, early stop after "
         "5 evaluations without gain"
     )
     assert line in capsys.readouterr().err.splitlines()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from smalti.stages.training_images import FILE
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 
 
@@ -77,15 +78,56 @@ def test_says_what_it_measured_on_what_whatever_the_batches(succeed, here, world
     assert figures("five.json") == pytest.approx(figures("a.json"), rel=1e-4)
 
 
-def test_measures_only_what_the_run_held_out(succeed, here, world):
-    (here / "many").mkdir()
+@pytest.fixture
+def many(here) -> Path:
+    """Twenty-four pictures, of which a run holds some out."""
+    (here / "set" / "many").mkdir(parents=True)
     for number in range(24):
-        Image.new("RGB", (16, 16), (10 * number, 100, 50)).save(here / "many" / f"{number}.png")
-    train = ["train", "vqgan", "--data", "many", "--out", "run", *world.tiny, "--held_out", 0.3]
-    held_out = re.search(r"(\d+) held out", succeed(*train).err)
-    assert held_out is not None
-    out = succeed("evaluate", "run", "--data", "many", "--held-out").out
-    assert f"{held_out[1]} images of many, only those that the run held out" in out
+        picture = Image.new("RGB", (16, 16), (10 * number, 100, 50))
+        picture.save(here / "set" / "many" / f"{number}.png")
+    return Path("set", "many")
+
+
+@pytest.fixture
+def held_out(succeed, many, world) -> int:
+    """How many images the run `run` holds out of `many`."""
+    train = ["train", "vqgan", "--data", many, "--out", "run", *world.tiny, "--held_out", 0.3]
+    found = re.search(r"(\d+) held out", succeed(*train).err)
+    assert found is not None
+    return int(found[1])
+
+
+def test_measures_only_what_the_run_held_out(succeed, many, held_out):
+    for data in (many, "set"):  # the side of an image does not depend on the root
+        out = succeed("evaluate", "run", "--data", data, "--held-out", "--out", "a.json").out
+        assert f"{held_out} images of {data}, only those that the run was not trained on" in out
+        assert "training images" not in out
+        assert json.loads(Path("a.json").read_text(encoding="utf-8"))["training_images"] == 0
+
+
+def test_training_images_among_those_measured_are_counted(succeed, many, held_out):
+    out = succeed("evaluate", "run", "--data", many, "--out", "a.json").out
+    seen = 24 - held_out
+    assert f"note: {seen} of these 24 images are training images of the model" in out
+    assert "--held-out measures the others alone" in out
+    assert json.loads(Path("a.json").read_text(encoding="utf-8"))["training_images"] == seen
+
+
+def test_training_images_of_a_run_of_an_older_version_are_counted(succeed, many, held_out):
+    """It did not write them down; its own data is known."""
+    (Path("run") / FILE).unlink()
+    out = succeed("evaluate", "run", "--data", many).out
+    count = re.search(r"note: (\d+) of these 24 images are training images", out)
+    assert count is not None
+    others = 24 - int(count[1])
+    assert f"{others} images of" in succeed("evaluate", "run", "--data", many, "--held-out").out
+    assert "training images" not in succeed("evaluate", "run", "--data", "set").out
+
+
+def test_all_images_may_be_training_images(succeed, world):
+    out = succeed("evaluate", world.vqgan, "--data", world.photos / "cat", "--images", 3).out
+    assert "note: 3 of these 3 images are training images of the model" in out
+    assert "--held-out" not in out
 
 
 def test_some_images_for_a_plain_model_at_the_size_that_is_given(succeed, plain_model, world):

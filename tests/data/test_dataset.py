@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from smalti.data.dataset import ImageDataset, split_held_out
+from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource, ListSource
+from smalti.data.split import split_held_out
 from smalti.data.transforms import TransformConfig
 from smalti.types import InputError
 

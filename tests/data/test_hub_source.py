@@ -38,8 +38,10 @@ def loaded(monkeypatch: pytest.MonkeyPatch, encode: Any) -> list[tuple[str, str]
 def test_spec_gives_name_and_split(
     loaded: list[tuple[str, str]], spec: str, expected: tuple[str, str]
 ) -> None:
-    assert isinstance(open_source(spec, classes=False), HubSource)
+    source = open_source(spec, classes=False)
+    assert isinstance(source, HubSource)
     assert loaded == [expected]
+    assert source.own_name(2) == f"{':'.join(expected)}:2"
 
 
 def test_images_and_classes_are_read(loaded: Any, encode: Any) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from smalti.cli.inspect_data import describe_data
 from smalti.content import DepthContent, LabelsContent
-from smalti.data.dataset import ImageDataset, split_held_out
+from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps
 from smalti.data.paired import (
@@ -26,6 +26,7 @@ from smalti.data.paired import (
     picture_room,
 )
 from smalti.data.sources import open_source
+from smalti.data.split import split_held_out
 from smalti.data.transforms import TransformConfig
 from smalti.types import InputError
 

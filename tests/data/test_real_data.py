@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from smalti.data.dataset import ImageDataset, split_held_out
+from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
+from smalti.data.split import split_held_out
 from smalti.data.transforms import TransformConfig
 
 

@@ -34,3 +34,18 @@ def test_images_in_words():
 def test_images_come_back_from_their_line():
     images = RunImages(19, 1)
     assert RunImages.last([{"step": 0, "group": "images", **images.line}]) == images
+
+
+SEEN = {"tokenizer": 1, "segmentation": 0, "depth": None}
+
+
+def test_overlap_in_words():
+    images = RunImages(19, 2, SEEN)
+    assert images.overlap_in_words == [
+        "the tokenizer was trained on 1 of the 2 held-out images, by their names: they are new to "
+        "the prior, but not to it",
+        "the tokenizer of segmentation was trained on none of the 2 held-out images",
+        "which images the tokenizer of depth was trained on is not known (it was imported, is a "
+        "bare model or of an older version): it may have seen the held-out images",
+    ]
+    assert RunImages.last([{"step": 0, "group": "images", **images.line}]) == images

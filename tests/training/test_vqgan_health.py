@@ -138,6 +138,6 @@ def test_unused_codes_are_moved_onto_latents(config, monkeypatch):
 
 def test_evaluation_tells_what_the_findings_need(config):
     (line, _) = (line for line in read_metrics(train_vqgan(config)) if line["group"] == "eval")
-    assert line["code_vectors"] == 1 * 8 * 8  # one image is held out
+    assert line["code_vectors"] == 2 * 8 * 8  # two images are held out
     assert line["dead_codes"] == round(16 * (1 - line["code_use"]))
     assert line["reconstruction_loss"] == pytest.approx(line["pixel_loss"])

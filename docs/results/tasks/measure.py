@@ -28,10 +28,11 @@ from readers import Classifier, Segmenter
 from torch import Tensor
 
 from smalti.content import IGNORED, EdgesContent
-from smalti.data.dataset import ImageDataset, Split, split_held_out
+from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
 from smalti.data.readers import EdgeReader
 from smalti.data.sources import open_source
+from smalti.data.split import OwnNames, Split, split_held_out
 from smalti.metrics.nll import nats_per_token
 from smalti.ranges import to_pil
 from smalti.runs import PriorRunConfig, read_run_config
@@ -42,6 +43,7 @@ from smalti.sampling.sheet import contact_sheet
 from smalti.sampling.sliding_window import Canvas
 from smalti.sequence.conditioning import values_of
 from smalti.stages.conditions import open_conditions
+from smalti.stages.training_images import rule_of_run
 from smalti.types import Batch
 
 COLUMNS = 16
@@ -68,9 +70,9 @@ def images_of(run: Path, data: str, pipeline: Pipeline, size: int | None = None)
     source = open_source(data, told.has_classes)
     dataset = ImageDataset([source], image, config.seed, paired=told.paired(config))
     if data not in config.data:
-        return Split(dataset, dataset)
-    split = split_held_out(dataset, config.held_out)
-    return Split(split.train, split.held_out or split.train)
+        return Split(dataset, dataset, OwnNames(1))
+    split = split_held_out(dataset, config.held_out, rule_of_run(run))
+    return Split(split.train, split.evaluated, split.rule)
 
 
 def read(dataset: ImageDataset, count: int) -> Batch:

@@ -15,7 +15,9 @@ from smalti.cli.arguments import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from smalti.content import ContentConfig
@@ -40,7 +42,7 @@ def run(arguments: Sequence[str]) -> None:
     tokenizer = load_tokenizer(options.model)
     trained = _read_run(Path(options.model))
     config = _data_config(options, trained)
-    dataset = _open_dataset(options, config, tokenizer.content)
+    dataset, trained_on = _open_images(options, config, trained, tokenizer.content)
     check_sizes(dataset)
     check_maps(dataset)
     compute = choose_compute(options.device, "float32")
@@ -49,8 +51,8 @@ def run(arguments: Sequence[str]) -> None:
     measures = measures_of(tokenizer.content, compute.device)
     batches = _batches(dataset, options.batch_size, compute.device)
     evaluation = evaluate(tokenizer, batches, measures)
-    report = _report(options, dataset, evaluation)
-    report["warnings"] += _favour(trained)
+    report = _report(options, dataset, evaluation, trained_on)
+    report["warnings"] += [*_mixed(options, evaluation.images, trained_on), *_favour(trained)]
     _show(report, evaluation)
     if "out" in options:
         _write(Path(options.out), report)
@@ -81,43 +83,65 @@ def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -
     """How to read the data: as the run did, with what the options change.
 
     Raises:
-        InputError: there is no run to say the size, or what it held out.
+        InputError: there is no run to say the size.
     """
     from smalti.data.transforms import TransformConfig
     from smalti.runs import BaseRunConfig
     from smalti.types import InputError
 
-    if trained is None and options.held_out:
-        raise InputError(f"{options.model} is no run: only a run held images out")
     if trained is None and "size" not in options:
         raise InputError(f"{options.model} is no run that says the size of images; give --size")
     image = TransformConfig() if trained is None else trained.image
     changed = {name: getattr(options, name) for name in ("size", "small") if name in options}
     image = image.model_copy(update=changed)
-    held_out = trained.held_out if trained is not None and options.held_out else 0.0
-    return BaseRunConfig(
-        stage="evaluate", data=tuple(options.data), held_out=held_out, out=".", image=image
-    )
+    return BaseRunConfig(stage="evaluate", data=tuple(options.data), out=".", image=image)
 
 
-def _open_dataset(
-    options: argparse.Namespace, config: "BaseRunConfig", content: "ContentConfig"
-) -> "ImageDataset":
-    """The images to measure.
+def _open_images(
+    options: argparse.Namespace,
+    config: "BaseRunConfig",
+    trained: "BaseRunConfig | None",
+    content: "ContentConfig",
+) -> "tuple[ImageDataset, int | None]":
+    """The images to measure, and on how many of them the model was trained, if that is known.
 
     Raises:
-        InputError: a source does not exist or is empty, or the run held nothing out.
+        InputError: a source does not exist or is empty, or nothing was held out, or it is not known
+            what.
     """
-    from smalti.stages.common import open_data
+    from smalti.stages.common import open_dataset
     from smalti.types import InputError
 
-    split = open_data(config, classes=False, content=content)
-    dataset = split.held_out if options.held_out else split.train
-    if dataset is None:
-        raise InputError(f"{options.model} holds nothing out of this data; leave out --held-out")
+    dataset = open_dataset(config, classes=False, content=content)
+    seen = _seen_images(options, trained, dataset)
+    if options.held_out and seen is None:
+        raise InputError(f"{options.model} is no run: only a run held images out")
+    if options.held_out and seen is not None:
+        if seen.all():
+            raise InputError(
+                f"{options.model} holds nothing out of this data; leave out --held-out"
+            )
+        dataset, seen = dataset.subset((~seen).nonzero()[0].tolist()), seen[~seen]
     count = min(getattr(options, "images", len(dataset)), len(dataset))
     # At even distances: files are often sorted by class.
-    return dataset.subset(number * len(dataset) // count for number in range(count))
+    chosen = [number * len(dataset) // count for number in range(count)]
+    return dataset.subset(chosen), None if seen is None else int(seen[chosen].sum())
+
+
+def _seen_images(
+    options: argparse.Namespace, trained: "BaseRunConfig | None", dataset: "ImageDataset"
+) -> "NDArray[np.bool_] | None":
+    """Which images the model was trained on, (N,); None where it is not known."""
+    from smalti.data.split import SceneNames, held_out_images
+    from smalti.stages.training_images import find_training_images
+
+    images = find_training_images(options.model)
+    if images is not None:
+        return images.among(dataset)
+    # A run of an older version held out what its rule gives, of its own data.
+    if trained is None or not (options.held_out or set(options.data) == set(trained.data)):
+        return None
+    return ~held_out_images(dataset, trained.held_out, SceneNames())
 
 
 def _batches(
@@ -135,7 +159,10 @@ def _batches(
 
 
 def _report(
-    options: argparse.Namespace, dataset: "ImageDataset", evaluation: "Evaluation"
+    options: argparse.Namespace,
+    dataset: "ImageDataset",
+    evaluation: "Evaluation",
+    trained_on: int | None,
 ) -> dict[str, Any]:
     """What was measured on what, as plain data."""
     from smalti.model_folder import find_model
@@ -148,6 +175,7 @@ def _report(
         "data": options.data,
         "held_out_only": options.held_out,
         "images": evaluation.images,
+        "training_images": trained_on,
         "skipped": len(dataset.broken),
         "transform": dataset.transform.model_dump(
             mode="json", include={"size", "resize_px", "small"}
@@ -155,6 +183,17 @@ def _report(
         "figures": figures,
         "warnings": list(evaluation.warnings),
     }
+
+
+def _mixed(options: argparse.Namespace, images: int, trained_on: int | None) -> list[str]:
+    """That training images are among the measured ones, if so."""
+    if not trained_on:
+        return []
+    others = "; --held-out measures the others alone" if trained_on < images else ""
+    return [
+        f"{trained_on:,} of these {images:,} images are training images of the model, by their "
+        f"names, and may be kept better than images that it has not seen{others}"
+    ]
 
 
 def _favour(trained: "BaseRunConfig | None") -> list[str]:
@@ -177,7 +216,7 @@ def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
     """Print the report as a table, and what to know before it is quoted."""
     size, resize = report["transform"]["size"], report["transform"]["resize_px"]
     height, width = (size, size) if isinstance(size, int) else size
-    part = ", only those that the run held out" if report["held_out_only"] else ""
+    part = ", only those that the run was not trained on" if report["held_out_only"] else ""
     print(f"model:  {report['model']}")
     print(f"data:   {report['images']} images of {', '.join(report['data'])}{part}")
     if report["skipped"]:
@@ -220,7 +259,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--held-out",
         action="store_true",
-        help="only the images that the run held out; --data is then what it was trained on",
+        help="of the run's own data, only the images that it was not trained on",
     )
     parser.add_argument(
         "--images",

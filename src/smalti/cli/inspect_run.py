@@ -19,7 +19,8 @@ def describe_run(state: RunState) -> None:
     print(f"run of stage {config.stage}: step {state.step} of {config.training.total_steps}")
     print(f"{'time:':14}{state.seconds / 60:.1f} minutes of training")
     if state.images is not None:
-        print(f"{'images:':14}{state.images}")
+        for line in (str(state.images), *state.images.overlap_in_words):
+            print(f"{'images:':14}{line}")
     folders = step_folders(state.folder / "checkpoints")
     if folders:
         counters = read_counters(folders[-1])

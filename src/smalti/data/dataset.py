@@ -1,4 +1,4 @@
-"""Sources joined into one data set of image tensors, and its division into training and held-out.
+"""Sources joined into one data set of image tensors.
 
 A sample number counts the images of the first source, then those of the second, and so on.
 """
@@ -24,8 +24,8 @@ from smalti.data.paired.base import FilePair
 from smalti.data.paired.companions import Companions
 from smalti.data.randomness import generator_for
 from smalti.data.readers import reader_of
-from smalti.data.sources.base import ImageSource, RawImage, name_bytes, printable
-from smalti.data.sources.parts import describe_parts, scene
+from smalti.data.sources.base import ImageSource, RawImage, printable
+from smalti.data.sources.parts import describe_parts, own_path, scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig, center_crop, draw_crop
 from smalti.types import InputError, Sample
 
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_CONTENT = RGBContent()
 MOST_NAMED = 100
 """Images that the log names when they are left out."""
-MIN_IMAGES_TO_SPLIT = 20
-"""Smaller data sets are not divided: a held-out part of one or two images measures nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +191,20 @@ class ImageDataset:
         lines = (describe_parts(source.parts) for source in self._sources)
         return [line for line in lines if line]
 
+    def place(self, index: int) -> tuple[ImageSource, int]:
+        """Where an image lies: its source, and its number there."""
+        place = self._place(index)
+        return place.source, place.position
+
+    def own_name(self, index: int, components: int = 1) -> str:
+        """The last components of an image's path: the same whichever folder above was named.
+
+        The number of its source stands above all folders.
+        """
+        place = self._place(index)
+        path = (str(place.number), *own_path(place.source, place.position))
+        return "/".join(path[-components:])
+
     @property
     def left_out(self) -> Mapping[str, int]:
         """How many files beside the images are not read, by their ending."""
@@ -275,50 +287,6 @@ class _Decoded(NamedTuple):
     def size(self) -> PixelSize:
         """Size of the picture."""
         return PixelSize(*self.picture.size)
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A data set in two parts without a common image."""
-
-    train: ImageDataset
-    held_out: ImageDataset | None
-    """None where the data set is too small to hold anything out, or nothing is to be."""
-
-    @property
-    def evaluated(self) -> ImageDataset:
-        """The images that scores are of: the held-out ones, or without any the training images."""
-        return self.train if self.held_out is None else self.held_out
-
-
-def split_held_out(dataset: ImageDataset, fraction: float) -> Split:
-    """Hold out about `fraction` of the images for evaluation.
-
-    The name of its scene alone decides an image's side, so images that are added later move no
-    other, and a photograph is held out with its label map. From 20
-    images on, each side has one at least; smaller data sets are not divided.
-
-    Raises:
-        InputError: the fraction is not in [0, 1).
-    """
-    if not 0 <= fraction < 1:
-        raise InputError(f"the held-out fraction is {fraction}; allowed are 0 to below 1")
-    if fraction == 0 or len(dataset) < MIN_IMAGES_TO_SPLIT:
-        return Split(dataset, None)
-    places = np.array([_place_by_name(dataset.scene(index)) for index in range(len(dataset))])
-    held_out = places < fraction
-    held_out[places.argmin()] = True
-    held_out[places.argmax()] = False
-    return Split(
-        train=dataset.subset(np.flatnonzero(~held_out).tolist()),
-        held_out=dataset.subset(np.flatnonzero(held_out).tolist()),
-    )
-
-
-def _place_by_name(name: str) -> float:
-    """A number in [0, 1), uniform over names."""
-    digest = hashlib.blake2b(name_bytes(name), digest_size=6).digest()
-    return int.from_bytes(digest) / 2**48
 
 
 def _checked_weights(weights: Sequence[float], sources: int) -> tuple[float, ...]:

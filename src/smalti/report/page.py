@@ -103,6 +103,7 @@ def _facts(state: RunState) -> dict[str, str]:
         "stage": config.stage,
         "data": ", ".join(config.data),
         "images": str(state.images) if state.images else "not written down by this older run",
+        "overlap": "; ".join(state.images.overlap_in_words if state.images else ()),
         "crops": f"{config.image.height_px}x{config.image.width_px} pixels",
         "batch": f"{config.training.batch_size} images",
         "training time": f"{state.seconds / 60:.1f} minutes",
@@ -121,7 +122,7 @@ def _facts(state: RunState) -> dict[str, str]:
         shape = config.prior
         facts["tokenizer"] = config.vqgan or f"that of {config.init}"
         facts["prior"] = f"{shape.kind}: {shape_words(shape)}"
-    return facts
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _draw_curves(state: RunState, folder: Path) -> dict[str, str]:

@@ -7,15 +7,17 @@ from pathlib import Path
 import torch
 
 from smalti.content import ContentConfig
-from smalti.data.dataset import ImageDataset, Split, split_held_out
+from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps, check_sizes_beside
 from smalti.data.paired import Paired
 from smalti.data.sources import open_source
 from smalti.data.sources.part_names import IMAGES
+from smalti.data.split import Split, split_held_out
 from smalti.data.summary import check_sizes
 from smalti.distributed import from_first, rank, world_size
 from smalti.runs import BaseRunConfig, RunConfig
+from smalti.stages.training_images import rule_of_run
 from smalti.training.curves import draw_curves
 from smalti.training.log import say
 from smalti.training.precision import Compute
@@ -26,7 +28,19 @@ from smalti.types import InputError
 def open_data(
     config: BaseRunConfig, classes: bool, content: ContentConfig, paired: Sequence[Paired] = ()
 ) -> Split:
-    """The images of a run, divided into training and held-out.
+    """The images of a run, divided into training and held-out as they were when it began.
+
+    Raises:
+        InputError: as `open_dataset`, or what the run wrote of its images is damaged.
+    """
+    dataset = open_dataset(config, classes, content, paired)
+    return split_held_out(dataset, config.held_out, rule_of_run(Path(config.out)))
+
+
+def open_dataset(
+    config: BaseRunConfig, classes: bool, content: ContentConfig, paired: Sequence[Paired] = ()
+) -> ImageDataset:
+    """All images that a config names.
 
     Raises:
         InputError: a source does not exist or is empty, or has not what is wanted: classes, or
@@ -36,8 +50,7 @@ def open_data(
     for spec, source in zip(config.data, sources, strict=True):
         if content.part != IMAGES and IMAGES in source.parts:
             check_sizes_beside(source, open_source(spec, classes=False))
-    dataset = ImageDataset(sources, config.image, config.seed, config.data_weights, content, paired)
-    return split_held_out(dataset, config.held_out)
+    return ImageDataset(sources, config.image, config.seed, config.data_weights, content, paired)
 
 
 def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchLoader:

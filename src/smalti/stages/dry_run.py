@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from smalti.content import ContentConfig, LabelsContent, RGBContent
-from smalti.data.dataset import Split
 from smalti.data.loader import stack
+from smalti.data.split import Split
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import choose_perceptual
 from smalti.prior import build_prior

@@ -12,6 +12,7 @@ from smalti.data.summary import check_sizes
 from smalti.model_folder import BEST
 from smalti.runs import PixelsRunConfig, check_run_folder, open_run
 from smalti.stages.common import open_data
+from smalti.stages.training_images import write_training_images
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import say
 
@@ -32,13 +33,15 @@ def train_pixels(config: PixelsRunConfig) -> Path:
     model_folder = folder / "checkpoints" / BEST
     if model_folder.is_dir():
         return folder
-    images = open_data(config, classes=False, content=RGBContent()).train
+    split = open_data(config, classes=False, content=RGBContent())
+    images = split.train
     check_sizes(images)
     generator = torch.Generator().manual_seed(config.seed)
     pixels = draw_pixels(images, config.pixels, config.seed, generator)
     size, iterations = config.codebook_size, config.iterations
     tokenizer = PixelTokenizer.learn(pixels, size, iterations, generator)
     with open_run(folder, config):
+        write_training_images(folder, split)
         tokenizer.save_pretrained(model_folder)
     error = pixels - tokenizer.palette[tokenizer.nearest(pixels)]
     say(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from smalti.data.dataset import Split
 from smalti.data.paired import describe, joint_sides
+from smalti.data.split import Split
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.prior import GPT, build_prior
 from smalti.runs import PriorRunConfig, open_run
@@ -22,6 +22,8 @@ from smalti.stages.over_fitting import (
     in_words,
 )
 from smalti.stages.prior_plan import plan_prior
+from smalti.stages.tokenizer_images import count_overlap, keep_tokenizer_images
+from smalti.stages.training_images import write_training_images
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.aligned_positions import align_positions
 from smalti.training.code_cache import (
@@ -68,6 +70,9 @@ def _train_prior(config: PriorRunConfig) -> Path:
     tokenizer, model_config = plan.tokenizer, plan.model_config
     state = prior_state(config, model_config, compute, plan.initial)
     announce(config, compute, split)
+    images = RunImages.of(split, count_overlap(split, plan.tokenizer_images))
+    for line in images.overlap_in_words:
+        say(f"data: {line}")
     say(in_words(measures, len(split.train), split.held_out is not None))
     if split.train.pairing:
         say(f"pairs: {describe(split.train.pairing)}")
@@ -82,6 +87,8 @@ def _train_prior(config: PriorRunConfig) -> Path:
         pipeline = Pipeline(tokenizer, state.average.model, model_config, plan.told.tokenizers)
         pipeline.to(compute.device)
         from_first(lambda: pipeline.save_condition_tokenizers(folder))
+        from_first(lambda: keep_tokenizer_images(folder, plan.tokenizer_images))
+        from_first(lambda: write_training_images(folder, split))
         cache = load_or_encode(
             codes_folder,
             plan.loader,
@@ -109,7 +116,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
             config.training,
             folder,
             config.seed,
-            RunImages.of(split),
+            images,
             measures.early_stop,
         ).run()
         finish(folder, split)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from smalti.data.dataset import Split
 from smalti.data.loader import BatchLoader
+from smalti.data.split import Split
 from smalti.prior import PriorConfig
 from smalti.runs import PriorRunConfig, check_run_folder
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
@@ -28,6 +28,7 @@ from smalti.stages.over_fitting import (
     measures_of,
     settle_measures,
 )
+from smalti.stages.tokenizer_images import TokenizerImages, tokenizer_images
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.precision import Compute, choose_compute
@@ -51,6 +52,8 @@ class PriorPlan:
     measures: Measures
     """Against over-fitting."""
     model_config: PriorModelConfig
+    tokenizer_images: TokenizerImages
+    """That the tokenizers were trained on."""
     initial: Pipeline | None
     """Whose weights the run begins with, if not with new ones."""
 
@@ -82,7 +85,16 @@ def plan_prior(config: PriorRunConfig) -> PriorPlan:
         else continued_model_config(config, initial, conditioners)
     )
     return PriorPlan(
-        config, compute, tokenizer, told, split, loader, measures, model_config, initial
+        config,
+        compute,
+        tokenizer,
+        told,
+        split,
+        loader,
+        measures,
+        model_config,
+        tokenizer_images(config, told.tokenizers),
+        initial,
     )
 
 

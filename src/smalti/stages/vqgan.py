@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from smalti.distributed import together, wrap
+from smalti.distributed import from_first, together, wrap
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
@@ -21,6 +21,7 @@ from smalti.stages.common import (
     weights_from,
 )
 from smalti.stages.loss_choice import fit_loss
+from smalti.stages.training_images import write_training_images
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.adversary import Adversary
 from smalti.training.ema import EMA
@@ -80,6 +81,7 @@ def _train_vqgan(config: VQGANRunConfig) -> Path:
         config.training.auto_remedy,
     )
     with open_run(folder, config):
+        from_first(lambda: write_training_images(folder, split, config.init))
         images = RunImages.of(split)
         Trainer(stage, loader.batches, config.training, folder, config.seed, images).run()
         finish(folder, split)

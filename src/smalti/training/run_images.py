@@ -4,11 +4,11 @@ A run writes it into its metrics. Whatever speaks of scores (the log, the health
 the run's page, `smalti inspect`) takes the words from here.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from smalti.data.dataset import Split
+from smalti.data.split import Split
 
 GROUP = "images"
 
@@ -22,18 +22,22 @@ class RunImages:
     held_out: int
     """Images that it does not learn from, which its scores are of. Where there are none, the scores
     are of training images."""
+    tokenizers_saw: Mapping[str, int | None] = field(default_factory=dict)
+    """Of a prior: how many of the held-out images its tokenizer was trained on, by their names, and
+    the tokenizer of each condition by its kind; None where that is not known."""
 
     @classmethod
-    def of(cls, split: Split) -> Self:
+    def of(cls, split: Split, tokenizers_saw: Mapping[str, int | None] | None = None) -> Self:
         """The images of a data set that was divided."""
-        return cls(len(split.train), 0 if split.held_out is None else len(split.held_out))
+        held_out = 0 if split.held_out is None else len(split.held_out)
+        return cls(len(split.train), held_out, tokenizers_saw or {})
 
     @classmethod
     def last(cls, lines: Sequence[dict[str, Any]]) -> Self | None:
         """What the newest such line of a run's metrics says; None for runs of older versions."""
         for line in reversed(lines):
             if line["group"] == GROUP:
-                return cls(line["training"], line["held_out"])
+                return cls(line["training"], line["held_out"], line.get("tokenizers_saw", {}))
         return None
 
     @property
@@ -44,7 +48,27 @@ class RunImages:
     @property
     def line(self) -> dict[str, object]:
         """Fields of its line in the metrics."""
-        return asdict(self)
+        line: dict[str, object] = {"training": self.training, "held_out": self.held_out}
+        return line | ({"tokenizers_saw": self.tokenizers_saw} if self.tokenizers_saw else {})
+
+    @property
+    def overlap_in_words(self) -> list[str]:
+        """A line for each tokenizer of a prior: which of the held-out images it was trained on."""
+        return [self._overlap(*entry) for entry in self.tokenizers_saw.items()]
+
+    def _overlap(self, kind: str, seen: int | None) -> str:
+        name = "the tokenizer" if kind == "tokenizer" else f"the tokenizer of {kind}"
+        if seen is None:
+            return (
+                f"which images {name} was trained on is not known (it was imported, is a bare "
+                "model or of an older version): it may have seen the held-out images"
+            )
+        if not seen:
+            return f"{name} was trained on none of the {self.held_out:,} held-out images"
+        return (
+            f"{name} was trained on {seen:,} of the {self.held_out:,} held-out images, by their "
+            "names: they are new to the prior, but not to it"
+        )
 
     def __str__(self) -> str:
         held_out = f"{self.held_out:,} held out"

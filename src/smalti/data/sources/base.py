@@ -73,6 +73,13 @@ class ImageSource(abc.ABC):
     def name(self, index: int) -> str:
         """Name of an image inside the source: the same wherever the data set lies."""
 
+    def own_name(self, index: int) -> str:
+        """The name whose last components tell an image from others, however the source was named.
+
+        A row of a table goes by its number in the table.
+        """
+        return self.name(index)
+
     @abc.abstractmethod
     def label(self, index: int) -> int | None:
         """Class number of an image, without reading the image."""

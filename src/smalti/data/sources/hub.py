@@ -46,7 +46,9 @@ class HubSource(ImageSource):
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         match = _match(spec)
         assert match is not None, "accepts() lets nothing else through"
-        table = _load(spec, match["name"], match["split"] or "train")
+        split = match["split"] or "train"
+        table = _load(spec, match["name"], split)
+        self._table = f"{match['name']}:{split}"
         self.spec = spec = match[0]
         # Taken before the column is cast, which the library counts as a change.
         self._fingerprint: str = table._fingerprint
@@ -72,6 +74,10 @@ class HubSource(ImageSource):
     def name(self, index: int) -> str:
         """`owner/name:split:row`."""
         return f"{self.spec}:{index}"
+
+    def own_name(self, index: int) -> str:
+        """As `name`, also where the spec leaves the split out."""
+        return f"{self._table}:{index}"
 
     def label(self, index: int) -> int | None:
         """Value of the label column."""

@@ -100,6 +100,35 @@ def scene(source: ImageSource, index: int) -> str:
     return same_spelling(os.path.splitext(common)[0] if is_file else common)
 
 
+def own_path(source: ImageSource, index: int) -> tuple[str, ...]:
+    """The folders of an image and its own name without suffix; folders of parts are left out.
+
+    So a photograph and its maps have the same, whichever folder above them is the root.
+    """
+    *folders, name = same_spelling(source.own_name(index)).split("/")
+    is_file = is_image_name(name) or _is_pose(name)
+    stem = os.path.splitext(name)[0] if is_file else name
+    return (*(folder for folder in folders if usual_part(folder) is None), stem)
+
+
+def former_scene(source: ImageSource, index: int) -> str:
+    """The name by which runs were divided that began before `data.split.OwnNames`.
+
+    It must stay as it was for their sake, whatever becomes of `scene`.
+    """
+    name = source.name(index)
+    if not source.parts:
+        return name
+    wanted = {KEYPOINTS} if _is_pose(name) else COLUMNS.keys() - {KEYPOINTS}
+    folders = name.split("/")
+    for depth in range(len(folders) - 2, -1, -1):
+        if folders[depth] in wanted:
+            del folders[depth]
+            break
+    common = "/".join(folders)
+    return os.path.splitext(common)[0] if is_image_name(common) or _is_pose(common) else common
+
+
 def is_keypoints_name(name: str) -> bool:
     """Whether a file, by its path with `/` between folders, may hold keypoints."""
     folders = name.split("/")[:-1]
