@@ -60,7 +60,7 @@ def photos(tmp_path_factory) -> Path:
     for number in range(24):
         top, left = 40 * (number // 8), 50 * (number % 8)
         piece = Image.fromarray(pixels[top : top + 40, left : left + 40])
-        piece.save(root / f"{number:02}.png")
+        piece.save(root / f"{number:02}piece.png")
     return root
 
 
