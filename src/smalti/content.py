@@ -27,6 +27,7 @@ IGNORED = -1
 UNLABELLED = 255
 """What a file has at unlabelled pixels, where its numbers are shifted."""
 MOST_COLOURS = 256  # of a picture with a palette
+DEEP_TOP = 65535  # the largest number of 16 bits
 
 
 class _Content(Config, abc.ABC):
@@ -76,7 +77,15 @@ class _Content(Config, abc.ABC):
         return self.to_picture(image).convert("RGB")
 
 
-class RGBContent(_Content):
+class _PhotographContent(_Content):
+    """What is read from photographs."""
+
+    white_level: int | None = Field(default=None, ge=1, le=DEEP_TOP)
+    """Stored value that is white in greyscale files of more than 8 bits, 4095 for 12-bit data; null
+    is the largest that the file has room for. Higher values become white too."""
+
+
+class RGBContent(_PhotographContent):
     """Photographs: (B, 3, H, W) float32 in [-1, 1]."""
 
     kind: Literal["rgb"] = "rgb"
@@ -95,10 +104,15 @@ class RGBContent(_Content):
 class DepthContent(_Content):
     """Depth, or another map of one channel: (B, 1, H, W) float32 in [-1, 1].
 
-    -1 and 1 are 0 and 65535 of a 16-bit picture, whose values are told apart.
+    -1 and 1 are 0 and 65535 of a 16-bit picture, whose values are told apart; with a white level,
+    0 and that level.
     """
 
     kind: Literal["depth"] = "depth"
+    white_level: int | None = Field(default=None, ge=1, le=DEEP_TOP)
+    """Stored value that means the upper end of the range, as 10000 for millimetres up to 10 m; null
+    is the largest that the file has room for (255, 65535). Higher values mean the upper end too,
+    and floats are then not stretched."""
     part: ClassVar[str] = "depths"
 
     @property
@@ -108,14 +122,15 @@ class DepthContent(_Content):
 
     def to_picture(self, image: Tensor) -> Image.Image:
         """16-bit greyscale picture of an image (1, H, W)."""
-        return Image.fromarray(to_uint16(image[0]).cpu().numpy())
+        top = DEEP_TOP if self.white_level is None else self.white_level
+        return Image.fromarray(to_uint16(image[0], top).cpu().numpy())
 
     def draw(self, image: Tensor) -> Image.Image:
         """Grey picture of an image (1, H, W)."""
         return Image.fromarray(to_uint8(image[0]).cpu().numpy()).convert("RGB")
 
 
-class EdgesContent(_Content):
+class EdgesContent(_PhotographContent):
     """Edges of photographs: (B, 1, H, W) float32, 1 on an edge and -1 elsewhere.
 
     They are found in the photographs as they are read. Reconstructions lie in between.

@@ -35,9 +35,9 @@ def from_uint16(values: Tensor) -> Tensor:
     return values.to(torch.float32) / 32767.5 - 1.0
 
 
-def to_uint16(values: Tensor) -> Tensor:
-    """uint16 in [0, 65535] of floats in [-1, 1], any shape, rounded; values outside are clipped.
+def to_uint16(values: Tensor, top: int = 65535) -> Tensor:
+    """uint16 in [0, top] of floats in [-1, 1], any shape, rounded; values outside are clipped.
 
-    Every whole number comes back from `from_uint16` as it was.
+    With the default top every whole number comes back from `from_uint16` as it was.
     """
-    return ((values.float().clamp(-1.0, 1.0) + 1.0) * 32767.5).round().to(torch.uint16)
+    return ((values.float().clamp(-1.0, 1.0) + 1.0) * (top / 2)).round().to(torch.uint16)

@@ -33,9 +33,10 @@ def run(arguments: Sequence[str]) -> None:
     out = Path(options.out)
     check_folder(out)
     margins = parse_margins(options.extend)
-    photograph = _read_picture(Path(options.photo), "photograph", "white")
-    missing = _missing(options, photograph)
     pipeline = Pipeline.from_pretrained(options.model)
+    white_level = getattr(pipeline.tokenizer.content, "white_level", None)
+    photograph = _read_picture(Path(options.photo), "photograph", white_level=white_level)
+    missing = _missing(options, photograph)
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
     print(f"device: {compute}")
@@ -79,14 +80,16 @@ def parse_margins(words: Sequence[str]) -> "Margins":
     return Margins(**sides)
 
 
-def _read_picture(path: Path, what: str, background: str) -> "Image.Image":
+def _read_picture(
+    path: Path, what: str, background: str = "white", white_level: int | None = None
+) -> "Image.Image":
     from smalti.data.decode import BrokenImageError, decode_image
     from smalti.types import InputError
 
     if not path.is_file():
         raise InputError(f"the {what} {path} does not exist, or is no file")
     try:
-        return decode_image(path.read_bytes(), str(path), background)
+        return decode_image(path.read_bytes(), str(path), background, white_level)
     except BrokenImageError as error:
         raise InputError(f"cannot read {error}") from error
 

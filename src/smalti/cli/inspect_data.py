@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 
+from smalti.content import DepthContent, RGBContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.paired import Pairing, pairings_of
+from smalti.data.paired.matching import open_beside
 from smalti.data.sources import open_source
-from smalti.data.sources.base import printable
+from smalti.data.sources.base import ImageSource, printable
 from smalti.data.sources.left_out import why_left_out
+from smalti.data.sources.part_names import IMAGES
 from smalti.data.summary import DataSummary, Spread, summarize
 from smalti.data.transforms import TransformConfig
+from smalti.data.values import values_of, warning_of
 from smalti.runs import DEFAULT_TRANSFORM
 
 MAX_LISTED = 20  # classes and broken files named one by one
@@ -30,10 +34,14 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
     summary = summarize(dataset)
     print(f"{spec}: {summary.images} images")
     _print_images(summary)
+    _print_values(source, IMAGES)
     for line in dataset.folders:
         print(f"{'folders:':14}{line}")
     for kind, pairing in pairings_of(source).items():
         _print_pairing(kind, pairing)
+    for part in ("segmentations", "depths"):
+        if part in source.parts:
+            _print_values(open_beside(source, part), part)
     if summary.class_counts is not None:
         print(f"{'classes:':14}{len(summary.class_counts)}")
         for name, count in list(summary.class_counts.items())[:MAX_LISTED]:
@@ -59,6 +67,17 @@ def _print_images(summary: DataSummary) -> None:
     if summary.modes:
         modes = ", ".join(f"{mode} {count}" for mode, count in summary.modes.items())
         print(f"{'colours:':14}{modes}")
+
+
+def _print_values(source: ImageSource, part: str) -> None:
+    """Which stored values the files of a part use, and where most of their range is unused."""
+    content = DepthContent() if part == "depths" else RGBContent()
+    name = "values:" if part == IMAGES else f"{part}:"
+    for values in values_of(source.read, len(source), part):
+        print(f"{name:14}{'' if part == IMAGES else 'values '}{values}")
+        warning = None if part == "segmentations" else warning_of(values, content)
+        if warning:
+            print(f"  warning: {warning}")
 
 
 def _print_named(what: str, reasons: Mapping[str, str]) -> None:

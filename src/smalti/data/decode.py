@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from smalti.data.bmp import repaired_bmp
 from smalti.data.metadata import without_metadata
 from smalti.data.stored import Layout, StoredMap, layout_of, stored_map
+from smalti.data.tiff import tiff_in_words
 from smalti.data.upright import orientation_of, turned_size, upright
 from smalti.types import InputError
 
@@ -66,7 +67,9 @@ class ImageHeader:
     """EXIF orientation: how the stored picture is turned to be upright; 1 is not at all."""
 
 
-def decode_image(content: bytes, key: str, background: str = "white") -> Image.Image:
+def decode_image(
+    content: bytes, key: str, background: str = "white", white_level: int | None = None
+) -> Image.Image:
     """The RGB picture in an image file.
 
     Turned upright by its EXIF orientation; the first frame if animated; transparent parts laid over
@@ -77,14 +80,35 @@ def decode_image(content: bytes, key: str, background: str = "white") -> Image.I
         content: the file's bytes.
         key: where they came from, for the message.
         background: name of the colour that shows through transparent parts.
+        white_level: stored value that is white in greyscale of more than 8 bits; None is the
+            largest that the file has room for.
 
     Raises:
         BrokenImageError: the bytes are empty, cut short, of a format not in `FORMATS`, larger than
             `MAX_PIXELS`, or of a colour layout whose range is unknown.
+        InputError: there is a white level, and the file has colours of 16 bits, of which only the
+            upper 8 are read.
     """
-    picture, layout = _read(content, key, _load_upright)
+    picture, layout = load_picture(content, key)
+    if white_level is not None and layout.has_deep_colours:
+        raise InputError(
+            f"{key} has colours of 16 bits, of which the upper 8 are read; the white level "
+            f"{white_level} is for greyscale: convert the file to 8 bits, or leave it out"
+        )
     with _pillow_errors(key):
-        return _to_rgb(picture, layout, background, key)
+        if is_deep_grey(picture):
+            stored = stored_map(picture, layout)
+            return _deep_grey_to_rgb(stored, white_level, layout.is_white_zero, key)
+        return _to_rgb(picture, background)
+
+
+def load_picture(content: bytes, key: str) -> "Loaded":
+    """The picture in an image file, upright, in its own colour layout.
+
+    Raises:
+        BrokenImageError: as `decode_image`, but for colour layouts.
+    """
+    return _read(content, key, _load_upright)
 
 
 def read_header(content: bytes, key: str) -> ImageHeader:
@@ -111,20 +135,22 @@ def decode_map(content: bytes, key: str, allow_floats: bool = False) -> StoredMa
         BrokenImageError: as `decode_image`.
         InputError: it has colours or transparency, or is compressed as JPEG, which changes values.
     """
-    picture, layout = _read(content, key, _load_upright)
+    picture, layout = load_picture(content, key)
     if picture.format in ("JPEG", "MPO") or "jpeg" in str(picture.info.get("compression")):
         raise InputError(f"{key} is a JPEG, which changes a map's values; allowed are PNG and TIFF")
     if allow_floats and picture.format == "PNG" and layout.raw_mode == "RGBA":
         return StoredMap(_floats_in_rgba(picture, key), None)
     if picture.mode not in ("1", "L", "P", "I;16", "I;16B", "I") + ("F",) * allow_floats:
+        bits = " of 16 bits a channel" if layout.has_deep_colours else ""
+        numbers = " (floating-point numbers)" if picture.mode == "F" else ""
         raise InputError(
-            f"{key} is a picture of mode {picture.mode}{_deep_words(layout)}; a map has one "
-            "channel, 8-bit (L), with a palette (P) or 16-bit"
+            f"{key} is a picture of mode {picture.mode}{bits}{numbers}; a map has one channel, "
+            "8-bit (L), with a palette (P) or 16-bit"
         )
     return stored_map(picture, layout)
 
 
-class _Loaded(NamedTuple):
+class Loaded(NamedTuple):
     """A picture whose pixels are decoded, upright."""
 
     picture: Image.Image
@@ -160,54 +186,69 @@ def _look(picture: Image.Image, content: bytes) -> ImageHeader:
     return ImageHeader(*size, picture.mode, orientation)
 
 
-def _load_upright(picture: Image.Image, content: bytes) -> _Loaded:
+def _load_upright(picture: Image.Image, content: bytes) -> Loaded:
     layout = layout_of(picture)
     picture.load()
     format, info = picture.format, picture.info
     # Pillow turns a TIFF itself, and then knows of no orientation.
     picture = upright(picture, orientation_of(picture, content))
     picture.format, picture.info = format, info
-    return _Loaded(picture, layout)
+    return Loaded(picture, layout)
 
 
 def _open(content: bytes, key: str) -> Image.Image:
     if not content:
         raise BrokenImageError(key, "it is empty")
-    picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    try:
+        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        tiff = tiff_in_words(content)
+        if tiff is None:
+            raise
+        allowed = "one or three bands of 8 or 16 bits are"
+        raise BrokenImageError(
+            key, f"it is a TIFF of {tiff}, which is not read; {allowed}"
+        ) from error
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width}x{picture.height}"
         raise BrokenImageError(key, f"it has {size} pixels, more than the allowed {MAX_PIXELS}")
     return repaired_bmp(picture, content) if picture.format == "BMP" else picture
 
 
-def _deep_words(layout: Layout) -> str:
-    return " of 16 bits a channel" if ";16" in layout.raw_mode else ""
+def is_deep_grey(picture: Image.Image) -> bool:
+    """Whether a picture is greyscale of more than 8 bits, or of floats."""
+    return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
 
 
-def _to_rgb(picture: Image.Image, layout: Layout, background: str, key: str) -> Image.Image:
+def _to_rgb(picture: Image.Image, background: str) -> Image.Image:
     if picture.mode == "RGB" and not picture.has_transparency_data:
         return picture
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        return _deep_grey_to_rgb(stored_map(picture, layout), layout.is_white_zero, key)
-    if picture.mode == "F":
-        raise BrokenImageError(key, "its pixels are floating-point numbers of unknown range")
     if picture.has_transparency_data:
         behind = Image.new("RGBA", picture.size, background)
         picture = Image.alpha_composite(behind, picture.convert("RGBA"))
     return picture.convert("RGB")
 
 
-def _deep_grey_to_rgb(stored: StoredMap, is_white_zero: bool, key: str) -> Image.Image:
+def _deep_grey_to_rgb(
+    stored: StoredMap, white_level: int | None, is_white_zero: bool, key: str
+) -> Image.Image:
     """Scale greyscale of 12 or 16 bits to 8; Pillow's own conversion clips at 255."""
-    assert stored.top is not None
-    lowest, highest = stored.numbers.min(), stored.numbers.max()
-    if lowest < 0 or highest > stored.top:
+    numbers, top = stored
+    top = top if white_level is None else white_level
+    if top is None:
+        raise BrokenImageError(
+            key,
+            "its pixels are floating-point numbers of unknown range; a white level gives them one "
+            "(content.white_level)",
+        )
+    lowest, highest = numbers.min(), numbers.max()
+    if lowest < 0 or (white_level is None and highest > top) or not np.isfinite(highest - lowest):
         raise BrokenImageError(
             key,
             f"it is greyscale of signed or of 32-bit numbers, {lowest} to {highest}, whose range "
-            f"is unknown; 0 to {stored.top} is read",
+            f"is unknown; 0 to {top} is read",
         )
-    grey = np.rint(stored.numbers * (255 / stored.top)).astype(np.uint8)
+    grey = np.rint(np.minimum(numbers, top) * (255 / top)).astype(np.uint8)
     return Image.fromarray(255 - grey if is_white_zero else grey).convert("RGB")
 
 

@@ -59,11 +59,11 @@ class PhotographReader(Reader):
     """Photographs of any colour layout, read as RGB: (3, H, W) float32 in [-1, 1]."""
 
     def __init__(self, content: RGBContent) -> None:
-        pass
+        self._white_level = content.white_level
 
     def decode(self, content: bytes, key: str) -> Image.Image:
         """RGB picture; see `decode_image`."""
-        return decode_image(content, key)
+        return decode_image(content, key, white_level=self._white_level)
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """(3, H, W) float32 in [-1, 1]."""
@@ -79,10 +79,11 @@ class EdgeReader(Reader):
 
     def __init__(self, content: EdgesContent) -> None:
         self.sigma = content.sigma
+        self._white_level = content.white_level
 
     def decode(self, content: bytes, key: str) -> Image.Image:
         """RGB picture of the photograph: edges are thin, and would not survive resizing."""
-        return decode_image(content, key)
+        return decode_image(content, key, white_level=self._white_level)
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """Edges (1, H, W) of an RGB picture that has its final size."""
@@ -121,21 +122,26 @@ class DepthReader(Reader):
     """
 
     def __init__(self, content: DepthContent) -> None:
-        pass
+        self._white_level = content.white_level
 
     def decode(self, content: bytes, key: str) -> Image.Image:
         """Picture of mode F with values in [0, 65535].
 
-        8-bit values are spread over them, floats stretched: the lowest of a map becomes 0 and the
-        highest 65535; a map of one value becomes 0.
+        8-bit values are spread over them, and with a white level the values up to that; other
+        floats are stretched: the lowest of a map becomes 0 and the highest 65535; a map of one
+        value becomes 0.
         """
         numbers, top = decode_map(content, key, allow_floats=True)
+        numbers = _finite(numbers.astype(np.float32), key)
+        if self._white_level is not None:
+            numbers, top = np.minimum(numbers, self._white_level), self._white_level
         if top is None:
-            return Image.fromarray(_stretched(_finite(numbers, key)))
+            return Image.fromarray(_stretched(numbers))
         lowest, highest = numbers.min(), numbers.max()
         if lowest < 0 or highest > top:
-            raise BrokenImageError(key, f"its values, {lowest} to {highest}, are not in [0, {top}]")
-        return Image.fromarray(numbers.astype(np.float32) * np.float32(DEEP_TOP / top))
+            reason = f"its values, {lowest:g} to {highest:g}, are not in [0, {top}]"
+            raise BrokenImageError(key, reason)
+        return Image.fromarray(numbers * np.float32(DEEP_TOP / top))
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """(1, H, W) float32 in [-1, 1]."""

@@ -35,6 +35,11 @@ class Layout(NamedTuple):
     is_white_zero: bool
     """Whether 0 is white, and the largest number black."""
 
+    @property
+    def has_deep_colours(self) -> bool:
+        """Whether it has several channels of 16 bits each."""
+        return ";16" in self.raw_mode and not self.raw_mode.startswith("I")
+
 
 def layout_of(picture: Image.Image) -> Layout:
     """How the file of a picture stores its pixels.

@@ -169,7 +169,7 @@ def _read_files(config: ConditionerConfig, request: Asked, count: int) -> Tensor
 
 def _pair(config: ConditionerConfig) -> Paired:
     if isinstance(config, LowResolutionConfig):
-        return LowResolutionPair(config.factor)
+        return LowResolutionPair(config.factor, config.content)
     if isinstance(config, KeypointsConfig):
         return KeypointsPair(config.joints)
     assert isinstance(config, SpatialConfig)

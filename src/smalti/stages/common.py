@@ -15,6 +15,7 @@ from smalti.data.sources import open_source
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.split import Split, split_held_out
 from smalti.data.summary import check_sizes
+from smalti.data.values import values_of, warning_of
 from smalti.distributed import from_first, rank, world_size
 from smalti.runs import BaseRunConfig, RunConfig
 from smalti.stages.training_images import rule_of_run
@@ -132,6 +133,17 @@ def announce(config: RunConfig, compute: Compute, split: Split) -> None:
     say(f"data: {RunImages.of(split)}; crops of {config.image.height_px}x{config.image.width_px}")
     for line in split.train.folders:
         say(f"folders: {line}")
+    if rank() == 0:
+        _say_values(split.train)
+
+
+def _say_values(dataset: ImageDataset) -> None:
+    """Say which stored values the files use, and where most of their range is unused."""
+    for values in values_of(dataset.raw, len(dataset), dataset.content.part):
+        say(f"values: {values}")
+        warning = warning_of(values, dataset.content)
+        if warning:
+            say(f"warning: {warning}")
 
 
 def millions(module: torch.nn.Module) -> str:

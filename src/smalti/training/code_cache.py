@@ -214,7 +214,10 @@ def _made_from_condition(conditioner: Conditioner) -> dict[str, object]:
         return {}
     assert isinstance(conditioner.tokenizer, nn.Module)
     weights = weights_hash(conditioner.tokenizer)
-    return {"config": conditioner.config.model_dump(mode="json"), "tokenizer": weights}
+    config = conditioner.config.model_dump(mode="json")
+    if config["content"].get("white_level") is None:  # the first caches were written without it
+        config["content"].pop("white_level", None)
+    return {"config": config, "tokenizer": weights}
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:

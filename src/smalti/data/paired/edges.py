@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.content import ContentConfig, EdgesContent
-from smalti.data.decode import decode_image, read_header
+from smalti.data.decode import read_header
 from smalti.data.paired.base import PAIRED, MadePair
 from smalti.data.paired.photographs import require_photographs
 from smalti.data.readers import reader_of
@@ -47,7 +47,7 @@ class EdgesPair(MadePair):
         A picture without colours of its own (greyscale, black and white, with a palette) is a
         drawing: what is brighter than half is an edge.
         """
-        picture = decode_image(content, key)
+        picture = self._reader.decode(content, key)
         if read_header(content, key).mode not in DRAWING_MODES:
             return self._reader.to_image(picture)
         is_edge = torch.from_numpy(np.asarray(picture.convert("L")) > HALF)

@@ -9,12 +9,14 @@ from PIL import Image
 from torch import Tensor
 
 from smalti import ranges
-from smalti.content import ContentConfig
-from smalti.data.decode import decode_image
+from smalti.content import ContentConfig, RGBContent
 from smalti.data.paired.base import PAIRED, MadePair
 from smalti.data.paired.photographs import require_photographs
+from smalti.data.readers import reader_of
 from smalti.data.transforms import Crop, TransformConfig
 from smalti.types import InputError
+
+PHOTOGRAPHS = RGBContent()
 
 
 @PAIRED.register("low_resolution")
@@ -25,6 +27,7 @@ class LowResolutionPair(MadePair):
 
     Args:
         factor: how many times smaller each side is.
+        content: what a file of a small picture holds.
 
     Raises:
         InputError: the factor is below 2.
@@ -32,10 +35,11 @@ class LowResolutionPair(MadePair):
 
     kind = "low_resolution"
 
-    def __init__(self, factor: int) -> None:
+    def __init__(self, factor: int, content: ContentConfig = PHOTOGRAPHS) -> None:
         if factor < 2:
             raise InputError(f"the factor of low resolution is {factor}; allowed are 2 and more")
         self.factor = factor
+        self._reader = reader_of(content)
 
     def check(self, content: ContentConfig, transform: TransformConfig) -> None:
         """Refuse images that are no photographs, or that the factor does not divide."""
@@ -54,7 +58,7 @@ class LowResolutionPair(MadePair):
 
     def read(self, content: bytes, key: str) -> Tensor:
         """The small picture in a file, enlarged by the factor: (3, H, W)."""
-        return self.enlarged(decode_image(content, key))
+        return self.enlarged(self._reader.decode(content, key))
 
     def shrunk(self, picture: Image.Image) -> Image.Image:
         """The small picture of an RGB picture; Pillow's filter is antialiased."""

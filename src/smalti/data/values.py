@@ -1,0 +1,101 @@
+"""Which stored values the files of a data set use, of those that they have room for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smalti.content import ContentConfig
+from smalti.data.decode import BrokenImageError, decode_map, is_deep_grey, load_picture
+from smalti.data.sources.base import RawImage
+from smalti.data.stored import PALETTE_TOP, stored_map
+from smalti.types import InputError
+
+MAX_FILES = 50
+"""Files whose values are looked at, at even distances."""
+SMALL_SHARE = 0.25
+"""Values that reach no higher than this share of the range leave most of it unused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Lowest and highest value of the files with room for the same values."""
+
+    lowest: float
+    highest: float
+    top: int | None
+    """The largest value that there is room for; None of floats."""
+    files: int
+
+    def __str__(self) -> str:
+        """As in `0 to 4095 of 0 to 65535 (12 files looked at)`."""
+        room = "floats" if self.top is None else f"0 to {self.top}"
+        counted = "1 file" if self.files == 1 else f"{self.files} files"
+        return f"{self.lowest:.7g} to {self.highest:.7g} of {room} ({counted} looked at)"
+
+    def joined(self, other: "Values") -> "Values":
+        """Of both, which have the same room."""
+        lowest, highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
+        return Values(lowest, highest, self.top, self.files + other.files)
+
+    @property
+    def nearest_level(self) -> int:
+        """The largest number of the fewest bits that hold the highest value."""
+        return int(2 ** int(max(self.highest, 1)).bit_length() - 1)
+
+
+def values_of(read: Callable[[int], RawImage], length: int, part: str) -> list[Values]:
+    """Stored values of up to `MAX_FILES` files, apart for each range.
+
+    Args:
+        read: gives the file of a number; what cannot be read is passed over.
+        length: number of files.
+        part: what they are: "images", "segmentations" or "depths".
+    """
+    found: dict[int | None, Values] = {}
+    for index in range(0, length, max(1, -(-length // MAX_FILES))):
+        try:
+            one = _values_in(read(index), part)
+        except (BrokenImageError, InputError):
+            continue  # named when it is read
+        known = found.get(one.top)
+        found[one.top] = one if known is None else known.joined(one)
+    return list(found.values())
+
+
+def _values_in(raw: RawImage, part: str) -> Values:
+    if part != "images":
+        numbers, top = decode_map(raw.content, raw.key, allow_floats=part == "depths")
+        return Values(float(numbers.min()), float(numbers.max()), top, 1)
+    picture, layout = load_picture(raw.content, raw.key)
+    if is_deep_grey(picture):
+        numbers, top = stored_map(picture, layout)
+        return Values(float(numbers.min()), float(numbers.max()), top, 1)
+    colours = np.asarray(picture.convert("RGB"))
+    return Values(float(colours.min()), float(colours.max()), PALETTE_TOP, 1)
+
+
+def warning_of(values: Values, content: ContentConfig) -> str | None:
+    """That most of the range is unused, and what can be done; None where it is used.
+
+    Args:
+        values: of the files.
+        content: what the files are; label maps use as much as they have classes.
+    """
+    if content.kind == "labels" or values.top is None:
+        return None
+    if values.lowest < 0:
+        return f"values below 0 are not read (the lowest is {values.lowest:.7g}); shift them up"
+    has_level = content.kind == "depth" or values.top > PALETTE_TOP
+    level = content.white_level if has_level else None
+    top = values.top if level is None else level
+    if values.highest > top * SMALL_SHARE:
+        return None
+    line = (
+        f"the values reach {values.highest:.7g} of {top}: the images use only "
+        f"{values.highest / top:.1%} of the range"
+    )
+    if has_level:
+        option = "vqgan.content.white_level"
+        return f"{line}; say which value is its upper end, as --{option} {values.nearest_level}"
+    return f"{line}; if they are label maps or depth, say so (--vqgan.content.kind)"
