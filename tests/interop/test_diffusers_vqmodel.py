@@ -218,9 +218,10 @@ def test_folder_of_another_program_asks_for_the_checkpoint(tmp_path):
 
 
 def test_model_folder_of_ours_is_not_imported(tmp_path):
-    VQGAN(BASE).save_pretrained(tmp_path / "ours")
-    with pytest.raises(InputError, match=r"ours: it is a model folder of smalti already"):
-        import_model(tmp_path / "ours")
+    VQGAN(BASE).save_pretrained(tmp_path / "ours" / "checkpoints" / "step_00000001")
+    for folder in ("ours", "ours/checkpoints/step_00000001"):
+        with pytest.raises(InputError, match=rf"{folder}: it is a model or run of smalti already"):
+            import_model(tmp_path / folder)
 
 
 # Forms of a folder

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from smalti.interop.checkpoint import checkpoints_below, is_index
-from smalti.model_folder import CONFIG_FILE, PIPELINE_FILE
+from smalti.model_folder import CONFIG_FILE, PIPELINE_FILE, step_folders
 from smalti.types import InputError
 
 WEIGHTS = "diffusion_pytorch_model"
@@ -22,8 +22,8 @@ def find_vqmodel(folder: Path) -> Path:
     config = _read(folder / CONFIG_FILE)
     if config.get("_class_name") == "VQModel":
         return folder
-    if {"kind", "config"} <= config.keys():
-        raise InputError("it is a model folder of smalti already; there is nothing to import")
+    if {"kind", "config"} <= config.keys() or step_folders(folder / "checkpoints"):
+        raise InputError("it is a model or run of smalti already; there is nothing to import")
     parts = [part for part in sorted(folder.glob("*/")) if _class(part) == "VQModel"]
     if len(parts) == 1:
         return parts[0]
