@@ -26,7 +26,7 @@ import torch  # noqa: F401
 
 TESTS = Path(__file__).resolve().parents[1]
 SOURCE = TESTS.parent / "src"
-LONGEST_SECONDS = 300
+LONGEST_SECONDS = 300  # of the tests of a change, which may never come to an end
 NOT_RUN = 70  # an exit code that pytest has not
 
 
@@ -67,12 +67,23 @@ def read_mutants() -> list[Mutant]:
     return [Mutant(**values) for values in tomllib.loads(text)["mutant"]]
 
 
-def exit_code(tests: Sequence[str], source: Path, report: Path) -> int:
-    """Run tests with the package in `source`, in a fork of this process; pytest's exit code."""
+def exit_code(tests: Sequence[str], source: Path, report: Path, seconds: int = 0) -> int:
+    """Run tests with the package in `source`, in a fork of this process.
+
+    Args:
+        tests: below `tests`.
+        source: folder of the package.
+        report: file for what pytest says.
+        seconds: after which the tests are ended; 0 is never.
+
+    Returns:
+        pytest's exit code, or a negative one where the tests were ended.
+    """
     child = os.fork()
     if child == 0:
         code = NOT_RUN
         try:
+            signal.alarm(seconds)
             code = _run_tests(tests, source, report)
         finally:  # whatever happens, the fork must not go on with its parent's work
             os._exit(code)
@@ -81,7 +92,6 @@ def exit_code(tests: Sequence[str], source: Path, report: Path) -> int:
 
 
 def _run_tests(tests: Sequence[str], source: Path, report: Path) -> int:
-    signal.alarm(LONGEST_SECONDS)
     output = os.open(report, os.O_WRONLY | os.O_CREAT)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -99,7 +109,7 @@ def problem_with(mutant: Mutant) -> str | None:
         source, report = Path(folder) / "src", Path(folder) / "report.txt"
         shutil.copytree(SOURCE, source)
         mutant.apply(source)
-        code = exit_code(mutant.tests, source, report)
+        code = exit_code(mutant.tests, source, report, LONGEST_SECONDS)
         if code == pytest.ExitCode.TESTS_FAILED:
             return None
         if code == pytest.ExitCode.OK:
@@ -124,6 +134,9 @@ def main(words: Sequence[str]) -> int:
         for mutant in read_mutants()
         if not words or any(word in mutant.file or word in mutant.why for word in words)
     ]
+    if not mutants:
+        print(f"no change has one of these words: {' '.join(words)}")
+        return 1
     if problem := problem_without_changes(mutants):
         print(f"the tests fail without any change:\n{problem}")
         return 1

@@ -179,6 +179,114 @@ def test_scores_of_older_runs_are_of_evaluated_images():
     assert "over-fitting: reconstruction_loss of evaluated images rose" in finding.message
 
 
+def judged(real_accuracy: float, apart: float) -> Any:
+    """A discriminator that is right about so many patches of both kinds, with logits so far apart,
+    while the generator loss rises."""
+    return rising(
+        1000,
+        "generator_loss",
+        0.001,
+        real_accuracy=real_accuracy,
+        fake_accuracy=real_accuracy,
+        real_logits=apart,
+        fake_logits=0.0,
+    )
+
+
+BEFORE = eval_line(HEARD_STEP)["reconstruction_loss"]
+AT_THE_EDGE = {
+    # Of 1,024 codes, all of which 16,384 vectors can reach: a quarter, and 5 % of them are 51.
+    "use": (
+        "codebook_collapse",
+        lambda use: history(evaluated=after(1500, code_use=use)),
+        0.24,
+        0.26,
+    ),
+    "perplexity": (
+        "codebook_collapse",
+        lambda codes: history(evaluated=after(1500, code_perplexity=codes)),
+        50.0,
+        52.5,
+    ),
+    "accuracy": (
+        "discriminator_too_strong",
+        lambda share: history(train=judged(share, apart=2.0)),
+        0.96,
+        0.94,
+    ),
+    "chance": (
+        "discriminator_stuck",
+        lambda share: history(train=judged(share, apart=0.01)),
+        0.54,
+        0.56,
+    ),
+    "logits": (
+        "discriminator_stuck",
+        lambda apart: history(train=judged(0.5, apart)),
+        0.04,
+        0.06,
+    ),
+    # Times a norm of 4, beside one of 2.
+    "pull": (
+        "adversary_dominates",
+        lambda weight: history(train=after(1000, adversary_weight=weight)),
+        0.51,
+        0.49,
+    ),
+    "worse": (
+        "adversary_dominates",
+        lambda factor: history(
+            train=after(1500, reconstruction_loss=factor * BEFORE),
+            evaluated=after(1500, reconstruction_loss=factor * BEFORE),
+        ),
+        1.12,
+        1.08,
+    ),
+    "wait": (
+        "waiting_for_data",
+        lambda share: history(train=after(0, data_wait=share)),
+        0.31,
+        0.29,
+    ),
+    # Over the last three evaluations, which are 750 steps.
+    "over-fitting": (
+        "over_fitting",
+        lambda rise: history(
+            evaluated=lambda step: {"reconstruction_loss": 0.4 + 0.4 * rise * (step - 1250) / 750}
+        ),
+        0.011,
+        0.009,
+    ),
+    # At the last of three evaluations that fall, beside the highest of 0.9: 0.63.
+    "falling use": (
+        "codebook_collapse",
+        lambda use: history(
+            evaluated=lambda step: {
+                "code_use": {1250: 0.9, 1500: 0.8, 1750: 0.7, 2000: use}.get(step, 0.9)
+            }
+        ),
+        0.62,
+        0.64,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AT_THE_EDGE)
+def test_a_finding_begins_where_it_is_said_to(name):
+    kind, lines_of, sick, healthy = AT_THE_EDGE[name]
+    assert kinds(lines_of(sick)) == [kind]
+    assert kinds(lines_of(healthy)) == []
+
+
+def test_what_is_judged_has_lasted_a_hundred_steps_however_often_it_is_logged():
+    lines = [
+        train_line(step, real_accuracy=0.99, fake_accuracy=0.98, generator_loss=step / 100)
+        for step in range(1005, 1106, 5)
+    ]
+    assert kinds(lines) == ["discriminator_too_strong"]
+    assert kinds(lines[:-1]) == []
+
+
 # Codebook collapse
 
 

@@ -11,7 +11,7 @@ from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import ClassLabelConfig
+from smalti.sequence.conditioners import ClassLabelConfig, KeypointsConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.code_cache import CodeBatch
 from smalti.training.ema import EMA
@@ -25,6 +25,8 @@ from smalti.training.vqgan_step import VQGANLossConfig, VQGANState, VQGANStepCon
 from smalti.types import Batch
 
 K, ROWS, COLUMNS = 8, 2, 3
+CLASSES = ClassLabelConfig(class_names=("cat", "dog"))
+POSE = KeypointsConfig(joints=("head",), height_px=4, width_px=6, positions=2)
 CPU = Compute(torch.device("cpu"), torch.float32)
 VQGAN_CONFIG = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=K)
 
@@ -48,14 +50,19 @@ def vqgan_stage(*batches: Tensor) -> VQGANStage:
     return VQGANStage(state, config, lambda: held_out, eval_images=100)
 
 
-def prior_stage(batches: list[CodeBatch], seed: int = 0, **options: float) -> PriorStage:
-    """Of a prior over two classes, in which every weight matters."""
+def prior_stage(
+    batches: list[CodeBatch],
+    seed: int = 0,
+    conditioner: ClassLabelConfig | KeypointsConfig = CLASSES,
+    **options: float,
+) -> PriorStage:
+    """Of a prior in which every weight matters."""
     shape = {"layers": 1, "heads": 2, "width": 8}
     length = ROWS * COLUMNS
     config = PriorModelConfig(
-        prior=GPTConfig(vocab_size=K + 3, max_length=length, **shape),
+        prior=GPTConfig(vocab_size=K + 6, max_length=length, **shape),
         codebook_size=K,
-        conditioners=(ClassLabelConfig(class_names=("cat", "dog")),),
+        conditioners=(conditioner,),
         grid_height=ROWS,
         grid_width=COLUMNS,
     )
@@ -114,11 +121,15 @@ def test_pictures_are_those_of_the_average(stage):
     assert pixels(stage.pictures()) == expected
 
 
-def test_pictures_of_a_prior_follow_from_the_seed_of_the_run():
+@pytest.mark.parametrize("conditioner", [CLASSES, POSE], ids=["class", "pose"])
+def test_pictures_of_a_prior_follow_from_the_seed_of_the_run(conditioner):
+    codes = torch.zeros(2, ROWS, COLUMNS, dtype=torch.int64)
+    conditions = {"class": torch.tensor([0, 1]), "keypoints": torch.ones(2, 1, 3)}
+    batch = CodeBatch(["a.png", "b.png"], codes, {conditioner.kind: conditions[conditioner.kind]})
     drawn = []
     for seed in (5, 5, 6):
         torch.manual_seed(0)
-        drawn.append(pixels(prior_stage([codes_of(0, 1)], seed).pictures()))
+        drawn.append(pixels(prior_stage([batch], seed, conditioner).pictures()))
     assert drawn[0] == drawn[1] != drawn[2]
 
 
