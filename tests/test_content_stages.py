@@ -129,7 +129,7 @@ def test_a_prior_learns_label_maps(scenes: Path, label_run: Path, tmp_path: Path
     assert np.asarray(picture).max() < CLASSES
 
 
-def test_a_prior_learns_pixels(scenes: Path, tmp_path: Path) -> None:
+def test_a_prior_learns_pixels(scenes: Path, tmp_path: Path, capsys: Any) -> None:
     image = {"size": 8, "resize_px": "keep"}
     pixels = PixelsRunConfig.model_validate(
         {
@@ -152,7 +152,10 @@ def test_a_prior_learns_pixels(scenes: Path, tmp_path: Path) -> None:
             "training": TRAINING,
         }
     )
+    folders = "folders: images from images/; segmentations from segmentations/"
+    assert folders in capsys.readouterr().err
     pipeline = Pipeline.from_pretrained(train_prior(config))
+    assert folders in capsys.readouterr().err
     assert isinstance(pipeline.tokenizer, PixelTokenizer)
     (picture,) = pipeline.sample(1, progress=False)
     palette = set(map(tuple, ((pipeline.tokenizer.palette + 1) * 127.5).round().int().tolist()))

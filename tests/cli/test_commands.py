@@ -143,7 +143,7 @@ def test_config_file_wins_wherever_the_preset_stands(succeed, here):
 def test_several_data_sets_are_joined(succeed, here, world):
     folders = world.photos / "cat", world.photos / "person"
     options = ["--out", "run", *world.tiny, "--data_weights", "[3,1]"]
-    assert "data: 12 images" in succeed("train", "vqgan", "--data", *folders, *options).err
+    assert "data: 12 training images" in succeed("train", "vqgan", "--data", *folders, *options).err
     stored = yaml.safe_load(Path("run/config.yaml").read_text(encoding="utf-8"))
     assert stored["data"] == [str(folder) for folder in folders]
 

@@ -368,6 +368,7 @@ def test_inspection_says_which_folders_are_what(tmp_path: Path, capsys: Any) -> 
     describe_data(write(tmp_path, files), classes=False)
     lines = capsys.readouterr().out.splitlines()
     assert "folders:      images from Photos/; segmentations from masks/" in lines
+    assert f"{tmp_path}: 1 image" in lines
     assert "segmentation: 0 of 1 images" in lines
     assert "  1 of these only look alike, as 'A' and 'a'" in lines
 

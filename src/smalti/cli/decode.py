@@ -17,6 +17,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.code_file import read_codes
     from smalti.cli.output import check_folder, save_pictures
+    from smalti.data.sources.base import counted
     from smalti.tokenizer import load_tokenizer
     from smalti.training.code_cache import weights_hash
     from smalti.training.precision import choose_compute
@@ -43,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
             raise InputError(f"{options.codes}: {name!r}: {error}") from error
         pictures[names[name]] = tokenizer.content.to_picture(image)
     save_pictures(out, pictures)
-    print(f"done: {len(pictures)} pictures in {out}")
+    print(f"done: {counted(len(pictures), 'picture')} in {out}")
 
 
 def _file_names(names: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.pictures import check_names, find_pictures, load_image
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
+    from smalti.data.sources.base import counted
     from smalti.data.transforms import TransformConfig
     from smalti.tokenizer import load_tokenizer
     from smalti.training.precision import choose_compute
@@ -56,7 +57,8 @@ def run(arguments: Sequence[str]) -> None:
     write_codes(out, codes, tokenizer)
     if len(codes) < len(paths):
         print(f"skipped: {len(paths) - len(codes)} pictures smaller than {size}x{size}")
-    print(f"done: codes of {len(codes)} pictures, each in [0, {tokenizer.codebook_size}), in {out}")
+    pictures = counted(len(codes), "picture")
+    print(f"done: codes of {pictures}, each in [0, {tokenizer.codebook_size}), in {out}")
     print(f"next: smalti decode {options.model} {out} --out decoded")
 
 

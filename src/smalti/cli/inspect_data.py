@@ -7,7 +7,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.paired import Pairing, pairings_of
 from smalti.data.paired.matching import open_beside
 from smalti.data.sources import open_source
-from smalti.data.sources.base import ImageSource, printable
+from smalti.data.sources.base import ImageSource, counted, printable
 from smalti.data.sources.left_out import why_left_out
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.summary import DataSummary, Spread, summarize
@@ -32,7 +32,7 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
     transform = DEFAULT_TRANSFORM if size is None else TransformConfig(size=size)
     dataset = ImageDataset([source], transform, seed=0)
     summary = summarize(dataset)
-    print(f"{spec}: {summary.images} images")
+    print(f"{spec}: {counted(summary.images, 'image')}")
     _print_images(summary)
     _print_values(source, IMAGES)
     for line in dataset.folders:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from smalti.data.sources.base import counted
 from smalti.files import TEMPORARY, disk_errors, replace, system_lock
 from smalti.runs import check_writable, existing_part
 from smalti.sampling.sheet import contact_sheet
@@ -78,7 +79,7 @@ def save_with_sheet(folder: Path, pictures: Sequence[Image.Image]) -> None:
     named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
     save_pictures(folder, named | {"grid.png": contact_sheet(pictures)})
     (folder / PARTIAL_FILE).unlink(missing_ok=True)
-    print(f"done: {len(pictures)} images and grid.png in {folder}")
+    print(f"done: {counted(len(pictures), 'image')} and grid.png in {folder}")
 
 
 @contextmanager

@@ -25,6 +25,7 @@ def run(arguments: Sequence[str]) -> None:
     condition = parse_conditions(options.condition)
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
+    from smalti.data.sources.base import counted
     from smalti.sampling.pipeline import Pipeline
     from smalti.training.precision import choose_compute
 
@@ -35,7 +36,8 @@ def run(arguments: Sequence[str]) -> None:
     pipeline.to(compute.device)
     config = sampling_options(options)
     request = pipeline.request(options.n, condition, getattr(options, "size", None))
-    print(f"device: {compute}; {request.n} images of {request.height}x{request.width} codes")
+    images = counted(request.n, "image")
+    print(f"device: {compute}; {images} of {request.height}x{request.width} codes")
     partial = out / PARTIAL_FILE
     with unfinished_in(partial):
         codes = pipeline.sample_codes(

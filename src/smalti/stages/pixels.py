@@ -36,6 +36,8 @@ def train_pixels(config: PixelsRunConfig) -> Path:
     split = open_data(config, classes=False, content=RGBContent())
     images = split.train
     check_sizes(images)
+    for line in images.folders:
+        say(f"folders: {line}")
     generator = torch.Generator().manual_seed(config.seed)
     pixels = draw_pixels(images, config.pixels, config.seed, generator)
     size, iterations = config.codebook_size, config.iterations

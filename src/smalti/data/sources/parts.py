@@ -153,6 +153,7 @@ class _Kinds:
     def __init__(self, names: Sequence[str]) -> None:
         self._pictures: dict[str, str] = {}
         self._poses: dict[str, str] = {}
+        self._parts: dict[tuple[str, bool], str | None] = {}  # of folders asked for before
         above: dict[bool, set[str]] = {False: set(), True: set()}
         for folder, is_pose in {(os.path.dirname(name), _is_pose(name)) for name in names}:
             above[is_pose].update(_with_parents(folder))
@@ -180,12 +181,14 @@ class _Kinds:
 
     def of(self, name: str) -> str | None:
         """The part of a file; None where no folder of its path tells."""
-        kinds = self._poses if _is_pose(name) else self._pictures
-        # The nearest one: a folder far above may be called `images` for other reasons.
-        for folder in _with_parents(os.path.dirname(name)):
-            if folder in kinds:
-                return kinds[folder]
-        return None
+        place = (os.path.dirname(name), _is_pose(name))
+        if place not in self._parts:
+            kinds = self._poses if place[1] else self._pictures
+            # The nearest one: a folder far above may be called `images` for other reasons.
+            telling = (folder for folder in _with_parents(place[0]) if folder in kinds)
+            nearest = next(telling, None)
+            self._parts[place] = None if nearest is None else kinds[nearest]
+        return self._parts[place]
 
     def folders(self, part: str) -> frozenset[str]:
         """Paths of the folders of a part."""
