@@ -9,10 +9,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from smalti.data import headers, transforms
-from smalti.data.dataset import ImageDataset, split_held_out
+from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.paired import picture_room
-from smalti.data.sources import FolderSource
+from smalti.data.sources import FolderSource, open_source
+from smalti.data.split import split_held_out
 from smalti.data.summary import check_sizes, summarize
 from smalti.data.transforms import TransformConfig
 from smalti.types import InputError
@@ -127,6 +128,15 @@ def test_files_beside_the_images_are_counted_by_their_ending(photos: Path) -> No
         (photos / name).write_bytes(b"something")
     dataset = dataset_of(photos)
     assert summarize(dataset).left_out == {".heic": 2, ".pdf": 1, "": 1, ".tar": 1}
+
+
+def test_files_of_a_tar_that_are_not_read_are_counted_by_their_ending(
+    tmp_path: Path, write_tar: Any, encode: Any
+) -> None:
+    names = ("a.cls", "a.json", "b.heic", "b.txt", "LICENSE")
+    write_tar(tmp_path / "x.tar", {"a.png": encode()} | dict.fromkeys(names, b"1"))
+    source = open_source(str(tmp_path / "x.tar"), classes=False)
+    assert source.left_out == {".heic": 1, ".txt": 1, "": 1}
 
 
 def test_a_folder_without_images_says_what_it_has(tmp_path: Path) -> None:

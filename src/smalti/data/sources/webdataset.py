@@ -8,11 +8,13 @@ import contextlib
 import logging
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from smalti.data.sources.base import (
+    IMAGE_SUFFIXES,
     SOURCES,
     ImageSource,
     counted,
@@ -21,10 +23,17 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_words, distinct_names
+from smalti.data.sources.left_out import ending_of
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part, is_keypoints_name
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
-from smalti.data.sources.tar_examples import Example, Member, group_members
+from smalti.data.sources.tar_examples import (
+    INFO_SUFFIX,
+    LABEL_SUFFIX,
+    Example,
+    Member,
+    group_members,
+)
 from smalti.data.sources.texts import decode_text
 from smalti.plain_data import read_json
 from smalti.types import InputError
@@ -67,6 +76,15 @@ class _LeftOut:
     """Examples without an image, or without a class where it is wanted."""
     beside: list[str] = field(default_factory=list)
     further: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    """Members that are no images and say nothing of one, by their ending."""
+
+    def count_others(self, members: Iterable[Member]) -> None:
+        """Count the members that no reader knows."""
+        for member in members:
+            ending = ending_of(os.path.basename(member.name))
+            if ending not in (*IMAGE_SUFFIXES, LABEL_SUFFIX, INFO_SUFFIX):
+                self.others[ending] += 1
 
     def report(self, spec: str, needed: str) -> None:
         """Log it, a line for each reason."""
@@ -107,6 +125,7 @@ class WebDatasetSource(ImageSource):
             self._add(shard, words if classes else None, left_out)
         needed = "an image and a .cls" if classes else "an image"
         left_out.report(spec, needed)
+        self.left_out = left_out.others
         require_images(len(self._images), spec, f"examples with {needed} count")
         chosen = choose_part([image.member.name for image in self._images], part, spec)
         self.parts = {
@@ -154,7 +173,9 @@ class WebDatasetSource(ImageSource):
 
     def _add(self, shard: int, words: _Words | None, left_out: _LeftOut) -> None:
         """Index a shard; with `words`, keep the examples with a class and note what it is."""
-        grouped = group_members(_members(self._paths[shard]))
+        members = list(_members(self._paths[shard]))
+        left_out.count_others(members)
+        grouped = group_members(members)
         left_out.beside += [f"{self._names[shard]}/{name}" for name in grouped.beside]
         left_out.further += [f"{self._names[shard]}/{name}" for name in grouped.further]
         for example in grouped.examples:
