@@ -342,10 +342,10 @@ def test_longer_run_keeps_the_adversary_that_it_began_with(photos, tmp_path, no_
 
 def test_resumed_run_keeps_the_perceptual_loss_that_it_began_with(photos, tmp_path):
     """Weights of VGG16 may come or go meanwhile."""
-    run = tmp_path / "run"
-    config = vqgan_config(photos, run, loss={"perceptual": {"kind": "auto"}})
-    assert resolve_vqgan(config).loss.perceptual.kind in ("lpips", "efficientnet")
     for kind in ("lpips", "efficientnet"):
+        run = tmp_path / kind
+        config = vqgan_config(photos, run, loss={"perceptual": {"kind": "auto"}})
+        assert resolve_vqgan(config).loss.perceptual.kind in ("lpips", "efficientnet")
         begun = vqgan_config(photos, run, loss={"perceptual": {"kind": kind}})
         with open_run(run, begun):
             assert resolve_vqgan(config).loss.perceptual.kind == kind

@@ -33,7 +33,7 @@ def many(root: Path, count: int = 60) -> ImageDataset:
 def model(folder: Path) -> Path:
     """What a model's folder is known by."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text("{}", encoding="utf-8")
     return folder
 
 
@@ -96,7 +96,7 @@ def test_images_of_a_run_that_began_with_an_unknown_model_are_not_all_known(tmp_
 
 def test_run_that_has_yet_to_begin_has_no_rule(tmp_path):
     assert rule_of_run(tmp_path) is None
-    (tmp_path / "config.yaml").write_text("")
+    (tmp_path / "config.yaml").write_text("", encoding="utf-8")
     assert rule_of_run(tmp_path) is None
 
 

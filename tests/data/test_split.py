@@ -109,7 +109,7 @@ def test_folders_of_one_frame_each_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_listed_again_and_again_is_not_on_both_sides(tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_text("a.png\n" * 30)
+    (tmp_path / "list.txt").write_text("a.png\n" * 30, encoding="utf-8")
     assert split_held_out(dataset_of(tmp_path / "list.txt"), 0.3).held_out is None
 
 
