@@ -60,6 +60,12 @@ def test_a_small_image_that_is_held_out_is_skipped_in_both_stages(succeed, world
     assert SKIPPED in result.err
 
 
+def test_a_palette_is_learned_without_the_small_image(succeed, mixed):
+    sizes = ["--image.size=16", "--codebook_size=4", "--pixels=200", "--iterations=1"]
+    command = ["train", "pixels", "--data", mixed, "--out", "palette", "--held_out=0"]
+    assert SKIPPED in succeed(*command, *sizes, "--image.small=skip").err
+
+
 def test_codes_are_kept_when_only_the_word_for_small_images_changes(
     succeed, world, mixed, monkeypatch
 ):

@@ -73,8 +73,8 @@ def decode_image(
     """The RGB picture in an image file.
 
     Turned upright by its EXIF orientation; the first frame if animated; transparent parts laid over
-    a background; greyscale of 16 bits scaled to 8 (never clipped); CMYK converted without a
-    profile.
+    a background; greyscale of 16 bits scaled to 8 (clipped only above a white level); CMYK
+    converted without a profile.
 
     Args:
         content: the file's bytes.
@@ -126,7 +126,8 @@ def decode_map(content: bytes, key: str, allow_floats: bool = False) -> StoredMa
     Args:
         content: the file's bytes.
         key: where they came from, for the message.
-        allow_floats: whether an RGBA PNG may hold a float in the four bytes of each pixel.
+        allow_floats: whether it may be a TIFF of floats, or hold one in the four bytes of each
+            pixel of an RGBA PNG.
 
     Returns:
         Greyscale values, or the numbers of a palette's colours; turned upright as photographs are.
@@ -205,10 +206,8 @@ def _open(content: bytes, key: str) -> Image.Image:
         tiff = tiff_in_words(content)
         if tiff is None:
             raise
-        allowed = "one or three bands of 8 or 16 bits are"
-        raise BrokenImageError(
-            key, f"it is a TIFF of {tiff}, which is not read; {allowed}"
-        ) from error
+        reason = f"it is a TIFF of {tiff}, which is not read; 1 or 3 bands of 8 or 16 bits are"
+        raise BrokenImageError(key, reason) from error
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width}x{picture.height}"
         raise BrokenImageError(key, f"it has {size} pixels, more than the allowed {MAX_PIXELS}")

@@ -121,9 +121,13 @@ def weights_from(seed: int) -> Iterator[None]:
 def finish(folder: Path, split: Split) -> None:
     """Leave the curves of a run that came to its end, and say how many images it skipped."""
     from_first(lambda: draw_curves(folder))
-    skipped = len(split.train.broken)  # those that were held out too
-    if skipped:
-        say(f"skipped images (broken, or smaller than the crop): {skipped}")
+    say_skipped(split.train)
+
+
+def say_skipped(dataset: ImageDataset) -> None:
+    """Say how many images were skipped, if any: of a part of a split, those of the other too."""
+    if dataset.broken:
+        say(f"skipped images (broken, or smaller than the crop): {len(dataset.broken)}")
 
 
 def announce(config: RunConfig, compute: Compute, split: Split) -> None:

@@ -11,7 +11,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.summary import check_sizes
 from smalti.model_folder import BEST
 from smalti.runs import PixelsRunConfig, check_run_folder, open_run
-from smalti.stages.common import open_data
+from smalti.stages.common import open_data, say_skipped
 from smalti.stages.training_images import write_training_images
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import say
@@ -50,6 +50,7 @@ def train_pixels(config: PixelsRunConfig) -> Path:
         f"palette: {size} colours of {len(pixels)} pixels, whose mean squared error is "
         f"{float(error.square().mean()):.6f}"
     )
+    say_skipped(images)
     return folder
 
 
