@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -405,6 +406,31 @@ def test_names_that_the_terminal_has_no_letters_for_are_escaped(monkeypatch, enc
         console()
     shown.flush()
     assert shown.buffer.getvalue().split() == [b"cat", b"\\u732b", b"\\udcff"]
+
+
+def test_missing_folder_for_temporary_files_is_one_line(call, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    monkeypatch.setattr(inspect, "run", lambda _: tempfile.gettempdir())
+    result = call("inspect")
+    assert result.code == 2
+    assert result.err == (
+        "smalti: No usable temporary directory found in ['/proc/nowhere']; set TMPDIR to a folder "
+        "that can be written\n"
+    )
+
+
+def test_killed_worker_is_one_line(call, monkeypatch):
+    def run(_):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr(inspect, "run", run)
+    result = call("inspect")
+    assert (result.code, result.err) == (
+        1,
+        "smalti: a process that decodes images was ended from outside, as where memory runs out; "
+        "lower training.workers\n",
+    )
 
 
 def test_process_that_does_not_speak_drops_any_name(call, monkeypatch):

@@ -5,7 +5,9 @@ import logging
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
+from collections import namedtuple
 from collections.abc import Generator
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -160,6 +162,22 @@ def test_closing_the_iterator_ends_its_workers(many_photos: Path) -> None:
     assert len(multiprocessing.active_children()) == 2
     batches.close()
     assert multiprocessing.active_children() == []
+
+
+def test_workers_that_do_not_fit_into_shared_memory_are_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, where PyTorch would wait for their batches for ever."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(loader_module, "SHARED_MEMORY", tmp_path)
+    dataset = ImageDataset([FolderSource(str(photos), False)], TransformConfig(size=256), 0)
+    loader = BatchLoader(dataset, 16, 0, workers=2)
+    for free, is_enough in ((2 * 2 * 12 * 2**20, True), (32 * 2**20, False)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage(2**40, 0, free))
+        if is_enough:
+            loader._check_shared_memory()
+    with pytest.raises(InputError, match=r"workers is 2, whose batches take 48 MiB .* has 32 MiB"):
+        next(loader.batches(0))
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

@@ -78,6 +78,8 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `smalti inspect ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+            return _fail(f"{error.strerror}; set TMPDIR to a folder that can be written", 2)
         return _explain(error)
     return 0
 
@@ -95,6 +97,10 @@ def _explain(error: Exception) -> int:
         return _fail(str(error), 2)
     if isinstance(error, ProcessLostError):
         return _fail(str(error), 1)
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        # PyTorch raises it wherever the main process stands when a worker dies.
+        reason = "was ended from outside, as where memory runs out"
+        return _fail(f"a process that decodes images {reason}; lower training.workers", 1)
     if _is_out_of_memory(error):
         reason = str(error).partition("\n")[0] or "the system gives no more"
         return _fail(

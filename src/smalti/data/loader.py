@@ -5,11 +5,13 @@ saved, and neither the number of workers, nor that of the training processes, no
 resumed changes a batch.
 """
 
+import shutil
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +20,13 @@ from torch.utils.data import DataLoader, Dataset
 from smalti.data.dataset import ImageDataset, Loaded
 from smalti.distributed import rank, world_size
 from smalti.types import Batch, InputError, Sample
+
+SHARED_MEMORY = Path("/dev/shm")
+"""Through which workers send tensors on Linux; a container may have little of it."""
+PREFETCHED_BATCHES = 2
+"""Which each worker has ready, as PyTorch's default is."""
+BYTES_OF_A_PIXEL = 3 * 4
+"""Of a photograph's float32 tensor."""
 
 
 class BatchLoader:
@@ -131,6 +140,7 @@ class BatchLoader:
             yield [Draw(index, epoch) for index in range(start, end)]
 
     def _fetch(self, jobs: Iterable[list["Draw"]]) -> Generator[Batch, None, None]:
+        self._check_shared_memory()
         fetched_batches: DataLoader[_Fetched] = DataLoader(
             _Reader(self.dataset),
             sampler=jobs,
@@ -138,6 +148,7 @@ class BatchLoader:
             collate_fn=_unchanged,
             pin_memory=self.pin_memory,
             num_workers=self.workers,
+            prefetch_factor=PREFETCHED_BATCHES if self.workers else None,
             worker_init_fn=_ignore_stop_signals,
             generator=torch.Generator(),  # otherwise it would draw from the global one
         )
@@ -147,6 +158,25 @@ class BatchLoader:
                 raise InputError(fetched.error)
             if fetched.batch is not None:
                 yield fetched.batch
+
+    def _check_shared_memory(self) -> None:
+        """Refuse workers whose batches do not fit: PyTorch would wait for them for ever.
+
+        Raises:
+            InputError: with what they need, at least.
+        """
+        if not self.workers or not SHARED_MEMORY.is_dir():
+            return
+        size = self.dataset.transform
+        pixels = self.batch_size // world_size() * size.height_px * size.width_px
+        needed = self.workers * PREFETCHED_BATCHES * pixels * BYTES_OF_A_PIXEL
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        if free < needed:
+            raise InputError(
+                f"training.workers is {self.workers}, whose batches take {needed / 2**20:.0f} MiB "
+                f"of shared memory, but {SHARED_MEMORY} has {free / 2**20:.0f} MiB; lower it, or "
+                "give a container more (docker run --shm-size)"
+            )
 
 
 class Draw(NamedTuple):
