@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import open_source
 from smalti.data.split import OwnNames, SceneNames, split_held_out
 from smalti.data.transforms import TransformConfig
+from smalti.model_folder import write_tensors
 from smalti.stages.training_images import (
     FILE,
     TrainingImages,
@@ -54,8 +56,8 @@ def test_images_are_known_by_name_wherever_they_lie(tmp_path):
     split = split_held_out(many(tmp_path / "photos"), 0.3)
     images = TrainingImages.of(split)
     elsewhere = dataset_of(tmp_path / "a" / "b", *(f"images/{n}.jpg" for n in range(50, 70)))
-    trained = {split.train.own_name(index) for index in range(len(split.train))}
-    expected = [elsewhere.own_name(index) in trained for index in range(20)]
+    trained = set(split.train.own_names())
+    expected = [name in trained for name in elsewhere.own_names()]
     assert images.among(elsewhere).tolist() == expected
     assert 0 < sum(expected) <= 10
 
@@ -123,4 +125,7 @@ def test_file_is_found_from_a_run_its_model_and_a_model_folder(tmp_path):
 def test_damaged_file_is_one_line(tmp_path):
     (tmp_path / FILE).write_bytes(b"text")
     with pytest.raises(InputError, match=f"{FILE} is damaged or cut short"):
+        rule_of_run(tmp_path)
+    write_tensors(tmp_path / FILE, {"weight": torch.zeros(1)})
+    with pytest.raises(InputError, match=f"{FILE} is not a file of training images"):
         rule_of_run(tmp_path)

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from smalti.data.paired.companions import Companions
 from smalti.data.randomness import generator_for
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
-from smalti.data.sources.parts import describe_parts, own_path, scene
+from smalti.data.sources.parts import describe_parts, own_name, scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig, center_crop, draw_crop
 from smalti.types import InputError, Sample
 
@@ -196,14 +196,15 @@ class ImageDataset:
         place = self._place(index)
         return place.source, place.position
 
-    def own_name(self, index: int, components: int = 1) -> str:
-        """The last components of an image's path: the same whichever folder above was named.
+    def own_names(self, components: int = 1) -> Iterator[str]:
+        """The last components of each image's path, the same whichever folder above was named.
 
         The number of its source stands above all folders.
         """
-        place = self._place(index)
-        path = (str(place.number), *own_path(place.source, place.position))
-        return "/".join(path[-components:])
+        sources = np.searchsorted(self._starts, self._members, side="right") - 1
+        positions = self._members - self._starts[sources]
+        for number, position in zip(sources.tolist(), positions.tolist(), strict=True):
+            yield own_name(self._sources[number], position, components, str(number))
 
     @property
     def left_out(self) -> Mapping[str, int]:

@@ -127,8 +127,7 @@ def held_out_images(dataset: ImageDataset, fraction: float, rule: SplitRule) -> 
 
 def name_hashes(dataset: ImageDataset, components: int) -> NDArray[np.int64]:
     """Hashes (N,) in [0, 2**48) of the names of all images, uniform over names."""
-    names = (dataset.own_name(index, components) for index in range(len(dataset)))
-    return np.fromiter(map(_hash, names), np.int64, len(dataset))
+    return np.fromiter(map(_hash, dataset.own_names(components)), np.int64, len(dataset))
 
 
 def _hash(name: str) -> int:

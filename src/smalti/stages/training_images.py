@@ -1,4 +1,4 @@
-"""Which images a model was trained on: without it no score of other images could be trusted.
+"""Which images a model was trained on, by their names.
 
 RUN/training_images.safetensors   hashes of the names of all images that were ever trained on, and
                                   the rule by which the run holds images out
@@ -19,6 +19,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.split import OwnNames, SceneNames, Split, SplitRule, name_hashes
 from smalti.files import atomic_file
 from smalti.model_folder import BEST, find_model, read_tensors, step_folders, write_tensors
+from smalti.types import InputError
 
 FILE = "training_images.safetensors"
 NAMES = "names."
@@ -88,6 +89,8 @@ class TrainingImages:
         if not (folder / FILE).is_file():
             return None
         tensors = read_tensors(folder / FILE)
+        if not {RULE_COMPONENTS, IS_WHOLE} <= tensors.keys():
+            raise InputError(f"{folder / FILE} is not a file of training images")
         components = int(tensors.pop(RULE_COMPONENTS))
         is_whole = bool(tensors.pop(IS_WHOLE))
         names = {int(key.removeprefix(NAMES)): names.numpy() for key, names in tensors.items()}

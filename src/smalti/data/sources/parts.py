@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from smalti.data.sources.base import (
+    IMAGE_SUFFIXES,
     ImageSource,
     counted,
     is_image_name,
@@ -100,15 +101,24 @@ def scene(source: ImageSource, index: int) -> str:
     return same_spelling(os.path.splitext(common)[0] if is_file else common)
 
 
-def own_path(source: ImageSource, index: int) -> tuple[str, ...]:
-    """The folders of an image and its own name without suffix; folders of parts are left out.
+def own_name(source: ImageSource, index: int, components: int, above: str) -> str:
+    """The last components of an image's path without suffix; folders of parts do not count.
 
     So a photograph and its maps have the same, whichever folder above them is the root.
+
+    Args:
+        source: of the image.
+        index: of the image in it.
+        components: at most; the file's own name is the first.
+        above: stands before the whole path, where that has fewer components.
     """
-    *folders, name = same_spelling(source.own_name(index)).split("/")
-    is_file = is_image_name(name) or _is_pose(name)
-    stem = os.path.splitext(name)[0] if is_file else name
-    return (*(folder for folder in folders if usual_part(folder) is None), stem)
+    folders, _, name = same_spelling(source.own_name(index)).rpartition("/")
+    stem, suffix = os.path.splitext(name)
+    own = stem if suffix.lower() in (*IMAGE_SUFFIXES, KEYPOINTS_SUFFIX) else name
+    if components == 1:
+        return own
+    kept = (folder for folder in folders.split("/") if folder and usual_part(folder) is None)
+    return "/".join([above, *kept, own][-components:])
 
 
 def former_scene(source: ImageSource, index: int) -> str:
