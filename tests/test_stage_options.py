@@ -20,6 +20,7 @@ from smalti.stages import vqgan as vqgan_module
 from smalti.stages.pixels import train_pixels
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.training.health import Finding
 from smalti.training.loop import Trainer
 from smalti.training.optim import OptimizerConfig
 from smalti.training.prior_stage import PriorStage
@@ -187,7 +188,8 @@ def test_a_checkpoint_has_the_state_of_both_networks_and_optimizers(first):
 def test_remedies_are_for_those_who_ask(photos, tmp_path, trainers, auto_remedy):
     training = TRAINING | {"auto_remedy": auto_remedy}
     train_vqgan(vqgan_config(photos, tmp_path / "run", training=training))
-    assert trainers[0].stage._auto_remedy == auto_remedy
+    finding = Finding("discriminator_too_strong", "strong", "change", "slow_discriminator")
+    assert bool(trainers[0].stage.treat([finding])) == auto_remedy
 
 
 def test_the_discriminator_is_the_one_asked_for(photos, tmp_path, trainers):
@@ -199,7 +201,7 @@ def test_the_discriminator_is_the_one_asked_for(photos, tmp_path, trainers):
 
 
 def test_the_images_are_read_as_asked_for(photos, tmp_path, trainers):
-    image = {"size": [16, 12], "resize_px": 20, "crop": "center", "flip": False, "upscale": True}
+    image = {"size": [16, 12], "resize_px": 20, "crop": "center", "flip": False, "small": "skip"}
     train_vqgan(vqgan_config(photos, tmp_path / "run", image=image))
     loader = trainers[0].batches.__self__
     assert isinstance(loader, BatchLoader)

@@ -43,7 +43,7 @@ DISCRIMINATOR = OptimizerConfig(
 )
 
 
-class FromOne(PerceptualLoss):
+class MeanOfAll(PerceptualLoss):
     """The mean of the reconstructions: a perceptual loss whose gradient is known."""
 
     name, smallest_px = "mean", 1
@@ -73,7 +73,7 @@ def new_state(
     return VQGANState(
         vqgan=vqgan,
         forward=vqgan,
-        perceptual=FromOne(),
+        perceptual=MeanOfAll(),
         average=EMA(vqgan, 0.5),
         optimizer=build_optimizer(vqgan, config.optimizer),
         adversary=Adversary.build(
