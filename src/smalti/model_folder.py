@@ -170,6 +170,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is missing or damaged.
     """
+    # Copies: Windows lets no file be replaced or deleted while a part of it is in use.
+    return {name: tensor.clone() for name, tensor in map_tensors(path).items()}
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """The same, of which only what is used is read; as long as they live, the file is open.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     if not path.is_file():
         raise InputError(f"{path} is missing")
     try:

@@ -196,7 +196,5 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
         fields: dict[int, dict[str, Tensor]] = {}
         for key, tensor in groups.get(name, {}).items():
             index, field = key.split("/")
-            # An optimizer keeps what it is given. This is a part of the file, which Windows would
-            # then not let be deleted when it is an old one.
-            fields.setdefault(int(index), {})[field] = tensor.clone()
+            fields.setdefault(int(index), {})[field] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": fields})

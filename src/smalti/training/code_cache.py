@@ -34,7 +34,7 @@ from smalti.data.loader import BatchLoader, Draw
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, json_text, sha256, system_lock
-from smalti.model_folder import read_tensors, write_tensors
+from smalti.model_folder import map_tensors, write_tensors
 from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
 from smalti.tokenizer.base import TokenizerModel
@@ -306,7 +306,7 @@ def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
             )
     views = []
     for name in sorted(manifest["sha256"]):
-        tensors = read_tensors(folder / name)
+        tensors = map_tensors(folder / name)
         view = {part: tensor.numpy() for part, tensor in tensors.items()}
         codes = view[CODES]
         if codes.size and int(codes.max()) >= codebook_size:
