@@ -156,7 +156,7 @@ def test_run_keeps_the_tokenizers_of_its_conditions(data, tokenizers, tmp_path):
     gone = config.model_copy(update={"condition": ("segmentation=nowhere",)})
     kept = Pipeline.from_pretrained(tmp_path / "run").condition_tokenizers["segmentation"]
     assert kept.content == CONTENTS["segmentation"]
-    with pytest.raises(InputError, match="begun with another config: condition"):
+    with pytest.raises(InputError, match="nowhere does not exist"):
         train_prior(gone)
 
 

@@ -152,7 +152,7 @@ def test_resumed_run_goes_on_from_its_checkpoint(config, model, tmp_path):
 
 def test_other_model_for_a_run_that_has_begun_is_refused(config, model, tmp_path):
     train_vqgan(config())
-    shutil.copytree(tmp_path / "model", tmp_path / "other")
+    VQGAN(VQGAN.from_pretrained(tmp_path / "model").config).save_pretrained(tmp_path / "other")
     with pytest.raises(InputError, match=r"begun with another config: init \(was .*model'"):
         train_vqgan(config(init=str(tmp_path / "other")))
 

@@ -316,7 +316,8 @@ def test_signalled_command_saves_exits_with_its_code_and_resumes(
         command.send_signal(number)
         _, said = command.communicate()
     assert command.returncode == code
-    assert said.splitlines()[-1].endswith("all is saved, the same command goes on from here")
+    again = f"all is saved: smalti resume {tmp_path}/run goes on from here"
+    assert said.splitlines()[-1].endswith(again)
     assert not (tmp_path / "run" / HOLDER_FILE).exists()
     train_vqgan(config)
     assert_equal_runs(tmp_path / "run", vqgan_run)

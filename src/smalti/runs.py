@@ -66,7 +66,8 @@ CHANGEABLE_ON_RECORD = {
     "discriminator_optimizer.learning_rate",
     "training.precision",
 }
-
+# What may lie elsewhere, if it is the same: the stages see to that, who open it.
+PLACES = {"data", "vqgan", "init", "condition"}
 
 DEFAULT_TRANSFORM = TransformConfig(size=64)
 """Of runs that say nothing else."""
@@ -313,13 +314,20 @@ def _check_stored(folder: Path, config: BaseRunConfig) -> None:
     changed = [
         f"{path} (was {was!r}, now {now!r})"
         for path, was, now in _changes(stored, config)
-        if path not in CHANGEABLE | CHANGEABLE_ON_RECORD
+        if path not in CHANGEABLE | CHANGEABLE_ON_RECORD and not _may_have_moved(path, was, now)
     ]
     if changed:
         raise InputError(
             f"{folder} was begun with another config: {', '.join(changed)}; "
             "use the same command to resume, or another --out"
         )
+
+
+def _may_have_moved(path: str, was: Any, now: Any) -> bool:
+    """Whether two values of an option may be two places of the same thing."""
+    if path == "condition":
+        return [one.partition("=")[0] for one in was] == [one.partition("=")[0] for one in now]
+    return path in PLACES and bool(was) and bool(now)
 
 
 def check_writable(folder: Path) -> None:

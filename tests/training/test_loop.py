@@ -486,8 +486,8 @@ def test_step_term_and_batch_that_is_not_finite_are_named(tmp_path, value):
 @pytest.mark.parametrize(
     ("step", "where"),
     [
-        (1, "No checkpoint was saved yet, so the same command begins anew"),
-        (4, "The same command goes on from the checkpoint of step 2"),
+        (1, "No checkpoint was saved yet, so smalti resume {run} begins anew"),
+        (4, "smalti resume {run} goes on from the checkpoint of step 2"),
     ],
 )
 def test_message_of_a_number_that_is_none_says_how_to_go_on(tmp_path, step, where):
@@ -495,6 +495,7 @@ def test_message_of_a_number_that_is_none_says_how_to_go_on(tmp_path, step, wher
     stage.before_step[step] = lambda: NAN
     with pytest.raises(NotFiniteError) as error:
         train(tmp_path, stage, log_steps=100, precision="float32")
+    where = where.format(run=tmp_path)
     assert str(error.value).endswith(f". {where}; give it a lower --optimizer.learning_rate")
 
 

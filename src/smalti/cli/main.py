@@ -21,6 +21,7 @@ from types import FrameType
 COMMANDS = {
     "demo": "train both stages on photographs that come with scikit-image, and make a page",
     "train": "train vqgan or pixels: learn a codebook (stage 1); prior: compositions (stage 2)",
+    "resume": "go on with a run that was stopped, or train a finished one further",
     "sample": "make new images with a trained prior",
     "complete": "complete a photograph, or paint beyond its sides",
     "reconstruct": "send pictures through a tokenizer and back, side by side",
@@ -80,19 +81,21 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     except Exception as error:
         if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
             return _fail(f"{error.strerror}; set TMPDIR to a folder that can be written", 2)
-        return _explain(error)
+        return _explain(error, command)
     return 0
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, command: str) -> int:
     """Exit code of an error that people should see as one line; others are raised again."""
+    from smalti.training.log import resume_command
     from smalti.training.loop import Stopped
     from smalti.training.processes import ProcessLostError
     from smalti.types import InputError
 
     if isinstance(error, Stopped):
         code = 128 + error.signal_number
-        return _fail(f"{error}; all is saved, the same command goes on from here", code)
+        again = "smalti demo" if command == "demo" else resume_command(error.folder)
+        return _fail(f"{error}; all is saved: {again} goes on from here", code)
     if isinstance(error, InputError):
         return _fail(str(error), 2)
     if isinstance(error, ProcessLostError):

@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smalti.runs import BaseRunConfig
+    from smalti.runs import BaseRunConfig, RunConfig
 
 USAGE = """usage: smalti train STAGE --data PHOTOS [options]
 
@@ -15,7 +16,7 @@ stages:
   prior   stage 2: learns the compositions   smalti train prior --data photos/ --vqgan runs/vqgan
 
 With --dry-run nothing is trained: parameters, sequence length, memory and time a step are shown.
-`smalti train STAGE --help` lists all options of a stage."""
+`smalti train STAGE --help` lists all options of a stage; `smalti resume RUN` goes on with a run."""
 
 DRY_RUN = "--dry-run"
 
@@ -31,25 +32,17 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.train_config import read_config
     from smalti.registry import unknown_name
-    from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
-    roots: dict[str, type[BaseRunConfig]] = {
-        "vqgan": VQGANRunConfig,
-        "pixels": PixelsRunConfig,
-        "prior": PriorRunConfig,
-    }
-    if stage not in roots:
-        raise unknown_name("stage", stage, roots)
-    if stage == "vqgan":
-        short = {"--auto-remedy": "--training.auto_remedy=true"}
-        options = [short.get(option, option) for option in options]
-    config = read_config(roots[stage], [option for option in options if option != DRY_RUN])
+    if stage not in roots():
+        raise unknown_name("stage", stage, roots())
+    options = without_short(stage, options)
+    config = read_config(roots()[stage], [option for option in options if option != DRY_RUN])
     if DRY_RUN in options:
         from smalti.cli.dry_run import describe_dry_run
 
         describe_dry_run(config)
     else:
-        _train(config)
+        train(config)
 
 
 def _check_text(word: str) -> None:
@@ -70,7 +63,20 @@ def _check_text(word: str) -> None:
         ) from error
 
 
-def _train(config: "BaseRunConfig") -> None:
+def roots() -> "dict[str, type[BaseRunConfig]]":
+    """The config of each stage."""
+    from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+
+    return {"vqgan": VQGANRunConfig, "pixels": PixelsRunConfig, "prior": PriorRunConfig}
+
+
+def without_short(stage: str, options: Sequence[str]) -> list[str]:
+    """Options of a stage, short ones written out."""
+    short = {"--auto-remedy": "--training.auto_remedy=true"} if stage == "vqgan" else {}
+    return [short.get(option, option) for option in options]
+
+
+def train(config: "BaseRunConfig") -> None:
     """Train, and say what comes next."""
     from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
     from smalti.stages import train_prior, train_vqgan
@@ -82,6 +88,7 @@ def _train(config: "BaseRunConfig") -> None:
         print(f"done: {folder}")
         print(f"next: smalti reconstruct {folder} PHOTO --out reconstruction.png")
         print(f"      smalti train prior --data PHOTOS --vqgan {folder}")
+        _say_how_to_go_on(config)
     elif isinstance(config, PriorRunConfig):
         folder = train_prior(config)
         print(f"done: {folder}")
@@ -91,7 +98,18 @@ def _train(config: "BaseRunConfig") -> None:
             if kind not in MADE_UP
         )
         print(f"next: smalti sample {folder} -n 16{files} --out samples")
+        _say_how_to_go_on(config)
     elif isinstance(config, PixelsRunConfig):
         folder = train_pixels(config)
         print(f"done: {folder}")
         print(f"next: smalti train prior --data PHOTOS --vqgan {folder}")
+
+
+def _say_how_to_go_on(config: "RunConfig") -> None:
+    """How a run is made longer, unless it ended early, which it has told itself."""
+    from smalti.training.checkpoint import newest_step
+    from smalti.training.log import resume_command
+
+    steps = config.training.total_steps
+    if newest_step(Path(config.out) / "checkpoints") >= steps:
+        print(f"longer: {resume_command(Path(config.out))} --training.total_steps {2 * steps}")

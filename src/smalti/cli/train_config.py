@@ -142,12 +142,17 @@ def _take_list(arguments: Sequence[str], name: str) -> tuple[list[str], list[str
 
 
 def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> Iterator[str]:
-    """A prior sees images as the run of its tokenizer or first weights did, unless told."""
+    """A prior sees images as it did, or the run of its tokenizer or first weights, unless told."""
     if root is not PriorRunConfig:
         return
     files = [read_config_file(file) for file in _values(arguments, "config")]
     named = [str(c[name]) for c in files for name in ("vqgan", "init") if c.get(name)]
-    for path in [*named, *_values(arguments, "vqgan"), *_values(arguments, "init")]:
+    named += [*_values(arguments, "vqgan"), *_values(arguments, "init")]
+    outs = [root.model_fields["out"].default, *(str(c["out"]) for c in files if "out" in c)]
+    own = [*outs, *_values(arguments, "out")][-1]
+    if (read_run_config(Path(expand(own))) or {}).get("stage") == _stage(root):
+        named.append(own)  # where that of its tokenizer lay may be gone
+    for path in named:
         stored = read_run_config(Path(expand(path)))
         if stored and isinstance(stored.get("image"), dict):
             yield from ("--image", json.dumps(present_transform(stored["image"])))

@@ -18,6 +18,7 @@ from smalti.data.summary import check_sizes
 from smalti.data.values import values_of, warning_of
 from smalti.distributed import from_first, rank, world_size
 from smalti.runs import BaseRunConfig, RunConfig
+from smalti.stages.origin import check_same_data
 from smalti.stages.training_images import rule_of_run
 from smalti.training.curves import draw_curves
 from smalti.training.log import say
@@ -32,10 +33,13 @@ def open_data(
     """The images of a run, divided into training and held-out as they were when it began.
 
     Raises:
-        InputError: as `open_dataset`, or what the run wrote of its images is damaged.
+        InputError: as `open_dataset`, or what the run wrote of its images is damaged, or a run that
+            has begun had other images.
     """
     dataset = open_dataset(config, classes, content, paired)
-    return split_held_out(dataset, config.held_out, rule_of_run(Path(config.out)))
+    split = split_held_out(dataset, config.held_out, rule_of_run(Path(config.out)))
+    check_same_data(config, split)
+    return split
 
 
 def open_dataset(

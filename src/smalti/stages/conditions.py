@@ -32,6 +32,7 @@ from smalti.sequence.conditioners import (
     UnconditionalConfig,
 )
 from smalti.stages.initial_prior import with_class_names
+from smalti.stages.origin import begun_option, check_same_model
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 from smalti.types import InputError
@@ -184,16 +185,35 @@ def open_conditions(config: PriorRunConfig, folder: Path, tokenizer: TokenizerMo
             raise InputError(f"the condition {kind} is given twice")
         kinds.append(kind)
         if kind in CONTENTS:
-            tokenizers[kind] = _tokenizer(kind, path, folder, tokenizer)
+            kept = condition_folder(folder, kind)
+            tokenizers[kind] = (
+                _kept_tokenizer(config, spec, kept, tokenizer)
+                if kept.is_dir()
+                else _tokenizer(kind, path, tokenizer)
+            )
         elif path:
             raise InputError(f"the condition {kind} has no tokenizer; write {kind} alone")
     return Conditions(kinds, tokenizers)
 
 
-def _tokenizer(kind: str, path: str, folder: Path, of_images: TokenizerModel) -> TokenizerModel:
-    kept = condition_folder(folder, kind)
-    if kept.is_dir():
-        return load_tokenizer(kept)
+def _kept_tokenizer(
+    config: PriorRunConfig, spec: str, folder: Path, of_images: TokenizerModel
+) -> TokenizerModel:
+    """The tokenizer of a condition that the run keeps, though its condition may name another place.
+
+    Raises:
+        InputError: another tokenizer lies there.
+    """
+    kept = load_tokenizer(folder)
+    was = begun_option(config, "condition") or ()
+    if spec not in was:
+        kind, _, path = spec.partition("=")
+        found = _tokenizer(kind, path, of_images)
+        check_same_model(config, "condition", was, config.condition, kept, found)
+    return kept
+
+
+def _tokenizer(kind: str, path: str, of_images: TokenizerModel) -> TokenizerModel:
     if not path and kind == "low_resolution":
         return of_images
     if not path:

@@ -15,6 +15,7 @@ from smalti.runs import (
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, LowResolutionConfig
+from smalti.stages.origin import begun_option, check_same_init
 from smalti.types import InputError, describe
 
 CONDITION_DROP = 0.1
@@ -46,7 +47,12 @@ def open_initial(config: PriorRunConfig) -> Pipeline | None:
     folder = Path(config.out)
     is_prior = (read_run_config(folder) or {}).get("stage") == "prior"
     has_begun = is_prior and bool(step_folders(folder / "checkpoints"))
-    return Pipeline.from_pretrained(folder if has_begun else config.init)
+    if not has_begun:
+        return Pipeline.from_pretrained(config.init)
+    was = begun_option(config, "init")
+    if was is not None and was != config.init:
+        check_same_init(config, was, config.init, Pipeline.from_pretrained(config.init).prior)
+    return Pipeline.from_pretrained(folder)
 
 
 def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunConfig:

@@ -12,6 +12,7 @@ from smalti.data.summary import check_sizes
 from smalti.model_folder import BEST
 from smalti.runs import PixelsRunConfig, check_run_folder, open_run
 from smalti.stages.common import open_data, say_skipped
+from smalti.stages.origin import keep_origin
 from smalti.stages.training_images import write_training_images
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import say
@@ -44,6 +45,7 @@ def train_pixels(config: PixelsRunConfig) -> Path:
     tokenizer = PixelTokenizer.learn(pixels, size, iterations, generator)
     with open_run(folder, config):
         write_training_images(folder, split)
+        keep_origin(folder, split)
         tokenizer.save_pretrained(model_folder)
     error = pixels - tokenizer.palette[tokenizer.nearest(pixels)]
     say(

@@ -7,6 +7,7 @@ import torch
 from smalti.data.paired import describe, joint_sides
 from smalti.data.split import Split
 from smalti.distributed import from_first, rank, together, wrap
+from smalti.model_folder import step_folders
 from smalti.prior import GPT, build_prior
 from smalti.runs import PriorRunConfig, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
@@ -18,6 +19,7 @@ from smalti.stages.common import (
     millions,
     weights_from,
 )
+from smalti.stages.origin import keep_origin
 from smalti.stages.over_fitting import (
     in_words,
 )
@@ -83,6 +85,9 @@ def _train_prior(config: PriorRunConfig) -> Path:
         f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
     )
     with open_run(folder, config):
+        has_begun = bool(step_folders(folder / "checkpoints"))
+        first = state.prior if plan.initial is not None and not has_begun else None
+        from_first(lambda: keep_origin(folder, split, first))
         from_first(lambda: _keep(tokenizer, folder / TOKENIZER_FOLDER))
         pipeline = Pipeline(tokenizer, state.average.model, model_config, plan.told.tokenizers)
         pipeline.to(compute.device)

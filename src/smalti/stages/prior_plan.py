@@ -22,6 +22,7 @@ from smalti.stages.initial_prior import (
     open_initial,
     resolve_prior,
 )
+from smalti.stages.origin import begun_option, check_same_model
 from smalti.stages.over_fitting import (
     Measures,
     keep_begun_measures,
@@ -102,10 +103,15 @@ def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None)
     """The tokenizer of the run, which keeps it, even if the one it came from was trained further.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: there is none, or it is damaged, or `vqgan` names another one.
     """
     if own.is_dir():
-        return load_tokenizer(own)
+        kept = load_tokenizer(own)
+        was = begun_option(config, "vqgan")
+        if config.vqgan is not None and was != config.vqgan:
+            found = load_tokenizer(config.vqgan)
+            check_same_model(config, "vqgan", was, config.vqgan, kept, found)
+        return kept
     if initial is not None:
         assert isinstance(initial.tokenizer, TokenizerModel)
         return initial.tokenizer

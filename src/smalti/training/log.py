@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,11 @@ from smalti.types import InputError
 log = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
+
+
+def resume_command(folder: Path) -> str:
+    """What a user types to go on with the run in `folder`."""
+    return f"smalti resume {shlex.quote(str(folder))}"
 
 
 def say(text: str) -> None:

@@ -22,7 +22,7 @@ from smalti.distributed import from_first, largest, mean_over_processes, togethe
 from smalti.model_folder import BEST, save_model
 from smalti.training.checkpoint import Counters, newest_step, resume, save_checkpoint
 from smalti.training.health import History, Line, in_words
-from smalti.training.log import RunLog, read_metrics, say
+from smalti.training.log import RunLog, read_metrics, resume_command, say
 from smalti.training.pace import Pace
 from smalti.training.precision import Precision, choose_compute
 from smalti.training.run_images import GROUP as RUN_IMAGES
@@ -97,11 +97,12 @@ class Stopped(Exception):
 
     Attributes:
         signal_number: which signal.
+        folder: of the run.
     """
 
-    def __init__(self, signal_number: int) -> None:
+    def __init__(self, signal_number: int, folder: Path) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
+        self.signal_number, self.folder = signal_number, folder
 
 
 class Trainer(Generic[B]):
@@ -167,7 +168,7 @@ class Trainer(Generic[B]):
                 stopped_by = largest(stop.number or 0)
                 if stopped_by:
                     self._save(must=True)
-                    raise Stopped(stopped_by)
+                    raise Stopped(stopped_by, self.folder)
         if self._has_stopped_early():
             say(self._early_stop_in_words())
         for line in in_words(self.stage.examine(self._lines())):
@@ -188,8 +189,8 @@ class Trainer(Generic[B]):
             best = f"The best model is that of step {counters.best_step}, in checkpoints/best"
         return (
             f"stopped early at step {counters.step} of {self.config.total_steps}: "
-            f"{counters.without_gain} evaluation{plural} without gain. {best}; to train on, raise "
-            "--training.early_stop, or set it to null"
+            f"{counters.without_gain} evaluation{plural} without gain. {best}; to train "
+            f"on: {resume_command(self.folder)} --training.early_stop null"
         )
 
     def _resume(self) -> int:
@@ -363,9 +364,9 @@ class Trainer(Generic[B]):
             what: a sentence, without its full stop.
         """
         step = newest_step(self.checkpoints)
-        again = "No checkpoint was saved yet, so the same command begins anew"
+        again = f"No checkpoint was saved yet, so {resume_command(self.folder)} begins anew"
         if step:
-            again = f"The same command goes on from the checkpoint of step {step}"
+            again = f"{resume_command(self.folder)} goes on from the checkpoint of step {step}"
         optimizer = "discriminator_optimizer" if "discriminator" in name else "optimizer"
         advice = f"a lower --{optimizer}.learning_rate"
         if choose_compute(self.config.device, self.config.precision).dtype != torch.float32:

@@ -47,7 +47,7 @@ def processes() -> Iterator[None]:
             raise
         raise ProcessLostError(
             "another process of the run ended or does not answer: what it said itself tells why. "
-            "The last checkpoint is kept; the same command goes on from there"
+            "The last checkpoint is kept; `smalti resume RUN` goes on from there"
         ) from error
     else:
         _leave_together()
