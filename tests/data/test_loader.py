@@ -175,7 +175,7 @@ def test_workers_that_do_not_fit_into_shared_memory_are_refused(
     for free, is_enough in ((2 * 2 * 12 * 2**20, True), (32 * 2**20, False)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage(2**40, 0, free))
         if is_enough:
-            loader._check_shared_memory()
+            loader.check_workers()
     with pytest.raises(InputError, match=r"workers is 2, whose batches take 48 MiB .* has 32 MiB"):
         next(loader.batches(0))
 

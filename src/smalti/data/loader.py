@@ -140,7 +140,7 @@ class BatchLoader:
             yield [Draw(index, epoch) for index in range(start, end)]
 
     def _fetch(self, jobs: Iterable[list["Draw"]]) -> Generator[Batch, None, None]:
-        self._check_shared_memory()
+        self.check_workers()
         fetched_batches: DataLoader[_Fetched] = DataLoader(
             _Reader(self.dataset),
             sampler=jobs,
@@ -159,8 +159,8 @@ class BatchLoader:
             if fetched.batch is not None:
                 yield fetched.batch
 
-    def _check_shared_memory(self) -> None:
-        """Refuse workers whose batches do not fit: PyTorch would wait for them for ever.
+    def check_workers(self) -> None:
+        """Refuse workers whose batches do not fit into shared memory: PyTorch waits for ever.
 
         Raises:
             InputError: with what they need, at least.

@@ -75,6 +75,7 @@ def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchL
         pin_memory=compute.device.type == "cuda",
     )
     loader.check_shares()
+    loader.check_workers()
     if rank() == 0:
         _look_for_bad_images(config, split)
     return loader
