@@ -62,8 +62,9 @@ def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchL
     """The loader, after looking for bad images: they must show before anything is written.
 
     Raises:
-        InputError: the batch does not divide among the processes; in process 0, an image is smaller
-            than the crop, a map does not fit, or all images are broken.
+        InputError: the batch does not divide among the processes, or workers have too little shared
+            memory; in process 0, an image is smaller than the crop, a map does not fit, or all
+            images are broken.
     """
     training = config.training
     loader = BatchLoader(
