@@ -448,11 +448,13 @@ def test_class_that_does_not_exist(refused, world, name, words):
 
 def test_picture_that_is_none(refused, world, here):
     (here / "note.txt").write_text("text", encoding="utf-8")
+    (here / "note.md").write_text("text", encoding="utf-8")
     (here / "empty").mkdir()
     for command in ("reconstruct", "encode"):
-        refused([command, world.vqgan, "gone.png"], "gone.png does not exist")
-        refused([command, world.vqgan, "note.txt"], "note.txt", "not a JPEG")
-        refused([command, world.vqgan, "empty"], "empty has no images")
+        refused([command, world.vqgan, "gone.png"], "'gone.png' does not exist")
+        refused([command, world.vqgan, "note.md"], "note.md", "not a JPEG")
+        refused([command, world.vqgan, "note.txt"], "all 1 pictures are broken")
+        refused([command, world.vqgan, "empty"], "no images in empty")
 
 
 def test_size_of_a_picture_that_has_no_codes(refused, world, here):
@@ -465,11 +467,6 @@ def test_size_of_a_picture_that_has_no_codes(refused, world, here):
 
 def test_longest_side_of_nothing(refused, world):
     refused(["reconstruct", world.vqgan, world.picture, "--longest-px", "0"], "at least 1, got 0")
-
-
-def test_pictures_of_one_name(refused, world):
-    folders = world.photos / "cat", world.photos / "person"
-    refused(["encode", world.vqgan, *folders], "0.png", "same name")
 
 
 def _codes_file(name, grid=None, **metadata):

@@ -15,7 +15,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.code_file import write_codes
     from smalti.cli.output import check_file
-    from smalti.cli.pictures import check_names, find_pictures, load_image
+    from smalti.cli.pictures import find_pictures, load_image
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
     from smalti.data.sources.base import counted
@@ -26,10 +26,9 @@ def run(arguments: Sequence[str]) -> None:
 
     out = Path(options.out)
     check_file(out, (".safetensors",))
-    paths = find_pictures(options.pictures)
-    check_names(paths)
     size = getattr(options, "size", None)
     tokenizer = load_tokenizer(options.model)
+    pictures = find_pictures(options.pictures, tokenizer.content.part)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     tokenizer.to(compute.device)
@@ -39,39 +38,44 @@ def run(arguments: Sequence[str]) -> None:
     transform = None
     if size is not None:
         small = getattr(options, "small", "auto")
-        transform = TransformConfig(size=size, small=small).settled(len(paths))
+        transform = TransformConfig(size=size, small=small).settled(len(pictures))
     codes = {}
-    for path in tqdm(paths, unit="picture", disable=None):
+    for picture in tqdm(pictures, unit="picture", disable=None):
         try:
-            sample = load_image(path, transform, reader)
+            sample = load_image(picture, transform, reader)
         except BrokenImageError as error:
             print(f"skipped {error}")
             continue
         try:
             grid = tokenizer.encode(sample.image[None].to(compute.device))[0].cpu()
         except InputError as error:
-            raise InputError(f"{path}: {error}; or give --size") from error
-        codes[path.name] = grid
+            raise InputError(f"{picture.key}: {error}; or give --size") from error
+        codes[picture.name] = grid
     if not codes:
-        raise InputError(f"all {len(paths)} pictures are smaller than --size {size}")
+        raise InputError(f"all {len(pictures)} pictures are broken or smaller than --size {size}")
     write_codes(out, codes, tokenizer)
-    if len(codes) < len(paths):
-        print(f"skipped: {len(paths) - len(codes)} pictures smaller than {size}x{size}")
-    pictures = counted(len(codes), "picture")
-    print(f"done: codes of {pictures}, each in [0, {tokenizer.codebook_size}), in {out}")
+    if len(codes) < len(pictures):
+        smaller = "" if size is None else f" or smaller than {size}x{size}"
+        print(f"skipped: {len(pictures) - len(codes)} pictures, broken{smaller}")
+    done = counted(len(codes), "picture")
+    print(f"done: codes of {done}, each in [0, {tokenizer.codebook_size}), in {out}")
     print(f"next: smalti decode {options.model} {out} --out decoded")
 
 
 def _parser() -> Parser:
     parser = Parser(
         "encode",
-        "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture's name.",
+        "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture, "
+        "by its path below the folder that all have in common.",
     )
     parser.add_argument(
         "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
     )
     parser.add_argument(
-        "pictures", type=expanded_path, nargs="+", help="picture files, or folders of them"
+        "pictures",
+        type=expanded_path,
+        nargs="+",
+        help="picture files, and data sets as for --data of `smalti train`",
     )
     parser.add_argument(
         "--out", type=expanded_path, default="codes.safetensors", help="file; replaced if it exists"

@@ -1,73 +1,115 @@
 """Pictures that a user names on the command line, as images for a tokenizer."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import Reader
-from smalti.data.sources.base import is_image_name
+from smalti.data.sources import SOURCES, open_source
 from smalti.data.transforms import TransformConfig, center_transform
 from smalti.types import InputError, Sample
 
 
-def find_pictures(names: Sequence[str]) -> list[Path]:
-    """Files for names of files and of folders, whose images (not those of sub-folders) are taken.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that was named, or one of a data set that was."""
+
+    key: str
+    """Where it lies, for messages."""
+    name: str
+    """Its path below the folder that all have in common: the same whenever the same are named."""
+    content: Callable[[], bytes]
+    """Reads its file.
 
     Raises:
-        InputError: a name does not exist, or a folder has no images.
+        BrokenImageError or OSError: it cannot be read.
     """
-    found: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and is_image_name(p.name))
-            if not inside:
-                raise InputError(f"{path} has no images (those of sub-folders do not count)")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise InputError(f"{path} does not exist")
-    return found
+    is_of_data_set: bool
+    """Whether it may be left out where it is broken; what was named itself may not."""
 
 
-def check_names(paths: Sequence[Path]) -> None:
-    """Refuse pictures of the same name, which one file of codes cannot tell apart.
+def find_pictures(specs: Sequence[str], part: str) -> list[Picture]:
+    """All that names of picture files and of data sets (as for `--data`) stand for, each once.
+
+    Args:
+        specs: what the user named.
+        part: which files of a scene, where a data set has several.
 
     Raises:
-        InputError: naming the two.
+        InputError: one does not exist, or a data set has no images or not this part.
     """
-    seen: dict[str, Path] = {}
-    for path in paths:
-        other = seen.setdefault(path.name, path)
-        if other is not path:
-            raise InputError(f"{other} and {path} have the same name; encode them apart")
+    found = {picture.key: picture for spec in specs for picture in _pictures_of(spec, part)}
+    folders = [_folder_of(spec, part) for spec in specs]
+    common = os.path.commonpath(folders)
+    named = {}
+    for key, picture in found.items():
+        below = os.path.relpath(picture.name, common)
+        # A list may name files anywhere.
+        outside = Path(picture.name).relative_to(Path(picture.name).anchor)
+        name = outside.as_posix() if below.startswith("..") else Path(below).as_posix()
+        named[key] = replace(picture, name=name)
+    return list(named.values())
 
 
-def read_picture(path: Path, reader: Reader) -> Image.Image:
+def _is_file(spec: str) -> bool:
+    """Whether a name is that of a picture, and not of a file that makes a data set."""
+    return os.path.isfile(spec) and not any(SOURCES[kind].accepts(spec) for kind in SOURCES)
+
+
+def _folder_of(spec: str, part: str) -> str:
+    location = os.path.dirname(spec) if _is_file(spec) else open_source(spec, False, part).location
+    return os.path.abspath(location)
+
+
+def _pictures_of(spec: str, part: str) -> Iterator[Picture]:
+    """Pictures of a name, their own names being whole paths yet."""
+    if _is_file(spec):
+        yield Picture(spec, os.path.abspath(spec), Path(spec).read_bytes, is_of_data_set=False)
+        return
+    source = open_source(spec, False, part)
+    for index in range(len(source)):
+        path = os.path.abspath(os.path.join(source.location, source.name(index)))
+        yield Picture(source.key(index), path, partial(source.content, index), is_of_data_set=True)
+
+
+def read_picture(picture: Picture, reader: Reader) -> Image.Image:
     """A picture, as the reader of its kind decodes it.
 
     Raises:
         InputError: it cannot be read, or is of another kind.
+        BrokenImageError: the same, of a picture of a data set.
     """
     try:
-        return reader.decode(path.read_bytes(), str(path))
+        return reader.decode(_content(picture), picture.key)
     except BrokenImageError as error:
+        if picture.is_of_data_set:
+            raise
         raise InputError(str(error)) from error
+
+
+def _content(picture: Picture) -> bytes:
+    try:
+        return picture.content()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        reason = f"it cannot be read ({error.strerror or error})"
+        raise BrokenImageError(picture.key, reason) from error
 
 
-def load_image(path: Path, transform: TransformConfig | None, reader: Reader) -> Sample:
+def load_image(picture: Picture, transform: TransformConfig | None, reader: Reader) -> Sample:
     """A picture as an image, as it is or resized and cropped.
 
     Raises:
         InputError: it cannot be read, or is smaller than the crop.
-        BrokenImageError: it is smaller than the crop, and such pictures are skipped.
+        BrokenImageError: it is smaller than the crop, and such pictures are skipped; or it is
+            broken, and one of a data set.
     """
-    picture = read_picture(path, reader)
+    decoded = read_picture(picture, reader)
     if transform is None:
-        return Sample(str(path), reader.to_image(picture), None)
-    return Sample(str(path), center_transform(picture, transform, str(path), reader), None)
+        return Sample(picture.key, reader.to_image(decoded), None)
+    image = center_transform(decoded, transform, picture.key, reader)
+    return Sample(picture.key, image, None)

@@ -13,39 +13,51 @@ if TYPE_CHECKING:
     from smalti.content import ContentConfig
 
 
+HIGHEST_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
+"""What Pillow can write of formats that have a limit."""
+
+
 def run(arguments: Sequence[str]) -> None:
     """Write each picture beside its reconstruction."""
     options = _parser().parse_args(arguments)
 
     from smalti.cli.output import check_file
     from smalti.cli.pictures import find_pictures, read_picture
+    from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
     from smalti.files import atomic_file
     from smalti.sampling.sheet import contact_sheet
     from smalti.tokenizer import load_tokenizer
     from smalti.training.precision import choose_compute
+    from smalti.types import InputError
 
     out = Path(options.out)
     check_file(out, (".png", ".jpg", ".jpeg", ".webp"))
-    paths = find_pictures(options.pictures)
     tokenizer = load_tokenizer(options.model)
+    found = find_pictures(options.pictures, tokenizer.content.part)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     tokenizer.to(compute.device)
     reader = reader_of(tokenizer.content)
     pairs: list[Image.Image] = []
-    for path in paths:
-        picture = read_picture(path, reader)
+    for one in found:
+        try:
+            picture = read_picture(one, reader)
+        except BrokenImageError as error:
+            print(f"skipped {error}")
+            continue
         if max(picture.size) > options.longest_px:
             picture.thumbnail((options.longest_px, options.longest_px), reader.resampling)
-            print(f"{path}: shrunk to {picture.width}x{picture.height}; see --longest-px")
+            print(f"{one.key}: shrunk to {picture.width}x{picture.height}; see --longest-px")
         image = reader.to_image(picture)[None].to(compute.device)
         reconstruction = tokenizer.reconstruct(image)
-        print(f"{path}: {_closeness(tokenizer.content, image, reconstruction)}")
+        print(f"{one.key}: {_closeness(tokenizer.content, image, reconstruction)}")
         drawn = [tokenizer.content.draw(both[0]) for both in (image, reconstruction)]
         pairs.append(contact_sheet(drawn, columns=2))
+    if not pairs:
+        raise InputError(f"all {len(found)} pictures are broken")
     with atomic_file(out) as temporary:
-        _stack(pairs).save(temporary)
+        _stack(pairs, out).save(temporary)
     print(f"done: {out} (left: as it was, right: reconstruction)")
 
 
@@ -61,10 +73,22 @@ def _closeness(content: "ContentConfig", image: "Tensor", reconstruction: "Tenso
     return f"PSNR {float(psnr(image, reconstruction)):.2f} dB"
 
 
-def _stack(pictures: "Sequence[Image.Image]") -> "Image.Image":
-    """Pictures of any width below each other."""
+def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":
+    """Pictures of any width below each other.
+
+    Raises:
+        InputError: together they are higher than the format of `out` allows.
+    """
     from PIL import Image
 
+    from smalti.types import InputError
+
+    height, allowed = sum(p.height for p in pictures), HIGHEST_PX.get(out.suffix.lower())
+    if allowed is not None and height > allowed:
+        raise InputError(
+            f"--out {out} would be {height} pixels high, more than the {allowed} that "
+            f"{out.suffix} has; give a .png, or fewer pictures"
+        )
     stacked = Image.new(
         "RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white"
     )
@@ -81,7 +105,10 @@ def _parser() -> Parser:
         "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
     )
     parser.add_argument(
-        "pictures", type=expanded_path, nargs="+", help="picture files, or folders of them"
+        "pictures",
+        type=expanded_path,
+        nargs="+",
+        help="picture files, and data sets as for --data of `smalti train`",
     )
     parser.add_argument(
         "--out",
