@@ -14,6 +14,7 @@ from smalti.data.loader import BatchLoader
 from smalti.data.paired import LowResolutionPair
 from smalti.data.transforms import TransformConfig
 from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.sampling.pipeline import Pipeline
 from smalti.stages import conditions, train_prior, train_vqgan
 from smalti.stages import prior as prior_module
 from smalti.stages import vqgan as vqgan_module
@@ -321,9 +322,42 @@ def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, mon
     monkeypatch.setattr(conditions, "LowResolutionPair", noted)
     changes = {"condition": "low_resolution", "low_resolution_factor": 4}
     train_prior(prior_config(photos, tmp_path / "run", **changes))
-    (conditioner,) = trainers[0].stage.model().config.conditioners
-    assert conditioner.factor == 4
-    assert factors == [4]
+    begun = trainers[0].stage.model()
+    assert begun.config.conditioners[0].factor == 4
+    # A run that begins with it needs not be told.
+    tokenizer = VQGAN(MODEL)
+    initial = Pipeline(tokenizer, begun.module, begun.config, {"low_resolution": tokenizer})
+    initial.save_pretrained(tmp_path / "initial")
+    changes = {"init": str(tmp_path / "initial"), "vqgan": None, "condition": (), "prior": {}}
+    order = {"ordering": "row_major", "ordering_seed": 1}
+    train_prior(prior_config(photos, tmp_path / "next", **changes, **order))
+    assert factors == [4, 4]
+
+
+@pytest.mark.parametrize(("asked", "drop"), [(None, 0.35), (0.6, 0.6)])
+def test_a_prior_that_begins_with_another_keeps_what_is_not_asked_for(
+    second, photos, tmp_path, trainers, asked, drop
+):
+    begun = second.stage.model()
+    initial = Pipeline(VQGAN(MODEL), begun.module, begun.config)
+    initial.save_pretrained(tmp_path / "initial")
+    changes = {
+        "vqgan": None,
+        "init": str(tmp_path / "initial"),
+        "condition": (),
+        "condition_drop": asked,
+        "ordering": "row_major",
+        "ordering_seed": 1,
+        "prior": {"dropout": 0.25},
+    }
+    train_prior(prior_config(photos, tmp_path / "next", **changes))
+    stage = trainers[1].stage
+    model = stage.model().config
+    assert (stage.config.condition_drop, model.condition_drop) == (drop, drop)
+    assert (model.ordering, model.ordering_seed) == ("random", 9)
+    assert (model.prior.layers, model.prior.dropout) == (3, 0.25)
+    assert torch.equal(stage.training.prior.head.weight, begun.module.head.weight)
+    assert torch.equal(stage.training.average.model.head.weight, begun.module.head.weight)
 
 
 def test_a_cache_holds_the_views_asked_for(second):

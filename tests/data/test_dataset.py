@@ -116,6 +116,12 @@ def test_weights_reach_the_order_also_of_a_subset(photos: Path) -> None:
     assert set(subset.order(0, 0).tolist()) == {2, 3}
 
 
+def test_weighted_order_is_new_each_epoch(photos: Path) -> None:
+    dataset = ImageDataset([FolderSource(str(photos), classes=False)], CROP, 0, weights=[1])
+    orders = [dataset.order(0, epoch).tolist() for epoch in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
 def test_broken_image_is_replaced_by_the_next_good_one(damaged: Path) -> None:
     dataset = folder_dataset(damaged, classes=True)
     sample = dataset.sample(1, epoch=0)

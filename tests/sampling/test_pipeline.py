@@ -4,13 +4,18 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from smalti.content import RGBContent
 from smalti.model_folder import write_model_files
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import sample_canvas
-from smalti.sequence.conditioners import ClassLabelConfig, UnconditionalConfig
+from smalti.sequence.conditioners import (
+    ClassLabelConfig,
+    LowResolutionConfig,
+    UnconditionalConfig,
+)
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError
 
@@ -217,6 +222,22 @@ def test_tokenizer_with_another_codebook_is_refused(pipeline):
     other = VQGAN(VQGANConfig(codebook_size=CODES + 1, channel_multipliers=(1, 1)))
     with pytest.raises(InputError, match="trained on 16 codes, but the tokenizer has 17"):
         Pipeline(other, pipeline.prior, pipeline.config)
+
+
+def test_condition_tokenizer_with_another_codebook_is_refused(pipeline):
+    condition = LowResolutionConfig(
+        content=RGBContent(), codebook_size=6, grid_height=HEIGHT, grid_width=WIDTH
+    )
+    prior = GPTConfig(vocab_size=CODES + 7, max_length=2 * HEIGHT * WIDTH, layers=1, width=8)
+    config = PriorModelConfig(
+        prior=prior,
+        codebook_size=CODES,
+        conditioners=(condition,),
+        grid_height=HEIGHT,
+        grid_width=WIDTH,
+    )
+    with pytest.raises(InputError, match=r"low_resolution was trained on 6 codes, .* has 16"):
+        Pipeline(pipeline.tokenizer, GPT(prior), config, {"low_resolution": pipeline.tokenizer})
 
 
 @pytest.mark.parametrize(

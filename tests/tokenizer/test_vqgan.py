@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch import nn
 
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.types import InputError
@@ -209,3 +210,9 @@ def test_file_that_is_no_config_is_refused(saved, text):
     with pytest.raises(InputError) as error:
         VQGAN.from_pretrained(saved)
     assert "config.json is not a model's config" in one_line(error)
+
+
+def test_every_norm_has_the_groups_asked_for():
+    config = VQGANConfig(channels=32, channel_multipliers=(1, 1), norm_groups=4, codebook_size=16)
+    norms = [module for module in VQGAN(config).modules() if isinstance(module, nn.GroupNorm)]
+    assert {norm.num_groups for norm in norms} == {4}
