@@ -349,6 +349,7 @@ def test_a_prior_that_begins_with_another_keeps_what_is_not_asked_for(
         "ordering": "row_major",
         "ordering_seed": 1,
         "prior": {"dropout": 0.25},
+        "seed": 6,  # of other new weights
     }
     train_prior(prior_config(photos, tmp_path / "next", **changes))
     stage = trainers[1].stage
