@@ -93,3 +93,10 @@ def test_sheet_that_its_format_cannot_hold(refused, world, here):
     Image.new("RGB", (2, 16384)).save("high.png")
     line = ["reconstruct", world.vqgan, "high.png", "--longest-px", "16384", "--out"]
     refused([*line, "high.webp"], "16384 pixels high", "16383", "give a .png")
+
+
+def test_a_data_set_is_looked_at_once(here, caplog):
+    Path("masks").mkdir()
+    Image.new("RGB", (4, 4)).save("masks/1.png")
+    assert names(".") == ["masks/1.png"]
+    assert caplog.text.count("usually hold maps") == 1

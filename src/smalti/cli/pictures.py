@@ -1,7 +1,7 @@
 """Pictures that a user names on the command line, as images for a tokenizer."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,38 +43,37 @@ def find_pictures(specs: Sequence[str], part: str) -> list[Picture]:
     Raises:
         InputError: one does not exist, or a data set has no images or not this part.
     """
-    found = {picture.key: picture for spec in specs for picture in _pictures_of(spec, part)}
-    folders = [_folder_of(spec, part) for spec in specs]
-    common = os.path.commonpath(folders)
-    named = {}
-    for key, picture in found.items():
-        below = os.path.relpath(picture.name, common)
-        # A list may name files anywhere.
-        outside = Path(picture.name).relative_to(Path(picture.name).anchor)
-        name = outside.as_posix() if below.startswith("..") else Path(below).as_posix()
-        named[key] = replace(picture, name=name)
-    return list(named.values())
+    named = [_named_by(spec, part) for spec in specs]
+    common = os.path.commonpath([folder for folder, _ in named])
+    found = {picture.key: picture for _, pictures in named for picture in pictures}
+    return [replace(picture, name=_name_below(common, picture.name)) for picture in found.values()]
 
 
-def _is_file(spec: str) -> bool:
-    """Whether a name is that of a picture, and not of a file that makes a data set."""
-    return os.path.isfile(spec) and not any(SOURCES[kind].accepts(spec) for kind in SOURCES)
-
-
-def _folder_of(spec: str, part: str) -> str:
-    location = os.path.dirname(spec) if _is_file(spec) else open_source(spec, False, part).location
-    return os.path.abspath(location)
-
-
-def _pictures_of(spec: str, part: str) -> Iterator[Picture]:
-    """Pictures of a name, their own names being whole paths yet."""
-    if _is_file(spec):
-        yield Picture(spec, os.path.abspath(spec), Path(spec).read_bytes, is_of_data_set=False)
-        return
+def _named_by(spec: str, part: str) -> tuple[str, list[Picture]]:
+    """The folder of what the user named, and its pictures, whose own names are whole paths yet."""
+    if os.path.isfile(spec) and not any(SOURCES[kind].accepts(spec) for kind in SOURCES):
+        path = os.path.abspath(spec)
+        picture = Picture(spec, path, Path(spec).read_bytes, is_of_data_set=False)
+        return os.path.dirname(path), [picture]
     source = open_source(spec, False, part)
-    for index in range(len(source)):
-        path = os.path.abspath(os.path.join(source.location, source.name(index)))
-        yield Picture(source.key(index), path, partial(source.content, index), is_of_data_set=True)
+    folder = os.path.abspath(source.location)
+    return folder, [
+        Picture(
+            source.key(index),
+            os.path.abspath(os.path.join(folder, source.name(index))),
+            partial(source.content, index),
+            is_of_data_set=True,
+        )
+        for index in range(len(source))
+    ]
+
+
+def _name_below(folder: str, path: str) -> str:
+    """A path relative to a folder; one outside of it, as a list may name, without its root."""
+    below = os.path.relpath(path, folder)
+    if below.startswith(".."):
+        return Path(path).relative_to(Path(path).anchor).as_posix()
+    return Path(below).as_posix()
 
 
 def read_picture(picture: Picture, reader: Reader) -> Image.Image:
