@@ -12,9 +12,8 @@ import pytest
 import yaml
 
 from smalti.files import TEMPORARY
+from smalti.run_changes import CHANGEABLE, CHANGEABLE_ON_RECORD
 from smalti.runs import (
-    CHANGEABLE,
-    CHANGEABLE_ON_RECORD,
     CONFIG_FILE,
     PriorRunConfig,
     VQGANRunConfig,

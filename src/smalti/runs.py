@@ -10,7 +10,7 @@ RUN/tokenizer/      of a prior's run: the tokenizer that it was trained with
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,6 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
 )
 
@@ -31,6 +30,7 @@ from smalti.files import atomic_file, disk_errors, remove_leftovers
 from smalti.losses.discriminator import PatchDiscriminatorConfig
 from smalti.paths import expand
 from smalti.plain_data import read_yaml
+from smalti.run_changes import CHANGEABLE_ON_RECORD, changes
 from smalti.tokenizer.vqgan import VQGANConfig
 from smalti.training.checkpoint import check_checkpoints, newest_step
 from smalti.training.code_cache import CodeCacheConfig
@@ -43,31 +43,6 @@ from smalti.types import Config, InputError, path_fields
 
 CONFIG_FILE = "config.yaml"
 DAY_SECONDS = 24 * 60 * 60
-
-# What may differ when a run is resumed: it changes no number that was trained so far.
-CHANGEABLE = {
-    "out",
-    "image.small",
-    "training.total_steps",
-    "training.log_steps",
-    "training.eval_steps",
-    "training.eval_images",
-    "training.save_steps",
-    "training.picture_steps",
-    "training.device",
-    "training.workers",
-    "training.auto_remedy",
-    "training.early_stop",
-}
-# What may differ too: it changes what is trained from there on, so each change is a line of the
-# run's metrics.
-CHANGEABLE_ON_RECORD = {
-    "optimizer.learning_rate",
-    "discriminator_optimizer.learning_rate",
-    "training.precision",
-}
-# What may lie elsewhere, if it is the same: the stages see to that, who open it.
-PLACES = {"data", "vqgan", "init", "condition"}
 
 DEFAULT_TRANSFORM = TransformConfig(size=64)
 """Of runs that say nothing else."""
@@ -311,23 +286,12 @@ def _check_stored(folder: Path, config: BaseRunConfig) -> None:
             f"{folder} is a run of stage {stored.get('stage')!r}, not {config.stage!r}; "
             "choose another --out"
         )
-    changed = [
-        f"{path} (was {was!r}, now {now!r})"
-        for path, was, now in _changes(stored, config)
-        if path not in CHANGEABLE | CHANGEABLE_ON_RECORD and not _may_have_moved(path, was, now)
-    ]
+    changed = [change for change in changes(stored, config) if not change.is_allowed]
     if changed:
         raise InputError(
-            f"{folder} was begun with another config: {', '.join(changed)}; "
+            f"{folder} was begun with another config: {', '.join(map(str, changed))}; "
             "use the same command to resume, or another --out"
         )
-
-
-def _may_have_moved(path: str, was: Any, now: Any) -> bool:
-    """Whether two values of an option may be two places of the same thing."""
-    if path == "condition":
-        return [one.partition("=")[0] for one in was] == [one.partition("=")[0] for one in now]
-    return path in PLACES and bool(was) and bool(now)
 
 
 def check_writable(folder: Path) -> None:
@@ -350,31 +314,6 @@ def existing_part(path: Path) -> Path:
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
-
-
-def _with_defaults(stored: dict[str, Any], root: type[BaseRunConfig]) -> dict[str, Any]:
-    """A stored config with the options that came after it at their defaults."""
-    try:
-        return root.model_validate(stored).model_dump(mode="json")
-    except ValidationError:  # it has options that are gone: they are named as differences
-        return stored
-
-
-def _changes(stored: dict[str, Any], config: BaseRunConfig) -> Iterator[tuple[str, Any, Any]]:
-    """Options in which a config differs from a stored one: dotted name, old and new value."""
-    new = config.model_dump(mode="json")
-    return _differences(_with_defaults(stored, type(config)), new)
-
-
-def _differences(
-    stored: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
-) -> Iterator[tuple[str, Any, Any]]:
-    for key in sorted(stored.keys() | new.keys()):
-        was, now = stored.get(key), new.get(key)
-        if isinstance(was, dict) and isinstance(now, dict):
-            yield from _differences(was, now, f"{prefix}{key}.")
-        elif was != now:
-            yield f"{prefix}{key}", was, now
 
 
 @contextlib.contextmanager
@@ -412,9 +351,9 @@ def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
 def _record_changes(folder: Path, config: BaseRunConfig) -> None:
     """Say and log what is trained otherwise from the newest checkpoint on."""
     stored = read_run_config(folder)
-    changes = [] if stored is None else _changes(stored, config)
-    recorded = [change for change in changes if change[0] in CHANGEABLE_ON_RECORD]
+    found = () if stored is None else changes(stored, config)
+    recorded = [change for change in found if change.option in CHANGEABLE_ON_RECORD]
     step = newest_step(folder / "checkpoints") if recorded else 0
-    for path, was, now in recorded if step else ():  # before step 1 nothing was trained otherwise
-        say(f"changed from step {step} on: {path} from {was} to {now}")
-        append_line(folder, step, "change", {"option": path, "was": was, "now": now})
+    for option, was, now in recorded if step else ():  # before step 1 nothing was trained otherwise
+        say(f"changed from step {step} on: {option} from {was} to {now}")
+        append_line(folder, step, "change", {"option": option, "was": was, "now": now})

@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> None:
 def changeable_options(root: "type[BaseRunConfig]") -> list[str]:
     """Dotted names of the options that may change when a run is resumed."""
     from smalti.cli.train_config import option_paths
-    from smalti.runs import CHANGEABLE, CHANGEABLE_ON_RECORD, PLACES
+    from smalti.run_changes import CHANGEABLE, CHANGEABLE_ON_RECORD, PLACES
 
     changeable = (CHANGEABLE | CHANGEABLE_ON_RECORD | PLACES) - {"out"}
     return [path for path in option_paths(root) if path in changeable and _is_value(root, path)]
