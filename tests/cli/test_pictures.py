@@ -38,6 +38,7 @@ ALL = ["cats/1.png", "cats/2.png", "dogs/1.png"]
         (["photos/cats", "photos/dogs"], ALL),
         (["photos/dogs", "photos/cats/2.png", "photos/cats"], ALL),
         (["photos", "photos/cats/1.png"], ALL),
+        (["./photos/cats/1.png", "photos/dogs/../cats/1.png", "photos"], ALL),
         (["photos/cats"], ["1.png", "2.png"]),
         (["photos/cats/1.png"], ["1.png"]),
         (["photos/cats/1.png", "photos/dogs/1.png"], ["cats/1.png", "dogs/1.png"]),
@@ -83,7 +84,7 @@ def test_broken_picture_of_a_data_set_is_left_out_and_said(succeed, refused, wor
     Path("photos/cats/2.png").write_bytes(b"text")
     out = succeed("encode", world.vqgan, photos).out
     assert "skipped photos/cats/2.png" in out
-    assert "skipped: 1 pictures, broken" in out
+    assert "skipped: 1 picture, broken" in out
     assert sorted(safetensors.torch.load_file("codes.safetensors")) == [ALL[0], ALL[2]]
     assert "skipped photos/cats/2.png" in succeed("reconstruct", world.vqgan, photos).out
     refused(["encode", world.vqgan, "photos/cats/2.png"], "photos/cats/2.png")

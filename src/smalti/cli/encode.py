@@ -56,7 +56,8 @@ def run(arguments: Sequence[str]) -> None:
     write_codes(out, codes, tokenizer)
     if len(codes) < len(pictures):
         smaller = "" if size is None else f" or smaller than {size}x{size}"
-        print(f"skipped: {len(pictures) - len(codes)} pictures, broken{smaller}")
+        skipped = counted(len(pictures) - len(codes), "picture")
+        print(f"skipped: {skipped}, broken{smaller}")
     done = counted(len(codes), "picture")
     print(f"done: codes of {done}, each in [0, {tokenizer.codebook_size}), in {out}")
     print(f"next: smalti decode {options.model} {out} --out decoded")

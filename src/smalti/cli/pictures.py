@@ -45,8 +45,9 @@ def find_pictures(specs: Sequence[str], part: str) -> list[Picture]:
     """
     named = [_named_by(spec, part) for spec in specs]
     common = os.path.commonpath([folder for folder, _ in named])
-    found = {picture.key: picture for _, pictures in named for picture in pictures}
-    return [replace(picture, name=_name_below(common, picture.name)) for picture in found.values()]
+    # By their paths: the same file may be named `a.png` and `./a.png`.
+    found = {picture.name: picture for _, pictures in named for picture in pictures}
+    return [replace(picture, name=_name_below(common, path)) for path, picture in found.items()]
 
 
 def _named_by(spec: str, part: str) -> tuple[str, list[Picture]]:
