@@ -9,6 +9,7 @@ from smalti.paths import expand
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
     from smalti.runs import BaseRunConfig
 
@@ -65,25 +66,24 @@ def _check_changeable(root: "type[BaseRunConfig]", changes: Sequence[str]) -> No
             )
 
 
-def _field(root: "type[BaseModel]", path: str) -> tuple[object, str]:
-    """Type of an option, and what it is."""
-    from pydantic import BaseModel
+def _field(root: "type[BaseModel]", path: str) -> "FieldInfo":
+    """The field of a config that an option sets."""
+    from smalti.cli.tagged_unions import nested_config
 
     name, _, rest = path.partition(".")
     field = root.model_fields[name]
-    if rest:
-        assert isinstance(field.annotation, type)
-        assert issubclass(field.annotation, BaseModel)
-        return _field(field.annotation, rest)
-    return field.annotation, field.description or ""
+    if not rest:
+        return field
+    nested = nested_config(field)
+    assert nested is not None, f"{name} holds no other options"
+    return _field(nested, rest)
 
 
 def _is_value(root: "type[BaseModel]", path: str) -> bool:
     """Whether an option is a value, and not a whole block of them, as `vqgan` is in stage 1."""
-    from pydantic import BaseModel
+    from smalti.cli.tagged_unions import nested_config
 
-    annotation, _ = _field(root, path)
-    return not (isinstance(annotation, type) and issubclass(annotation, BaseModel))
+    return nested_config(_field(root, path)) is None
 
 
 def _help() -> str:
@@ -108,7 +108,7 @@ def _explained(stages: "dict[str, type[BaseRunConfig]]") -> Iterator[str]:
         for path in changeable_options(root):
             if path not in seen:
                 seen.add(path)
-                _, description = _field(root, path)
+                description = _field(root, path).description or ""
                 yield f"  --{path}"
                 text = textwrap.fill(" ".join(description.split()), 90)
                 yield textwrap.indent(text, " " * 8)
