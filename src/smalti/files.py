@@ -98,6 +98,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def write_json(path: Path, value: object) -> None:
+    """Write a value into a file as JSON for people, several lines long; see `json_text`."""
+    path.write_text(json_text(value, indent=2) + "\n", encoding="utf-8")
+
+
 def json_text(value: object, indent: int | None = None) -> str:
     """A value as JSON. Numbers that are NaN or infinite become null: JSON has no word for them."""
     return json.dumps(_with_null(value), indent=indent, allow_nan=False)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from smalti import hub
-from smalti.files import atomic_folder, json_text
+from smalti.files import atomic_folder, write_json
 from smalti.paths import expand
 from smalti.plain_data import read_json
 from smalti.types import Config, InputError, describe
@@ -94,7 +94,7 @@ def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tenso
 def write_model_files(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
     """Write the two files into an existing folder, for callers that make it whole themselves."""
     description = {"kind": kind, "config": config.model_dump(mode="json")}
-    (folder / CONFIG_FILE).write_text(json_text(description, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CONFIG_FILE, description)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_tensors(folder / WEIGHTS_FILE, contiguous)
 

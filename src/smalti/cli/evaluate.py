@@ -231,10 +231,10 @@ def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:
-    from smalti.files import atomic_file, json_text
+    from smalti.files import atomic_file, write_json
 
     with atomic_file(path) as temporary:
-        temporary.write_text(json_text(report, indent=2) + "\n", encoding="utf-8")
+        write_json(temporary, report)
     print(f"done: {path}")
 
 

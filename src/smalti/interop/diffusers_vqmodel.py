@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 
-from smalti.files import atomic_folder, json_text
+from smalti.files import atomic_folder, write_json
 from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.diffusers_folder import WEIGHTS_FILE, find_vqmodel, weights_file
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
@@ -110,9 +110,7 @@ def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
     }
     with atomic_folder(folder) as temporary:
         description = config.model_dump(mode="json", by_alias=True)
-        (temporary / CONFIG_FILE).write_text(
-            json_text(description, indent=2) + "\n", encoding="utf-8"
-        )
+        write_json(temporary / CONFIG_FILE, description)
         write_tensors(temporary / WEIGHTS_FILE, tensors, {"format": "pt"})
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from smalti.data.split import Split
-from smalti.files import atomic_file, json_text
+from smalti.files import atomic_file, write_json
 from smalti.plain_data import read_json
 from smalti.runs import BaseRunConfig, read_run_config
 from smalti.training.code_cache import weights_hash
@@ -74,7 +74,7 @@ def keep_origin(folder: Path, split: Split, init: nn.Module | None = None) -> No
     if init is not None:
         origin[INIT] = weights_hash(init)
     with atomic_file(folder / ORIGIN_FILE) as temporary:
-        temporary.write_text(json_text(origin, indent=2) + "\n", encoding="utf-8")
+        write_json(temporary, origin)
 
 
 def _read(folder: Path) -> dict[str, str]:

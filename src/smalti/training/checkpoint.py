@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smalti.files import atomic_folder, json_text, remove_leftovers, sha256
+from smalti.files import atomic_folder, remove_leftovers, sha256, write_json
 from smalti.model_folder import read_tensors, step_folders, write_model_files, write_tensors
 from smalti.types import Config, InputError
 
@@ -79,9 +79,7 @@ def save_checkpoint(
             "torch": torch.__version__,
             "sha256": hashes,
         }
-        (temporary / COUNTERS_FILE).write_text(
-            json_text(description, indent=2) + "\n", encoding="utf-8"
-        )
+        write_json(temporary / COUNTERS_FILE, description)
     for old in step_folders(checkpoints)[:-2]:
         shutil.rmtree(old, ignore_errors=True)
     return folder

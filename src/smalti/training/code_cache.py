@@ -33,7 +33,7 @@ from tqdm import tqdm
 from smalti.data.loader import BatchLoader, Draw
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import from_first, together
-from smalti.files import atomic_folder, disk_errors, json_text, sha256, system_lock
+from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
 from smalti.sequence.conditioners import SpatialConditioner
 from smalti.sequence.conditioning import Conditioning, values_of
@@ -286,9 +286,7 @@ def _encode(
             write_tensors(temporary / f"view_{view:03d}.safetensors", tensors)
         hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"made_from": made_from, "sha256": hashes}
-        (temporary / MANIFEST_FILE).write_text(
-            json_text(manifest, indent=2) + "\n", encoding="utf-8"
-        )
+        write_json(temporary / MANIFEST_FILE, manifest)
 
 
 def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
