@@ -16,9 +16,16 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from smalti.distributed import mean_over_processes
-from smalti.losses.adversarial import AdaptiveWeightConfig, LogitAverages
-from smalti.losses.discriminator import Judge, PatchDiscriminator
-from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    AdaptiveWeightConfig,
+    AdversarialLoss,
+    LogitAverages,
+    adaptive_weight,
+    lecam_penalty,
+)
+from smalti.losses.discriminator import Judge, Judgement, PatchDiscriminator
+from smalti.training.optim import OptimizerConfig, build_optimizer, learning_rate_at, update
 from smalti.training.remedies import Remedies
 from smalti.types import Config, InputError
 
@@ -71,6 +78,12 @@ class AdversaryConfig(Config):
     def is_played(self) -> bool:
         """Whether there is an adversary at all."""
         return self.kind != "none"
+
+    @property
+    def losses(self) -> AdversarialLoss:
+        """Losses of discriminator and generator in the chosen form."""
+        assert self.kind != "none", "without an adversary there is no loss of one"
+        return ADVERSARIAL_LOSSES["hinge" if self.kind == "auto" else self.kind]
 
     def check(self, total_steps: int) -> None:
         """Refuse a schedule that a run of `total_steps` never comes to.
@@ -174,7 +187,7 @@ class AdversarySchedule(nn.Module):
 
 @dataclass(slots=True)
 class Adversary:
-    """The discriminator's side of the game."""
+    """The discriminator, what it remembers, and the losses between it and the generator."""
 
     config: AdversaryConfig
     discriminator: PatchDiscriminator
@@ -203,3 +216,107 @@ class Adversary:
             averages=LogitAverages().to(next(discriminator.parameters()).device),
             remedies=Remedies(),
         )
+
+    def generator_gradient(self, judgement: Judgement, reconstructions: Tensor) -> Tensor:
+        """Gradient of the generator loss at the reconstructions.
+
+        Args:
+            judgement: logits with a graph to the reconstructions, which is kept.
+            reconstructions: (B, C, H, W) that were judged, a leaf of the graph.
+
+        Returns:
+            (B, C, H, W) float32.
+        """
+        loss = self.config.losses.generator_loss(judgement.fake_logits)
+        (gradient,) = torch.autograd.grad(loss, reconstructions, retain_graph=True)
+        return gradient
+
+    def discriminator_backward(self, judgement: Judgement, fraction: float) -> dict[str, Tensor]:
+        """Add the discriminator's gradients from one chunk of a batch.
+
+        Args:
+            judgement: logits with a graph to the discriminator.
+            fraction: of the chunk in this process's batch, in (0, 1].
+
+        Returns:
+            Scalars by name, with a graph; accuracies are shares of patches judged right.
+
+        Reference: Eq. 5.
+        """
+        losses, lecam_weight = self.config.losses, self.config.lecam_weight
+        real_logits, fake_logits = judgement
+        loss = losses.discriminator_loss(real_logits, fake_logits)  # Eq. 5
+        scalars = {
+            "generator_loss": losses.generator_loss(fake_logits),
+            "discriminator_loss": loss,
+            "real_logits": real_logits.mean(),
+            "fake_logits": fake_logits.mean(),
+            "real_accuracy": (real_logits > 0).float().mean(),
+            "fake_accuracy": (fake_logits < 0).float().mean(),
+        }
+        if lecam_weight > 0:
+            penalty = lecam_penalty(
+                real_logits, fake_logits, self.averages.real, self.averages.fake
+            )
+            scalars["lecam_penalty"] = penalty
+            loss = loss + lecam_weight * penalty
+        # A spectral norm's graph is shared by all chunks of a batch.
+        (fraction * loss).backward(  # type: ignore[no-untyped-call]
+            inputs=list(self.discriminator.parameters()), retain_graph=fraction < 1
+        )
+        return scalars
+
+    def generator_weight(self, at_last_layer: Tensor, step: int) -> dict[str, Tensor]:
+        """Weight of the generator loss in a step: lambda of Eq. 7, over the whole batch.
+
+        Args:
+            at_last_layer: (2, ...) gradients of this process's batch with respect to the weight of
+                the decoder's last layer: of the reconstruction loss and of the generator loss.
+            step: number of the step.
+
+        Returns:
+            `adversary_weight`, which has the ramp in it, and what it was made from; scalars by
+            name.
+
+        Reference: Eq. 7.
+        """
+        reconstruction_gradient, generator_gradient = mean_over_processes(at_last_layer)
+        scalars = {
+            "reconstruction_gradient_norm": torch.linalg.vector_norm(reconstruction_gradient),
+            "generator_gradient_norm": torch.linalg.vector_norm(generator_gradient),
+        }
+        ramp = self.schedule.ramp(step) * float(self.remedies.adversary_weight_factor)
+        weight = at_last_layer.new_tensor(self.config.weight * ramp)
+        if self.config.weighing == "adaptive":
+            adaptive = self.config.adaptive
+            ratio = adaptive_weight(  # Eq. 7
+                reconstruction_gradient, generator_gradient, adaptive.delta, adaptive.max_weight
+            )
+            scalars["adaptive_weight"] = adaptive.factor * ratio
+            weight = weight * scalars["adaptive_weight"]
+        return scalars | {"adversary_weight": weight}
+
+    def update(
+        self, scalars: dict[str, Tensor], step: int, total_steps: int, config: OptimizerConfig
+    ) -> dict[str, Tensor]:
+        """Move the discriminator, if it learned in this step; its own warm-up begins at its start.
+
+        Args:
+            scalars: of the step: its reconstruction loss, and the mean logits where it learned.
+            step: number of the step.
+            total_steps: of the run.
+            config: of the discriminator's optimizer.
+
+        Returns:
+            The norm of its gradients, by name; nothing while it does not learn.
+        """
+        if not self.schedule.learns(step):
+            self.schedule.observe(step, scalars["reconstruction_loss"])
+            return {}
+        start = int(self.schedule.start_step)
+        rate = learning_rate_at(step - start, total_steps - start, config)
+        rate *= float(self.remedies.discriminator_rate_factor)
+        norm = update(self.optimizer, self.discriminator, rate, config.clip_norm)
+        logits = torch.stack([scalars["real_logits"], scalars["fake_logits"]])
+        self.averages.update(*mean_over_processes(logits))
+        return {"discriminator_gradient_norm": norm}

@@ -4,7 +4,7 @@ Axes: B batch, C channels, H/W image size in pixels.
 Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 4 to 7.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from smalti.distributed import gather_batch, mean_over_processes, without_sync
+from smalti.distributed import gather_batch, without_sync
 from smalti.losses.adversarial import last_layer_gradient
 from smalti.losses.discriminator import Judgement
 from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
@@ -21,7 +21,6 @@ from smalti.losses.reconstruction import PIXEL_LOSSES, PixelKind
 from smalti.tokenizer.vqgan import VQGAN, Reconstruction
 from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
-from smalti.training.game import pull_of_generator, teach, weigh
 from smalti.training.optim import OptimizerConfig, learning_rate_at, update
 from smalti.training.precision import Compute
 from smalti.types import Config
@@ -60,6 +59,16 @@ class VQGANState:
     compute: Compute
     step: int = 0
 
+    @property
+    def discriminator_learns(self) -> bool:
+        """Whether the discriminator learns in this step."""
+        return self.adversary is not None and self.adversary.schedule.learns(self.step)
+
+    @property
+    def generator_loss_counts(self) -> bool:
+        """Whether the generator loss has a weight above 0 in this step."""
+        return self.adversary is not None and self.adversary.schedule.ramp(self.step) > 0
+
 
 @dataclass(frozen=True, slots=True)
 class VQGANStepConfig:
@@ -89,202 +98,197 @@ def vqgan_step(state: VQGANState, images: Tensor, config: VQGANStepConfig) -> di
     Deviation: one forward pass of the autoencoder serves both updates; the released code runs a
         second one (docs/deviations.md).
     """
-    parts = images.chunk(config.accumulation_steps)
-    _start_quantizer(state, parts)
-    # A spectral norm is computed once a step, whatever the number of parts.
+    chunks = images.chunk(config.accumulation_steps)
+    _start_quantizer(state, chunks)
+    # A spectral norm is computed once a step, whatever the number of chunks.
     with parametrize.cached():
-        scalars = _accumulate_gradients(state, parts, config)
+        scalars = _backward(state, chunks, config.loss)
     rate = learning_rate_at(state.step, config.total_steps, config.optimizer)
     scalars["gradient_norm"] = update(
         state.optimizer, state.vqgan, rate, config.optimizer.clip_norm
     )
     state.vqgan.quantizer.finish_step()
     if state.adversary is not None:
-        scalars |= _update_adversary(state.adversary, state.step, scalars, config)
+        scalars |= state.adversary.update(
+            scalars, state.step, config.total_steps, config.discriminator_optimizer
+        )
     state.average.update(state.vqgan, state.step)
     state.step += 1
     return scalars
 
 
-def _start_quantizer(state: VQGANState, parts: Sequence[Tensor]) -> None:
-    """Show the first batch to a quantizer that begins where the data is."""
-    # Later it is not asked: the answer may lie on a graphics card, which would be waited for.
-    if state.step > 0 or not state.vqgan.quantizer.waits_for_start:
-        return
-    state.vqgan.quantizer.start(latent_of_all(state, parts))
-
-
-@torch.no_grad()
-def latent_of_all(state: VQGANState, parts: Sequence[Tensor]) -> Tensor:
-    """Encoder output (B, D, h, w) of a batch of all processes, in the order of its images.
-
-    Args:
-        state: with the encoder.
-        parts: of this process's share, (B', 3, H, W) each, as the step computes them.
-    """
-    with state.compute.autocast():
-        return torch.cat([gather_batch(state.vqgan.latent(part)) for part in parts])
-
-
-def _update_adversary(
-    adversary: Adversary, step: int, scalars: dict[str, Tensor], config: VQGANStepConfig
-) -> dict[str, Tensor]:
-    """Move the discriminator, if it learned in this step; its own warm-up begins at its start."""
-    schedule = adversary.schedule
-    if not schedule.learns(step):
-        schedule.observe(step, scalars["reconstruction_loss"])
-        return {}
-    start = int(schedule.start_step)
-    optimizer = config.discriminator_optimizer
-    rate = learning_rate_at(step - start, config.total_steps - start, optimizer)
-    rate *= float(adversary.remedies.discriminator_rate_factor)
-    norm = update(adversary.optimizer, adversary.discriminator, rate, optimizer.clip_norm)
-    logits = torch.stack([scalars["real_logits"], scalars["fake_logits"]])
-    adversary.averages.update(*mean_over_processes(logits))
-    return {"discriminator_gradient_norm": norm}
-
-
-class _Look(NamedTuple):
-    """What the losses say of one part of a batch: everything below its reconstructions."""
-
-    gradient: Tensor  # (B, C, H, W) of the reconstruction loss, at the reconstructions
-    pull: Tensor | None  # that of the generator loss, once it counts
-    last_layer: Tensor | None  # (2, ...) share of both, carried to the last layer's weight
-    scalars: dict[str, Tensor]
-
-
-def _accumulate_gradients(
-    state: VQGANState, parts: Sequence[Tensor], config: VQGANStepConfig
+def _backward(
+    state: VQGANState, chunks: Sequence[Tensor], config: VQGANLossConfig
 ) -> dict[str, Tensor]:
     """Put the gradients of the whole batch in place, of both networks; returns the scalars.
 
-    The adaptive weight is that of the whole batch. Where the batch comes in parts, all of them are
-    looked at first, without the autoencoder's graph, which only one part at a time can have.
+    The losses are differentiated as far as the reconstructions, each once. Their weighted sum is
+    then sent through the autoencoder in one backward pass a chunk.
     """
-    counts = state.adversary is not None and state.adversary.schedule.ramp(state.step) > 0
-    shares = [len(part) / sum(map(len, parts)) for part in parts]
-    ahead = _look_ahead(state, parts, config, shares) if counts and len(parts) > 1 else None
-    weights = _weigh(state, ahead) if ahead else {}
+    fractions = [len(chunk) / sum(map(len, chunks)) for chunk in chunks]
+    # Lambda of Eq. 7 is that of the whole batch. All of its chunks are looked at first, without the
+    # autoencoder's graph, which only one chunk at a time can have.
+    is_ahead = state.generator_loss_counts and len(chunks) > 1
+    ahead = _losses_of_all(state, chunks, fractions, config) if is_ahead else []
+    weights = _generator_weight(state, ahead)
     rows: list[dict[str, Tensor]] = []
-    for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
-        is_last = number == len(parts) - 1
+    for number, (chunk, fraction) in enumerate(zip(chunks, fractions, strict=True)):
+        is_last = number == len(chunks) - 1
         with without_sync(state.forward, unless=is_last):
-            forward = _run(state, part)
-            look = ahead[number] if ahead else _look(state, part, forward, config, share, is_last)
-            if counts and not ahead:
-                weights = _weigh(state, [look])
-            rows.append(look.scalars | _send_back(forward, look, weights, config, share))
+            result = _reconstruct(state, chunk)
+            if is_ahead:
+                losses = ahead[number]
+            else:
+                losses = _losses(state, chunk, result, fraction, is_last, config)
+                weights = _generator_weight(state, [losses])
+            gradient = losses.reconstruction_gradient
+            if losses.generator_gradient is not None:  # Eq. 6: L_VQ + lambda L_GAN
+                gradient = gradient + weights["adversary_weight"] * losses.generator_gradient
+            rows.append(losses.scalars | _send_back(result, gradient, fraction, config))
+    return _weighted_sums(rows, fractions) | weights
+
+
+class _Losses(NamedTuple):
+    """What the losses say of one chunk of a batch: everything behind its reconstructions."""
+
+    reconstruction_gradient: Tensor  # (B, C, H, W) of the reconstruction loss
+    generator_gradient: Tensor | None  # (B, C, H, W) of the generator loss, once it counts
+    at_last_layer: Tensor | None  # (2, ...) both, carried to the last layer's weight
+    scalars: dict[str, Tensor]
+
+
+def _losses(
+    state: VQGANState,
+    images: Tensor,
+    result: Reconstruction,
+    fraction: float,
+    is_last: bool,
+    config: VQGANLossConfig,
+) -> _Losses:
+    """Differentiate the losses as far as the reconstructions, and let the discriminator learn."""
+    reconstructions = result.reconstructions.detach().float().requires_grad_()
+    pixel_loss = PIXEL_LOSSES[config.pixel](images, reconstructions).mean()
+    perceptual_loss = state.perceptual(images, reconstructions).mean()
+    # Eq. 4, first term, with the perceptual loss of Sec. 3.1.
+    loss = config.pixel_weight * pixel_loss + config.perceptual_weight * perceptual_loss
+    (reconstruction_gradient,) = torch.autograd.grad(loss, reconstructions)
     scalars = {
-        name: torch.stack([s * row[name] for s, row in zip(shares, rows, strict=True)]).sum(0)
-        for name in rows[0]
+        "reconstruction_loss": loss,
+        "pixel_loss": pixel_loss,
+        "perceptual_loss": perceptual_loss,
     }
-    return scalars | weights
+    generator_gradient = at_last_layer = None
+    if state.discriminator_learns:
+        assert state.adversary is not None
+        adversary = state.adversary
+        with without_sync(adversary.judge, unless=is_last):
+            with state.compute.autocast():
+                judgement: Judgement = adversary.judge(images, reconstructions)
+            if state.generator_loss_counts:
+                generator_gradient = adversary.generator_gradient(judgement, reconstructions)
+                gradients = (reconstruction_gradient, generator_gradient)
+                at_last_layer = fraction * _at_last_layer(state.vqgan, result, gradients)
+            scalars |= adversary.discriminator_backward(judgement, fraction)  # Eq. 5
+    scalars = {name: value.detach() for name, value in scalars.items()}
+    return _Losses(reconstruction_gradient, generator_gradient, at_last_layer, scalars)
 
 
-def _run(state: VQGANState, images: Tensor) -> Reconstruction:
+def _losses_of_all(
+    state: VQGANState,
+    chunks: Sequence[Tensor],
+    fractions: Sequence[float],
+    config: VQGANLossConfig,
+) -> list[_Losses]:
+    """Losses of every chunk; the random numbers of its forward pass can be drawn again."""
+    devices = [chunks[0].device] if chunks[0].is_cuda else []
+    losses = []
+    with torch.random.fork_rng(devices):
+        for number, (chunk, fraction) in enumerate(zip(chunks, fractions, strict=True)):
+            with torch.no_grad():
+                result = _reconstruct(state, chunk)
+            is_last = number == len(chunks) - 1
+            losses.append(_losses(state, chunk, result, fraction, is_last, config))
+    return losses
+
+
+def _reconstruct(state: VQGANState, images: Tensor) -> Reconstruction:
+    """Images through the autoencoder: G(q(E(x))), Eqs. 2 and 3."""
     with state.compute.autocast():
         result: Reconstruction = state.forward(images)
     return result
 
 
-def _look_ahead(
-    state: VQGANState, parts: Sequence[Tensor], config: VQGANStepConfig, shares: Sequence[float]
-) -> list[_Look]:
-    """Look at every part, and leave the random numbers of its forward pass to be drawn again."""
-    devices = [parts[0].device] if parts[0].is_cuda else []
-    looks = []
-    with torch.random.fork_rng(devices):
-        for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
-            with torch.no_grad():
-                forward = _run(state, part)
-            is_last = number == len(parts) - 1
-            looks.append(_look(state, part, forward, config, share, is_last))
-    return looks
-
-
-def _look(
-    state: VQGANState,
-    images: Tensor,
-    forward: Reconstruction,
-    config: VQGANStepConfig,
-    share: float,
-    is_last: bool,
-) -> _Look:
-    """Differentiate the losses as far as the reconstructions, and let the discriminator learn.
-
-    The losses see a leaf: each is differentiated down to it once, and their weighted sum is sent
-    through the autoencoder in one backward pass.
-    """
-    surface = forward.reconstructions.detach().float().requires_grad_()
-    scalars = _reconstruction_terms(state, images, surface, config.loss)
-    (gradient,) = torch.autograd.grad(scalars["reconstruction_loss"], surface)
-    pull = last_layer = None
-    adversary = state.adversary
-    if adversary is not None and adversary.schedule.learns(state.step):
-        with without_sync(adversary.judge, unless=is_last):
-            with state.compute.autocast():
-                judgement: Judgement = adversary.judge(images, surface)
-            if adversary.schedule.ramp(state.step) > 0:
-                pull = pull_of_generator(judgement, surface, adversary.config)
-                sides = _at_last_layer(state.vqgan, forward.last_features, gradient, pull)
-                last_layer = share * sides
-            scalars |= teach(adversary, judgement, share)
-    scalars = {name: value.detach() for name, value in scalars.items()}
-    return _Look(gradient, pull, last_layer, scalars)
-
-
-def _reconstruction_terms(
-    state: VQGANState, images: Tensor, reconstructions: Tensor, config: VQGANLossConfig
-) -> dict[str, Tensor]:
-    """The reconstruction loss and its parts, scalars."""
-    pixel_loss = PIXEL_LOSSES[config.pixel](images, reconstructions).mean()
-    perceptual_loss = state.perceptual(images, reconstructions).mean()
-    total = config.pixel_weight * pixel_loss + config.perceptual_weight * perceptual_loss
-    return {
-        "reconstruction_loss": total,
-        "pixel_loss": pixel_loss,
-        "perceptual_loss": perceptual_loss,
-    }
-
-
-def _at_last_layer(vqgan: VQGAN, features: Tensor, gradient: Tensor, pull: Tensor) -> Tensor:
-    """Both gradients at the reconstructions carried to the last layer's weight, (2, ...)."""
-    weight = vqgan.decoder.conv_out.weight
-    return torch.stack([last_layer_gradient(features, side, weight) for side in (gradient, pull)])
-
-
-def _weigh(state: VQGANState, looks: Sequence[_Look]) -> dict[str, Tensor]:
-    """The generator loss's weight in this step, from looks at all parts of the batch."""
+def _generator_weight(state: VQGANState, losses: Sequence[_Losses]) -> dict[str, Tensor]:
+    """Lambda of Eq. 7 from the losses of all chunks, and what it was made from; by name."""
+    gradients = [loss.at_last_layer for loss in losses if loss.at_last_layer is not None]
+    if not gradients:
+        return {}
     assert state.adversary is not None
-    sides = [look.last_layer for look in looks if look.last_layer is not None]
-    return weigh(state.adversary, torch.stack(sides).sum(0), state.step)
+    return state.adversary.generator_weight(torch.stack(gradients).sum(0), state.step)  # Eq. 7
+
+
+def _at_last_layer(vqgan: VQGAN, result: Reconstruction, gradients: Sequence[Tensor]) -> Tensor:
+    """Gradients at the reconstructions carried to the last layer's weight, stacked."""
+    weight, features = vqgan.decoder.conv_out.weight, result.last_features
+    return torch.stack([last_layer_gradient(features, one, weight) for one in gradients])
 
 
 def _send_back(
-    forward: Reconstruction,
-    look: _Look,
-    weights: dict[str, Tensor],
-    config: VQGANStepConfig,
-    share: float,
+    result: Reconstruction, gradient: Tensor, fraction: float, config: VQGANLossConfig
 ) -> dict[str, Tensor]:
-    """One backward pass through the autoencoder for all terms; returns the quantizer's scalars."""
-    quantized, loss = forward.quantized, config.loss
-    gradient = look.gradient
-    if look.pull is not None:
-        gradient = gradient + weights["adversary_weight"] * look.pull
-    latent_loss = (
-        loss.codebook_weight * quantized.codebook_loss
-        + loss.commitment_weight * quantized.commitment_loss
+    """One backward pass through the autoencoder for all terms; returns the quantizer's scalars.
+
+    Args:
+        result: of the forward pass.
+        gradient: (B, C, H, W) of the loss at the reconstructions.
+        fraction: of the chunk in this process's batch, in (0, 1].
+        config: weights of the quantizer's terms.
+    """
+    quantized = result.quantized
+    # Eq. 4, second and third term.
+    codebook_terms = (
+        config.codebook_weight * quantized.codebook_loss
+        + config.commitment_weight * quantized.commitment_loss
         + quantized.entropy_loss
     )
-    roots = [forward.reconstructions]
-    gradients = [share * gradient.to(forward.reconstructions.dtype)]
-    if latent_loss.requires_grad:  # some quantizers have no loss of their own
-        roots.append(share * latent_loss)
-        gradients.append(torch.ones_like(latent_loss))
+    roots = [result.reconstructions]
+    gradients = [fraction * gradient.to(result.reconstructions.dtype)]
+    if codebook_terms.requires_grad:  # some quantizers have no loss of their own
+        roots.append(fraction * codebook_terms)
+        gradients.append(torch.ones_like(codebook_terms))
     torch.autograd.backward(roots, gradients)
     return {
         "codebook_loss": quantized.codebook_loss.detach(),
         "commitment_loss": quantized.commitment_loss.detach(),
         "entropy_loss": quantized.entropy_loss.detach(),
     }
+
+
+def _weighted_sums(
+    rows: Sequence[Mapping[str, Tensor]], fractions: Sequence[float]
+) -> dict[str, Tensor]:
+    """Scalars of a batch from those of its chunks."""
+    return {
+        name: torch.stack([f * row[name] for f, row in zip(fractions, rows, strict=True)]).sum(0)
+        for name in rows[0]
+    }
+
+
+def _start_quantizer(state: VQGANState, chunks: Sequence[Tensor]) -> None:
+    """Show the first batch to a quantizer that begins where the data is."""
+    # Later it is not asked: the answer may lie on a graphics card, which would be waited for.
+    if state.step > 0 or not state.vqgan.quantizer.waits_for_start:
+        return
+    state.vqgan.quantizer.start(latent_of_all(state, chunks))
+
+
+@torch.no_grad()
+def latent_of_all(state: VQGANState, chunks: Sequence[Tensor]) -> Tensor:
+    """Encoder output (B, D, h, w) of a batch of all processes, in the order of its images.
+
+    Args:
+        state: with the encoder.
+        chunks: of this process's share, (B', 3, H, W) each, as the step computes them.
+    """
+    with state.compute.autocast():
+        return torch.cat([gather_batch(state.vqgan.latent(chunk)) for chunk in chunks])

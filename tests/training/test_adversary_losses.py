@@ -1,4 +1,4 @@
-"""The game of stage 1 in numbers that fit on a page: a discriminator of one weight."""
+"""The adversary of stage 1 in numbers that fit on a page: a discriminator of one weight."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from torch import nn
 from smalti.losses.adversarial import AdaptiveWeightConfig, LogitAverages
 from smalti.losses.discriminator import Judgement
 from smalti.training.adversary import Adversary, AdversaryConfig, AdversarySchedule
-from smalti.training.game import pull_of_generator, teach, weigh
 from smalti.training.remedies import Remedies
 
 
@@ -41,7 +40,7 @@ def judgement(game: Adversary, real: float, fake: float) -> Judgement:
 def test_discriminator_learns_from_the_hinge_loss():
     """Real 0.5 is below 1, fake -3 is below -1: half of the slope -0.5 is left."""
     game = adversary(lecam_weight=0.0)
-    scalars = teach(game, judgement(game, real=0.5, fake=-3.0), share=1.0)
+    scalars = game.discriminator_backward(judgement(game, real=0.5, fake=-3.0), fraction=1.0)
     assert scalars["discriminator_loss"].item() == pytest.approx(0.25)
     assert game.discriminator.weight.grad.item() == pytest.approx(-0.25)
     assert "lecam_penalty" not in scalars
@@ -53,7 +52,7 @@ def test_discriminator_learns_from_the_lecam_penalty():
     game = adversary(lecam_weight=0.1)
     game.averages.real.fill_(0.5)
     game.averages.fake.fill_(1.0)
-    scalars = teach(game, judgement(game, real=3.0, fake=-2.0), share=1.0)
+    scalars = game.discriminator_backward(judgement(game, real=3.0, fake=-2.0), fraction=1.0)
     assert scalars["discriminator_loss"].item() == 0
     assert scalars["lecam_penalty"].item() == pytest.approx(10.25)
     assert game.discriminator.weight.grad.item() == pytest.approx(0.1 * 22)
@@ -61,8 +60,8 @@ def test_discriminator_learns_from_the_lecam_penalty():
 
 def test_a_part_of_a_batch_counts_as_its_share():
     game = adversary(lecam_weight=0.0)
-    teach(game, judgement(game, real=0.5, fake=-3.0), share=0.25)
-    teach(game, judgement(game, real=0.5, fake=-3.0), share=0.75)
+    game.discriminator_backward(judgement(game, real=0.5, fake=-3.0), fraction=0.25)
+    game.discriminator_backward(judgement(game, real=0.5, fake=-3.0), fraction=0.75)
     assert game.discriminator.weight.grad.item() == pytest.approx(-0.25)
 
 
@@ -70,7 +69,7 @@ def test_accuracies_are_shares_of_patches_judged_right():
     game = adversary(lecam_weight=0.0)
     weight = game.discriminator.weight.view(1, 1, 1, 1)
     real, fake = (torch.tensor(row).view(1, 1, 1, -1) for row in ([3.0, -1.0], [-2.0, -1.0, 5.0]))
-    scalars = teach(game, Judgement(real * weight, fake * weight), share=1.0)
+    scalars = game.discriminator_backward(Judgement(real * weight, fake * weight), fraction=1.0)
     assert scalars["real_accuracy"].item() == pytest.approx(1 / 2)
     assert scalars["fake_accuracy"].item() == pytest.approx(2 / 3)
     assert scalars["real_logits"].item() == pytest.approx(1.0)
@@ -84,14 +83,14 @@ def test_accuracies_are_shares_of_patches_judged_right():
 def test_generator_is_pulled_towards_what_passes_for_real(kind, slope):
     """At a logit of 0, where the log form has half the slope of the hinge form."""
     surface = torch.zeros(1, 1, 1, 1, requires_grad=True)
-    pull = pull_of_generator(Judgement(surface, surface), surface, AdversaryConfig(kind=kind))
-    assert pull.item() == pytest.approx(slope)
+    gradient = adversary(kind=kind).generator_gradient(Judgement(surface, surface), surface)
+    assert gradient.item() == pytest.approx(slope)
 
 
 def weight_of(game: Adversary, step: int = 0) -> float:
     """The generator loss's weight where the gradients have the norms 5 and 2."""
     sides = torch.tensor([[3.0, 4.0], [0.0, -2.0]])
-    return weigh(game, sides, step)["adversary_weight"].item()
+    return game.generator_weight(sides, step)["adversary_weight"].item()
 
 
 def test_weight_is_that_of_equation_7():
@@ -122,6 +121,6 @@ def test_ramp_and_remedy_multiply_the_weight(weighing):
 
 def test_gradient_norms_are_told_apart():
     sides = torch.tensor([[3.0, 4.0], [0.0, -2.0]])
-    scalars = weigh(adversary(), sides, step=0)
+    scalars = adversary().generator_weight(sides, step=0)
     assert scalars["reconstruction_gradient_norm"].item() == pytest.approx(5.0)
     assert scalars["generator_gradient_norm"].item() == pytest.approx(2.0)
