@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smalti.data.sources.base import listed
+
 OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 MOST_PAIRS, MOST_ALONE = 3, 20  # named in a message
 
@@ -48,17 +50,17 @@ class JointSides(NamedTuple):
         middle = [self.names[joint] for joint in single if joint not in self.one_sided]
         said = []
         if pairs:
-            shown = [f"{self.names[one]}/{self.names[two]}" for one, two in pairs]
-            said.append(f"mirrored images exchange {_listed(shown, MOST_PAIRS)}")
+            exchanged = [f"{self.names[one]}/{self.names[two]}" for one, two in pairs]
+            said.append(f"mirrored images exchange {listed(exchanged, MOST_PAIRS)}")
         if middle:
             has = "have" if len(middle) > 1 else "has"
             advice = "" if pairs else "; if there is a left and a right, set --image.flip false"
-            listed = _listed(middle, MOST_ALONE)
-            said.append(f"{listed} {has} no partner and no side{advice}")
+            shown = listed(middle, MOST_ALONE)
+            said.append(f"{shown} {has} no partner and no side{advice}")
         if self.one_sided:
-            listed = _listed([self.names[joint] for joint in self.one_sided], MOST_ALONE)
+            shown = listed([self.names[joint] for joint in self.one_sided], MOST_ALONE)
             said.append(
-                f"the other side of {listed} is missing, so mirrored images count as without; "
+                f"the other side of {shown} is missing, so mirrored images count as without; "
                 "--image.flip false keeps all"
             )
         return "; ".join(said)
@@ -114,9 +116,3 @@ def _mirrored_ends(word: str) -> Iterator[str]:
 
 def _tells_a_side(words: Words) -> bool:
     return any(word.startswith(("left", "right")) for word in words)
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    if len(names) <= most:
-        return ", ".join(names)
-    return ", ".join(names[:most]) + f", ... ({len(names)} in all)"

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from smalti.data.sources.base import ImageSource, RawImage, printable
+from smalti.data.sources.base import ImageSource, RawImage, listed, printable
 from smalti.data.sources.parts import scene
 from smalti.types import InputError
 
@@ -91,9 +91,9 @@ class Pairing:
         """One line: how many, and the first names of those left out."""
         line = f"{self.matched} of {self.images} images"
         if self.missing:
-            line += f", none for {_first(self.missing)}"
+            line += f", none for {listed(self.missing, MOST_NAMED)}"
         if self.alone:
-            line += f"; without an image: {_first(self.alone)}"
+            line += f"; without an image: {listed(self.alone, MOST_NAMED)}"
         return f"{line}; {self.alike}" if self.alike else line
 
     @property
@@ -126,8 +126,3 @@ def describe(pairings: Mapping[str, Pairing]) -> str:
 def _folded(name: str) -> str:
     """What people see of a name: neither capitals nor spaces nor forms of a letter."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def _first(names: Sequence[str]) -> str:
-    listed = ", ".join(map(printable, names[:MOST_NAMED]))
-    return listed + (f", ... ({len(names)} in all)" if len(names) > MOST_NAMED else "")

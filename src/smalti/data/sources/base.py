@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,12 @@ def same_spelling(name: str) -> str:
 def counted(number: int, noun: str) -> str:
     """A number of things in words: `1 picture`, `2 pictures`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first of several names as one text that can be shown: `a, b, c, ... (9 in all)`."""
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
 
 
 def name_bytes(name: str) -> bytes:

@@ -16,6 +16,7 @@ from smalti.data.sources.base import (
     ImageSource,
     counted,
     is_image_name,
+    listed,
     printable,
     require_images,
     same_spelling,
@@ -266,6 +267,4 @@ def _report_left_out(
 
 
 def _listed(folders: Iterable[str]) -> str:
-    listed = [f"{printable(folder)}/" for folder in sorted(folders)]
-    more = f", ... ({len(listed)} in all)" if len(listed) > MOST_NAMED else ""
-    return ", ".join(listed[:MOST_NAMED]) + more
+    return listed([f"{folder}/" for folder in sorted(folders)], MOST_NAMED)
