@@ -9,7 +9,7 @@ from smalti.data.paired.matching import open_beside
 from smalti.data.sources import open_source
 from smalti.data.sources.base import ImageSource, counted, printable
 from smalti.data.sources.left_out import why_left_out
-from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.part_names import DEPTHS, IMAGES, SEGMENTATIONS
 from smalti.data.summary import DataSummary, Spread, summarize
 from smalti.data.transforms import TransformConfig
 from smalti.data.values import values_of, warning_of
@@ -39,7 +39,7 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
         print(f"{'folders:':14}{line}")
     for kind, pairing in pairings_of(source).items():
         _print_pairing(kind, pairing)
-    for part in ("segmentations", "depths"):
+    for part in (SEGMENTATIONS, DEPTHS):
         if part in source.parts:
             _print_values(open_beside(source, part), part)
     if summary.class_counts is not None:
@@ -71,11 +71,11 @@ def _print_images(summary: DataSummary) -> None:
 
 def _print_values(source: ImageSource, part: str) -> None:
     """Which stored values the files of a part use, and where most of their range is unused."""
-    content = DepthContent() if part == "depths" else RGBContent()
+    content = DepthContent() if part == DEPTHS else RGBContent()
     name = "values:" if part == IMAGES else f"{part}:"
     for values in values_of(source.read, len(source), part):
         print(f"{name:14}{'' if part == IMAGES else 'values '}{values}")
-        warning = None if part == "segmentations" else warning_of(values, content)
+        warning = None if part == SEGMENTATIONS else warning_of(values, content)
         if warning:
             print(f"  warning: {warning}")
 

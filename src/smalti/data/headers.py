@@ -10,7 +10,12 @@ MAX_HEADERS = MOST_IMAGES_CHECKED
 
 def looked_at(length: int) -> range:
     """The images of a data set to look at before training: all, or `MAX_HEADERS` of them."""
-    return range(0, length, max(1, -(-length // MAX_HEADERS)))
+    return at_even_distances(length, MAX_HEADERS)
+
+
+def at_even_distances(length: int, most: int) -> range:
+    """Positions in a row of `length`: all, or at most so many with as much between any two."""
+    return range(0, length, max(1, -(-length // most)))
 
 
 def header_of(raw: RawImage) -> ImageHeader:

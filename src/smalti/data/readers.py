@@ -14,6 +14,7 @@ from torch import Tensor
 
 from smalti import ranges
 from smalti.content import (
+    DEEP_TOP,
     ContentConfig,
     DepthContent,
     EdgesContent,
@@ -21,7 +22,6 @@ from smalti.content import (
     RGBContent,
 )
 from smalti.data.decode import BrokenImageError, decode_image, decode_map
-from smalti.data.stored import DEEP_TOP
 from smalti.registry import Registry
 
 

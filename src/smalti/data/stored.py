@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
+
+from smalti.content import DEEP_TOP
 
 PALETTE_TOP = 255
-DEEP_TOP = 65535
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a tag of TIFF and one of its values
-_SAMPLE_FORMAT, _SIGNED = 339, (2,)
+_WHITE_IS_ZERO, _SIGNED = 0, (2,)  # values of tags of TIFF
 
 
 class StoredMap(NamedTuple):
@@ -56,8 +57,8 @@ def layout_of(picture: Image.Image) -> Layout:
     is_signed = False
     if picture.format == "TIFF":
         tags: Any = picture.tag_v2  # type: ignore[attr-defined]
-        is_white_zero = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO
-        is_signed = tags.get(_SAMPLE_FORMAT) == _SIGNED
+        is_white_zero = tags.get(PHOTOMETRIC_INTERPRETATION, _WHITE_IS_ZERO) == _WHITE_IS_ZERO
+        is_signed = tags.get(SAMPLEFORMAT) == _SIGNED
     return Layout(
         raw_mode, args[1] if is_scaled and len(args) > 1 else None, is_signed, is_white_zero
     )

@@ -2,9 +2,13 @@
 
 import io
 
-from PIL import TiffImagePlugin
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    SAMPLEFORMAT,
+    SAMPLESPERPIXEL,
+    ImageFileDirectory_v2,
+)
 
-_BITS, _BANDS, _SAMPLE_FORMAT = 258, 277, 339  # tags
 _KINDS = {1: "unsigned numbers", 2: "signed numbers", 3: "floating-point numbers"}
 
 
@@ -13,12 +17,12 @@ def tiff_in_words(content: bytes) -> str | None:
     if content[:4] not in (b"II*\0", b"MM\0*"):
         return None
     try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(content[:8])
+        tags = ImageFileDirectory_v2(content[:8])
         file = io.BytesIO(content)
         file.seek(tags.next)
         tags.load(file)
-        bands = tags.get(_BANDS, 1)
-        bits, kind = tags.get(_BITS, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
+        bands = tags.get(SAMPLESPERPIXEL, 1)
+        bits, kind = tags.get(BITSPERSAMPLE, (1,)), tags.get(SAMPLEFORMAT, (1,))
     except Exception:  # the parser raises half a dozen kinds on damaged files
         return None
     # A tag of several values that are all the same may be written once.

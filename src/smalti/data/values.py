@@ -7,7 +7,9 @@ import numpy as np
 
 from smalti.content import ContentConfig
 from smalti.data.decode import BrokenImageError, decode_map, is_deep_grey, load_picture
-from smalti.data.sources.base import RawImage
+from smalti.data.headers import at_even_distances
+from smalti.data.sources.base import RawImage, counted
+from smalti.data.sources.part_names import DEPTHS, IMAGES
 from smalti.data.stored import PALETTE_TOP, stored_map
 from smalti.types import InputError
 
@@ -30,8 +32,8 @@ class Values:
     def __str__(self) -> str:
         """As in `0 to 4095 of 0 to 65535 (12 files looked at)`."""
         room = "floats" if self.top is None else f"0 to {self.top}"
-        counted = "1 file" if self.files == 1 else f"{self.files} files"
-        return f"{self.lowest:.7g} to {self.highest:.7g} of {room} ({counted} looked at)"
+        files = counted(self.files, "file")
+        return f"{self.lowest:.7g} to {self.highest:.7g} of {room} ({files} looked at)"
 
     def joined(self, other: "Values") -> "Values":
         """Of both, which have the same room."""
@@ -53,7 +55,7 @@ def values_of(read: Callable[[int], RawImage], length: int, part: str) -> list[V
         part: what they are: "images", "segmentations" or "depths".
     """
     found: dict[int | None, Values] = {}
-    for index in range(0, length, max(1, -(-length // MAX_FILES))):
+    for index in at_even_distances(length, MAX_FILES):
         try:
             one = _values_in(read(index), part)
         except (BrokenImageError, InputError):
@@ -64,15 +66,15 @@ def values_of(read: Callable[[int], RawImage], length: int, part: str) -> list[V
 
 
 def _values_in(raw: RawImage, part: str) -> Values:
-    if part != "images":
-        numbers, top = decode_map(raw.content, raw.key, allow_floats=part == "depths")
-        return Values(float(numbers.min()), float(numbers.max()), top, 1)
-    picture, layout = load_picture(raw.content, raw.key)
-    if is_deep_grey(picture):
-        numbers, top = stored_map(picture, layout)
-        return Values(float(numbers.min()), float(numbers.max()), top, 1)
-    colours = np.asarray(picture.convert("RGB"))
-    return Values(float(colours.min()), float(colours.max()), PALETTE_TOP, 1)
+    if part != IMAGES:
+        numbers, top = decode_map(raw.content, raw.key, allow_floats=part == DEPTHS)
+    else:
+        picture, layout = load_picture(raw.content, raw.key)
+        if is_deep_grey(picture):
+            numbers, top = stored_map(picture, layout)
+        else:
+            numbers, top = np.asarray(picture.convert("RGB")), PALETTE_TOP
+    return Values(float(numbers.min()), float(numbers.max()), top, 1)
 
 
 def warning_of(values: Values, content: ContentConfig) -> str | None:
