@@ -25,7 +25,7 @@ _OLD_FOLDER = re.compile(re.escape(TEMPORARY) + r"\d+-[0-9a-f]+\.old-(.+)")
 
 IS_WINDOWS = os.name == "nt"
 OPEN_FILE_SECONDS = 5.0
-"""So long is waited, on Windows, for another program to close a file that is to be replaced."""
+"""Seconds to wait, on Windows, until another program closes a file that is to be replaced."""
 
 _DISK_ERRORS = {
     errno.ENOSPC: "the disk is full",

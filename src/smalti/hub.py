@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "hf://"
 SECONDS = 3.0
-"""To wait for a connection. Libraries of the hub try for half a minute."""
+"""How long to wait for a connection; the libraries of the hub try for half a minute."""
 FOLDERS_OF_OURS = {"runs", "demo"}
 """Where commands write unless told: `runs/prior` that is not here is missing, not somebody's."""
 

@@ -27,7 +27,7 @@ WEIGHTS_FILE = "model.safetensors"
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 """Endings of the files that programs keep weights in."""
 PIPELINE_FILE = "model_index.json"
-"""Of a pipeline of diffusers."""
+"""Name of the file that says what is in a pipeline folder of diffusers."""
 OTHERS_KEYS = {"_class_name", "architectures", "model_type"}
 """What the configs of diffusers and transformers say."""
 BEST = "best"
@@ -175,7 +175,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def map_tensors(path: Path) -> dict[str, Tensor]:
-    """The same, of which only what is used is read; as long as they live, the file is open.
+    """Tensors of a safetensors file, read where they are used; the file is open while they live.
 
     Raises:
         InputError: the file is missing or damaged.

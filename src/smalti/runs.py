@@ -45,7 +45,7 @@ CONFIG_FILE = "config.yaml"
 DAY_SECONDS = 24 * 60 * 60
 
 DEFAULT_TRANSFORM = TransformConfig(size=64)
-"""Of runs that say nothing else."""
+"""How pictures become images in runs that say nothing else."""
 
 
 class BaseRunConfig(Config):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 LARGEST_INTEGER = 2**63 - 1
-"""Of torch's whole numbers, and so of seeds."""
+"""The largest whole number that torch has, and so the largest seed."""
 
 
 class InputError(ValueError):

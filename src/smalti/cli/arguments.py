@@ -25,9 +25,9 @@ class Parser(argparse.ArgumentParser):
 
 
 LARGEST = 2**31 - 1
-"""Of counts and of sizes in pixels: there is no memory for more."""
+"""The largest count or size in pixels of an option: there is no memory for more."""
 LARGEST_SEED = 2**63 - 1
-"""As of `smalti train`: torch's whole numbers have 64 bits."""
+"""The largest seed, as in `smalti train`: torch's whole numbers have 64 bits."""
 
 
 def device_argument(parser: Parser) -> None:

@@ -43,7 +43,7 @@ def read_config_file(file: str) -> dict[str, Any]:
 
 
 def _with_blocks(content: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """The same with a block for each dotted key.
+    """A config in which each dotted key is written as a block.
 
     Raises:
         InputError: a dotted key stands beside its block: which of the two counts would depend on

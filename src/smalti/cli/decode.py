@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from smalti.cli.arguments import Parser, device_argument, expanded_path
 
 NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
-"""In names of files, on Windows."""
+"""Characters that Windows does not allow in the names of files."""
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -186,7 +186,7 @@ def _report(
 
 
 def _mixed(options: argparse.Namespace, images: int, trained_on: int | None) -> list[str]:
-    """That training images are among the measured ones, if so."""
+    """A warning if training images are among the measured ones, else nothing."""
     if not trained_on:
         return []
     others = "; --held-out measures the others alone" if trained_on < images else ""

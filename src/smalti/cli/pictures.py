@@ -82,7 +82,7 @@ def read_picture(picture: Picture, reader: Reader) -> Image.Image:
 
     Raises:
         InputError: it cannot be read, or is of another kind.
-        BrokenImageError: the same, of a picture of a data set.
+        BrokenImageError: it cannot be read, and is a picture of a data set.
     """
     try:
         return reader.decode(_content(picture), picture.key)

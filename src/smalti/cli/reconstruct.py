@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 HIGHEST_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
-"""What Pillow can write of formats that have a limit."""
+"""Height in pixels, by the ending, that a picture has at most in formats with a limit."""
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ class ImageHeader:
     """What a file says about its picture before any pixel is decoded."""
 
     width_px: int
-    """Of the picture when it is upright, as it is decoded; `height_px` too."""
+    """Width of the picture when it is upright, as it is decoded; `height_px` is its height."""
     height_px: int
     mode: str
     """Pillow's name of the colour layout, e.g. RGB, L, P, CMYK, I;16."""

@@ -24,9 +24,9 @@ from smalti.types import Batch, InputError, Sample
 SHARED_MEMORY = Path("/dev/shm")
 """Through which workers send tensors on Linux; a container may have little of it."""
 PREFETCHED_BATCHES = 2
-"""Which each worker has ready, as PyTorch's default is."""
+"""Batches that each worker has ready, as many as PyTorch has by default."""
 BYTES_OF_A_PIXEL = 3 * 4
-"""Of a photograph's float32 tensor."""
+"""Bytes that a pixel takes in the float32 tensor of a photograph."""
 
 
 class BatchLoader:

@@ -151,7 +151,7 @@ class DepthReader(Reader):
 
 
 def _finite(depths: NDArray[np.float32], key: str) -> NDArray[np.float32]:
-    """The same depths, each of them a number."""
+    """Depths as they are, if each of them is a finite number."""
     wrong = np.count_nonzero(~np.isfinite(depths))
     if wrong:
         raise BrokenImageError(key, f"{wrong} of its depths are infinite or not a number")

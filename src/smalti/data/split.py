@@ -33,7 +33,7 @@ class OwnNames:
     """
 
     components: int
-    """Of the path, from its end, that make a name."""
+    """How many components of the path, from its end, make a name."""
 
     @classmethod
     def fitting(cls, dataset: ImageDataset) -> "OwnNames":

@@ -56,7 +56,7 @@ class TransformConfig(Config):
         return present_transform(values) if isinstance(values, dict) else values
 
     def settled(self, images: int) -> Self:
-        """The same with a value for `small` where it is auto.
+        """This transform with a definite value of `small`, which may be auto.
 
         Args:
             images: in the data set.
@@ -137,7 +137,7 @@ def draw_crop(
 
     Raises:
         InputError: the picture is smaller than the crop, and `config.small` is error or auto.
-        BrokenImageError: the same, and it is skip.
+        BrokenImageError: the picture is smaller than the crop, and `config.small` is skip.
     """
     crop = center_crop(size, config, key)
     if config.crop == "random":
@@ -177,7 +177,7 @@ def random_transform(
 
     Raises:
         InputError: the picture is smaller than the crop, and `config.small` is error or auto.
-        BrokenImageError: the same, and it is skip.
+        BrokenImageError: the picture is smaller than the crop, and `config.small` is skip.
     """
     return draw_crop(PixelSize(*picture.size), config, generator, key).image(picture, reader)
 
@@ -197,7 +197,7 @@ def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSiz
 
     Raises:
         InputError: the picture is smaller than the crop, and `config.small` is error or auto.
-        BrokenImageError: the same, and it is skip.
+        BrokenImageError: the picture is smaller than the crop, and `config.small` is skip.
     """
     cover = max(config.width_px / size.width, config.height_px / size.height)
     can_enlarge = config.small == "enlarge"

@@ -30,13 +30,13 @@ class Values:
     files: int
 
     def __str__(self) -> str:
-        """As in `0 to 4095 of 0 to 65535 (12 files looked at)`."""
+        """The values in words, such as `0 to 4095 of 0 to 65535 (12 files looked at)`."""
         room = "floats" if self.top is None else f"0 to {self.top}"
         files = counted(self.files, "file")
         return f"{self.lowest:.7g} to {self.highest:.7g} of {room} ({files} looked at)"
 
     def joined(self, other: "Values") -> "Values":
-        """Of both, which have the same room."""
+        """The values of these files and of others with the same room."""
         lowest, highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
         return Values(lowest, highest, self.top, self.files + other.files)
 
@@ -78,7 +78,7 @@ def _values_in(raw: RawImage, part: str) -> Values:
 
 
 def warning_of(values: Values, content: ContentConfig) -> str | None:
-    """That most of the range is unused, and what can be done; None where it is used.
+    """A warning that most of the range is unused, and what can be done; None where it is used.
 
     Args:
         values: of the files.

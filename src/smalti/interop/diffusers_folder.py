@@ -50,7 +50,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _later(path: Path) -> tuple[bool, bool, bool, str]:
-    """Sorts files by how late they are taken."""
+    """Key that sorts the files of weights: the one to take comes first."""
     kinds = (".safetensors", ".bin", ".index", ".json")
     words = path.name.removeprefix(WEIGHTS).split(".")[1:]
     is_variant = any(f".{word}" not in kinds for word in words)

@@ -130,7 +130,7 @@ def _model(path: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Of a part of a config as the released code writes it, or as Lightning's command does."""
+    """Class and arguments in a part of a config, as the released code or Lightning writes them."""
     class_key, key = ("class_path", "init_args") if "class_path" in part else ("target", "params")
     if not isinstance(part[key], dict):
         raise TypeError(f"{key} is no dictionary")

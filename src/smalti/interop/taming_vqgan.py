@@ -216,7 +216,7 @@ def released_name(name: str, levels: int) -> str:
 
 
 def _foreign_name(name: str, quantizer: FoundQuantizer, levels: int) -> str | None:
-    """The same whatever the quantizer is; None for what others do not keep."""
+    """What others call a weight of a VQGAN with this quantizer; None if they do not keep it."""
     for ours, theirs in quantizer.names.items():
         if name.startswith(ours):
             return None if theirs is None else name.replace(ours, theirs)

@@ -62,7 +62,7 @@ def import_model(
 
 
 def _with_place(imported: AnyImported, weights: Weights, rooted: Rooted) -> AnyImported:
-    """The same, with where in the checkpoint the weights were, and what is beside them."""
+    """What was imported, with where in the checkpoint its weights were, and what is beside them."""
     places: list[str] = []
     if weights.place:
         others = ", ".join(weights.others)

@@ -54,7 +54,7 @@ class PriorPlan:
     """Against over-fitting."""
     model_config: PriorModelConfig
     tokenizer_images: TokenizerImages
-    """That the tokenizers were trained on."""
+    """The images that the tokenizers were trained on."""
     initial: Pipeline | None
     """Whose weights the run begins with, if not with new ones."""
 

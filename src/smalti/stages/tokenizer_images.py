@@ -33,7 +33,7 @@ def tokenizer_images(config: PriorRunConfig, conditions: Iterable[str]) -> Token
 
 
 def _images(own: Path, part: str, given: str | None, init: str | None) -> TrainingImages | None:
-    """Of the tokenizer that a run keeps, else of where it comes from."""
+    """Training images of the tokenizer that a run keeps, or else of where it comes from."""
     if (own / part).is_dir():
         return TrainingImages.read(own / part)
     if given is not None:

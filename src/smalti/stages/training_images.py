@@ -39,13 +39,13 @@ class TrainingImages:
 
     @classmethod
     def of(cls, split: Split) -> Self:
-        """Those of a data set that was divided."""
+        """The training images of a data set that was divided."""
         rule = split.rule if isinstance(split.rule, OwnNames) else OwnNames.fitting(split.train)
         hashes = np.unique(name_hashes(split.train, rule.components))
         return cls({rule.components: hashes}, split.rule)
 
     def and_of(self, other: "TrainingImages | None") -> "TrainingImages":
-        """These and those of another model that the training went on from; None: not known."""
+        """These images and those of the model that the training went on from; None: not known."""
         if other is None:
             return TrainingImages(self.names, self.rule, is_whole=False)
         none = np.zeros(0, np.int64)

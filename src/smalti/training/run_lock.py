@@ -29,12 +29,12 @@ SYSTEM_FILE = ".run.lock"
 LOCK_FILES = frozenset({HOLDER_FILE, SYSTEM_FILE})
 
 BEAT_SECONDS = 10.0
-"""So often the holder renews the time of its file."""
+"""Seconds after which the holder renews the time of its file, again and again."""
 SILENCE_SECONDS = 90.0
-"""A file that does not change for so long is a dead process's: nine beats, since a busy server may
-answer late and a client may show what it read some seconds before."""
+"""Seconds without a change of the file after which its process counts as dead: nine beats, since a
+busy server may answer late and a client may show what it read some seconds before."""
 SETTLE_SECONDS = 2.0
-"""Of two machines that take over at once, the later one is seen by the other after so long."""
+"""Seconds after which each of two machines that take over at once sees which was the later one."""
 POLL_SECONDS = 1.0
 BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
@@ -183,7 +183,7 @@ def _watch(folder: Path, holder: Holder) -> None:
 
 
 def _signs_of_life(folder: Path) -> list[tuple[int, int]]:
-    """Of the files that a holder changes, time and size."""
+    """Time and size of each file that the holder of a run changes."""
     found = []
     for name in (HOLDER_FILE, METRICS_FILE):  # earlier versions change the second one only
         with contextlib.suppress(FileNotFoundError), (folder / name).open("rb") as file:

@@ -27,7 +27,7 @@ class JointSides(NamedTuple):
     """Which joints are called what in a mirror, where a left hand looks like a right one."""
 
     names: tuple[str, ...]
-    """Of the joints."""
+    """Names of the joints."""
     partners: tuple[int, ...]
     """Number of each joint's partner on the other side; its own where it has none."""
     one_sided: tuple[int, ...]

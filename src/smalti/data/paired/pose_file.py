@@ -35,7 +35,7 @@ ALLOWED = (
 )
 
 Names = tuple[str, ...]
-"""Of joints; empty where a file does not tell."""
+"""Names of joints; empty where a file does not tell them."""
 
 
 class Pose(NamedTuple):

@@ -76,7 +76,7 @@ class HubSource(ImageSource):
         return f"{self.spec}:{index}"
 
     def own_name(self, index: int) -> str:
-        """As `name`, also where the spec leaves the split out."""
+        """Split and row of an image, the same whether the spec names the split or leaves it out."""
         return f"{self._table}:{index}"
 
     def label(self, index: int) -> int | None:

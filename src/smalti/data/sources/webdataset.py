@@ -87,7 +87,7 @@ class _LeftOut:
                 self.others[ending] += 1
 
     def report(self, spec: str, needed: str) -> None:
-        """Log it, a line for each reason."""
+        """Log what was left out, a line for each reason."""
         where = printable(spec)
         if self.incomplete:
             logger.warning(
