@@ -102,7 +102,7 @@ def decode_image(
         return _to_rgb(picture, background)
 
 
-def load_picture(content: bytes, key: str) -> "Loaded":
+def load_picture(content: bytes, key: str) -> "UprightPicture":
     """The picture in an image file, upright, in its own colour layout.
 
     Raises:
@@ -151,7 +151,7 @@ def decode_map(content: bytes, key: str, allow_floats: bool = False) -> StoredMa
     return stored_map(picture, layout)
 
 
-class Loaded(NamedTuple):
+class UprightPicture(NamedTuple):
     """A picture whose pixels are decoded, upright."""
 
     picture: Image.Image
@@ -187,14 +187,14 @@ def _look(picture: Image.Image, content: bytes) -> ImageHeader:
     return ImageHeader(*size, picture.mode, orientation)
 
 
-def _load_upright(picture: Image.Image, content: bytes) -> Loaded:
+def _load_upright(picture: Image.Image, content: bytes) -> UprightPicture:
     layout = layout_of(picture)
     picture.load()
     format, info = picture.format, picture.info
     # Pillow turns a TIFF itself, and then knows of no orientation.
     picture = upright(picture, orientation_of(picture, content))
     picture.format, picture.info = format, info
-    return Loaded(picture, layout)
+    return UprightPicture(picture, layout)
 
 
 def _open(content: bytes, key: str) -> Image.Image:
