@@ -156,6 +156,7 @@ class UprightPicture(NamedTuple):
 
     picture: Image.Image
     layout: Layout
+    """How its file stores the pixels."""
 
 
 def _read(content: bytes, key: str, action: Callable[[Image.Image, bytes], T]) -> T:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from smalti.model_folder import step_folders
 from smalti.runs import (
     GPTShapeConfig,
     PixelSNAILShapeConfig,
@@ -15,7 +14,7 @@ from smalti.runs import (
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, LowResolutionConfig
-from smalti.stages.origin import begun_option, check_same_init
+from smalti.stages.origin import begun_option, check_same_init, has_begun
 from smalti.types import InputError, describe
 
 CONDITION_DROP = 0.1
@@ -46,8 +45,7 @@ def open_initial(config: PriorRunConfig) -> Pipeline | None:
         )
     folder = Path(config.out)
     is_prior = (read_run_config(folder) or {}).get("stage") == "prior"
-    has_begun = is_prior and bool(step_folders(folder / "checkpoints"))
-    if not has_begun:
+    if not (is_prior and has_begun(config)):
         return Pipeline.from_pretrained(config.init)
     was = begun_option(config, "init")
     if was is not None and was != config.init:

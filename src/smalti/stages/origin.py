@@ -12,6 +12,7 @@ from torch import nn
 
 from smalti.data.split import Split
 from smalti.files import atomic_file, write_json
+from smalti.model_folder import step_folders
 from smalti.plain_data import read_json
 from smalti.runs import BaseRunConfig, read_run_config
 from smalti.training.code_cache import weights_hash
@@ -31,6 +32,11 @@ def begun_option(config: BaseRunConfig, name: str) -> Any:
         return getattr(type(config).model_validate(stored), name)
     except ValidationError:  # `check_run_folder` names what does not fit
         return None
+
+
+def has_begun(config: BaseRunConfig) -> bool:
+    """Whether the run in the folder of a config has weights of its own to go on with."""
+    return bool(step_folders(Path(config.out) / "checkpoints"))
 
 
 def check_same_data(config: BaseRunConfig, split: Split) -> None:

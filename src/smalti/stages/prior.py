@@ -7,7 +7,6 @@ import torch
 from smalti.data.paired import describe, joint_sides
 from smalti.data.split import Split
 from smalti.distributed import from_first, rank, together, wrap
-from smalti.model_folder import step_folders
 from smalti.prior import GPT, build_prior
 from smalti.runs import PriorRunConfig, open_run
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
@@ -19,7 +18,7 @@ from smalti.stages.common import (
     millions,
     weights_from,
 )
-from smalti.stages.origin import keep_origin
+from smalti.stages.origin import has_begun, keep_origin
 from smalti.stages.over_fitting import (
     in_words,
 )
@@ -85,8 +84,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
         f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
     )
     with open_run(folder, config):
-        has_begun = bool(step_folders(folder / "checkpoints"))
-        first = state.prior if plan.initial is not None and not has_begun else None
+        first = state.prior if plan.initial is not None and not has_begun(config) else None
         from_first(lambda: keep_origin(folder, split, first))
         from_first(lambda: _keep(tokenizer, folder / TOKENIZER_FOLDER))
         pipeline = Pipeline(tokenizer, state.average.model, model_config, plan.told.tokenizers)

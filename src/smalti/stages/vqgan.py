@@ -8,7 +8,6 @@ from smalti.distributed import from_first, together, wrap
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
-from smalti.model_folder import step_folders
 from smalti.runs import RunConfig, VQGANRunConfig, check_run_folder, open_run, read_run_config
 from smalti.stages.common import (
     announce,
@@ -21,7 +20,7 @@ from smalti.stages.common import (
     weights_from,
 )
 from smalti.stages.loss_choice import fit_loss
-from smalti.stages.origin import check_same_init, keep_origin
+from smalti.stages.origin import check_same_init, has_begun, keep_origin
 from smalti.stages.training_images import write_training_images
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.adversary import Adversary
@@ -83,7 +82,7 @@ def _train_vqgan(config: VQGANRunConfig) -> Path:
     )
     with open_run(folder, config):
         from_first(lambda: write_training_images(folder, split, config.init))
-        first = state.vqgan if config.init and not _has_begun(config) else None
+        first = state.vqgan if config.init and not has_begun(config) else None
         from_first(lambda: keep_origin(folder, split, first))
         images = RunImages.of(split)
         Trainer(stage, loader.batches, config.training, folder, config.seed, images).run()
@@ -112,11 +111,6 @@ def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
     return config.model_copy(update={"loss": loss, "vqgan": vqgan})
 
 
-def _has_begun(config: VQGANRunConfig) -> bool:
-    """Whether a run has weights of its own to go on with."""
-    return bool(step_folders(Path(config.out) / "checkpoints"))
-
-
 def _begun_config(folder: Path) -> VQGANRunConfig | None:
     try:
         return VQGANRunConfig.model_validate(read_run_config(folder))
@@ -131,7 +125,7 @@ def _initial_shape(config: VQGANRunConfig, init: str, begun: VQGANRunConfig | No
     else:
         model = VQGAN.from_pretrained(init)
         shape = model.config
-        if begun is not None and begun.init is not None and _has_begun(config):
+        if begun is not None and begun.init is not None and has_begun(config):
             check_same_init(config, begun.init, init, model)
     for name, default in VQGANConfig():
         asked, given = getattr(config.vqgan, name), getattr(shape, name)
@@ -181,7 +175,7 @@ def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
     """Networks and optimizers of a resolved run as it begins."""
     with weights_from(config.seed):
         vqgan = VQGAN(config.vqgan)
-        if config.init is not None and not _has_begun(config):
+        if config.init is not None and not has_begun(config):
             vqgan.load_state_dict(VQGAN.from_pretrained(config.init).state_dict())
         vqgan.to(compute.device)
         adversary = _adversary(config, compute) if config.loss.adversary.is_played else None
