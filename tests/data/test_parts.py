@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from smalti.data.sources import open_source
 from smalti.data.sources.parts import describe_parts, scene
@@ -217,6 +218,25 @@ def test_likely_maps_that_are_taken_for_photographs_are_said(
     with caplog.at_level(logging.WARNING):
         assert len(names(spec)) == 2
     assert f"{spec}: {folder}/ taken for photographs, though" in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["mask_images", "ann", "labels_png", "x"])
+def test_folders_with_the_names_of_photographs_beside_them_are_said(
+    tmp_path: Path, caplog: Any, folder: str
+) -> None:
+    for path in ("images/train/a.jpg", "images/train/b.jpg", f"{folder}/train/a.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / path)
+    assert len(open_source(str(tmp_path), False)) == 3
+    assert f"{folder}/ taken for photographs" in caplog.text
+
+
+def test_other_folders_beside_photographs_are_taken_in_silence(tmp_path: Path, caplog: Any) -> None:
+    for path in ("images/a.jpg", "more/b.jpg", "cat/a.jpg", "cat/c.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / path)
+    assert len(open_source(str(tmp_path), False)) == 4
+    assert not caplog.text
 
 
 def test_ordinary_folders_are_taken_for_photographs_in_silence(photos: Path, caplog: Any) -> None:

@@ -232,14 +232,37 @@ def _report_likely_maps(names: Sequence[str], spec: str) -> None:
     # What lies above the data set, as absolute paths in a list tell, says nothing of it.
     inside = (f for f in folders if not os.path.isabs(f))
     above = folders | {parent for folder in inside for parent in _with_parents(folder)}
-    likely = [folder for folder in above if looks_like_maps(os.path.basename(folder))]
+    likely = {folder for folder in above if looks_like_maps(os.path.basename(folder))}
+    likely |= _with_names_of_photographs(names, above)
     if likely:
         logger.warning(
-            "%s: %s taken for photographs, though folders of such a name usually hold maps; to "
-            "have them read as maps, put the photographs into a folder images/ beside",
+            "%s: %s taken for photographs, though folders of such a name, or with the same names "
+            "as images/ beside them, usually hold maps; to have them read as maps, put the "
+            "photographs into a folder images/ and the maps into segmentations/ or depths/ beside",
             printable(spec),
             _listed(likely),
         )
+
+
+def _with_names_of_photographs(names: Sequence[str], folders: Iterable[str]) -> set[str]:
+    """Of all folders, those beside one of photographs whose files all have names of files there."""
+    beside: dict[str, list[str]] = defaultdict(list)
+    for folder in folders:
+        beside[os.path.dirname(folder)].append(folder)
+    found = set()
+    for together in beside.values():
+        photographs = [f for f in together if usual_part(os.path.basename(f)) == IMAGES]
+        others = set(together) - set(photographs)
+        if photographs and others:
+            known = set().union(*(_stems(names, folder) for folder in photographs))
+            found |= {folder for folder in others if _stems(names, folder) <= known}
+    return found
+
+
+def _stems(names: Iterable[str], folder: str) -> set[str]:
+    """Paths of the pictures below a folder, relative to it and without their endings."""
+    below = (name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/"))
+    return {same_spelling(os.path.splitext(name)[0]) for name in below if is_image_name(name)}
 
 
 def _report_left_out(
