@@ -35,6 +35,23 @@ def device_argument(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 
+def tokenizer_argument(parser: Parser) -> None:
+    """Add `model`, the tokenizer that a command uses."""
+    parser.add_argument(
+        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
+    )
+
+
+def pictures_argument(parser: Parser) -> None:
+    """Add `pictures`, what a command takes its pictures from."""
+    parser.add_argument(
+        "pictures",
+        type=expanded_path,
+        nargs="+",
+        help="picture files, and data sets as for --data of `smalti train`",
+    )
+
+
 def small_argument(parser: Parser, default: str) -> None:
     """Add `--small`; `default` says what becomes of small pictures without it."""
     parser.add_argument(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from smalti.cli.arguments import Parser, device_argument, expanded_path
+from smalti.cli.arguments import Parser, device_argument, expanded_path, tokenizer_argument
 
 NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 """Characters that Windows does not allow in the names of files."""
@@ -65,9 +65,7 @@ def _file_names(names: Iterable[str]) -> dict[str, str]:
 
 def _parser() -> Parser:
     parser = Parser("decode", "Codes -> pictures: a PNG for each grid of a safetensors file.")
-    parser.add_argument(
-        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
-    )
+    tokenizer_argument(parser)
     parser.add_argument(
         "codes", type=expanded_path, help="file of `smalti encode`, or your own int grids (h, w)"
     )

@@ -4,7 +4,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, device_argument, expanded_path, positive, small_argument
+from smalti.cli.arguments import (
+    Parser,
+    device_argument,
+    expanded_path,
+    pictures_argument,
+    positive,
+    small_argument,
+    tokenizer_argument,
+)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -69,15 +77,8 @@ def _parser() -> Parser:
         "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture, "
         "by its path below the folder that all have in common.",
     )
-    parser.add_argument(
-        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
-    )
-    parser.add_argument(
-        "pictures",
-        type=expanded_path,
-        nargs="+",
-        help="picture files, and data sets as for --data of `smalti train`",
-    )
+    tokenizer_argument(parser)
+    pictures_argument(parser)
     parser.add_argument(
         "--out", type=expanded_path, default="codes.safetensors", help="file; replaced if it exists"
     )

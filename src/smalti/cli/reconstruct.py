@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, device_argument, expanded_path, positive
+from smalti.cli.arguments import (
+    Parser,
+    device_argument,
+    expanded_path,
+    pictures_argument,
+    positive,
+    tokenizer_argument,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,15 +108,8 @@ def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":
 
 def _parser() -> Parser:
     parser = Parser("reconstruct", "Send pictures through a tokenizer and back, side by side.")
-    parser.add_argument(
-        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
-    )
-    parser.add_argument(
-        "pictures",
-        type=expanded_path,
-        nargs="+",
-        help="picture files, and data sets as for --data of `smalti train`",
-    )
+    tokenizer_argument(parser)
+    pictures_argument(parser)
     parser.add_argument(
         "--out",
         type=expanded_path,
