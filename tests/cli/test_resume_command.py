@@ -48,6 +48,11 @@ def test_every_stage_is_resumed(succeed, world, copied, here, stage):
     assert f"done: {copied / stage}" in out
 
 
+def test_told_of_fewer_steps_than_done_advises_more_than_done(succeed, copied):
+    out = succeed("resume", copied / "vqgan", "--training.total_steps", 1).out
+    assert f"--training.total_steps {2 * steps(copied / 'vqgan')}" in out
+
+
 def test_option_that_may_not_change_is_refused_with_those_that_may(refused, world):
     words = ["--prior.width cannot change", "--training.total_steps", "--optimizer.learning_rate"]
     refused(["resume", world.prior, "--prior.width", "8"], *words)

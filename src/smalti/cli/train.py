@@ -110,6 +110,6 @@ def _say_how_to_go_on(config: "RunConfig") -> None:
     from smalti.training.checkpoint import newest_step
     from smalti.training.log import resume_command
 
-    steps = config.training.total_steps
-    if newest_step(Path(config.out) / "checkpoints") >= steps:
-        print(f"longer: {resume_command(Path(config.out))} --training.total_steps {2 * steps}")
+    done = newest_step(Path(config.out) / "checkpoints")
+    if done >= config.training.total_steps:  # more, if the run was told of fewer than it has done
+        print(f"longer: {resume_command(Path(config.out))} --training.total_steps {2 * done}")
