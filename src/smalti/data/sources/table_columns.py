@@ -93,11 +93,15 @@ def _find(schema: Any, part: str) -> str | None:
 
 
 def _has_bytes(kind: Any) -> bool:
-    """Whether cells are structs as Hugging Face writes them."""
+    """Whether cells are structs as Hugging Face writes them, which hold bytes or name a file."""
     import pyarrow as pa
 
-    position = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
-    return position >= 0 and _is_binary(kind.field(position).type)
+    if not pa.types.is_struct(kind):
+        return False
+    fields = {field.name: field.type for field in kind}
+    names_files = _is_text(fields.get("path", pa.null()))
+    own = fields.get("bytes")
+    return own is not None and (_is_binary(own) or (pa.types.is_null(own) and names_files))
 
 
 def _is_binary(kind: Any) -> bool:
