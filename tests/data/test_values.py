@@ -213,6 +213,7 @@ def test_some_files_of_many_are_looked_at() -> None:
         (Values(0, 4095, 65535, 1), RGBContent(white_level=4095), None),
         (Values(0, 100, 65535, 1), RGBContent(white_level=4095), "100 of 4095"),
         (Values(0, 20, 255, 1), RGBContent(), "if they are label maps or depth, say so"),
+        (Values(0, 15, 255, 1), RGBContent(), "of colours of 16 bits only the upper 8 are read"),
         (Values(0, 20, 255, 1), DepthContent(), "white_level 31"),
         (Values(0, 255, 255, 1), RGBContent(white_level=4095), None),
         (Values(0, 11, 255, 1), LabelsContent(classes=12), None),

@@ -100,4 +100,7 @@ def warning_of(values: Values, content: ContentConfig) -> str | None:
     if has_level:
         option = "vqgan.content.white_level"
         return f"{line}; say which value is its upper end, as --{option} {values.nearest_level}"
-    return f"{line}; if they are label maps or depth, say so (--vqgan.content.kind)"
+    return (
+        f"{line}; if they are label maps or depth, say so (--vqgan.content.kind); of colours of 16 "
+        "bits only the upper 8 are read, so spread them or convert them to 8"
+    )
