@@ -12,8 +12,9 @@ segmentation    share of the pixels in which a segmenter reads the told label (s
 class           share of the samples in which a classifier reads the told class (see `readers.py`)
 edges           share of the told edges that lie within a pixel of one of the sample's (recall), and
                 the reverse (precision), as their harmonic mean
-low_resolution  PSNR in dB of the shrunk sample against the told small picture
-depth           PSNR in dB of the shrunk sample against the image whose depth was told
+low_resolution  PSNR in dB of the sample's own small picture against the told one, mean over images
+depth           PSNR in dB, at an eighth of the size, of the sample against the image whose depth
+                was told, mean over images
 nll             nats a token of the image itself, told its own condition and another's
 """
 
@@ -30,10 +31,12 @@ from torch import Tensor
 from smalti.content import IGNORED, EdgesContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
+from smalti.data.paired import LowResolutionPair
 from smalti.data.readers import EdgeReader
 from smalti.data.sources import open_source
 from smalti.data.split import OwnNames, Split, split_held_out
 from smalti.metrics.nll import nats_per_token
+from smalti.metrics.reconstruction import psnr
 from smalti.ranges import to_pil
 from smalti.runs import PriorRunConfig, read_run_config
 from smalti.sampling.draw import seeded_draw
@@ -135,10 +138,20 @@ def edge_overlap(images: Tensor, told: Batch) -> float:
     return float(2 * recall * precision / (recall + precision))
 
 
-def shrunk_psnr(images: Tensor, wanted: Tensor) -> float:
-    """PSNR in dB, at an eighth of the size, of images and others (B, 3, H, W)."""
-    difference = F.avg_pool2d(images, 8) - F.avg_pool2d(wanted, 8)
-    return float(10 * torch.log10(4 / difference.square().mean()))
+def shrunk_psnr(images: Tensor, told: Batch) -> float:
+    """PSNR in dB, at an eighth of the size, of images (B, 3, H, W) and those of a batch."""
+    return float(psnr(F.avg_pool2d(told.images, 8), F.avg_pool2d(images, 8)).mean())
+
+
+def small_picture_psnr(factor: int) -> Reading:
+    """PSNR in dB of the small pictures of images (B, 3, H, W) and those that were told."""
+    pair = LowResolutionPair(factor)
+
+    def compare(images: Tensor, told: Batch) -> float:
+        small = torch.stack([pair.enlarged(pair.shrunk(to_pil(image))) for image in images])
+        return float(psnr(told.conditions["low_resolution"], small).mean())
+
+    return compare
 
 
 def label_agreement(train: ImageDataset) -> Reading:
@@ -166,7 +179,8 @@ def class_accuracy(train: ImageDataset) -> Reading:
 
 def readings(run: Path, pipeline: Pipeline) -> dict[str, Reading]:
     """How each condition of a run is read back from its samples."""
-    own_data = PriorRunConfig.model_validate(read_run_config(run)).data[0]
+    config = PriorRunConfig.model_validate(read_run_config(run))
+    own_data = config.data[0]
     found: dict[str, Reading] = {}
     for kind in pipeline.conditioning.kinds:
         if kind == "segmentation":
@@ -175,8 +189,10 @@ def readings(run: Path, pipeline: Pipeline) -> dict[str, Reading]:
             found[kind] = class_accuracy(images_of(run, own_data, pipeline).train)
         if kind == "edges":
             found[kind] = edge_overlap
-        if kind in ("low_resolution", "depth"):
-            found[kind] = lambda images, told: shrunk_psnr(images, told.images)
+        if kind == "depth":
+            found[kind] = shrunk_psnr
+        if kind == "low_resolution":
+            found[kind] = small_picture_psnr(config.low_resolution_factor)
     return found
 
 
@@ -219,7 +235,7 @@ def main() -> None:
             "images": reading(own.images, own),
         }
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (options.out / "figures.json").write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
     content = pipeline.tokenizer.content
     shown = [
         [tokenizer.content.draw(one) for one in own.conditions[kind]]
@@ -230,7 +246,7 @@ def main() -> None:
     columns = min(len(own.keys), COLUMNS)
     sheet = [picture for row in shown for picture in row[:columns]]
     contact_sheet(sheet, columns).save(options.out / "grid.jpg", quality=90)
-    print(json.dumps(figures, indent=2))
+    print(json.dumps(figures, indent=2, allow_nan=False))
 
 
 if __name__ == "__main__":
