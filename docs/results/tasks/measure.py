@@ -12,14 +12,15 @@ segmentation    share of the pixels in which a segmenter reads the told label (s
 class           share of the samples in which a classifier reads the told class (see `readers.py`)
 edges           share of the told edges that lie within a pixel of one of the sample's (recall), and
                 the reverse (precision), as their harmonic mean
-low_resolution  PSNR in dB of the sample's own small picture against the told one, mean over images
-depth           PSNR in dB, at an eighth of the size, of the sample against the image whose depth
-                was told, mean over images
+low_resolution  PSNR in dB of the samples' own small pictures against the told ones
+depth           PSNR in dB, at an eighth of the size, of the samples against the images whose depth
+                was told
 nll             nats a token of the image itself, told its own condition and another's
 """
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from smalti.data.readers import EdgeReader
 from smalti.data.sources import open_source
 from smalti.data.split import OwnNames, Split, split_held_out
 from smalti.metrics.nll import nats_per_token
-from smalti.metrics.reconstruction import psnr
+from smalti.metrics.reconstruction import HIGHEST_PSNR_DB
 from smalti.ranges import to_pil
 from smalti.runs import PriorRunConfig, read_run_config
 from smalti.sampling.draw import seeded_draw
@@ -138,9 +139,15 @@ def edge_overlap(images: Tensor, told: Batch) -> float:
     return float(2 * recall * precision / (recall + precision))
 
 
+def decibels(images: Tensor, wanted: Tensor) -> float:
+    """PSNR in dB of all images (B, 3, H, W) in [-1, 1] together, up to that of rounding."""
+    error = float((images - wanted).square().mean())
+    return HIGHEST_PSNR_DB if error == 0 else min(10 * math.log10(4 / error), HIGHEST_PSNR_DB)
+
+
 def shrunk_psnr(images: Tensor, told: Batch) -> float:
     """PSNR in dB, at an eighth of the size, of images (B, 3, H, W) and those of a batch."""
-    return float(psnr(F.avg_pool2d(told.images, 8), F.avg_pool2d(images, 8)).mean())
+    return decibels(F.avg_pool2d(images, 8), F.avg_pool2d(told.images, 8))
 
 
 def small_picture_psnr(factor: int) -> Reading:
@@ -149,7 +156,7 @@ def small_picture_psnr(factor: int) -> Reading:
 
     def compare(images: Tensor, told: Batch) -> float:
         small = torch.stack([pair.enlarged(pair.shrunk(to_pil(image))) for image in images])
-        return float(psnr(told.conditions["low_resolution"], small).mean())
+        return decibels(small, told.conditions["low_resolution"])
 
     return compare
 
