@@ -41,7 +41,7 @@ def _parser() -> Parser:
     parser = Parser(
         "demo",
         "Train both stages on photographs that come with scikit-image, and write a page. "
-        "Takes less than ten minutes on two processor cores; the same command goes on "
+        "Takes 8 to 35 minutes on two processor cores, by their age and load; the same command goes on "
         "where it was stopped.",
     )
     parser.add_argument(
