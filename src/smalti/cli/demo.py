@@ -41,8 +41,8 @@ def _parser() -> Parser:
     parser = Parser(
         "demo",
         "Train both stages on photographs that come with scikit-image, and write a page. "
-        "Takes 8 to 35 minutes on two processor cores, by their age and load; the same command goes on "
-        "where it was stopped.",
+        "Takes 8 to 35 minutes on two processor cores, by their age and load; the same command "
+        "goes on where it was stopped.",
     )
     parser.add_argument(
         "--out", type=expanded_path, default="demo", help="folder for photographs, runs and page"
