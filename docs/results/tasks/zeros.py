@@ -1,6 +1,6 @@
-"""`smalti` with positions that begin as zeros, as in the released code, for the comparison with ours.
+"""`smalti` whose positions begin as zeros, as in the released code, to compare with ours.
 
-python docs/results/tasks/zeros.py train prior --data DATA --vqgan RUN --condition low_resolution
+Give it what `smalti` is given: `python docs/results/tasks/zeros.py train prior --data DATA ...`.
 """
 
 import sys
