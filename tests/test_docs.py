@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from smalti.cli.main import COMMANDS, MODULES
+from smalti.cli.resume import changeable_options
 from smalti.cli.train_config import option_paths, presets, read_config
 from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
@@ -50,7 +51,8 @@ def commands() -> Iterator[Typed]:
 
 TYPED = list(commands())
 TRAINING = [typed for typed in TYPED if typed.words[0] == "train" and len(typed.words) > 1]
-OTHERS = [typed for typed in TYPED if typed.words[0] in set(COMMANDS) - {"train"}]
+RESUMING = [typed for typed in TYPED if typed.words[0] == "resume"]
+OTHERS = [typed for typed in TYPED if typed.words[0] in set(COMMANDS) - {"train", "resume"}]
 
 
 def options_in(words: tuple[str, ...]) -> set[str]:
@@ -79,6 +81,12 @@ def test_options_of_training_exist(typed: Typed) -> None:
     root = ROOTS[typed.words[1]]
     known = {f"--{path}" for path in option_paths(root)} | TRAIN_WORDS
     assert options_in(typed.words) <= known | {"--auto-remedy"}
+
+
+@pytest.mark.parametrize("typed", RESUMING, ids=str)
+def test_options_of_resuming_may_change(typed: Typed) -> None:
+    changeable = itertools.chain.from_iterable(map(changeable_options, ROOTS.values()))
+    assert options_in(typed.words) <= {f"--{path}" for path in changeable}
 
 
 @pytest.mark.slow
