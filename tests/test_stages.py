@@ -141,6 +141,7 @@ def test_stage_1_leaves_models_numbers_and_pictures(vqgan_run):
     assert {
         "config.yaml",
         "metrics.jsonl",
+        "origin.json",
         "training_images.safetensors",
         "curves.png",
         "samples/reconstructions_00000006.png",

@@ -161,7 +161,7 @@ def test_photographs_given_as_label_maps(scenes, fails):
 
 def test_more_colours_than_there_are(scenes, fails):
     options = ["--codebook_size=9999", "--image.size=8"]
-    command = ["train", "pixels", "--data", scenes, "--out", "out", *options]
+    command = ["train", "pixels", "--data", scenes / "images", "--out", "out", *options]
     fails(command, "codebook_size 9999 is more than the", "different colours")
 
 

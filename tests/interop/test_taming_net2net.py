@@ -341,8 +341,8 @@ def with_channels(vqgan: dict[str, Tensor], channels: int) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("channels", "key", "content"),
     [
-        (1, "depth", {"kind": "depth"}),
-        (1, "edges", {"kind": "edges", "sigma": 1.0}),
+        (1, "depth", {"kind": "depth", "white_level": None}),
+        (1, "edges", {"kind": "edges", "sigma": 1.0, "white_level": None}),
         (5, "segmentation", {"kind": "labels", "classes": 5, "ignore": None, "shift": False}),
         (183, "segmentation", {"kind": "labels", "classes": 183, "ignore": None, "shift": True}),
     ],

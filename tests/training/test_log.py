@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,9 @@ def test_picture_is_kept_with_its_step(tmp_path):
 
 def test_progress_tells_numbers_speed_and_time_left(tmp_path, capsys, monkeypatch):
     seconds = iter([0.0, 2.0])
-    monkeypatch.setattr("smalti.training.log.time.monotonic", lambda: next(seconds))
+    # Not the module's own function, which other threads ask for the time too.
+    clock = types.SimpleNamespace(monotonic=lambda: next(seconds))
+    monkeypatch.setattr("smalti.training.log.time", clock)
     with run_log(tmp_path, start_step=2) as log:
         log.progress(6, {"nll": 1.23456})
     assert capsys.readouterr().err == "step 6/10  nll 1.235  8.0 images/s  00:02 left\n"
