@@ -38,7 +38,7 @@ def train(stage: str, options: Sequence[str], folder: Path) -> list[Path]:
 def largest_difference(runs: Sequence[Path]) -> float:
     """Largest difference of a weight between the last checkpoints of two runs."""
     one, two = (
-        read_tensors(run / f"checkpoints/step_{STEPS:08}/model/model.safetensors") for run in runs
+        read_tensors(run / f"checkpoints/step_{STEPS:08}/model.safetensors") for run in runs
     )
     return max(float((one[name].float() - two[name].float()).abs().max()) for name in one)
 
