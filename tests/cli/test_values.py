@@ -48,3 +48,11 @@ def test_a_run_says_it_and_a_white_level_goes_with_the_model(succeed, world, dep
     succeed("encode", "levelled", depths / "depths/0.png")
     succeed("decode", "levelled", "codes.safetensors", "--out", "decoded")
     assert np.asarray(Image.open("decoded/0.png")).max() <= 16383
+
+
+def test_inspect_says_the_values_of_label_maps(succeed, here):
+    for part in ("images", "segmentations"):
+        (here / "scenes" / part).mkdir(parents=True)
+        Image.new("L", (24, 20), 3).save(here / "scenes" / part / "0.png")
+    text = succeed("inspect", "scenes").out
+    assert "segmentations: values 3 to 3 of 0 to 255 (1 file looked at)\n" in text

@@ -74,7 +74,7 @@ def _print_values(source: ImageSource, part: str) -> None:
     content = DepthContent() if part == DEPTHS else RGBContent()
     name = "values:" if part == IMAGES else f"{part}:"
     for values in values_of(source.read, len(source), part):
-        print(f"{name:14}{'' if part == IMAGES else 'values '}{values}")
+        print(f"{name + ' ':14}{'' if part == IMAGES else 'values '}{values}")
         warning = None if part == SEGMENTATIONS else warning_of(values, content)
         if warning:
             print(f"  warning: {warning}")
