@@ -15,7 +15,7 @@ class OptimizerConfig(Config):
     The learning rate is used as written: it is not multiplied by batch size or devices.
     """
 
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     """Highest learning rate, reached after the warm-up."""
     final_factor: float = Field(default=0.1, ge=0, le=1)
     """Learning rate of the last step as a share of the highest; 1 keeps it constant."""
