@@ -13,6 +13,7 @@ from smalti.cli.wording import plain_types
         ("Optional[Annotated[int | null, Ge(ge=1)]]", "int >= 1 or null"),
         ("Literal['l1', 'l2']", "one of ['l1', 'l2']"),
         ("Optional[tuple[Annotated[float, Gt(gt=0)], ...]]", "tuple[float > 0, ...] or null"),
+        ("Annotated[float, Gt(gt=0), AllowInfNan(allow_inf_nan=False)]", "float > 0"),
         ("<class 'NoneType'>", "null"),
         ("plain words [default: 3]", "plain words [default: 3]"),
     ],

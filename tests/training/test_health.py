@@ -109,6 +109,15 @@ SICK = {
             discriminator_loss=0.995,
         )
     ),
+    "not_finite": [
+        *history(),
+        {
+            "step": 2001,
+            "group": "not_finite",
+            "what": "norm became nan at step 2001",
+            "advice": "a lower --optimizer.learning_rate",
+        },
+    ],
     "adversary_dominates": history(train=after(1000, adversary_weight=0.6)),
     "over_fitting": history(evaluated=rising(0, "reconstruction_loss", 0.001)),
     "worse_than_uniform": held_out_nll(7.2, 7.1, 7.1),

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from smalti.model_folder import read_tensors
 from smalti.training import loop
 from smalti.training.checkpoint import InferenceModel, TrainingState
-from smalti.training.health import Finding
+from smalti.training.health import Finding, examine
 from smalti.training.log import read_metrics
 from smalti.training.loop import NotFiniteError, Stopped, Trainer, TrainingConfig
 from smalti.training.remedies import Treatment
@@ -497,6 +497,19 @@ def test_message_of_a_number_that_is_none_says_how_to_go_on(tmp_path, step, wher
         train(tmp_path, stage, log_steps=100, precision="float32")
     where = where.format(run=tmp_path)
     assert str(error.value).endswith(f". {where}; give it a lower --optimizer.learning_rate")
+
+
+def test_run_that_ended_by_a_number_that_is_none_is_found_sick_until_it_goes_on(tmp_path):
+    stage = SumStage()
+    stage.before_step[4] = lambda: NAN
+    with pytest.raises(NotFiniteError):
+        train(tmp_path, stage, log_steps=100)
+    (finding,) = examine(read_metrics(tmp_path), codebook_size=None)
+    assert finding.kind == "not_finite"
+    assert "norm became nan at step 4" in finding.message
+    assert "a lower --optimizer.learning_rate" in finding.advice
+    train(tmp_path, SumStage(), log_steps=100)
+    assert not examine(read_metrics(tmp_path), codebook_size=None)
 
 
 def test_message_of_a_number_that_is_none_names_the_options_that_may_help(tmp_path):

@@ -22,6 +22,7 @@ def plain_types(text: str) -> str:
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text.replace("typing.", ""))
     for name, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
         text = re.sub(rf"{name.title()}\({name}=([^)]+)\)", rf"{sign} \1", text)
+    text = re.sub(r",? ?AllowInfNan\(allow_inf_nan=\w+\)", "", text)
     text = re.sub(r", (Min|Max)Len\((min|max)_length=(\d+)\)", r", \2. \3 items", text)
     text = re.sub(
         r"Annotated\[(\w+(?:\[[^]]*\])?)(?: \| (?:null|None))?,? ([^][]*)\]", r"\1 \2", text

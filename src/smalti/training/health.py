@@ -13,6 +13,7 @@ from typing import Any, Literal
 from smalti.training.run_images import RunImages, scored_images
 
 FindingKind = Literal[
+    "not_finite",
     "codebook_collapse",
     "discriminator_too_strong",
     "discriminator_stuck",
@@ -106,6 +107,10 @@ class History:
         """Lines of evaluations that have all these numbers."""
         return [line for line in self._of("eval") if _has(line, names)]
 
+    def ends_not_finite(self) -> list[Line]:
+        """Lines of a loss or weight that became NaN or infinite, and so ended the run."""
+        return self._of("not_finite")
+
     def recent(self, *names: str) -> list[Line]:
         """The newest training lines with these numbers; none while they span too short a time."""
         lines = self.train(*names)
@@ -157,8 +162,16 @@ def examine(lines: Sequence[Line], codebook_size: int | None) -> list[Finding]:
     """
     history = History(lines)
     collapse = _codebook_collapse(history, codebook_size) if codebook_size else None
-    found = [collapse, *(rule(history) for rule in _RULES)]
+    found = [_not_finite(history), collapse, *(rule(history) for rule in _RULES)]
     return [finding for finding in found if finding is not None]
+
+
+def _not_finite(history: History) -> Finding | None:
+    """A loss or weight became NaN or infinite and ended the run; one that goes on forgets it."""
+    ends = history.ends_not_finite()
+    if not ends:
+        return None
+    return Finding("not_finite", f"the run ended: {ends[-1]['what']}", ends[-1]["advice"])
 
 
 def _codebook_collapse(history: History, codebook_size: int) -> Finding | None:

@@ -18,11 +18,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from smalti.data.randomness import generator_for
-from smalti.distributed import from_first, largest, mean_over_processes, together
+from smalti.distributed import from_first, largest, mean_over_processes, rank, together
 from smalti.model_folder import BEST, save_model
 from smalti.training.checkpoint import Counters, newest_step, resume, save_checkpoint
 from smalti.training.health import History, Line, in_words
-from smalti.training.log import RunLog, read_metrics, resume_command, say
+from smalti.training.log import RunLog, append_line, read_metrics, resume_command, say
 from smalti.training.pace import Pace
 from smalti.training.precision import Precision, choose_compute
 from smalti.training.run_images import GROUP as RUN_IMAGES
@@ -371,4 +371,8 @@ class Trainer(Generic[B]):
         advice = f"a lower --{optimizer}.learning_rate"
         if choose_compute(self.config.device, self.config.precision).dtype != torch.float32:
             advice += " or --training.precision float32"
+        if rank() == 0:
+            # Of a later step than the checkpoint's: a run that goes on drops the line.
+            line = {"what": what, "advice": advice}
+            append_line(self.folder, max(self.counters.step, step + 1), "not_finite", line)
         return NotFiniteError(f"{what}. {again}; give it {advice}")
