@@ -13,7 +13,7 @@ from smalti.model_folder import read_tensors
 from smalti.runs import VQGANRunConfig
 from smalti.stages import common, train_vqgan
 from smalti.tokenizer.quantizers.vector import VectorQuantizer
-from smalti.training import vqgan_stage, vqgan_step
+from smalti.training import adversary, vqgan_stage
 from smalti.training.health import Finding
 from smalti.training.log import read_metrics
 
@@ -95,14 +95,14 @@ def test_factor_reaches_the_adversarys_weight(config, monkeypatch):
 
 def test_factor_reaches_the_discriminators_learning_rate(config, monkeypatch):
     rates = []
-    update = vqgan_step.update
+    update = adversary.update
 
     def noted(optimizer, module, rate, clip_norm):
         if isinstance(module, PatchDiscriminator):
             rates.append(rate)
         return update(optimizer, module, rate, clip_norm)
 
-    monkeypatch.setattr(vqgan_step, "update", noted)
+    monkeypatch.setattr(adversary, "update", noted)
     train_vqgan(config.model_copy(update={"out": f"{config.out}_healthy"}))
     sick_with(monkeypatch, STRONG)
     train_vqgan(config)
