@@ -94,6 +94,8 @@ def test_data_set_out_of_reach_is_an_error_at_once(monkeypatch, caplog):
     monkeypatch.setattr(hub, "is_reachable", lambda: False)
     with pytest.raises(InputError, match="owner/name is not a path here, and the hub cannot be"):
         open_source("owner/name", classes=False)
+    with pytest.raises(InputError, match=r"^hf://owner/name: the hub cannot be reached"):
+        open_source("hf://owner/name", classes=False)
     assert caplog.messages == []
 
 

@@ -63,7 +63,9 @@ def test_unreachable_hub_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with pytest.raises(InputError, match=r"owner/name \(split train\) is neither .* no route to"):
+    with pytest.raises(
+        InputError, match=r"owner/name is not a path here, and .* split train: no route to"
+    ):
         open_source("owner/name", classes=False)
 
 

@@ -104,25 +104,24 @@ def _match(spec: str) -> re.Match[str] | None:
 
 
 def _load(spec: str, name: str, split: str) -> Any:
+    subject = f"{spec}:" if spec.startswith(hub.PREFIX) else f"{name} is not a path here, and"
     try:
         import datasets
     except ImportError as error:
         raise InputError(
-            f"{name} is not a path here; to get data sets from the hub: pip install 'smalti[data]'"
+            f"{subject} data sets of the hub need more packages: pip install 'smalti[data]'"
         ) from error
     if not datasets.config.HF_HUB_OFFLINE and not hub.is_reachable():
         raise InputError(
-            f"{name} is not a path here, and the hub cannot be reached; HF_HUB_OFFLINE=1 in the "
-            "environment takes what was downloaded before"
+            f"{subject} the hub cannot be reached; HF_HUB_OFFLINE=1 in the environment takes what "
+            "was downloaded before"
         )
     hub.announce(spec, "data set", name)
     try:
         return datasets.load_dataset(name, split=split)
     except Exception as error:  # the library passes on those of every layer below it
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"{name} (split {split}) is neither a path here nor a data set the hub gives: {reason}"
-        ) from error
+        raise InputError(f"{subject} the hub does not give its split {split}: {reason}") from error
 
 
 def _parts(table: Any) -> Mapping[str, frozenset[str]]:
