@@ -357,7 +357,7 @@ class Trainer(Generic[B]):
                 )
 
     def _not_finite(self, name: str, what: str) -> NotFiniteError:
-        """What happened, from where the run can go on, and which options may help.
+        """Note the end of the run in its metrics; the error says how to go on and what may help.
 
         Args:
             name: of the loss, norm or network that is not finite.
