@@ -22,6 +22,7 @@ from diffusers import VQModel
 from measure import peak_mb_of, peak_rss_mb, take_turns
 from torch import Tensor, nn
 
+from smalti.compute import Compute
 from smalti.losses.adversarial import (
     adaptive_weight,
     hinge_discriminator_loss,
@@ -32,11 +33,10 @@ from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.reconstruction import l1_loss
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer, update
-from smalti.training.precision import Compute
-from smalti.training.vqgan_step import (
+from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
+from smalti.training.vqgan.step import (
     VQGANLossConfig,
     VQGANState,
     VQGANStepConfig,

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
-from smalti.runs import PriorRunConfig
+from smalti.runs.config import PriorRunConfig
+from smalti.runs.prior import train_prior
 from smalti.sampling.pipeline import Pipeline
 from smalti.sequence.conditioners import CONDITIONERS
-from smalti.stages import train_prior
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 IMAGES, HEIGHT, WIDTH = 6, 21, 26
 JOINTS = 17  # COCO's, which need no names

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from smalti.config import InputError
 from smalti.content import (
     IGNORED,
     ContentConfig,
@@ -20,7 +21,6 @@ from smalti.content import (
     label_colours,
 )
 from smalti.ranges import from_uint16
-from smalti.types import InputError
 
 LABELS = LabelsContent(classes=12, ignore=255)
 SHIFTED = LabelsContent(classes=12, shift=True)

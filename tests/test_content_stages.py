@@ -8,18 +8,18 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent
-from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.loss_choice import fit_loss
+from smalti.runs.pixels import train_pixels
+from smalti.runs.prior import train_prior
+from smalti.runs.vqgan import resolve_vqgan, train_vqgan
 from smalti.sampling.pipeline import Pipeline
-from smalti.stages import train_prior, train_vqgan
-from smalti.stages.loss_choice import fit_loss
-from smalti.stages.pixels import train_pixels
-from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import read_metrics
-from smalti.training.vqgan_step import VQGANLossConfig
-from smalti.types import InputError
+from smalti.training.vqgan.step import VQGANLossConfig
 
 CLASSES = 4
 CONTENTS: dict[str, dict[str, Any]] = {

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from smalti.cli.main import main
+from smalti.config import InputError
 from smalti.distributed import (
     from_first,
     is_distributed,
@@ -18,7 +19,6 @@ from smalti.distributed import (
     wrap,
 )
 from smalti.training.processes import RENDEZVOUS, ProcessLostError, processes
-from smalti.types import InputError
 
 
 @pytest.fixture

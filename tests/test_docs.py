@@ -13,7 +13,7 @@ import pytest
 from smalti.cli.main import COMMANDS, MODULES
 from smalti.cli.resume import changeable_options
 from smalti.cli.train_config import option_paths, presets, read_config
-from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]

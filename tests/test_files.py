@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from smalti.config import InputError
 from smalti.files import (
     TEMPORARY,
     atomic_file,
@@ -20,7 +21,6 @@ from smalti.files import (
     sha256,
     system_lock,
 )
-from smalti.types import InputError
 
 
 def entries(folder: Path) -> set[str]:

@@ -11,9 +11,9 @@ from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from smalti import hub
+from smalti.config import InputError
 from smalti.data.sources import open_source
 from smalti.model_folder import find_model
-from smalti.types import InputError
 
 is_reachable = hub.is_reachable  # conftest replaces it in the module
 

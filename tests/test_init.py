@@ -8,18 +8,18 @@ import torch
 from PIL import Image
 from skimage import data
 
+from smalti.config import InputError
 from smalti.data.loader import BatchLoader
 from smalti.metrics.reconstruction import psnr
-from smalti.runs import VQGANRunConfig
+from smalti.runs import data as run_data
+from smalti.runs.config import VQGANRunConfig
+from smalti.runs.data import open_data
+from smalti.runs.initial_prior import with_class_names
+from smalti.runs.vqgan import resolve_vqgan, train_vqgan
 from smalti.sequence.conditioners import ClassLabelConfig
-from smalti.stages import common, train_vqgan
-from smalti.stages.common import open_data
-from smalti.stages.initial_prior import with_class_names
-from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.log import read_metrics
-from smalti.types import InputError
 
 SHAPE = VQGANConfig(
     channels=8,
@@ -55,7 +55,7 @@ def model(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _no_curves(monkeypatch):
-    monkeypatch.setattr(common, "draw_curves", lambda _: None)
+    monkeypatch.setattr(run_data, "draw_curves", lambda _: None)
 
 
 @pytest.fixture

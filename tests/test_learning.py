@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from smalti.demo.photographs import write_photographs
-from smalti.runs import (
+from smalti.runs.config import (
     PriorRunConfig,
     PriorTrainingConfig,
     VQGANRunConfig,
     VQGANTrainingConfig,
 )
-from smalti.stages import train_prior, train_vqgan
+from smalti.runs.prior import train_prior
+from smalti.runs.vqgan import train_vqgan
 from smalti.training.log import read_metrics
 
 STEPS = 80

@@ -10,8 +10,8 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from torch import nn
 
+from smalti.config import Config, InputError
 from smalti.model_folder import find_model, load_model, read_tensors, save_model, step_folders
-from smalti.types import Config, InputError
 
 
 class TinyConfig(Config):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from smalti.config import InputError
 from smalti.paths import expand
-from smalti.runs import PriorRunConfig, VQGANRunConfig
-from smalti.types import InputError
+from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 
 
 @pytest.fixture

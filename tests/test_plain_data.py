@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from smalti.config import InputError
 from smalti.plain_data import read_json, read_yaml
-from smalti.types import InputError
 
 
 def test_plain_data_of_both():

@@ -10,11 +10,17 @@ import torch
 import yaml
 
 from smalti.cli.train_config import presets, read_config
+from smalti.compute import Compute
 from smalti.data.paired.pose_file import COCO_JOINTS
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import PriorModel, build_prior
-from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.conditions import CONTENTS, COORDINATE_LEVELS, Conditions
+from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.cost import Parts, count_parameters, prior_cost, vqgan_cost, weight_bytes
+from smalti.runs.over_fitting import settle_measures
+from smalti.runs.prior_plan import prior_model_config
+from smalti.runs.vqgan import check_size, resolve_vqgan
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import (
     ClassLabelConfig,
@@ -24,15 +30,9 @@ from smalti.sequence.conditioners import (
     KeypointsConfig,
     UnconditionalConfig,
 )
-from smalti.stages.conditions import CONTENTS, COORDINATE_LEVELS, Conditions
-from smalti.stages.over_fitting import settle_measures
-from smalti.stages.prior_plan import prior_model_config
-from smalti.stages.vqgan import check_size, resolve_vqgan
 from smalti.tokenizer.base import TokenizerModel
 from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.cost import Parts, count_parameters, prior_cost, vqgan_cost, weight_bytes
-from smalti.training.precision import Compute
 
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
 PATHS = {path.stem: path for path in presets()}

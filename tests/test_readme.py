@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smalti.prior.gpt import GPT, GPTConfig
+from smalti.prior.gpt.model import GPT, GPTConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig

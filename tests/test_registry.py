@@ -2,8 +2,8 @@
 
 import pytest
 
+from smalti.config import InputError
 from smalti.registry import Registry, unknown_name
-from smalti.types import InputError
 
 
 @pytest.fixture

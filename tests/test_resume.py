@@ -17,14 +17,16 @@ from PIL import Image
 
 from smalti.data.split import SceneNames
 from smalti.model_folder import read_tensors
-from smalti.runs import PriorRunConfig, RunConfig, VQGANRunConfig
-from smalti.stages import common, train_prior, train_vqgan
-from smalti.stages.training_images import FILE as TRAINING_IMAGES
+from smalti.runs import data as run_data
+from smalti.runs.config import PriorRunConfig, RunConfig, VQGANRunConfig
+from smalti.runs.prior import train_prior
+from smalti.runs.training_images import FILE as TRAINING_IMAGES
+from smalti.runs.vqgan import train_vqgan
 from smalti.training.log import read_metrics
 from smalti.training.loop import Stopped
-from smalti.training.prior_stage import PriorStage
+from smalti.training.prior.learner import PriorLearner
 from smalti.training.run_lock import HOLDER_FILE
-from smalti.training.vqgan_stage import VQGANStage
+from smalti.training.vqgan.learner import VQGANLearner
 
 STEPS = 8
 EPOCH = 5  # steps, of 22 training images in batches of 4; two of 24 are held out
@@ -44,7 +46,7 @@ def one_thread() -> Iterator[None]:
 def no_curves() -> Iterator[None]:
     """Drawing takes longer than training."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(common, "draw_curves", lambda _folder: None)
+        patch.setattr(run_data, "draw_curves", lambda _folder: None)
         yield
 
 
@@ -191,7 +193,7 @@ def test_resumed_stage_1_equals_an_uninterrupted_run(
     vqgan_config, vqgan_run, tmp_path, monkeypatch, stop, workers
 ):
     config = with_changes(vqgan_config, tmp_path / "run")
-    interrupt(monkeypatch, VQGANStage, train_vqgan, config, stop)
+    interrupt(monkeypatch, VQGANLearner, train_vqgan, config, stop)
     train_vqgan(with_changes(config, tmp_path / "run", workers=workers))
     assert_equal_runs(tmp_path / "run", vqgan_run)
 
@@ -201,7 +203,7 @@ def test_resumed_stage_2_equals_an_uninterrupted_run(
     prior_config, prior_run, tmp_path, monkeypatch, stop
 ):
     config = with_changes(prior_config, tmp_path / "run")
-    interrupt(monkeypatch, PriorStage, train_prior, config, stop)
+    interrupt(monkeypatch, PriorLearner, train_prior, config, stop)
     train_prior(config)
     assert_equal_runs(tmp_path / "run", prior_run)
 
@@ -210,16 +212,16 @@ def test_resumed_stage_2_stops_early_where_an_uninterrupted_run_does(
     prior_config, tmp_path, monkeypatch, capsys
 ):
     """Step 2 is the best; the signal comes between it and the second step without gain, 4."""
-    evaluate = PriorStage.evaluate
+    evaluate = PriorLearner.evaluate
     monkeypatch.setattr(
-        PriorStage,
+        PriorLearner,
         "evaluate",
         lambda stage: {**evaluate(stage), "score": float(abs(stage.training.step - 2))},
     )
     changes = {"eval_steps": 1, "early_stop": 2}
     train_prior(with_changes(prior_config, tmp_path / "whole", **changes))
     config = with_changes(prior_config, tmp_path / "run", **changes)
-    interrupt(monkeypatch, PriorStage, train_prior, config, stop=3)
+    interrupt(monkeypatch, PriorLearner, train_prior, config, stop=3)
     train_prior(config)
     assert_equal_runs(tmp_path / "run", tmp_path / "whole", steps=4)
     said = capsys.readouterr().err
@@ -235,13 +237,13 @@ def test_run_that_was_begun_by_the_former_rule_keeps_its_held_out_images(
 ):
     """It has written no file of its training images, and its split goes by the whole path."""
     config, train, loop_stage = {
-        "vqgan": (vqgan_config, train_vqgan, VQGANStage),
-        "prior": (prior_config, train_prior, PriorStage),
+        "vqgan": (vqgan_config, train_vqgan, VQGANLearner),
+        "prior": (prior_config, train_prior, PriorLearner),
     }[stage]
     config = with_changes(config.model_copy(update={"held_out": 0.4}), tmp_path, total_steps=4)
     whole, run = (config.model_copy(update={"out": str(tmp_path / name)}) for name in "ab")
     with monkeypatch.context() as patch:
-        patch.setattr(common, "rule_of_run", lambda _run: SceneNames())
+        patch.setattr(run_data, "rule_of_run", lambda _run: SceneNames())
         train(whole)
         interrupt(monkeypatch, loop_stage, train, run, stop=2)
     (tmp_path / "b" / TRAINING_IMAGES).unlink()
@@ -257,7 +259,7 @@ def test_steps_after_the_last_checkpoint_are_done_again(
 ):
     """A killed run has told of steps that no checkpoint holds; their lines come once only."""
     config = with_changes(vqgan_config, tmp_path / "run", save_steps=4)
-    step = VQGANStage.step
+    step = VQGANLearner.step
 
     def die(self, batch):
         if self.training.step == 6:
@@ -265,7 +267,7 @@ def test_steps_after_the_last_checkpoint_are_done_again(
         return step(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(VQGANStage, "step", die)
+        patch.setattr(VQGANLearner, "step", die)
         with pytest.raises(MemoryError):
             train_vqgan(config)
     assert numbers(tmp_path / "run")[-1]["step"] == 6
@@ -278,8 +280,8 @@ COMMAND = textwrap.dedent(f"""
     import sys
     import torch
     torch.set_num_threads(1)
-    from smalti.training.vqgan_stage import VQGANStage
-    step = VQGANStage.step
+    from smalti.training.vqgan.learner import VQGANLearner
+    step = VQGANLearner.step
 
     def step_and_wait(self, batch):
         scalars = step(self, batch)
@@ -288,7 +290,7 @@ COMMAND = textwrap.dedent(f"""
             sys.stdin.read()
         return scalars
 
-    VQGANStage.step = step_and_wait
+    VQGANLearner.step = step_and_wait
     from smalti.cli.main import console
     console()
 """)

@@ -13,19 +13,21 @@ from PIL import Image
 from smalti.data.loader import BatchLoader
 from smalti.data.paired import LowResolutionPair
 from smalti.data.transforms import TransformConfig
-from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.health.findings import Finding
+from smalti.runs import conditions
+from smalti.runs import prior as prior_module
+from smalti.runs import vqgan as vqgan_module
+from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.pixels import train_pixels
+from smalti.runs.prior import train_prior
+from smalti.runs.vqgan import train_vqgan
 from smalti.sampling.pipeline import Pipeline
-from smalti.stages import conditions, train_prior, train_vqgan
-from smalti.stages import prior as prior_module
-from smalti.stages import vqgan as vqgan_module
-from smalti.stages.pixels import train_pixels
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.health import Finding
 from smalti.training.loop import Trainer
 from smalti.training.optim import OptimizerConfig
-from smalti.training.prior_stage import PriorStage
-from smalti.training.vqgan_stage import VQGANStage
+from smalti.training.prior.learner import PriorLearner
+from smalti.training.vqgan.learner import VQGANLearner
 
 IMAGES = 24
 
@@ -127,7 +129,7 @@ def first(photos, tmp_path, trainers) -> Trainer:
 
 
 def test_each_network_of_stage_1_has_its_own_optimizer(first):
-    assert isinstance(first.stage, VQGANStage)
+    assert isinstance(first.stage, VQGANLearner)
     training, config = first.stage.training, first.stage.config
     assert_optimizer(training.optimizer, GENERATOR)
     assert_optimizer(training.adversary.optimizer, DISCRIMINATOR)
@@ -267,7 +269,7 @@ def second(photos, tmp_path, trainers) -> Trainer:
 
 
 def test_the_prior_has_the_optimizer_asked_for(second):
-    assert isinstance(second.stage, PriorStage)
+    assert isinstance(second.stage, PriorLearner)
     assert_optimizer(second.stage.training.optimizer, GENERATOR)
     assert second.stage.config.optimizer == OptimizerConfig(**GENERATOR)
 

@@ -14,18 +14,20 @@ from PIL import Image
 from skimage import data
 
 from smalti.cli.main import main
+from smalti.config import InputError
 from smalti.model_folder import read_tensors
-from smalti.runs import PriorRunConfig, VQGANRunConfig, open_run, read_run_config
+from smalti.runs import data as run_data
+from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+from smalti.runs.data import open_data
+from smalti.runs.folder import open_run, read_run_config
+from smalti.runs.prior import train_prior
+from smalti.runs.vqgan import resolve_vqgan, train_vqgan
 from smalti.sampling.pipeline import Pipeline
 from smalti.sequence.ordering import build_ordering
-from smalti.stages import common, train_prior, train_vqgan
-from smalti.stages.common import open_data
-from smalti.stages.vqgan import resolve_vqgan
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.log import read_metrics
-from smalti.training.prior_stage import PriorStage
-from smalti.training.vqgan_stage import VQGANStage
-from smalti.types import InputError
+from smalti.training.prior.learner import PriorLearner
+from smalti.training.vqgan.learner import VQGANLearner
 
 TRAINING = {
     "batch_size": 4,
@@ -129,7 +131,7 @@ def prior_run(photos, vqgan_run, tmp_path_factory) -> Path:
 @pytest.fixture
 def no_curves(monkeypatch) -> None:
     """Drawing takes longer than training."""
-    monkeypatch.setattr(common, "draw_curves", lambda _folder: None)
+    monkeypatch.setattr(run_data, "draw_curves", lambda _folder: None)
 
 
 # What a run leaves
@@ -221,7 +223,7 @@ def test_held_out_images_are_never_trained_on_and_exist_from_20_images_on(
     tmp_path, monkeypatch, no_curves, count
 ):
     trained, looked_at = set(), set()
-    step, held_out = VQGANStage.step, VQGANStage._evaluated
+    step, held_out = VQGANLearner.step, VQGANLearner._evaluated
 
     def spy_step(stage, batch):
         trained.update(batch.keys)
@@ -231,8 +233,8 @@ def test_held_out_images_are_never_trained_on_and_exist_from_20_images_on(
         looked_at.update(*(batch.keys for batch in stage._evaluation_batches()))
         return held_out(stage)
 
-    monkeypatch.setattr(VQGANStage, "step", spy_step)
-    monkeypatch.setattr(VQGANStage, "_evaluated", spy_held_out)
+    monkeypatch.setattr(VQGANLearner, "step", spy_step)
+    monkeypatch.setattr(VQGANLearner, "_evaluated", spy_held_out)
     photos = write_photos(tmp_path / "photos", count)
     training = TRAINING | {"total_steps": 5}
     train_vqgan(vqgan_config(photos, tmp_path / "run", training=training, held_out=0.2))
@@ -245,13 +247,13 @@ def test_held_out_images_are_never_trained_on_and_exist_from_20_images_on(
 
 def test_no_more_held_out_images_than_asked_for_are_looked_at(tmp_path, no_curves, monkeypatch):
     seen = []
-    evaluate = VQGANStage.evaluate
+    evaluate = VQGANLearner.evaluate
 
     def spy(stage):
         seen.append(sum(map(len, stage._evaluated())))
         return evaluate(stage)
 
-    monkeypatch.setattr(VQGANStage, "evaluate", spy)
+    monkeypatch.setattr(VQGANLearner, "evaluate", spy)
     photos = write_photos(tmp_path / "photos", 10)
     training = TRAINING | {"total_steps": 3, "eval_images": 6}
     train_vqgan(vqgan_config(photos, tmp_path / "run", training=training))
@@ -262,13 +264,13 @@ def test_prior_is_evaluated_on_no_more_images_than_asked_for(
     vqgan_run, tmp_path, no_curves, monkeypatch
 ):
     seen = []
-    evaluate = PriorStage.evaluate
+    evaluate = PriorLearner.evaluate
 
     def spy(stage):
         seen.append(sum(len(batch.codes) for batch in stage._evaluation))
         return evaluate(stage)
 
-    monkeypatch.setattr(PriorStage, "evaluate", spy)
+    monkeypatch.setattr(PriorLearner, "evaluate", spy)
     photos = write_photos(tmp_path / "photos", 10)
     training = TRAINING | {"total_steps": 1, "eval_images": 6}
     train_prior(prior_config(photos, vqgan_run, tmp_path / "run", training=training))
@@ -376,7 +378,7 @@ def test_runs_of_the_same_data_share_their_codes(
     codes = {"views": 2, "folder": str(tmp_path / "codes")}
     train_prior(prior_config(photos, vqgan_run, tmp_path / "a", codes=codes))
     before = listing(tmp_path / "codes")
-    monkeypatch.setattr("smalti.training.code_cache._encode", None)  # calling it would fail
+    monkeypatch.setattr("smalti.training.prior.code_cache._encode", None)  # calling it would fail
     train_prior(prior_config(photos, vqgan_run, tmp_path / "b", codes=codes))
     assert listing(tmp_path / "codes") == before
     assert not (tmp_path / "b" / "codes").exists()
@@ -399,8 +401,8 @@ def test_prior_says_and_keeps_what_it_does_against_over_fitting(
 def test_prior_without_held_out_images_does_not_stop_early(
     vqgan_run, tmp_path, no_curves, monkeypatch, capsys
 ):
-    evaluate = PriorStage.evaluate
-    monkeypatch.setattr(PriorStage, "evaluate", lambda stage: evaluate(stage) | {"score": 1.0})
+    evaluate = PriorLearner.evaluate
+    monkeypatch.setattr(PriorLearner, "evaluate", lambda stage: evaluate(stage) | {"score": 1.0})
     photos = write_photos(tmp_path / "photos", 10)
     training = TRAINING | {"total_steps": 4, "eval_steps": 1, "early_stop": 1}
     run = train_prior(prior_config(photos, vqgan_run, tmp_path / "run", training=training))
@@ -489,13 +491,13 @@ def test_run_of_another_stage_is_refused(photos, vqgan_run):
 def test_nan_ends_the_command_with_exit_code_2_and_the_last_checkpoint(
     photos, tmp_path, monkeypatch, capsys
 ):
-    step = VQGANStage.step
+    step = VQGANLearner.step
 
     def poison(stage, batch):
         scale = float("nan") if stage.training.step == 3 else 1.0
         return {name: value * scale for name, value in step(stage, batch).items()}
 
-    monkeypatch.setattr(VQGANStage, "step", poison)
+    monkeypatch.setattr(VQGANLearner, "step", poison)
     config = vqgan_config(photos, tmp_path / "run", training=TRAINING | {"save_steps": 3})
     (tmp_path / "config.json").write_text(
         json.dumps(config.model_dump(mode="json")), encoding="utf-8"

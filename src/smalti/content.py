@@ -19,8 +19,8 @@ from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from smalti.config import Config, InputError
 from smalti.ranges import to_pil, to_uint8, to_uint16
-from smalti.types import Config, InputError
 
 IGNORED = -1
 """What a label map holds where its label is to be ignored, whatever number its file has there."""

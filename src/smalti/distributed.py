@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 T = TypeVar("T")
 

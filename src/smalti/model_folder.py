@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from smalti import hub
+from smalti.config import Config, InputError, describe
 from smalti.files import atomic_folder, write_json
 from smalti.paths import expand
 from smalti.plain_data import read_json
-from smalti.types import Config, InputError, describe
 
 C = TypeVar("C", bound=Config)
 

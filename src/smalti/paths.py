@@ -25,6 +25,6 @@ def expand(path: str | os.PathLike[str]) -> str:
 
 
 def _input_error(message: str) -> ValueError:
-    from smalti.types import InputError  # imports torch
+    from smalti.config import InputError
 
     return InputError(message)

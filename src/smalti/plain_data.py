@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 
 def read_yaml(text: str | bytes, where: str) -> Any:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from smalti.stages.training_images import FILE
+from smalti.runs.training_images import FILE
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 
 

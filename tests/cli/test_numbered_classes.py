@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smalti.config import InputError
 from smalti.sampling.pipeline import Pipeline
-from smalti.types import InputError
 
 
 @pytest.fixture

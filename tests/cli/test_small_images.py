@@ -10,7 +10,8 @@ from PIL import Image
 from smalti.cli.train_config import read_config
 from smalti.data import headers, transforms
 from smalti.data.transforms import TransformConfig
-from smalti.runs import PriorRunConfig, VQGANRunConfig, check_run_folder
+from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+from smalti.runs.folder import check_run_folder
 
 SKIPPED = "skipped images (broken, or smaller than the crop): 1\n"
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from smalti.cli.train_config import read_config
-from smalti.runs import VQGANRunConfig
+from smalti.config import InputError
+from smalti.runs.config import VQGANRunConfig
 from smalti.tokenizer.quantizers import QuantizerConfig, SimVQConfig, VectorQuantizerConfig
-from smalti.types import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smalti.config import InputError
 from smalti.data.order import order, weighted_order
-from smalti.data.randomness import generator_for
-from smalti.types import InputError
+from smalti.randomness import generator_for
 
 
 @given(st.integers(0, 2**31), st.integers(0, 1000), st.integers(0, 50))

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource, ListSource
 from smalti.data.split import split_held_out
 from smalti.data.transforms import TransformConfig
-from smalti.types import InputError
 
 CROP = TransformConfig(size=8, resize_px="keep")
 

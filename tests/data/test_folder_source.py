@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources import FolderSource, open_source
 from smalti.data.sources.base import name_bytes
-from smalti.types import InputError
 
 
 def names(source: Any) -> list[str]:

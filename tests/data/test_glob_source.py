@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import GlobSource, ListSource, WebDatasetSource, open_source
 from smalti.data.split import split_held_out
 from smalti.data.transforms import TransformConfig
-from smalti.types import InputError
 
 
 def names(source: Any) -> list[str]:

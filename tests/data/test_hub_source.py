@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources import HubSource, open_source
-from smalti.types import InputError
 
 datasets = pytest.importorskip("datasets")
 pa = pytest.importorskip("pyarrow")

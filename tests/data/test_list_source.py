@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources import ListSource
-from smalti.types import InputError
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from smalti.config import InputError
 from smalti.data.sources import (
     SOURCES,
     FolderSource,
@@ -12,7 +13,6 @@ from smalti.data.sources import (
     WebDatasetSource,
     open_source,
 )
-from smalti.types import InputError
 
 
 @pytest.fixture

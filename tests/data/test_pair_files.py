@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
@@ -26,7 +27,6 @@ from smalti.data.paired.pose_file import COCO_JOINTS
 from smalti.data.readers import reader_of
 from smalti.data.sources import open_source
 from smalti.data.transforms import TransformConfig
-from smalti.types import InputError
 
 TWO = KeypointsPair(("nose", "tail"))
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.paired import (
@@ -28,11 +29,10 @@ from smalti.data.paired import (
     Paired,
     SegmentationPair,
 )
-from smalti.data.randomness import generator_for
 from smalti.data.readers import PhotographReader, reader_of
 from smalti.data.sources import open_source
 from smalti.data.transforms import Crop, PixelSize, TransformConfig, draw_crop
-from smalti.types import InputError
+from smalti.randomness import generator_for
 
 sides = st.integers(9, 61)
 JOINTS = ("nose", "left_hand", "right_hand")

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError, decode_image
 from smalti.data.sources import ParquetSource, open_source
 from smalti.data.sources.parquet import _RowGroup, _RowGroupCache
-from smalti.types import InputError
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.data.sources import open_source
 from smalti.data.sources.parts import describe_parts, scene
-from smalti.types import InputError
 
 NAMES = ["a", "b", "c"]
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import reader_of
 from smalti.data.transforms import TransformConfig, center_transform, random_transform
 from smalti.ranges import to_uint16
-from smalti.types import InputError
 
 SHIFTED = reader_of(LabelsContent(classes=12, shift=True))
 LABELS = reader_of(LabelsContent(classes=12, ignore=255))

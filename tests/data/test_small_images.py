@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from smalti.config import InputError
 from smalti.data import headers, transforms
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
@@ -16,7 +17,6 @@ from smalti.data.sources import FolderSource, open_source
 from smalti.data.split import split_held_out
 from smalti.data.summary import check_sizes, summarize
 from smalti.data.transforms import TransformConfig
-from smalti.types import InputError
 
 
 @pytest.fixture

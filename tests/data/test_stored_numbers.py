@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.content import DepthContent, LabelsContent
 from smalti.data.decode import decode_image, decode_map
 from smalti.data.readers import reader_of
-from smalti.types import InputError
 
 Numbers = Any
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.data import headers
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource
 from smalti.data.summary import Spread, check_sizes, summarize
 from smalti.data.transforms import TransformConfig
-from smalti.types import InputError
 
 
 def folder_dataset(root: Path, classes: bool = False) -> ImageDataset:

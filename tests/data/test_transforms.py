@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from smalti.data.randomness import generator_for
+from smalti.config import InputError
 from smalti.data.transforms import (
     PixelSize,
     TransformConfig,
@@ -16,7 +16,7 @@ from smalti.data.transforms import (
     random_transform,
     resized_size,
 )
-from smalti.types import InputError
+from smalti.randomness import generator_for
 
 sizes = st.integers(1, 80)
 scales = st.one_of(st.sampled_from(["crop", "keep"]), sizes)

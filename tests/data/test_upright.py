@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.content import LabelsContent, RGBContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import decode_image, decode_map, read_header
@@ -19,7 +20,6 @@ from smalti.data.sources import open_source
 from smalti.data.summary import summarize
 from smalti.data.transforms import TransformConfig
 from smalti.data.upright import TURNS
-from smalti.types import InputError
 
 FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF"]
 WIDTH, HEIGHT = 48, 32  # as stored

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from smalti.config import InputError
 from smalti.data.sources import WebDatasetSource
 from smalti.data.sources.shards import find_shards, relative_names
-from smalti.types import InputError
 
 
 def names(source: WebDatasetSource) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from smalti.config import InputError
 from smalti.content import DepthContent
 from smalti.interop.diffusers_folder import WEIGHTS_FILE
 from smalti.interop.diffusers_vqmodel import export_vqmodel
@@ -14,7 +15,6 @@ from smalti.interop.tokenizers import import_model
 from smalti.model_folder import CONFIG_FILE
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 BASE = VQGANConfig(
     channels=32,

@@ -7,6 +7,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.interop.quantizer_kinds import find_quantizer, told_kind
 from smalti.interop.taming_vqgan import export_vqgan
 from smalti.interop.tokenizers import import_model
@@ -17,7 +18,6 @@ from smalti.tokenizer.quantizers import (
     VectorQuantizerConfig,
 )
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 CODES = 24
 CODE_DIM = 8

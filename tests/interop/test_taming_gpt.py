@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.interop.taming_gpt import import_gpt, name_gpt
 from smalti.metrics.nll import nats_per_token
 from smalti.prior import GPT, GPTConfig
@@ -12,7 +13,6 @@ from smalti.sampling.filters import SamplingConfig, keep_top_k
 from smalti.sampling.generate import Prompt, generate
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import RowMajor
-from smalti.types import InputError
 
 TINY = GPTConfig(vocab_size=33, max_length=32, layers=2, heads=2, width=32)
 GREEDY = SamplingConfig(temperature=0, top_k=0)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.interop.taming_losses import (
     import_discriminator,
     import_lpips_heads,
@@ -16,7 +17,6 @@ from smalti.losses.adversarial import (
 )
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.lpips import ImageScaling
-from smalti.types import InputError
 
 
 def assert_like_the_oracle(actual, expected):

@@ -10,21 +10,21 @@ import torch
 import yaml
 from torch import Tensor
 
+from smalti.compute import Compute
+from smalti.config import InputError
 from smalti.interop.taming_net2net import ImportedPrior
 from smalti.interop.tokenizers import import_model
 from smalti.metrics.nll import nats_per_token
-from smalti.prior.gpt import GPT
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sliding_window import Canvas
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.code_cache import CodeBatch
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.precision import Compute
-from smalti.training.prior_step import PriorState, PriorStepConfig, prior_step
-from smalti.types import InputError
+from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 
 K = 32
 GRID = (8, 8)

@@ -6,6 +6,8 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from smalti.compute import Compute
+from smalti.config import InputError
 from smalti.interop.taming_config import ToldVQGAN, check_released_config, released_config
 from smalti.interop.taming_losses import import_discriminator, name_discriminator
 from smalti.interop.taming_vqgan import export_vqgan, import_vqgan, released_name
@@ -13,17 +15,15 @@ from smalti.losses.adversarial import AdaptiveWeightConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.tokenizer.quantizers import GumbelQuantizerConfig, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.precision import Compute
-from smalti.training.vqgan_step import (
+from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
+from smalti.training.vqgan.step import (
     VQGANLossConfig,
     VQGANState,
     VQGANStepConfig,
     vqgan_step,
 )
-from smalti.types import InputError
 
 LEVELS = 3
 PREFIXES = {"out": "in.x", "out_48x40": "in.x_48x40"}

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from smalti.config import InputError
 from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.unpickle import read_weights
-from smalti.types import InputError
 
 FORMATS = {"zip": True, "legacy": False}
 

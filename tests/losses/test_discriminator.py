@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from smalti.config import InputError
 from smalti.losses import discriminator
 from smalti.losses.discriminator import (
     GlobalBatchNorm,
@@ -9,7 +10,6 @@ from smalti.losses.discriminator import (
     PatchDiscriminator,
     PatchDiscriminatorConfig,
 )
-from smalti.types import InputError
 
 
 def small(layers: int) -> PatchDiscriminator:

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.losses.lpips import LPIPS, LPIPSHeads, load_heads
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.vgg import VGG_VARIABLE
-from smalti.types import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.losses.perceptual import (
     PERCEPTUAL_LOSSES,
     PerceptualConfig,
@@ -11,7 +12,6 @@ from smalti.losses.perceptual import (
     unit_length,
 )
 from smalti.losses.vgg import VGG_VARIABLE
-from smalti.types import InputError
 
 ALL_KINDS = sorted(PERCEPTUAL_LOSSES)
 NETWORKS = [kind for kind in ALL_KINDS if kind != "none"]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from smalti.config import InputError
 from smalti.losses.vgg import (
     VGG16,
     VGG_VARIABLE,
@@ -11,7 +12,6 @@ from smalti.losses.vgg import (
     find_vgg_weights,
     load_vgg,
 )
-from smalti.types import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.metrics.frechet import FrechetDistance, frechet_warning
-from smalti.types import InputError
 
 
 def distance(real: torch.Tensor, fake: torch.Tensor, batch_size: int = 64) -> float:

@@ -4,9 +4,9 @@ import skimage.data
 import torch
 from skimage.metrics import structural_similarity
 
+from smalti.config import InputError
 from smalti.metrics.reconstruction import psnr, ssim
 from smalti.ranges import from_uint8
-from smalti.types import InputError
 
 
 @pytest.fixture

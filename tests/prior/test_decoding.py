@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from smalti.prior import GPT, GPTConfig
-from smalti.prior.decoding import FEW_ROWS, ProductInParts, prepare, prepare_norm
+from smalti.prior.gpt.decoding import FEW_ROWS, ProductInParts, prepare, prepare_norm
 
 
 @pytest.mark.parametrize("rows", [1, 2, FEW_ROWS, FEW_ROWS + 1])

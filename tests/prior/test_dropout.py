@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
 from smalti.prior.attention import CausalSelfAttention
-from smalti.prior.block import Block
-from smalti.prior.cell_attention import CellAttention
-from smalti.prior.conditioning import CondLayer
-from smalti.prior.gated_residual import GatedResidual
+from smalti.prior.gpt.block import Block
+from smalti.prior.pixelsnail.cell_attention import CellAttention
+from smalti.prior.pixelsnail.cond_features import CondLayer
+from smalti.prior.pixelsnail.gated_residual import GatedResidual
 
 BATCH, LENGTH, WIDTH, HEADS = 32, 5, 8, 2
 OPTIONS = {"vocab_size": 11, "width": WIDTH, "heads": HEADS, "dropout": 0.5}

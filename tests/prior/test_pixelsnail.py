@@ -8,7 +8,7 @@ from torch import Tensor
 
 from smalti.metrics.nll import nats_per_token
 from smalti.prior import PixelSNAIL, PixelSNAILConfig
-from smalti.prior.causal_conv import CausalConv
+from smalti.prior.pixelsnail.causal_conv import CausalConv
 
 CODES = 7
 

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from smalti.config import InputError
+from smalti.health.run_images import RunImages
 from smalti.report.page import write_report
-from smalti.report.run_state import read_run
-from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-from smalti.training.run_images import RunImages
-from smalti.types import InputError
+from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.state import read_run
 
 LINES = [
     {"step": 20, "group": "train", "reconstruction_loss": 0.5, "data_wait": 0.1, "seconds": 90.0},

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.prior import GPT, GPTConfig
 from smalti.ranges import from_pil
 from smalti.sampling.completion import (
@@ -21,7 +22,6 @@ from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 K, HEIGHT, WIDTH = 16, 3, 4  # a window of 6x8 pixels: f = 2
 

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.generate import Prompt, generate
-from smalti.types import InputError
 
 CODES, LENGTH = 8, 6
 ALL = SamplingConfig(top_k=0)

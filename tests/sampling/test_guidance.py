@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.guidance import Guidance, build_guidance
-from smalti.types import InputError
 
 TWO = ("class", "segmentation")
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 K = 16
 QUIET = {"progress": False}

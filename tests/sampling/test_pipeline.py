@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.model_folder import write_model_files
 from smalti.prior import GPT, GPTConfig
@@ -17,7 +18,6 @@ from smalti.sequence.conditioners import (
     UnconditionalConfig,
 )
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 CODES, HEIGHT, WIDTH = 16, 3, 4
 CLASSES = ClassLabelConfig(class_names=("cat", "dog", "pig"))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.draw import seeded_draw
@@ -20,7 +21,7 @@ from smalti.sequence.conditioners import (
     UnconditionalConfig,
 )
 from smalti.sequence.ordering import ORDERINGS, Ordering
-from smalti.types import InputError, Window
+from smalti.types import Window
 
 CODES, H, W = 8, 4, 5
 CPU = torch.device("cpu")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smalti.config import InputError
 from smalti.sampling.sliding_window import Stretch, check_stride, plan, window_start
-from smalti.types import InputError
 
 
 def test_one_window_is_one_stretch():

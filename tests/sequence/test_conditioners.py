@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.paired import whole_coordinate_map
 from smalti.sequence.conditioners import (
@@ -26,7 +27,7 @@ from smalti.sequence.conditioners import (
     UnconditionalConfig,
     draw_kept,
 )
-from smalti.types import InputError, Window
+from smalti.types import Window
 
 GRID = {"codebook_size": 9, "grid_height": 3, "grid_width": 5}
 CONFIGS = {

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.sequence.conditioners import (
     ClassLabel,
@@ -9,7 +10,7 @@ from smalti.sequence.conditioners import (
     SegmentationConfig,
 )
 from smalti.sequence.conditioning import Conditioning, values_of
-from smalti.types import Batch, InputError, Window
+from smalti.types import Batch, Window
 
 CLASS_VALUES = 4  # three classes, and none of them
 

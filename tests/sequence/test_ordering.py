@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smalti.config import InputError
 from smalti.sequence.ordering import (
     ORDERINGS,
     Ordering,
@@ -11,7 +12,6 @@ from smalti.sequence.ordering import (
     Subsample,
     build_ordering,
 )
-from smalti.types import InputError
 
 sides = st.integers(1, 9)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.quantizers import EMAQuantizer, EMAQuantizerConfig, ema
-from smalti.types import InputError
 
 PLAIN = EMAQuantizerConfig(lookup_dim=None, l2_normalised=False, decay=0.5, restart_below=0)
 RESTARTS = PLAIN.model_copy(update={"restart_below": 0.6})

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
-from smalti.types import InputError
 
 COLOURS = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [1, -1, -1]])
 

@@ -10,6 +10,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from smalti.runs.memory import saved_bytes
 from smalti.tokenizer.quantizers import (
     QUANTIZERS,
     EMAQuantizerConfig,
@@ -23,7 +24,6 @@ from smalti.tokenizer.quantizers import (
     VectorQuantizerConfig,
 )
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.memory import saved_bytes
 
 CODEBOOK_SIZE = 16
 CODE_DIM = 6

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.tokenizer.blocks import NonLocalAttention
 from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
 from smalti.tokenizer.tiles import Box, decoded_tiles, encoded_in_tiles
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 CONTENTS = [RGBContent(), DepthContent(), EdgesContent(), LabelsContent(classes=5)]
 UPPER, FULL, NONE = (1,), (0, 2), ()

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 LABELS = LabelsContent(classes=5, ignore=255)
 ALL = [RGBContent(), DepthContent(), EdgesContent(), LABELS]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from smalti.training.adversary import AdversaryConfig, AdversarySchedule
-from smalti.types import InputError
+from smalti.config import InputError
+from smalti.training.vqgan.adversary import AdversaryConfig, AdversarySchedule
 
 
 def schedule(total_steps: int = 1000, **config: object) -> AdversarySchedule:

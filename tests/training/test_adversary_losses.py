@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from smalti.health.remedies import Remedies
 from smalti.losses.adversarial import AdaptiveWeightConfig, LogitAverages
 from smalti.losses.discriminator import Judgement
-from smalti.training.adversary import Adversary, AdversaryConfig, AdversarySchedule
-from smalti.training.remedies import Remedies
+from smalti.training.vqgan.adversary import Adversary, AdversaryConfig, AdversarySchedule
 
 
 def adversary(**config: Any) -> Adversary:

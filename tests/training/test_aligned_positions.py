@@ -7,7 +7,7 @@ from smalti.content import EdgesContent
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import ClassLabelConfig, EdgesConfig
-from smalti.training.aligned_positions import align_positions
+from smalti.training.prior.aligned_positions import align_positions
 
 K, HEIGHT, WIDTH = 8, 4, 6
 LENGTH = HEIGHT * WIDTH

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from smalti.config import Config, InputError
 from smalti.files import TEMPORARY
 from smalti.training.checkpoint import (
     COUNTERS_FILE,
@@ -23,7 +24,6 @@ from smalti.training.checkpoint import (
     resume,
     save_checkpoint,
 )
-from smalti.types import Config, InputError
 
 FILES = {"config.json", "model.safetensors", STATE_FILE, COUNTERS_FILE}
 

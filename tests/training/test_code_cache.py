@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
@@ -28,8 +29,8 @@ from smalti.sequence.conditioners import (
 )
 from smalti.sequence.conditioning import Conditioning
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.code_cache import MANIFEST_FILE, CodeCache, load_or_encode
-from smalti.types import Conditioner, InputError
+from smalti.training.prior.code_cache import MANIFEST_FILE, CodeCache, load_or_encode
+from smalti.types import Conditioner
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS = 7, 3

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from smalti.content import RGBContent
 from smalti.sampling.sheet import MARGIN_PX
-from smalti.training.codebook_picture import TILE_PX, codebook_pictures, most_used
+from smalti.training.vqgan.codebook_picture import TILE_PX, codebook_pictures, most_used
 
 STEP = TILE_PX + MARGIN_PX
 

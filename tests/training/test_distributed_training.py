@@ -14,8 +14,10 @@ from PIL import Image
 from skimage import data
 
 from smalti.model_folder import read_tensors
-from smalti.runs import PriorRunConfig, VQGANRunConfig
-from smalti.stages import common, train_prior, train_vqgan
+from smalti.runs import data as run_data
+from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+from smalti.runs.prior import train_prior
+from smalti.runs.vqgan import train_vqgan
 from smalti.training.log import read_metrics
 from smalti.training.run_lock import HOLDER_FILE
 
@@ -164,7 +166,7 @@ def pair(photos, configs, tmp_path_factory) -> Pair:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch) -> None:
     """Drawing takes longer than training."""
-    monkeypatch.setattr(common, "draw_curves", lambda _folder: None)
+    monkeypatch.setattr(run_data, "draw_curves", lambda _folder: None)
 
 
 def tensors(run: Path) -> dict[str, Any]:

@@ -18,16 +18,16 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from smalti.config import Config, InputError
+from smalti.health.findings import Finding, examine
+from smalti.health.remedies import Treatment
+from smalti.health.run_images import RunImages
 from smalti.model_folder import read_tensors
 from smalti.training import loop
 from smalti.training.checkpoint import InferenceModel, TrainingState
-from smalti.training.health import Finding, examine
 from smalti.training.log import read_metrics
 from smalti.training.loop import NotFiniteError, Stopped, Trainer, TrainingConfig
-from smalti.training.remedies import Treatment
-from smalti.training.run_images import RunImages
 from smalti.training.run_lock import HOLDER_FILE
-from smalti.types import Config, InputError
 
 SEED = 3
 IMAGES = RunImages(training=9, held_out=1)

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from smalti.prior.gpt import GPT, GPTConfig
+from smalti.compute import Compute
+from smalti.prior.gpt.model import GPT, GPTConfig
 from smalti.sequence.conditioners import ClassLabel, ClassLabelConfig, draw_kept
 from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
-from smalti.training.code_cache import CodeBatch
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.precision import Compute
-from smalti.training.prior_step import PriorState, PriorStepConfig, corrupt, prior_step
+from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.step import PriorState, PriorStepConfig, corrupt, prior_step
 
 K, CLASSES, HEIGHT, WIDTH = 16, 3, 3, 2
 LENGTH = HEIGHT * WIDTH

@@ -15,6 +15,7 @@ from pathlib import Path
 import filelock
 import pytest
 
+from smalti.config import InputError
 from smalti.training import run_lock
 from smalti.training.run_lock import (
     HOLDER_FILE,
@@ -24,7 +25,6 @@ from smalti.training.run_lock import (
     hold_run,
     read_holder,
 )
-from smalti.types import InputError
 
 ELSEWHERE = Holder("elsewhere.example", 1, boot="other")
 LONG_S = 30.0

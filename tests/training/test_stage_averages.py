@@ -7,21 +7,21 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from smalti.compute import Compute
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import ClassLabelConfig, KeypointsConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.code_cache import CodeBatch
 from smalti.training.ema import EMA
+from smalti.training.learner import Stage
 from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.precision import Compute
-from smalti.training.prior_stage import PriorStage
-from smalti.training.prior_step import PriorState, PriorStepConfig
-from smalti.training.stage import Stage
-from smalti.training.vqgan_stage import VQGANStage
-from smalti.training.vqgan_step import VQGANLossConfig, VQGANState, VQGANStepConfig
+from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.learner import PriorLearner
+from smalti.training.prior.step import PriorState, PriorStepConfig
+from smalti.training.vqgan.learner import VQGANLearner
+from smalti.training.vqgan.step import VQGANLossConfig, VQGANState, VQGANStepConfig
 from smalti.types import Batch
 
 K, ROWS, COLUMNS = 8, 2, 3
@@ -31,7 +31,7 @@ CPU = Compute(torch.device("cpu"), torch.float32)
 VQGAN_CONFIG = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=K)
 
 
-def vqgan_stage(*batches: Tensor) -> VQGANStage:
+def vqgan_stage(*batches: Tensor) -> VQGANLearner:
     """The same weights at every call."""
     torch.manual_seed(0)
     vqgan = VQGAN(VQGAN_CONFIG)
@@ -47,7 +47,7 @@ def vqgan_stage(*batches: Tensor) -> VQGANStage:
     )
     config = VQGANStepConfig(loss, OptimizerConfig(), OptimizerConfig(), 10, 1)
     held_out = [Batch(["a.png"] * len(images), images, None, {}) for images in batches]
-    return VQGANStage(state, config, lambda: held_out, eval_images=100)
+    return VQGANLearner(state, config, lambda: held_out, eval_images=100)
 
 
 def prior_stage(
@@ -55,7 +55,7 @@ def prior_stage(
     seed: int = 0,
     conditioner: ClassLabelConfig | KeypointsConfig = CLASSES,
     **options: float,
-) -> PriorStage:
+) -> PriorLearner:
     """Of a prior in which every weight matters."""
     shape = {"layers": 1, "heads": 2, "width": 8}
     length = ROWS * COLUMNS
@@ -82,7 +82,7 @@ def prior_stage(
         accumulation_steps=1,
         **({"condition_drop": 0.0} | options),
     )
-    return PriorStage(state, step_config, pipeline, batches, seed)
+    return PriorLearner(state, step_config, pipeline, batches, seed)
 
 
 def codes_of(*classes: int) -> CodeBatch:
@@ -99,7 +99,7 @@ def stage(request) -> Stage:
 
 def spoil(stage: Stage) -> None:
     """Change the weights that are trained, and leave their average as it is."""
-    network = stage.training.prior if isinstance(stage, PriorStage) else stage.training.vqgan
+    network = stage.training.prior if isinstance(stage, PriorLearner) else stage.training.vqgan
     with torch.no_grad():
         for weight in network.parameters():
             weight.fill_(float("nan"))
@@ -142,7 +142,7 @@ def test_the_average_is_what_is_kept(stage):
 def test_a_checkpoint_has_the_trained_weights_and_their_average(stage):
     modules = stage.state().modules
     spoil(stage)
-    name = "prior" if isinstance(stage, PriorStage) else "vqgan"
+    name = "prior" if isinstance(stage, PriorLearner) else "vqgan"
     assert all(weight.isnan().all() for weight in modules[name].parameters())
     assert all(weight.isfinite().all() for weight in modules["average"].parameters())
 

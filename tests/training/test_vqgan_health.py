@@ -8,20 +8,21 @@ import torch
 from PIL import Image
 from skimage import data
 
+from smalti.health.findings import Finding
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.model_folder import read_tensors
-from smalti.runs import VQGANRunConfig
-from smalti.stages import common, train_vqgan
+from smalti.runs import data as run_data
+from smalti.runs.config import VQGANRunConfig
+from smalti.runs.vqgan import train_vqgan
 from smalti.tokenizer.quantizers.vector import VectorQuantizer
-from smalti.training import adversary, vqgan_stage
-from smalti.training.health import Finding
 from smalti.training.log import read_metrics
+from smalti.training.vqgan import adversary, learner
 
 
 @pytest.fixture
 def config(tmp_path, monkeypatch) -> VQGANRunConfig:
     """A tiny run on pieces of a photograph, with remedies asked for."""
-    monkeypatch.setattr(common, "draw_curves", lambda _folder: None)
+    monkeypatch.setattr(run_data, "draw_curves", lambda _folder: None)
     pixels = np.asarray(data.astronaut())
     (tmp_path / "photos").mkdir()
     for number in range(20):
@@ -54,7 +55,7 @@ def config(tmp_path, monkeypatch) -> VQGANRunConfig:
 
 
 def sick_with(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
-    monkeypatch.setattr(vqgan_stage, "examine", lambda _lines, _codebook_size: list(findings))
+    monkeypatch.setattr(learner, "examine", lambda _lines, _codebook_size: list(findings))
 
 
 STRONG = Finding("discriminator_too_strong", "strong", "change", "slow_discriminator")

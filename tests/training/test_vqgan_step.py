@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from smalti.compute import Compute
 from smalti.losses.adversarial import ADVERSARIAL_LOSSES
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.precision import Compute
-from smalti.training.vqgan_step import (
+from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
+from smalti.training.vqgan.step import (
     VQGANLossConfig,
     VQGANState,
     VQGANStepConfig,

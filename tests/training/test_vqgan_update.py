@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from smalti.compute import Compute
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
 from smalti.tokenizer.quantizers import (
@@ -16,11 +17,10 @@ from smalti.tokenizer.quantizers import (
     VectorQuantizerConfig,
 )
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.training.adversary import Adversary, AdversaryConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.precision import Compute
-from smalti.training.vqgan_step import (
+from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
+from smalti.training.vqgan.step import (
     VQGANLossConfig,
     VQGANState,
     VQGANStepConfig,

@@ -15,21 +15,23 @@ from typing import Any
 
 import torch
 
+from smalti.config import InputError
 from smalti.distributed import rank
-from smalti.runs import PriorRunConfig, VQGANRunConfig
-from smalti.stages import common, train_prior, train_vqgan
+from smalti.runs import data as run_data
+from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+from smalti.runs.prior import train_prior
+from smalti.runs.vqgan import train_vqgan
 from smalti.training.loop import Stopped
 from smalti.training.processes import processes
-from smalti.training.vqgan_stage import VQGANStage
-from smalti.types import InputError
+from smalti.training.vqgan.learner import VQGANLearner
 
-STEP = VQGANStage.step
+STEP = VQGANLearner.step
 
 
 def disturb(disturbance: dict[str, Any]) -> None:
     """Let something happen to one process, in the middle of one step."""
 
-    def step(stage: VQGANStage, batch: Any) -> Any:
+    def step(stage: VQGANLearner, batch: Any) -> Any:
         scalars = STEP(stage, batch)
         hit = (disturbance.get("rank"), disturbance.get("step")) == (rank(), stage.training.step)
         if hit and disturbance["how"] == "signal":
@@ -40,7 +42,7 @@ def disturb(disturbance: dict[str, Any]) -> None:
             os._exit(3)
         return scalars
 
-    VQGANStage.step = step
+    VQGANLearner.step = step
 
 
 def run(job: dict[str, Any]) -> str:
@@ -59,7 +61,7 @@ def run(job: dict[str, Any]) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     jobs_file = Path(sys.argv[1])
-    common.draw_curves = lambda _folder: None  # drawing takes longer than training
+    run_data.draw_curves = lambda _folder: None  # drawing takes longer than training
     outcomes: list[str] = []
     with processes():
         for job in json.loads(jobs_file.read_text(encoding="utf-8")):

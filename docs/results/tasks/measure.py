@@ -39,15 +39,16 @@ from smalti.data.split import OwnNames, Split, split_held_out
 from smalti.metrics.nll import nats_per_token
 from smalti.metrics.reconstruction import HIGHEST_PSNR_DB
 from smalti.ranges import to_pil
-from smalti.runs import PriorRunConfig, read_run_config
+from smalti.runs.conditions import open_conditions
+from smalti.runs.config import PriorRunConfig
+from smalti.runs.folder import read_run_config
+from smalti.runs.training_images import rule_of_run
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
 from smalti.sampling.sliding_window import Canvas
 from smalti.sequence.conditioning import values_of
-from smalti.stages.conditions import open_conditions
-from smalti.stages.training_images import rule_of_run
 from smalti.types import Batch
 
 COLUMNS = 16

@@ -6,7 +6,7 @@ Give it what `smalti` is given: `python docs/results/tasks/zeros.py train prior 
 import sys
 
 from smalti.cli.main import main
-from smalti.stages import prior
+from smalti.runs import prior
 
 if __name__ == "__main__":
     prior.align_positions = lambda *_: None

@@ -12,11 +12,11 @@ import safetensors
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import write_tensors
 from smalti.tokenizer.base import TokenizerModel
-from smalti.training.code_cache import weights_hash
-from smalti.types import InputError
+from smalti.training.prior.code_cache import weights_hash
 
 
 @dataclass(frozen=True, slots=True)

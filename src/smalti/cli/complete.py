@@ -26,9 +26,9 @@ def run(arguments: Sequence[str]) -> None:
     condition = parse_conditions(options.condition)
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
+    from smalti.compute import choose_compute
     from smalti.sampling.completion import complete
     from smalti.sampling.pipeline import Pipeline
-    from smalti.training.precision import choose_compute
 
     out = Path(options.out)
     check_folder(out)
@@ -65,8 +65,8 @@ def parse_margins(words: Sequence[str]) -> "Margins":
     Raises:
         InputError: a side is unknown or its number is none.
     """
+    from smalti.config import InputError
     from smalti.sampling.completion import Margins
-    from smalti.types import InputError
 
     sides: dict[str, int] = {}
     for word in words:
@@ -83,8 +83,8 @@ def parse_margins(words: Sequence[str]) -> "Margins":
 def _read_picture(
     path: Path, what: str, background: str = "white", white_level: int | None = None
 ) -> "Image.Image":
+    from smalti.config import InputError
     from smalti.data.decode import BrokenImageError, decode_image
-    from smalti.types import InputError
 
     if not path.is_file():
         raise InputError(f"the {what} {path} does not exist, or is no file")
@@ -106,7 +106,7 @@ def read_mask(path: Path) -> "Tensor":
     import numpy as np
     import torch
 
-    from smalti.types import InputError
+    from smalti.config import InputError
 
     values = np.asarray(_read_picture(path, "mask", "black"))
     spread = values.max(2) - values.min(2)
@@ -124,7 +124,7 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
     """Pixels (height, width) bool of the photograph to make anew."""
     import torch
 
-    from smalti.types import InputError
+    from smalti.config import InputError
 
     if "mask" in options and options.keep_top is not None:
         raise InputError("give --mask or --keep-top, not both")

@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from smalti.cli.former_spellings import present_config
+from smalti.config import InputError
 from smalti.paths import expand
 from smalti.plain_data import read_yaml
-from smalti.types import InputError
 
 MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
 

@@ -17,11 +17,11 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.code_file import read_codes
     from smalti.cli.output import check_folder, save_pictures
+    from smalti.compute import choose_compute
+    from smalti.config import InputError
     from smalti.data.sources.base import counted
     from smalti.tokenizer import load_tokenizer
-    from smalti.training.code_cache import weights_hash
-    from smalti.training.precision import choose_compute
-    from smalti.types import InputError
+    from smalti.training.prior.code_cache import weights_hash
 
     out = Path(options.out)
     check_folder(out)

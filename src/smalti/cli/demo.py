@@ -13,11 +13,12 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.output import check_folder
     from smalti.cli.train_config import read_config
+    from smalti.compute import choose_compute
     from smalti.demo.page import write_page
     from smalti.demo.photographs import write_photographs
-    from smalti.runs import PriorRunConfig, VQGANRunConfig
-    from smalti.stages import train_prior, train_vqgan
-    from smalti.training.precision import choose_compute
+    from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+    from smalti.runs.prior import train_prior
+    from smalti.runs.vqgan import train_vqgan
 
     started = time.monotonic()
     out = Path(options.out)

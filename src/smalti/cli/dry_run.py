@@ -1,15 +1,15 @@
 """`smalti train STAGE ... --dry-run`: what the run would take, in words."""
 
-from smalti.runs import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-from smalti.stages.dry_run import (
+from smalti.health.run_images import RunImages
+from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.cost import StepTime
+from smalti.runs.dry_run import (
     DryRun,
     PaletteDryRun,
     dry_run_pixels,
     dry_run_prior,
     dry_run_vqgan,
 )
-from smalti.training.cost import StepTime
-from smalti.training.run_images import RunImages
 
 GIB = 2**30
 

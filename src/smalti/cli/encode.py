@@ -24,13 +24,13 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.code_file import write_codes
     from smalti.cli.output import check_file
     from smalti.cli.pictures import find_pictures, load_image
+    from smalti.compute import choose_compute
+    from smalti.config import InputError
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
     from smalti.data.sources.base import counted
     from smalti.data.transforms import TransformConfig
     from smalti.tokenizer import load_tokenizer
-    from smalti.training.precision import choose_compute
-    from smalti.types import InputError
 
     out = Path(options.out)
     check_file(out, (".safetensors",))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from smalti.content import ContentConfig
     from smalti.data.dataset import ImageDataset
-    from smalti.evaluation import Evaluation
-    from smalti.runs import BaseRunConfig
+    from smalti.evaluation.tokenizer import Evaluation
+    from smalti.runs.config import BaseRunConfig
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -31,11 +31,11 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
 
     from smalti.cli.output import check_file
+    from smalti.compute import choose_compute
     from smalti.data.maps import check_maps
     from smalti.data.summary import check_sizes
-    from smalti.evaluation import evaluate, measures_of
+    from smalti.evaluation.tokenizer import evaluate, measures_of
     from smalti.tokenizer import load_tokenizer
-    from smalti.training.precision import choose_compute
 
     if "out" in options:
         check_file(Path(options.out), (".json",))
@@ -66,8 +66,9 @@ def _read_run(path: Path) -> "BaseRunConfig | None":
     """
     from pydantic import ValidationError
 
-    from smalti.runs import CONFIG_FILE, PixelsRunConfig, VQGANRunConfig, read_run_config
-    from smalti.types import InputError, describe
+    from smalti.config import InputError, describe
+    from smalti.runs.config import PixelsRunConfig, VQGANRunConfig
+    from smalti.runs.folder import CONFIG_FILE, read_run_config
 
     stored = read_run_config(path)
     if stored is None:
@@ -85,9 +86,9 @@ def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -
     Raises:
         InputError: there is no run to say the size.
     """
+    from smalti.config import InputError
     from smalti.data.transforms import TransformConfig
-    from smalti.runs import BaseRunConfig
-    from smalti.types import InputError
+    from smalti.runs.config import BaseRunConfig
 
     if trained is None and "size" not in options:
         raise InputError(f"{options.model} is no run that says the size of images; give --size")
@@ -109,8 +110,8 @@ def _open_images(
         InputError: a source does not exist or is empty, or nothing was held out, or it is not known
             what.
     """
-    from smalti.stages.common import open_dataset
-    from smalti.types import InputError
+    from smalti.config import InputError
+    from smalti.runs.data import open_dataset
 
     dataset = open_dataset(config, classes=False, content=content)
     seen = _seen_images(options, trained, dataset)
@@ -133,7 +134,7 @@ def _seen_images(
 ) -> "NDArray[np.bool_] | None":
     """Which images the model was trained on, (N,); None where it is not known."""
     from smalti.data.split import SceneNames, held_out_images
-    from smalti.stages.training_images import find_training_images
+    from smalti.runs.training_images import find_training_images
 
     images = find_training_images(options.model)
     if images is not None:
@@ -198,7 +199,7 @@ def _mixed(options: argparse.Namespace, images: int, trained_on: int | None) -> 
 
 def _favour(trained: "BaseRunConfig | None") -> list[str]:
     """That figures of the network which taught the run favour it, if one did."""
-    from smalti.runs import VQGANRunConfig
+    from smalti.runs.config import VQGANRunConfig
 
     if not isinstance(trained, VQGANRunConfig):
         return []

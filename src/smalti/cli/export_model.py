@@ -12,10 +12,10 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
 
     from smalti.cli.output import check_new_folder
+    from smalti.config import InputError
     from smalti.interop.tokenizers import EXPORTS
     from smalti.registry import unknown_name
     from smalti.tokenizer.vqgan import VQGAN
-    from smalti.types import InputError
 
     out = Path(options.out)
     if options.format not in EXPORTS:

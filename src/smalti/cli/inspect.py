@@ -14,7 +14,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.inspect_data import describe_data
     from smalti.cli.inspect_model import describe_model, is_model
     from smalti.cli.inspect_run import describe_run
-    from smalti.report.run_state import read_run
+    from smalti.runs.state import read_run
 
     path = Path(options.what)
     state = read_run(path)

@@ -13,7 +13,7 @@ from smalti.data.sources.part_names import DEPTHS, IMAGES, SEGMENTATIONS
 from smalti.data.summary import DataSummary, Spread, summarize
 from smalti.data.transforms import TransformConfig
 from smalti.data.values import values_of, warning_of
-from smalti.runs import DEFAULT_TRANSFORM
+from smalti.runs.config import DEFAULT_TRANSFORM
 
 MAX_LISTED = 20  # classes and broken files named one by one
 MAX_UNPAIRED = 5  # scenes named that lack an image or what goes with it

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from smalti.config import InputError
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.model_folder import (
     CHECKPOINTS,
@@ -15,12 +16,12 @@ from smalti.model_folder import (
     read_description,
 )
 from smalti.prior import build_prior
-from smalti.runs import read_run_config, shape_words
+from smalti.runs.config import shape_words
+from smalti.runs.folder import read_run_config
+from smalti.runs.memory import saved_bytes
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.memory import saved_bytes
-from smalti.types import InputError
 
 MIB = 2**20
 

@@ -1,12 +1,12 @@
 """`smalti inspect RUN`: how far it is, its health, its model, and its page."""
 
 from smalti.cli.inspect_model import Training, describe_model
+from smalti.health.findings import in_words
 from smalti.model_folder import step_folders
 from smalti.report.page import write_report
-from smalti.report.run_state import RunState, in_figures
-from smalti.runs import VQGANRunConfig
+from smalti.runs.config import VQGANRunConfig
+from smalti.runs.state import RunState, in_figures
 from smalti.training.checkpoint import read_counters
-from smalti.training.health import in_words
 
 
 def describe_run(state: RunState) -> None:

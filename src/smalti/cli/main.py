@@ -87,10 +87,10 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 def _explain(error: Exception, command: str) -> int:
     """Exit code of an error that people should see as one line; others are raised again."""
+    from smalti.config import InputError
     from smalti.training.log import resume_command
     from smalti.training.loop import Stopped
     from smalti.training.processes import ProcessLostError
-    from smalti.types import InputError
 
     if isinstance(error, Stopped):
         code = 128 + error.signal_number

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.data.sources.base import counted
 from smalti.files import TEMPORARY, disk_errors, replace, system_lock
-from smalti.runs import check_writable, existing_part
+from smalti.runs.folder import check_writable, existing_part
 from smalti.sampling.sheet import contact_sheet
-from smalti.types import InputError
 
 PARTIAL_FILE = "unfinished.safetensors"
 """What was drawn of images whose making was stopped, in their folder."""

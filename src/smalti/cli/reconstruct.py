@@ -30,13 +30,13 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.output import check_file
     from smalti.cli.pictures import find_pictures, read_picture
+    from smalti.compute import choose_compute
+    from smalti.config import InputError
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
     from smalti.files import atomic_file
     from smalti.sampling.sheet import contact_sheet
     from smalti.tokenizer import load_tokenizer
-    from smalti.training.precision import choose_compute
-    from smalti.types import InputError
 
     out = Path(options.out)
     check_file(out, (".png", ".jpg", ".jpeg", ".webp"))
@@ -88,7 +88,7 @@ def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":
     """
     from PIL import Image
 
-    from smalti.types import InputError
+    from smalti.config import InputError
 
     height, allowed = sum(p.height for p in pictures), HIGHEST_PX.get(out.suffix.lower())
     if allowed is not None and height > allowed:

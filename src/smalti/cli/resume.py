@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
-    from smalti.runs import BaseRunConfig
+    from smalti.runs.config import BaseRunConfig
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -22,8 +22,8 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.train import roots, train, without_short
     from smalti.cli.train_config import read_config
-    from smalti.runs import CONFIG_FILE, read_run_config
-    from smalti.types import InputError
+    from smalti.config import InputError
+    from smalti.runs.folder import CONFIG_FILE, read_run_config
 
     if arguments[0].startswith("-"):
         raise InputError("the run comes first: smalti resume RUN [options]")
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> None:
 def changeable_options(root: "type[BaseRunConfig]") -> list[str]:
     """Dotted names of the options that may change when a run is resumed."""
     from smalti.cli.train_config import option_paths
-    from smalti.run_changes import CHANGEABLE, CHANGEABLE_ON_RECORD, PLACES
+    from smalti.runs.changes import CHANGEABLE, CHANGEABLE_ON_RECORD, PLACES
 
     changeable = (CHANGEABLE | CHANGEABLE_ON_RECORD | PLACES) - {"out"}
     return [path for path in option_paths(root) if path in changeable and _is_value(root, path)]
@@ -54,7 +54,7 @@ def _check_changeable(root: "type[BaseRunConfig]", changes: Sequence[str]) -> No
         InputError: listing those that may.
     """
     from smalti.cli.tagged_unions import name_and_value, options
-    from smalti.types import InputError
+    from smalti.config import InputError
 
     allowed = changeable_options(root)
     for words in options(changes):

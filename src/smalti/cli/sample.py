@@ -25,9 +25,9 @@ def run(arguments: Sequence[str]) -> None:
     condition = parse_conditions(options.condition)
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
+    from smalti.compute import choose_compute
     from smalti.data.sources.base import counted
     from smalti.sampling.pipeline import Pipeline
-    from smalti.training.precision import choose_compute
 
     out = Path(options.out)
     check_folder(out)
@@ -66,7 +66,7 @@ def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str
     if not with_kind:
         return list(words)
     if len(with_kind) < len(words):
-        from smalti.types import InputError
+        from smalti.config import InputError
 
         raise InputError(
             f"--condition {' '.join(words)}: say the kind of each, as in class=cat depth=map.png"

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from smalti.cli.config_file import merge, nest
+from smalti.config import Config, InputError, describe
 from smalti.plain_data import read_yaml
 from smalti.registry import unknown_name
-from smalti.types import Config, InputError, describe
 
 
 @dataclass(frozen=True, slots=True)

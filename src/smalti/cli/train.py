@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smalti.runs import BaseRunConfig, RunConfig
+    from smalti.runs.config import BaseRunConfig, RunConfig
 
 USAGE = """usage: smalti train STAGE --data PHOTOS [options]
 
@@ -51,7 +51,7 @@ def _check_text(word: str) -> None:
     Raises:
         InputError: naming what cannot be read.
     """
-    from smalti.types import InputError
+    from smalti.config import InputError
 
     try:
         word.encode()
@@ -65,7 +65,7 @@ def _check_text(word: str) -> None:
 
 def roots() -> "dict[str, type[BaseRunConfig]]":
     """The config of each stage."""
-    from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+    from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
     return {"vqgan": VQGANRunConfig, "pixels": PixelsRunConfig, "prior": PriorRunConfig}
 
@@ -78,10 +78,11 @@ def without_short(stage: str, options: Sequence[str]) -> list[str]:
 
 def train(config: "BaseRunConfig") -> None:
     """Train, and say what comes next."""
-    from smalti.runs import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-    from smalti.stages import train_prior, train_vqgan
-    from smalti.stages.pixels import train_pixels
-    from smalti.training.prior_stage import MADE_UP
+    from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+    from smalti.runs.pixels import train_pixels
+    from smalti.runs.prior import train_prior
+    from smalti.runs.vqgan import train_vqgan
+    from smalti.training.prior.learner import MADE_UP
 
     if isinstance(config, VQGANRunConfig):
         folder = train_vqgan(config)

@@ -25,12 +25,13 @@ from smalti.cli.tagged_unions import (
     with_plain_mappings,
 )
 from smalti.cli.wording import one_line, plain_types
+from smalti.config import InputError, describe
 from smalti.data.transforms import present_transform
 from smalti.paths import expand
 from smalti.plain_data import read_yaml
 from smalti.registry import unknown_name
-from smalti.runs import BaseRunConfig, PriorRunConfig, read_run_config
-from smalti.types import InputError, describe
+from smalti.runs.config import BaseRunConfig, PriorRunConfig
+from smalti.runs.folder import read_run_config
 
 R = TypeVar("R", bound=BaseRunConfig)
 

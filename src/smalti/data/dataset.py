@@ -16,18 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from smalti.config import InputError
 from smalti.content import ContentConfig, RGBContent
 from smalti.data.decode import BrokenImageError
 from smalti.data.order import order, weighted_order
 from smalti.data.paired import Paired
 from smalti.data.paired.base import FilePair
 from smalti.data.paired.companions import Companions
-from smalti.data.randomness import generator_for
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import describe_parts, own_name, scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig, center_crop, draw_crop
-from smalti.types import InputError, Sample
+from smalti.randomness import generator_for
+from smalti.types import Sample
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from smalti.config import InputError
 from smalti.data.bmp import repaired_bmp
 from smalti.data.metadata import without_metadata
 from smalti.data.stored import Layout, StoredMap, layout_of, stored_map
 from smalti.data.tiff import tiff_in_words
 from smalti.data.upright import orientation_of, turned_size, upright
-from smalti.types import InputError
 
 T = TypeVar("T")
 

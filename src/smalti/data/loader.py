@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from smalti.config import InputError
 from smalti.data.dataset import ImageDataset, Loaded
 from smalti.distributed import rank, world_size
-from smalti.types import Batch, InputError, Sample
+from smalti.types import Batch, Sample
 
 SHARED_MEMORY = Path("/dev/shm")
 """Through which workers send tensors on Linux; a container may have little of it."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from smalti.data.randomness import generator_for
-from smalti.types import InputError
+from smalti.config import InputError
+from smalti.randomness import generator_for
 
 
 def order(seed: int, epoch: int, length: int) -> Tensor:

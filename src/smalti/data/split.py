@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources.base import name_bytes
 from smalti.data.sources.parts import former_scene
-from smalti.types import InputError
 
 MIN_IMAGES_TO_SPLIT = 20
 """Smaller data sets are not divided: a held-out part of one or two images measures nothing."""

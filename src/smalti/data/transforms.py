@@ -12,10 +12,10 @@ from PIL import Image
 from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
+from smalti.config import Config, InputError
 from smalti.content import RGBContent
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import PhotographReader, Reader
-from smalti.types import Config, InputError
 
 PHOTOGRAPHS = PhotographReader(RGBContent())
 

@@ -2,7 +2,7 @@
 
 from PIL import ExifTags, Image
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from smalti.files import atomic_file
+from smalti.health.run_images import RunImages
 from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.reconstruction import psnr
 from smalti.ranges import from_pil, to_pil
@@ -17,7 +18,6 @@ from smalti.sampling.sheet import contact_sheet
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.curves import CURVES_FILE
 from smalti.training.log import read_metrics
-from smalti.training.run_images import RunImages
 
 SAMPLES = 24
 COLUMNS = 6

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.interop.containers import AVERAGED, RAW, Weights, find_weights
 from smalti.interop.unpickle import read_weights
 from smalti.model_folder import CHECKPOINTS, read_tensors
-from smalti.types import InputError
 
 INDEX = r".+\.index(\.\w+)?\.json"
 SHARD = r".+-\d{5}-of-(\d{5})(\.\w+)+"

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from smalti.config import InputError
 from smalti.interop.checkpoint import checkpoints_below, is_index
 from smalti.model_folder import CONFIG_FILE, PIPELINE_FILE, step_folders
-from smalti.types import InputError
 
 WEIGHTS = "diffusion_pytorch_model"
 WEIGHTS_FILE = f"{WEIGHTS}.safetensors"

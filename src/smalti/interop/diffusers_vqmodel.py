@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 
+from smalti.config import InputError, describe
 from smalti.files import atomic_folder, write_json
 from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.diffusers_folder import WEIGHTS_FILE, find_vqmodel, weights_file
@@ -19,7 +20,6 @@ from smalti.model_folder import CONFIG_FILE, write_tensors
 from smalti.plain_data import read_json
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError, describe
 
 DOWN = {False: "DownEncoderBlock2D", True: "AttnDownEncoderBlock2D"}
 UP = {False: "UpDecoderBlock2D", True: "AttnUpDecoderBlock2D"}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.interop.net2net_config import (
     CLASS_LABEL,
     COORDINATES,
@@ -30,7 +31,6 @@ from smalti.sequence.conditioners import (
     UnconditionalConfig,
 )
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.types import InputError
 
 SPATIAL: Mapping[str, Any] = {
     "labels": SegmentationConfig,

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from smalti.config import InputError, describe
 from smalti.interop.quantizer_kinds import told_kind
 from smalti.interop.taming_config import read_params
-from smalti.types import InputError, describe
 
 ORDERINGS = {
     "Identity": "row_major",

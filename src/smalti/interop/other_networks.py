@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 NETWORKS = {
     r"encoder\.levels\.\d": "a model of smalti; give its folder to the other commands as it is",

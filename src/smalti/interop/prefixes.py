@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.interop.containers import AVERAGED
-from smalti.types import InputError
 
 WRAPPERS = r"(?:^|(?<=\.))(?:module|_orig_mod|_forward_module|_fsdp_wrapped_module)\."
 # What a tokenizer, or a larger model that we know, has below its prefix; the largest first.

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.tokenizer.quantizers import (
     EMAQuantizerConfig,
     GumbelQuantizerConfig,
@@ -22,7 +23,6 @@ from smalti.tokenizer.quantizers import (
     QuantizerConfig,
     VectorQuantizerConfig,
 )
-from smalti.types import InputError
 
 KINDS = {
     "VQModel": "vector",

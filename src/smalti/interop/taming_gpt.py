@@ -11,8 +11,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from smalti.prior.gpt import GPT, GPTConfig
-from smalti.types import InputError, describe
+from smalti.config import InputError, describe
+from smalti.prior.gpt.model import GPT, GPTConfig
 
 NAMES = {
     r"tok_emb\.weight": "token_embedding.weight",

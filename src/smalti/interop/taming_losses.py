@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.lpips import LPIPSHeads, name_heads
-from smalti.types import InputError
 
 
 def import_discriminator(tensors: Mapping[str, Tensor]) -> PatchDiscriminator:

@@ -16,6 +16,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from smalti.config import InputError, describe
 from smalti.interop.exchange import Imported, check_numbers, naming
 from smalti.interop.net2net_condition import Condition, read_condition
 from smalti.interop.net2net_config import (
@@ -28,12 +29,11 @@ from smalti.interop.net2net_config import (
 from smalti.interop.taming_config import ToldVQGAN, check_released_config
 from smalti.interop.taming_gpt import import_gpt
 from smalti.interop.taming_vqgan import FIRST_STAGE, import_vqgan
-from smalti.prior.gpt import GPT, GPTConfig
+from smalti.prior.gpt.model import GPT, GPTConfig
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import ORDERINGS as OUR_ORDERINGS
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.types import InputError, describe
 
 TRANSFORMER = "transformer."
 CONDITION_STAGE = "cond_stage_model."

@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 from torch import Tensor
 
+from smalti.config import InputError, describe
 from smalti.content import (
     ContentConfig,
     DepthContent,
@@ -37,7 +38,6 @@ from smalti.interop.taming_config import ToldVQGAN, released_config
 from smalti.model_folder import write_tensors
 from smalti.tokenizer.quantizers import EMAQuantizer, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
-from smalti.types import InputError, describe
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "vqgan.safetensors"

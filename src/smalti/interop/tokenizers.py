@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from smalti.config import InputError
 from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.containers import Weights
 from smalti.interop.diffusers_vqmodel import export_vqmodel, import_vqmodel
@@ -15,7 +16,6 @@ from smalti.interop.taming_config import check_released_config, read_told
 from smalti.interop.taming_net2net import ImportedPrior, import_net2net, is_net2net
 from smalti.interop.taming_vqgan import UNTOLD, export_vqgan, import_vqgan
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.types import InputError
 
 AnyImported = TypeVar("AnyImported", Imported, ImportedPrior)
 

@@ -21,8 +21,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.interop.containers import Weights, find_weights
-from smalti.types import InputError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the old format
 LEGACY_HEADER_PICKLES = 2  # protocol and machine, between the magic number and the content

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
-from smalti.types import Config
+from smalti.config import Config
 
 AdversarialKind = Literal["hinge", "log"]
 

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from smalti.config import Config, InputError
 from smalti.distributed import is_distributed, mean_with_gradient, world_size
-from smalti.types import Config, InputError
 
 MAX_WIDENING = 8  # channels grow to at most this many times the first layer's
 LEAK = 0.2

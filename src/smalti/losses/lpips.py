@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from smalti.config import InputError
 from smalti.losses.perceptual import (
     PERCEPTUAL_LOSSES,
     PerceptualConfig,
@@ -18,7 +19,6 @@ from smalti.losses.perceptual import (
     squared_differences,
 )
 from smalti.losses.vgg import HOW_TO_GET, STAGES, find_vgg_weights, load_vgg
-from smalti.types import InputError
 
 # Mean and deviation of ImageNet's pixels in [-1, 1], as LPIPS was trained; not those of VGG16's own
 # training, from which they differ in the third digit.

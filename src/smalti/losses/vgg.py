@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from smalti.config import InputError
 from smalti.files import disk_errors
 from smalti.model_folder import read_tensors
 from smalti.paths import expand
-from smalti.types import InputError
 
 VGG_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 VGG_SHA256_PREFIX = "397923af"

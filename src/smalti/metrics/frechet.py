@@ -9,7 +9,7 @@ Reference: Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
 
 from torch import Tensor, nn
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 SMALLEST_SET = 2  # a covariance needs two
 

@@ -7,7 +7,7 @@ import math
 
 from torch import Tensor
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 WIDTH_OF_RANGE = 2.0  # images are in [-1, 1]
 # Rounding to 8 bits leaves an error that is uniform over a step, whose mean square is a twelfth of

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from smalti.prior.gpt import GPT, GPTConfig
-from smalti.prior.pixelsnail import PixelSNAIL, PixelSNAILConfig
+from smalti.prior.gpt.model import GPT, GPTConfig
+from smalti.prior.pixelsnail.model import PixelSNAIL, PixelSNAILConfig
 from smalti.prior.registry import PRIORS
 
 PriorModel = GPT | PixelSNAIL

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from smalti.files import atomic_folder
 from smalti.report.html import document, figure, table
-from smalti.report.run_state import RunState, in_figures
-from smalti.runs import VQGANRunConfig, shape_words
+from smalti.runs.config import VQGANRunConfig, shape_words
+from smalti.runs.state import RunState, in_figures
 from smalti.training.curves import draw_numbers, grouped_names
 
 REPORT_FOLDER = "report"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from smalti.data.randomness import generator_for
+from smalti.randomness import generator_for
 
 Draw = Callable[[Tensor, int], Tensor]
 """Tokens (B,) int64 drawn from probabilities (B, K) float32 at a step (0 to L - 1)."""

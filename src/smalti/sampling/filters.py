@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from smalti.types import Config
+from smalti.config import Config
 
 GREEDY_BELOW = 1e-6  # dividing by less would leave the range of float32
 

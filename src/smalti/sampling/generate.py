@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.sampling.draw import Draw
 from smalti.sampling.filters import SamplingConfig, probabilities
 from smalti.sampling.guidance import Guidance
-from smalti.types import InputError, Prior
+from smalti.types import Prior
 
 
 class Decoder:

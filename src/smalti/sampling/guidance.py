@@ -13,8 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.sampling.filters import GuidanceSchedule, SamplingConfig
-from smalti.types import InputError
 
 
 class Guidance:

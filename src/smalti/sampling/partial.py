@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
-from smalti.types import InputError
 
 SAVE_SECONDS = 60.0
 """So often a long generation is written down."""

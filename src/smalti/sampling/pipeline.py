@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
+from smalti.config import InputError, describe
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.paths import expand
@@ -29,7 +30,7 @@ from smalti.sampling.requests import Condition, picture_size, read_values, with_
 from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
 from smalti.sequence.conditioners import SpatialConfig
 from smalti.tokenizer import load_tokenizer
-from smalti.types import InputError, Tokenizer, describe
+from smalti.types import Tokenizer
 
 KIND = "prior"
 TOKENIZER_FOLDER = "tokenizer"

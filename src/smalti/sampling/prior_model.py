@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from smalti.config import Config
 from smalti.prior import PriorConfig
 from smalti.sequence.conditioners import (
     CONDITIONERS,
@@ -18,7 +19,7 @@ from smalti.sequence.conditioners import (
 from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
-from smalti.types import Conditioner, Config, Tokenizer
+from smalti.types import Conditioner, Tokenizer
 
 
 class PriorModelConfig(Config):

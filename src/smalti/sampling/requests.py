@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.paired import (
     DepthPair,
@@ -33,7 +34,6 @@ from smalti.sequence.conditioners import (
     SpatialConfig,
 )
 from smalti.sequence.conditioning import Conditioning
-from smalti.types import InputError
 
 Item = str | int | Path | Image.Image
 """A class by name or number; the file of a picture or of keypoints; or a picture."""

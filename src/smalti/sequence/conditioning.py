@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from smalti.types import Batch, Conditioner, InputError, Window
+from smalti.config import InputError
+from smalti.types import Batch, Conditioner, Window
 
 
 class Conditioning:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.registry import Registry
-from smalti.types import InputError
 
 
 class Ordering:

@@ -10,10 +10,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.model_folder import find_model, read_description
 from smalti.registry import Registry
-from smalti.types import InputError
 
 
 class TokenizerModel(nn.Module, abc.ABC):

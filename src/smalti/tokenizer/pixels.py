@@ -14,13 +14,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from smalti.config import Config, InputError
 from smalti.content import RGBContent
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import nearest_entries
-from smalti.types import Config, InputError
 
 
 class PixelTokenizerConfig(Config):

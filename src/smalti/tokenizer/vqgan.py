@@ -12,6 +12,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from smalti.config import Config, InputError
 from smalti.content import ContentConfig, RGBContent
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
@@ -26,7 +27,6 @@ from smalti.tokenizer.quantizers import (
     VectorQuantizerConfig,
 )
 from smalti.tokenizer.tiles import decoded_tiles, encoded_in_tiles
-from smalti.types import Config, InputError
 
 
 class VQGANConfig(Config):

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smalti.config import Config, InputError
 from smalti.files import atomic_folder, remove_leftovers, sha256, write_json
 from smalti.model_folder import read_tensors, step_folders, write_model_files, write_tensors
-from smalti.types import Config, InputError
 
 STATE_FILE = "training.safetensors"
 COUNTERS_FILE = "training.json"

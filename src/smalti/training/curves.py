@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from smalti.files import atomic_file
-from smalti.training.health import Line
+from smalti.health.findings import Line
+from smalti.health.run_images import scored_images
 from smalti.training.log import read_metrics
-from smalti.training.run_images import scored_images
 
 CURVES_FILE = "curves.png"
 COLUMNS = 3

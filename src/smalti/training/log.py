@@ -14,9 +14,9 @@ from typing import Any, Self
 from PIL import Image
 from tqdm import tqdm
 
+from smalti.config import InputError
 from smalti.distributed import rank
 from smalti.files import atomic_file, disk_errors, json_text
-from smalti.types import InputError
 
 log = logging.getLogger(__name__)
 

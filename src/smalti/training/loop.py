@@ -17,20 +17,20 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from smalti.data.randomness import generator_for
+from smalti.compute import Precision, choose_compute
+from smalti.config import Config, InputError
 from smalti.distributed import from_first, largest, mean_over_processes, rank, together
+from smalti.health.findings import History, Line, in_words
+from smalti.health.run_images import GROUP as RUN_IMAGES
+from smalti.health.run_images import RunImages
 from smalti.model_folder import BEST, save_model
+from smalti.randomness import generator_for
 from smalti.training.checkpoint import Counters, newest_step, resume, save_checkpoint
-from smalti.training.health import History, Line, in_words
+from smalti.training.learner import Keyed, Learner
 from smalti.training.log import RunLog, append_line, read_metrics, resume_command, say
 from smalti.training.pace import Pace
-from smalti.training.precision import Precision, choose_compute
-from smalti.training.run_images import GROUP as RUN_IMAGES
-from smalti.training.run_images import RunImages
 from smalti.training.run_lock import check_held
-from smalti.training.stage import Keyed, Stage
 from smalti.training.stop_signals import StopSignals
-from smalti.types import Config, InputError
 
 B = TypeVar("B", bound=Keyed)
 
@@ -124,7 +124,7 @@ class Trainer(Generic[B]):
 
     def __init__(
         self,
-        stage: Stage[B],
+        stage: Learner[B],
         batches: Callable[[int], Iterator[B]],
         config: TrainingConfig,
         folder: Path,

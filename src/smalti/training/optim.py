@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from smalti.types import Config
+from smalti.config import Config
 
 
 class OptimizerConfig(Config):

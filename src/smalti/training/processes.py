@@ -8,9 +8,9 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from smalti.config import InputError
 from smalti.distributed import is_distributed, largest
 from smalti.training.loop import Stopped
-from smalti.types import InputError
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for one that is still connected; that one may be evaluating."""

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from smalti.config import InputError
 from smalti.files import atomic_file, disk_errors, json_text, system_lock
 from smalti.training.log import METRICS_FILE, say
-from smalti.types import InputError
 
 HOLDER_FILE = "run.lock"
 SYSTEM_FILE = ".run.lock"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.headers import header_of
 from smalti.data.paired.base import PAIRED, FilePair, MadePair, Paired
@@ -20,7 +21,6 @@ from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig
 from smalti.data.upright import how_map_lies
-from smalti.types import InputError
 
 
 class _Files(NamedTuple):

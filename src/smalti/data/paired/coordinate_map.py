@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.data.paired.base import PAIRED, MadePair
 from smalti.data.transforms import Crop
-from smalti.types import InputError
 
 
 @PAIRED.register("coordinate_map")

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.headers import looked_at, upright_size
 from smalti.data.paired.base import PAIRED, MadePair
 from smalti.data.transforms import Crop, resized_size
-from smalti.types import InputError
 
 if TYPE_CHECKING:
     from smalti.data.dataset import ImageDataset

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.paired.base import PAIRED, FilePair
 from smalti.data.paired.joint_sides import joint_sides
@@ -22,7 +23,6 @@ from smalti.data.sources.base import ImageSource, RawImage, same_spelling
 from smalti.data.sources.part_names import KEYPOINTS
 from smalti.data.sources.parts import scene
 from smalti.data.transforms import Crop, PixelSize
-from smalti.types import InputError
 
 ABSENT = (0.0, 0.0, 0.0)
 MOST_LISTED = 5  # joints in a message

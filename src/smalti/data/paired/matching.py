@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from smalti.config import InputError
 from smalti.data.sources.base import ImageSource, RawImage, listed, printable
 from smalti.data.sources.parts import scene
-from smalti.types import InputError
 
 MOST_NAMED = 3
 """Names in a line of the log."""

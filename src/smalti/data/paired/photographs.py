@@ -1,7 +1,7 @@
 """What kinds share that are made of photographs."""
 
+from smalti.config import InputError
 from smalti.content import ContentConfig, EdgesContent, RGBContent
-from smalti.types import InputError
 
 
 def require_photographs(content: ContentConfig, kind: str) -> None:

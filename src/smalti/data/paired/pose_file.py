@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.plain_data import read_json
-from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
 

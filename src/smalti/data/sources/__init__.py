@@ -5,6 +5,7 @@ A new kind is one file with one registered class, and its import here.
 
 import os
 
+from smalti.config import InputError
 from smalti.data.sources.base import SOURCES, ImageSource, RawImage, is_image_name, printable
 from smalti.data.sources.folder import FolderSource
 from smalti.data.sources.glob_files import GlobSource
@@ -14,7 +15,6 @@ from smalti.data.sources.parquet import ParquetSource
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.webdataset import WebDatasetSource
 from smalti.paths import expand
-from smalti.types import InputError
 
 __all__ = [
     "SOURCES",

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from smalti.config import InputError
 from smalti.data.sources.base import printable, same_spelling
 from smalti.data.sources.texts import is_encodable
-from smalti.types import InputError
 
 MAX_CLASSES = 1_000_000
 """A higher class number is taken for a mistake: each class up to it would get a name."""

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
+from smalti.config import InputError
 from smalti.data.sources.base import (
     IMAGE_SUFFIXES,
     SOURCES,
@@ -19,7 +20,6 @@ from smalti.data.sources.left_out import ending_of, in_words
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part, is_keypoints_name, without_part
 from smalti.data.sources.shards import holds_shards
-from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smalti import hub
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources.base import (
     LIST_SUFFIXES,
@@ -24,7 +25,6 @@ from smalti.data.sources.part_names import (
     columns_of,
     usual_part,
 )
-from smalti.types import InputError
 
 _SPEC = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.\[\]%:+-]+))?")
 LABEL_COLUMN = "label"

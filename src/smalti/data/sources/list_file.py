@@ -5,6 +5,7 @@ import os
 import unicodedata
 from dataclasses import dataclass, replace
 
+from smalti.config import InputError
 from smalti.data.sources.base import (
     LIST_SUFFIXES,
     SOURCES,
@@ -18,7 +19,6 @@ from smalti.data.sources.files import FileSource
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part
 from smalti.data.sources.texts import decode_text, is_encodable
-from smalti.types import InputError
 
 
 @dataclass(frozen=True, slots=True)

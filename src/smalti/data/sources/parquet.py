@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources.base import (
     SOURCES,
@@ -21,7 +22,6 @@ from smalti.data.sources.classes import ClassTable, classes_from_cells
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.table_columns import cell_content, column_of, holds_paths, parts_of
-from smalti.types import InputError
 
 LABEL_COLUMN = "label"
 CACHE_BYTES = 256 * 2**20

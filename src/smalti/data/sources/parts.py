@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from smalti.config import InputError
 from smalti.data.sources.base import (
     IMAGE_SUFFIXES,
     ImageSource,
@@ -29,7 +30,6 @@ from smalti.data.sources.part_names import (
     looks_like_maps,
     usual_part,
 )
-from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from braceexpand import braceexpand
 
+from smalti.config import InputError
 from smalti.data.sources.base import SHARD_SUFFIXES, is_image_name, printable
-from smalti.types import InputError
 
 
 def names_shards(spec: str, suffix: str) -> bool:

@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources.base import printable, read_regular_file
 from smalti.data.sources.part_names import COLUMNS, KEYPOINTS, columns_of
-from smalti.types import InputError
 
 NEEDED = "images: a struct with the field bytes, binary, or the paths of files"
 NEEDED_OF_KEYPOINTS = "JSON: strings, bytes, or a struct with the field bytes"

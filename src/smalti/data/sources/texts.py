@@ -2,7 +2,7 @@
 
 import codecs
 
-from smalti.types import InputError
+from smalti.config import InputError
 
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
+from smalti.config import InputError
 from smalti.data.sources.base import (
     IMAGE_SUFFIXES,
     SOURCES,
@@ -36,7 +37,6 @@ from smalti.data.sources.tar_examples import (
 )
 from smalti.data.sources.texts import decode_text
 from smalti.plain_data import read_json
-from smalti.types import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from smalti.config import Config, InputError
 from smalti.registry import unknown_name
 from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.types import Config, InputError, Window
+from smalti.types import Window
 
 
 class ClassLabelConfig(Config):

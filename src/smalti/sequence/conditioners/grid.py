@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from smalti.types import Config, Window
+from smalti.config import Config
+from smalti.types import Window
 
 
 class GridConfig(Config):

@@ -9,8 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from smalti.config import Config
 from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.types import Config, Window
+from smalti.types import Window
 
 ABSENT, X, Y, SEEN = 0, 0, 1, 2
 

@@ -6,8 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from smalti.config import Config
 from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.types import Config, Window
+from smalti.types import Window
 
 
 class UnconditionalConfig(Config):

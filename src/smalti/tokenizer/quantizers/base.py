@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from smalti.config import Config
 from smalti.registry import Registry
-from smalti.types import Config
 
 
 class QuantizerOptions(Config):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from smalti.config import InputError
 from smalti.distributed import rank, sum_over_processes, world_size
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized
@@ -23,7 +24,6 @@ from smalti.tokenizer.quantizers.lookup import (
     rows_for_restart,
     to_rows,
 )
-from smalti.types import InputError
 
 KMEANS_ITERATIONS = 10
 SMALLEST_COUNT = 1e-8  # an entry that nothing comes near keeps its place

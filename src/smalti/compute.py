@@ -1,0 +1,102 @@
+"""Where and in which number format a run computes: chosen once, and printed.
+
+bfloat16 is used where the hardware multiplies it; elsewhere it is emulated, hundreds of times
+slower than float32 on some processors.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from smalti.config import InputError
+from smalti.distributed import is_distributed, local_rank
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Device and number format of a run."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """float32, or bfloat16 for what autocast covers; weights and losses are always float32."""
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Context in which networks run forward."""
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16
+        )
+
+    def __str__(self) -> str:
+        name = (
+            torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else f"{torch.get_num_threads()} threads"
+        )
+        return f"{self.device} ({name}), {str(self.dtype).removeprefix('torch.')}"
+
+
+def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
+    """The device asked for, or the best one here, and the number format it is good at.
+
+    Args:
+        device: "auto", or a torch device such as "cpu", "cuda", "cuda:1", "mps".
+        precision: "auto" takes bfloat16 where the device multiplies it in hardware.
+
+    Raises:
+        InputError: the device does not exist, or the processes of a run would have to share it.
+    """
+    name = _best_device() if device == "auto" else device
+    chosen = _existing_device(_own_device(name) if is_distributed() else name)
+    if precision == "auto":
+        fast = has_bfloat16(chosen)
+        return Compute(chosen, torch.bfloat16 if fast else torch.float32)
+    return Compute(chosen, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+
+
+def _own_device(name: str) -> str:
+    """The card of this process, which becomes its current one (nccl asks for that), or the CPU."""
+    if name == "cpu":
+        return name
+    if name != "cuda":
+        raise InputError(
+            f"device {name!r} is one for all processes; with several, allowed are cpu, "
+            "cuda (a card for each) and auto"
+        )
+    cards = torch.cuda.device_count()
+    if local_rank() >= cards:
+        raise InputError(
+            f"process {local_rank()} of this machine has no card: there are {cards}; start "
+            "one process for each (torchrun --nproc-per-node)"
+        )
+    torch.cuda.set_device(local_rank())
+    return f"cuda:{local_rank()}"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 instructions (and does not emulate them)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _existing_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device {name!r} is not there; best here: {_best_device()!r} (or 'auto')"
+        ) from error
+    return device

@@ -1,0 +1,1 @@
+"""GPT, the transformer of the paper."""

@@ -1,0 +1,1 @@
+"""PixelSNAIL, the convolutional prior that the paper compares with."""

@@ -1,0 +1,65 @@
+"""One block of PixelSNAIL: convolutions for what is near, attention for what is far.
+
+Axes: B batch, h/w grid, W width.
+Reference: Chen et al. 2018, arXiv:1712.09763, the block of which the network is a stack.
+"""
+
+from torch import Tensor, nn
+
+from smalti.prior.pixelsnail.cell_attention import CellAttention
+from smalti.prior.pixelsnail.cell_cache import CellCache
+from smalti.prior.pixelsnail.cond_features import CondFeatures
+from smalti.prior.pixelsnail.gated_residual import GatedResidual
+
+
+class SnailBlock(nn.Module):
+    """Gated residual blocks, attention, and a gated block of 1x1 convolutions that joins both.
+
+    Args:
+        layer: number of this block in a cache.
+        residual_blocks: number of gated residual blocks before the attention.
+        width: W.
+        kernel_size: of the convolutions.
+        heads: attention heads, divides the width.
+        dropout: in training only, in all parts.
+    """
+
+    def __init__(
+        self,
+        layer: int,
+        residual_blocks: int,
+        width: int,
+        kernel_size: int,
+        heads: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.residuals = nn.ModuleList(
+            GatedResidual(width, kernel_size, dropout) for _ in range(residual_blocks)
+        )
+        self.attention = CellAttention(layer, width, heads, dropout)
+        self.join = GatedResidual(width, 1, dropout, has_second_input=True)
+
+    def forward(
+        self,
+        x: Tensor,
+        embedded: Tensor,
+        conditioning: CondFeatures,
+        cache: CellCache | None = None,
+    ) -> Tensor:
+        """One block.
+
+        Args:
+            x: (B, h, w, W), features of the cells; with a cache that is past the first rows, of
+                its newest cell, (B, 1, 1, W).
+            embedded: likewise, the cells' tokens, of which each cell sees those before it.
+            conditioning: of these cells.
+            cache: to keep what later cells need.
+
+        Returns:
+            Like x.
+        """
+        for residual in self.residuals:
+            x = residual(x, conditioning.cells, cache=cache)
+        found = self.attention(x, embedded, conditioning.states, cache)
+        return self.join(x, conditioning.cells, found, cache)  # type: ignore[no-any-return]

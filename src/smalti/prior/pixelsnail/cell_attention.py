@@ -1,0 +1,96 @@
+"""The attention block of PixelSNAIL: a cell looks at all tokens before it.
+
+The keys stand in the order of the sequence the prior reads: the conditioning tokens, then each
+cell with its token and with what the network knew there. A cell's own token is not known yet, so a
+cell looks at the cells before it only; the first one looks at the conditioning alone.
+
+Axes: B batch, h/w grid, n = h * w cells, S conditioning length, H heads, C channels of one head,
+W = H * C width.
+Reference: Chen et al. 2018, arXiv:1712.09763, "attention block".
+"""
+
+import torch
+from torch import Tensor, nn
+
+from smalti.prior.attention import causal_attention
+from smalti.prior.pixelsnail.cell_cache import CellCache
+
+
+class CellAttention(nn.Module):
+    """Attention of the cells to the conditioning tokens and to the cells before each.
+
+    Args:
+        layer: number of this layer in a cache.
+        width: W.
+        heads: H, divides the width.
+        dropout: probability of dropping an attention weight, in training only.
+
+    Deviation: several heads, with keys as wide as values; the source has one head with narrow keys.
+        It has no conditioning tokens to look at.
+    """
+
+    def __init__(self, layer: int, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.heads = heads
+        self.dropout = dropout
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.cond_kv = nn.Linear(width, 2 * width)
+        self.cell_kv = nn.Linear(2 * width, 2 * width)
+
+    def forward(
+        self, x: Tensor, embedded: Tensor, cond_states: Tensor, cache: CellCache | None = None
+    ) -> Tensor:
+        """What the cells find.
+
+        Args:
+            x: (B, h, w, W), features of the cells, which know the tokens before each.
+            embedded: (B, h, w, W), the cells' own tokens.
+            cond_states: (B, S, W).
+            cache: to keep what later cells need.
+
+        Returns:
+            (B, h, w, W). With a cache that is past the first rows, features and result are of its
+            newest cell, (B, 1, 1, W), and the token is that of the cell before.
+        """
+        features = self.norm(x)
+        if cache is not None and not cache.in_rows:
+            return self._one_cell(features, embedded, cache)
+        cells = torch.cat([embedded, features], dim=-1).flatten(1, 2)  # (B, n, 2 W)
+        # No cell looks at the last one.
+        kv = torch.cat([self.cond_kv(cond_states), self.cell_kv(cells[:, :-1])], dim=1)
+        k, v = self._split(kv)
+        if cache is not None:
+            self._keep(k, v, features, cache)
+        return self._attend(features, k, v)
+
+    def _one_cell(self, features: Tensor, embedded: Tensor, cache: CellCache) -> Tensor:
+        """(B, 1, 1, W) of the newest cell."""
+        before = cache.exchange_features(self.layer, features)
+        assert before is not None, "the cache has not seen the conditioning"
+        kv = self.cell_kv(torch.cat([embedded, before], dim=-1)).flatten(1, 2)
+        k, v = cache.kv.append(self.layer, *self._split(kv))
+        return self._attend(features, k, v)
+
+    def _keep(self, k: Tensor, v: Tensor, features: Tensor, cache: CellCache) -> None:
+        """Leave in the cache the keys of the tokens that were read, and the newest features."""
+        height, width = features.shape[1:3]
+        cond_length = k.shape[2] - (height * width - 1)
+        tokens = cond_length + cache.cell
+        cache.kv.append(self.layer, k[:, :, :tokens], v[:, :, :tokens])
+        row, column = cache.place
+        cache.exchange_features(self.layer, features[:, row : row + 1, column : column + 1])
+
+    def _split(self, kv: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, L, C) each, of (B, L, 2 W)."""
+        batch, length, _ = kv.shape
+        k, v = kv.view(batch, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
+        return k, v
+
+    def _attend(self, features: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(B, h, w, W) of features (B, h, w, W)."""
+        batch, height, width, _ = features.shape
+        q = self.query(features).view(batch, height * width, self.heads, -1).transpose(1, 2)
+        attended = causal_attention(q, k, v, self.dropout if self.training else 0.0)
+        return attended.transpose(1, 2).reshape(features.shape)

@@ -1,0 +1,106 @@
+"""Conditioning of a convolutional prior: tokens -> what attention and each cell are told.
+
+Axes: B batch, h/w grid, N = h * w cells, S conditioning length, W width.
+Reference: arXiv:2012.09841, Sec. 3.2, "Conditioned Synthesis": the conditioning stands before the
+    image. A convolution needs it elsewhere: beside the image.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smalti.prior.gpt.block import MLP
+
+
+@dataclass(frozen=True, slots=True)
+class CondFeatures:
+    """What the conditioning tokens say."""
+
+    states: Tensor
+    """(B, S, W), one for each token; attention looks at them."""
+    cells: Tensor
+    """(B, h, w, W), what each cell is told; or (B, 1, 1, W), the same for all."""
+
+    def crop(self, rows: slice, columns: slice) -> "CondFeatures":
+        """The conditioning of a part of the grid."""
+        if self.cells.shape[1:3] == (1, 1):
+            return self
+        return CondFeatures(self.states, self.cells[:, rows, columns])
+
+
+class CondLayer(nn.Module):
+    """Attention of each conditioning token to all of them, then an MLP, each added to its input.
+
+    Args:
+        width: W.
+        heads: divides the width.
+        dropout: probability of dropping an attention weight or an output, in training only.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.projection = nn.Linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, S, W) -> (B, S, W)."""
+        batch, length, _ = x.shape
+        heads = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.heads, -1)
+        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, heads, S, W / heads) each
+        dropout = self.dropout.p if self.training else 0.0
+        attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        x = x + self.dropout(self.projection(attended.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
+
+
+class CondEncoder(nn.Module):
+    """CondFeatures tokens, embedded -> `CondFeatures`.
+
+    Where the length is a multiple of the number of cells, the conditioning is one or several
+    pictures of the same grid, and a cell is told the mean of the tokens at its place. Otherwise
+    (one class, several things of different length) every cell is told the mean of all tokens, and
+    finds single ones by attention.
+
+    Args:
+        length: S.
+        grid: (h, w).
+        layers: number of layers.
+        width: W.
+        heads: divides the width.
+        dropout: see `CondLayer`.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        grid: tuple[int, int],
+        layers: int,
+        width: int,
+        heads: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        self.is_aligned = length % (grid[0] * grid[1]) == 0
+        self.position_embedding = nn.Parameter(torch.empty(length, width))
+        self.layers = nn.ModuleList(CondLayer(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, embedded: Tensor) -> CondFeatures:
+        """Read embedded conditioning tokens (B, S, W)."""
+        x = embedded + self.position_embedding
+        for layer in self.layers:
+            x = layer(x)
+        states = self.norm(x)
+        if self.is_aligned:
+            cells = states.unflatten(1, (-1, *self.grid)).mean(1)
+        else:
+            cells = states.mean(1)[:, None, None]
+        return CondFeatures(states, cells)

@@ -1,0 +1,239 @@
+"""PixelSNAIL: the convolutional prior that the paper compares its transformer with.
+
+The image tokens lie in a map of the grid, which causal convolutions and attention read. The map
+has the cells in the order of the sequence, row by row: with another ordering than row-major it is
+not the image but that sequence, folded at each `grid_width` tokens, and what the convolutions
+take for neighbours need not be neighbours.
+
+Axes: B batch, L sequence length, S conditioning length, V vocabulary size, h/w grid, W width.
+Reference: Chen et al. 2018, "PixelSNAIL: An Improved Autoregressive Generative Model",
+    arXiv:1712.09763; compared in arXiv:2012.09841, Sec. 4.1, Table 1.
+"""
+
+from typing import Literal, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from smalti.config import Config
+from smalti.prior.kv_cache import KVCache
+from smalti.prior.pixelsnail.block import SnailBlock
+from smalti.prior.pixelsnail.causal_conv import CausalConv
+from smalti.prior.pixelsnail.cell_cache import CellCache
+from smalti.prior.pixelsnail.cond_features import CondEncoder, CondFeatures
+from smalti.prior.registry import PRIORS
+
+
+class PixelSNAILConfig(Config):
+    """Shape of a `PixelSNAIL`."""
+
+    kind: Literal["pixelsnail"] = "pixelsnail"
+    vocab_size: int = Field(ge=2)
+    """V, number of values of a token: codes and conditioning together."""
+    max_length: int = Field(ge=1)
+    """Longest sequence the model reads, in tokens: the conditioning and all image tokens but the
+    last one."""
+    cond_length: int = Field(ge=1)
+    """S, number of conditioning tokens. If it is a multiple of the number of cells, each cell is
+    told the tokens at its place."""
+    grid_height: int = Field(ge=1)
+    """h, rows of image tokens."""
+    grid_width: int = Field(ge=1)
+    """w, image tokens of a row."""
+    blocks: int = Field(default=4, ge=1)
+    """Number of blocks, each of convolutions and an attention."""
+    residual_blocks: int = Field(default=2, ge=1)
+    """Gated residual blocks, of two convolutions each, before each attention."""
+    width: int = Field(default=192, ge=1)
+    """W, channels: length of the vector at each cell."""
+    kernel_size: int = Field(default=3, ge=3)
+    """Cells of a row that a convolution sees of the rows above; odd. It sees half as many rows."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads, divides the width."""
+    cond_layers: int = Field(default=1, ge=0)
+    """Layers of attention among the conditioning tokens."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Probability of dropping an embedding, an attention weight or a value between two convolutions
+    in training."""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, got {self.kernel_size}")
+        length = self.cond_length + self.grid_height * self.grid_width - 1
+        if self.max_length != length:
+            raise ValueError(
+                f"max_length must be {length}, the conditioning ({self.cond_length}) and all but "
+                f"one of {self.grid_height} x {self.grid_width} cells, got {self.max_length}"
+            )
+        return self
+
+
+@PRIORS.register("pixelsnail")
+class PixelSNAIL(nn.Module):
+    """Causal convolutions over the map of tokens, with attention between them.
+
+    Follows the `Prior` protocol; logits before the last conditioning token, of which no image
+    token could be predicted, are zero.
+
+    Deviation: cells have learned vectors for row and column where the source has two channels of
+        coordinates; LayerNorm and not weight normalisation (`GatedResidual`).
+    """
+
+    def __init__(self, config: PixelSNAILConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, grid = config.width, (config.grid_height, config.grid_width)
+        self.token_embedding = nn.Embedding(config.vocab_size, width)
+        self.row_embedding = nn.Parameter(torch.empty(config.grid_height, 1, width))
+        self.column_embedding = nn.Parameter(torch.empty(config.grid_width, width))
+        self.dropout = nn.Dropout(config.dropout)
+        self.cond_encoder = CondEncoder(
+            config.cond_length, grid, config.cond_layers, width, config.heads, config.dropout
+        )
+        self.input = CausalConv(width, width, config.kernel_size, sees_itself=False)
+        self.blocks = nn.ModuleList(
+            SnailBlock(
+                layer,
+                config.residual_blocks,
+                width,
+                config.kernel_size,
+                config.heads,
+                config.dropout,
+            )
+            for layer in range(config.blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, config.vocab_size)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights: convolutions keep the variance, the others are normal, deviation 0.02.
+
+        Args:
+            generator: source of the draw, on the device of the weights; None is torch's own.
+        """
+        positions = (self.row_embedding, self.column_embedding)
+        for table in (*positions, self.cond_encoder.position_embedding):
+            nn.init.normal_(table, std=0.02, generator=generator)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02, generator=generator)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if isinstance(module, CausalConv):
+                module.reset_parameters(generator)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits (B, L, V) of tokens (B, L), as `logits`, where wrappers expect a forward pass."""
+        return self.logits(tokens)
+
+    def logits(
+        self, tokens: Tensor, cache: CellCache | None = None, last_only: bool = False
+    ) -> Tensor:
+        """Scores of the token that follows each position.
+
+        Args:
+            tokens: (B, L) int64 in [0, V).
+            cache: from `new_cache`, if the tokens follow earlier ones; they are added to it.
+            last_only: leave out the scores of all but the last position, which take much memory.
+
+        Returns:
+            (B, L, V), or (B, 1, V); each position depends on the tokens up to it only. Zero before
+            the last conditioning token.
+
+        Raises:
+            ValueError: the sequence, with what is cached, is longer than `max_length`.
+        """
+        end = tokens.shape[1] + (0 if cache is None else cache.length)
+        if end > self.config.max_length:
+            raise ValueError(f"a sequence of {end} tokens exceeds {self.config.max_length}")
+        wanted = 1 if last_only else tokens.shape[1]
+        if cache is not None and cache.conditioning is not None:
+            return self._cell_by_cell(tokens, cache)[:, -wanted:]
+        if cache is not None:
+            tokens = cache.join(tokens)
+        if end < self.config.cond_length:
+            return self.head.weight.new_zeros(len(tokens), wanted, self.config.vocab_size)
+        return self._rows(tokens, cache, wanted)
+
+    def _rows(self, tokens: Tensor, cache: CellCache | None, wanted: int) -> Tensor:
+        """Logits of a sequence (B, L) that holds the conditioning, all rows at once.
+
+        Returns:
+            (B, wanted, V), those of the last positions.
+        """
+        cond_length, width = self.config.cond_length, self.config.grid_width
+        embedded = self.dropout(self.token_embedding(tokens))
+        conditioning: CondFeatures = self.cond_encoder(embedded[:, :cond_length])
+        known = tokens.shape[1] - cond_length
+        rows = known // width + 1  # down to the cell that comes next
+        if cache is not None:
+            cache.conditioning, cache.cell = conditioning, known
+        cells = F.pad(embedded[:, cond_length:], (0, 0, 0, rows * width - known))
+        cells = cells.view(len(tokens), rows, width, -1)
+        x = self._predict(cells, slice(0, rows), slice(None), conditioning, cache)
+        if cache is not None:
+            cache.finish(tokens.shape[1])
+        first = max(known + 1 - wanted, 0)
+        logits = self.head(x.flatten(1, 2)[:, first : known + 1])
+        return F.pad(logits, (0, 0, wanted - logits.shape[1], 0))
+
+    def _cell_by_cell(self, tokens: Tensor, cache: CellCache) -> Tensor:
+        """Logits (B, L, V) of tokens (B, L) that follow the cached ones, a cell after the other."""
+        assert cache.conditioning is not None, "the cache has not seen the conditioning"
+        logits = []
+        for embedded in self.dropout(self.token_embedding(tokens)).split(1, dim=1):
+            cache.cell += 1
+            row, column = cache.place
+            rows, columns = slice(row, row + 1), slice(column, column + 1)
+            x = self._predict(embedded[:, None], rows, columns, cache.conditioning, cache)
+            cache.finish(1)
+            logits.append(self.head(x.flatten(1, 2)))
+        return torch.cat(logits, dim=1)
+
+    def _predict(
+        self,
+        embedded: Tensor,
+        rows: slice,
+        columns: slice,
+        conditioning: CondFeatures,
+        cache: CellCache | None,
+    ) -> Tensor:
+        """What the head reads, for a part of the grid (all rows to one, or one cell).
+
+        Args:
+            embedded: (B, rows, columns, W) tokens of the cells; for one cell, that of the cell
+                before.
+            rows: of the part.
+            columns: of the part.
+            conditioning: of the whole grid.
+            cache: to keep what later cells need.
+
+        Returns:
+            (B, rows, columns, W).
+        """
+        conditioning = conditioning.crop(rows, columns)
+        x = self.input(embedded, cache) + self.row_embedding[rows] + self.column_embedding[columns]
+        for block in self.blocks:
+            x = block(x, embedded, conditioning, cache)
+        return F.elu(self.norm(x))
+
+    def new_cache(self, batch_size: int) -> CellCache:
+        """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
+
+        It serves generation in eval mode, and with the weights as they are now. The call that
+        completes the conditioning may hold any number of image tokens, and computes them together;
+        later ones go cell by cell.
+        """
+        config, weight = self.config, self.head.weight
+        kind = weight.device.type
+        autocast = torch.is_autocast_enabled(kind)
+        dtype = torch.get_autocast_dtype(kind) if autocast else weight.dtype
+        shape = (batch_size, config.heads, config.max_length, config.width // config.heads)
+        kv = KVCache(config.blocks, shape, dtype, weight.device)
+        return CellCache(kv, (config.grid_height, config.grid_width), dtype)

@@ -1,0 +1,1 @@
+"""From a config to a finished run: the folder of a run, and training in it."""

@@ -1,0 +1,86 @@
+"""Options in which a run is resumed otherwise than it was begun, and which of them may differ."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from smalti.config import Config
+
+# What may differ when a run is resumed: it changes no number that was trained so far.
+CHANGEABLE = {
+    "out",
+    "image.small",
+    "training.total_steps",
+    "training.log_steps",
+    "training.eval_steps",
+    "training.eval_images",
+    "training.save_steps",
+    "training.picture_steps",
+    "training.device",
+    "training.workers",
+    "training.auto_remedy",
+    "training.early_stop",
+}
+# What may differ too: it changes what is trained from there on, so each change is a line of the
+# run's metrics.
+CHANGEABLE_ON_RECORD = {
+    "optimizer.learning_rate",
+    "discriminator_optimizer.learning_rate",
+    "training.precision",
+}
+# What may lie elsewhere, if it is the same: the stages see to that, who open it.
+PLACES = {"data", "vqgan", "init", "condition"}
+
+
+class Change(NamedTuple):
+    """An option with one value in a run's stored config and another in the new one."""
+
+    option: str
+    """Its dotted name."""
+    was: Any
+    now: Any
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether a run may go on with it, as far as the two configs tell."""
+        return self.option in CHANGEABLE | CHANGEABLE_ON_RECORD or self._may_have_moved()
+
+    def _may_have_moved(self) -> bool:
+        """Whether the two values may be two places of the same thing."""
+        if self.option == "condition":
+            was, now = ([spec.partition("=")[0] for spec in specs] for specs in self[1:])
+            return was == now
+        return self.option in PLACES and bool(self.was) and bool(self.now)
+
+    def __str__(self) -> str:
+        return f"{self.option} (was {self.was!r}, now {self.now!r})"
+
+
+def changes(stored: dict[str, Any], config: Config) -> Iterator[Change]:
+    """Options in which a config differs from the stored one of a run.
+
+    Args:
+        stored: plain data; options that came after it count as having their defaults.
+        config: the whole config of a run, of the same stage.
+    """
+    return _differences(_with_defaults(stored, type(config)), config.model_dump(mode="json"))
+
+
+def _with_defaults(stored: dict[str, Any], root: type[Config]) -> dict[str, Any]:
+    """A stored config with the options that came after it at their defaults."""
+    try:
+        return root.model_validate(stored).model_dump(mode="json")
+    except ValidationError:  # it has options that are gone: they are named as differences
+        return stored
+
+
+def _differences(
+    stored: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> Iterator[Change]:
+    for key in sorted(stored.keys() | new.keys()):
+        was, now = stored.get(key), new.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _differences(was, now, f"{prefix}{key}.")
+        elif was != now:
+            yield Change(f"{prefix}{key}", was, now)

@@ -1,0 +1,222 @@
+"""Roots of the configs of `smalti train`: one for each stage, composed of all the others."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
+
+from smalti.config import Config, path_fields
+from smalti.data.transforms import TransformConfig
+from smalti.losses.discriminator import PatchDiscriminatorConfig
+from smalti.paths import expand
+from smalti.tokenizer.vqgan import VQGANConfig
+from smalti.training.loop import TrainingConfig
+from smalti.training.optim import OptimizerConfig
+from smalti.training.prior.code_cache import CodeCacheConfig
+from smalti.training.vqgan.step import VQGANLossConfig
+
+DEFAULT_TRANSFORM = TransformConfig(size=64)
+"""How pictures become images in runs that say nothing else."""
+
+
+class BaseRunConfig(Config):
+    """What everything that learns from images needs to know."""
+
+    stage: str
+
+    data: tuple[str, ...] = Field(min_length=1)
+    """Images to learn from, one or several: a folder, a text file with one path a line, Parquet,
+    WebDataset tars (globs and brace ranges), or a data set of the hub (hf://owner/name)."""
+    data_weights: tuple[PositiveFloat, ...] | None = None
+    """How often each of `data` is drawn, relative to the others; null draws each image once an
+    epoch."""
+    held_out: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the images kept for evaluation only. Below 20 images none is: the training images'
+    centres are evaluated."""
+    out: str
+    """Folder of the run. The same command resumes it."""
+    seed: int = Field(default=0, ge=0)
+    """Decides everything random in the run."""
+    image: TransformConfig = DEFAULT_TRANSFORM
+    """How a picture becomes a training image."""
+
+    _paths = path_fields("data", "out")
+
+
+class PixelsRunConfig(BaseRunConfig):
+    """Root of the palette: `smalti train pixels`."""
+
+    stage: Literal["pixels"] = "pixels"
+    out: str = "runs/pixels"
+    """Folder of the run. The same command finds it done."""
+    codebook_size: int = Field(default=512, ge=2)
+    """K, number of colours."""
+    pixels: int = Field(default=200_000, ge=2)
+    """Pixels to look at, drawn from all training images alike."""
+    iterations: int = Field(default=20, ge=1)
+    """Iterations of k-means."""
+
+
+class RunConfig(BaseRunConfig):
+    """What both stages need to know beside."""
+
+    training: TrainingConfig = TrainingConfig()
+    """Length, batch and intervals."""
+
+
+class VQGANTrainingConfig(TrainingConfig):
+    """The same, and what may be done about a sick tokenizer."""
+
+    auto_remedy: bool = False
+    """Apply safe remedies of what goes wrong, and log them: move unused codes, halve the
+    discriminator's learning rate or the adversary's weight (`smalti inspect RUN` tells).
+    `--auto-remedy` for short."""
+
+
+class VQGANRunConfig(RunConfig):
+    """Root of stage 1: `smalti train vqgan`."""
+
+    stage: Literal["vqgan"] = "vqgan"
+    out: str = "runs/vqgan"
+    """Folder of the run. The same command resumes it."""
+    init: str | None = None
+    """A tokenizer whose weights the run begins with: a model folder, a run or a hub id. The options
+    of `vqgan` then come from it."""
+    vqgan: VQGANConfig = VQGANConfig()
+    """The tokenizer."""
+    training: VQGANTrainingConfig = VQGANTrainingConfig()
+    """Length, batch, intervals and remedies."""
+    discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig(
+        filters=32, layers=2, norm="spectral"
+    )
+    """The adversary's network."""
+    loss: VQGANLossConfig = VQGANLossConfig()
+    """Terms of the loss."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Of encoder, decoder and codebook."""
+    discriminator_optimizer: OptimizerConfig = OptimizerConfig(
+        learning_rate=5e-4, beta1=0.5, beta2=0.9
+    )
+    """Of the discriminator."""
+
+    _init = path_fields("init")
+
+
+class GPTShapeConfig(Config):
+    """Size of the transformer; vocabulary and length follow from tokenizer and condition."""
+
+    kind: Literal["gpt"] = "gpt"
+    layers: int = Field(default=6, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads of each block."""
+    width: int = Field(default=256, ge=1)
+    """Channels of the residual stream, a multiple of `heads`."""
+    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
+    """Share of activations dropped in training. auto: the more, the fewer images there are."""
+
+
+class PriorTrainingConfig(TrainingConfig):
+    """The same, and when to give up."""
+
+    early_stop: PositiveInt | Literal["auto"] | None = "auto"
+    """End the run after so many evaluations in a row without a lower held-out NLL; the best model
+    is kept anyway. null never does, auto does on small data sets. Without held-out images it is
+    off. A run that has ended so goes on when this is raised, or null."""
+
+
+class PixelSNAILShapeConfig(Config):
+    """Size of a PixelSNAIL, the paper's baseline; the rest follows from tokenizer and condition."""
+
+    kind: Literal["pixelsnail"] = "pixelsnail"
+    blocks: int = Field(default=4, ge=1)
+    """Blocks, each of convolutions and an attention."""
+    residual_blocks: int = Field(default=2, ge=1)
+    """Gated residual blocks before each attention."""
+    width: int = Field(default=192, ge=1)
+    """Channels, a multiple of `heads`."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads of each block."""
+    kernel_size: int = Field(default=3, ge=3)
+    """Cells of a row that a convolution sees of the rows above; odd."""
+    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
+    """Share of activations dropped in training. auto: the more, the fewer images there are."""
+
+
+def shape_words(shape: BaseModel) -> str:
+    """Size of a prior in words: `6 layers, 4 heads, 256 wide`."""
+    words = {"layers": "layers", "blocks": "blocks", "heads": "heads", "width": "wide"}
+    known = [name for name in words if hasattr(shape, name)]
+    return ", ".join(f"{getattr(shape, name)} {words[name]}" for name in known)
+
+
+class PriorRunConfig(RunConfig):
+    """Root of stage 2: `smalti train prior`."""
+
+    stage: Literal["prior"] = "prior"
+    out: str = "runs/prior"
+    """Folder of the run. The same command resumes it."""
+    vqgan: str | None = None
+    """The tokenizer: a run of stage 1 or of `smalti train pixels`, a model folder or a hub id.
+    Needed unless there is `init`."""
+    init: str | None = None
+    """A prior whose weights the run begins with: a model folder, a run or a hub id. Tokenizers,
+    conditions, ordering and the shape of the transformer then come from it."""
+    condition: tuple[str, ...] = ()
+    """What the prior is told of an image, as `KIND` or `KIND=TOKENIZER`; none is nothing. Kinds:
+    class (sub-folders or labels of the data), segmentation and depth (maps beside the images,
+    through a tokenizer of theirs), edges (found in the images), low_resolution (the images made
+    smaller; the images' own tokenizer unless another is named), coordinates (where a crop lies, in
+    two tokens), coordinate_map (the same, with a token for each cell), keypoints (JSON beside the
+    images). Several stand one after the other."""
+    condition_drop: float | None = Field(default=None, ge=0, lt=1)
+    """Share of the examples trained without their conditions, for guidance in sampling; of several,
+    each is left out as often by itself too. Null is 0.1, or what the prior of `init` has."""
+    token_keep: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = "auto"
+    """Chance of each image token that the prior reads in training to be left as it is; else it is a
+    random code. 1 is off, auto is below 1 on small data sets."""
+    low_resolution_factor: int = Field(default=8, ge=2)
+    """How many times smaller each side of a low_resolution condition is."""
+    ordering: str = "row_major"
+    """Order in which the grid of codes is read: `row_major`, `spiral_out`, `z_curve` (sides that
+    are powers of two), `subsample` (even sides), `alternate`, `spiral_in` or `random`."""
+    ordering_seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of the `random` ordering; no effect on others."""
+    codes: CodeCacheConfig = CodeCacheConfig()
+    """The codes of the data, encoded once."""
+    prior: Annotated[GPTShapeConfig | PixelSNAILShapeConfig, Field(discriminator="kind")] = (
+        GPTShapeConfig()
+    )
+    """The prior: `kind: gpt` (the transformer) or `kind: pixelsnail`."""
+    optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
+    """Of the transformer."""
+    training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
+    """Length, batch, intervals and early stop."""
+
+    _models = path_fields("vqgan", "init")
+
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _transformer_unless_said(cls, prior: object) -> object:
+        return {"kind": "gpt", **prior} if isinstance(prior, dict) else prior
+
+    @field_validator("condition", mode="before")
+    @classmethod
+    def _several(cls, condition: object) -> object:
+        return (
+            () if condition == "none" else (condition,) if isinstance(condition, str) else condition
+        )
+
+    @field_validator("condition")
+    @classmethod
+    def _expanded_tokenizers(cls, condition: tuple[str, ...]) -> tuple[str, ...]:
+        pairs = [spec.partition("=") for spec in condition]
+        return tuple(
+            f"{kind}={expand(path)}" if separator else kind for kind, separator, path in pairs
+        )

@@ -1,0 +1,260 @@
+"""What a step of either stage takes: memory from the shapes alone, and time.
+
+Axes: B batch, C channels, H/W image size in pixels, L sequence length.
+"""
+
+import copy
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from smalti.compute import Compute
+from smalti.losses.discriminator import Judge, PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.perceptual import PerceptualLoss
+from smalti.metrics.nll import nats_per_token
+from smalti.prior.attention import CausalSelfAttention
+from smalti.runs.memory import ForwardCost, forward_cost
+from smalti.sequence.layout import Layout
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+
+FLOAT_BYTES = 4
+LEARNED_COPIES = 4  # a weight, its gradient, and Adam's two averages of that
+PRODUCT_SIDE = 1024  # of the matrices whose product tells how fast a processor is
+GPU_PRODUCT_SIDE = 8192
+MEASURED_STEPS = 1  # after one that does not count
+LONGEST_MEASURED_SECONDS = 10.0  # of a step at the speed of matrix products
+MOST_MEMORY = 0.8  # share of the free memory that a step may take and be tried
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How a batch is computed."""
+
+    images: int
+    """Images computed at once."""
+    count: int
+    """Parts of a batch, one after the other."""
+
+    @classmethod
+    def of(cls, batch_size: int, accumulation_steps: int) -> "Parts":
+        """The parts of a batch, of which the largest counts."""
+        return cls(-(-batch_size // accumulation_steps), accumulation_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """What a step takes."""
+
+    state_bytes: int
+    """Weights, gradients, Adam's averages, the averaged weights, and networks that do not learn."""
+    activation_bytes: int
+    """What is kept between the forward and the backward pass of one part of a batch."""
+    operations: int
+    """Multiplications and additions, each for one, of a whole step."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """All that is counted."""
+        return self.state_bytes + self.activation_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """How long a step takes."""
+
+    seconds: float
+    speed: float | None
+    """None: real steps were measured. Else the operations a second of a large matrix product, by
+    which the time was reckoned; real steps are slower than that."""
+    free_bytes: int | None
+    """Memory that was free on the device; None where that cannot be asked."""
+
+
+def time_of_step(
+    prepare: Callable[[], Callable[[], object]], cost: StepCost, compute: Compute
+) -> StepTime:
+    """Measure a step where that fits and takes seconds; else reckon.
+
+    Args:
+        prepare: makes the networks, and gives a call that takes a step.
+        cost: of the step.
+        compute: where it runs.
+    """
+    free, speed = free_bytes(compute.device), operations_per_second(compute)
+    fits = free is None or cost.memory_bytes < MOST_MEMORY * free
+    if fits and cost.operations / speed < LONGEST_MEASURED_SECONDS:
+        return StepTime(seconds_of(prepare(), compute.device, MEASURED_STEPS), None, free)
+    return StepTime(cost.operations / speed, speed, free)
+
+
+def prior_cost(
+    build: Callable[[], nn.Module],
+    layout: Layout,
+    parts: Parts,
+    compute: Compute,
+    frozen_bytes: int = 0,
+) -> StepCost:
+    """What a step of stage 2 takes.
+
+    Args:
+        build: makes the prior.
+        layout: of its sequence.
+        parts: of a batch.
+        compute: where it runs.
+        frozen_bytes: of the tokenizers beside it.
+    """
+    tokens = (parts.images, layout.input_length)
+    forward = forward_cost(
+        lambda: _PriorLoss(_as_on(compute, build()), layout),
+        lambda: torch.zeros(tokens, dtype=torch.int64),
+        lambda: _autocast(compute),
+    )
+    with torch.device("meta"):
+        weights = weight_bytes(build())
+    # A backward pass is two products for each one of the forward pass.
+    operations = 3 * parts.count * forward.operations
+    return StepCost((LEARNED_COPIES + 1) * weights + frozen_bytes, forward.saved_bytes, operations)
+
+
+def vqgan_cost(
+    config: VQGANConfig,
+    discriminator: PatchDiscriminatorConfig | None,
+    perceptual: PerceptualLoss,
+    size: tuple[int, int],
+    parts: Parts,
+    compute: Compute,
+) -> StepCost:
+    """What a step of stage 1 takes once the adversary counts.
+
+    Args:
+        config: of the tokenizer.
+        discriminator: its adversary, or None.
+        perceptual: the network that compares images.
+        size: H and W.
+        parts: of a batch.
+        compute: where it runs.
+    """
+    content, images = config.content, parts.images
+    shape = (images, content.channels, *size)
+    autoencoder = forward_cost(
+        lambda: VQGAN(config),
+        lambda: content.blank(images, *size),
+        lambda: _autocast(compute),
+    )
+    compared = forward_cost(
+        lambda: _OnReconstructions(copy.deepcopy(perceptual)),
+        lambda: torch.zeros(shape, requires_grad=True),
+    )
+    with torch.device("meta"):
+        weights = (LEARNED_COPIES + 1) * weight_bytes(VQGAN(config)) + weight_bytes(perceptual)
+    judged, looks_ahead = ForwardCost(0, 0), 0
+    if discriminator is not None:
+        judged = forward_cost(
+            lambda: _OnReconstructions(Judge(PatchDiscriminator(discriminator, content.channels))),
+            lambda: torch.zeros(shape, requires_grad=True),
+            lambda: _autocast(compute),
+        )
+        looks_ahead = int(parts.count > 1)
+        with torch.device("meta"):
+            weights += LEARNED_COPIES * weight_bytes(
+                PatchDiscriminator(discriminator, content.channels)
+            )
+    return StepCost(
+        state_bytes=weights,
+        # Each loss is differentiated down to the reconstructions before the next one.
+        activation_bytes=autoencoder.saved_bytes + max(compared.saved_bytes, judged.saved_bytes),
+        operations=parts.count * _vqgan_operations(autoencoder, compared, judged, looks_ahead),
+    )
+
+
+def _vqgan_operations(
+    autoencoder: ForwardCost, compared: ForwardCost, judged: ForwardCost, looks_ahead: int
+) -> int:
+    """Operations of one part: half of what losses see are images, which need no gradient."""
+    halves = 3 * compared.operations + 7 * judged.operations
+    return (3 + looks_ahead) * autoencoder.operations + halves // 2
+
+
+def weight_bytes(module: nn.Module) -> int:
+    """Memory of a network's parameters in float32."""
+    return FLOAT_BYTES * count_parameters(module)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def operations_per_second(compute: Compute) -> float:
+    """Speed of a large matrix product on a device, in its number format."""
+    on_gpu = compute.device.type != "cpu"
+    side = GPU_PRODUCT_SIDE if on_gpu else PRODUCT_SIDE
+    matrix = torch.ones(side, side, device=compute.device, dtype=compute.dtype)
+    seconds = seconds_of(lambda: matrix @ matrix, compute.device, repeats=5)
+    return 2 * side**3 / seconds
+
+
+def seconds_of(call: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """Median time of a call, after one that does not count."""
+    times = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that is free on a device; None where that cannot be asked."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+class _PriorLoss(nn.Module):
+    """A prior and what it learns from: the loss keeps numbers too."""
+
+    def __init__(self, prior: nn.Module, layout: Layout) -> None:
+        super().__init__()
+        self.prior, self.layout = prior, layout
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """NLL in nats per token, a scalar, of tokens (B, L) int64."""
+        logits = self.layout.image_logits(self.prior(tokens))
+        targets = tokens.new_zeros(len(tokens), self.layout.image_length)
+        return nats_per_token(logits, targets).mean()
+
+
+class _OnReconstructions(nn.Module):
+    """A network that sees images beside their reconstructions."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, reconstructions: Tensor) -> object:
+        """What the network says of reconstructions (B, C, H, W) that are equal to their images."""
+        return self.network(reconstructions.detach(), reconstructions)
+
+
+def _as_on(compute: Compute, prior: nn.Module) -> nn.Module:
+    """A prior that keeps what it would on a device: shapes are followed on the processor."""
+    if compute.device.type == "cuda":
+        # Fused attention drops weights without keeping them; the processor's does not drop.
+        for module in prior.modules():
+            if isinstance(module, CausalSelfAttention):
+                module.dropout = 0.0
+    return prior
+
+
+def _autocast(compute: Compute) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=compute.dtype == torch.bfloat16)

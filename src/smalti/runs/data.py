@@ -1,0 +1,161 @@
+"""What the stages share: data, batches, first weights, and what a run says of itself."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from smalti.compute import Compute
+from smalti.config import InputError
+from smalti.content import ContentConfig
+from smalti.data.dataset import ImageDataset
+from smalti.data.loader import BatchLoader
+from smalti.data.maps import check_maps, check_sizes_beside
+from smalti.data.paired import Paired
+from smalti.data.sources import open_source
+from smalti.data.sources.part_names import IMAGES
+from smalti.data.split import Split, split_held_out
+from smalti.data.summary import check_sizes
+from smalti.data.values import values_of, warning_of
+from smalti.distributed import from_first, rank, world_size
+from smalti.health.run_images import RunImages
+from smalti.runs.config import BaseRunConfig, RunConfig
+from smalti.runs.origin import check_same_data
+from smalti.runs.training_images import rule_of_run
+from smalti.training.curves import draw_curves
+from smalti.training.log import say
+
+
+def open_data(
+    config: BaseRunConfig, classes: bool, content: ContentConfig, paired: Sequence[Paired] = ()
+) -> Split:
+    """The images of a run, divided into training and held-out as they were when it began.
+
+    Raises:
+        InputError: as `open_dataset`, or what the run wrote of its images is damaged, or a run that
+            has begun had other images.
+    """
+    dataset = open_dataset(config, classes, content, paired)
+    split = split_held_out(dataset, config.held_out, rule_of_run(Path(config.out)))
+    check_same_data(config, split)
+    return split
+
+
+def open_dataset(
+    config: BaseRunConfig, classes: bool, content: ContentConfig, paired: Sequence[Paired] = ()
+) -> ImageDataset:
+    """All images that a config names.
+
+    Raises:
+        InputError: a source does not exist or is empty, or has not what is wanted: classes, or
+            maps; or a map has another size than the image beside it.
+    """
+    sources = [open_source(spec, classes, content.part) for spec in config.data]
+    for spec, source in zip(config.data, sources, strict=True):
+        if content.part != IMAGES and IMAGES in source.parts:
+            check_sizes_beside(source, open_source(spec, classes=False))
+    return ImageDataset(sources, config.image, config.seed, config.data_weights, content, paired)
+
+
+def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchLoader:
+    """The loader, after looking for bad images: they must show before anything is written.
+
+    Raises:
+        InputError: the batch does not divide among the processes, or workers have too little shared
+            memory; in process 0, an image is smaller than the crop, a map does not fit, or all
+            images are broken.
+    """
+    training = config.training
+    loader = BatchLoader(
+        split.train,
+        training.batch_size,
+        config.seed,
+        training.workers,
+        training.accumulation_steps,
+        pin_memory=compute.device.type == "cuda",
+    )
+    loader.check_shares()
+    loader.check_workers()
+    if rank() == 0:
+        _look_for_bad_images(config, split)
+    return loader
+
+
+def _look_for_bad_images(config: RunConfig, split: Split) -> None:
+    for part in (split.train, split.held_out):
+        if part is not None:
+            check_sizes(part)
+            check_maps(part)
+    trial = BatchLoader(split.train, config.training.batch_size, config.seed, workers=0)
+    next(trial.batches(0))
+    if next(evaluation_loader(config, split).evaluation_batches(), None) is None:
+        scored = RunImages.of(split).scored
+        raise InputError(f"all {scored} are broken or too small; change --held_out")
+
+
+def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
+    """The images that scores are of: held-out ones, or training images where none are held out."""
+    # As many as a process trains on in a step: it evaluates alone, and without a graph they fit.
+    batch_size = config.training.batch_size // world_size()
+    return BatchLoader(split.evaluated, batch_size, config.seed, workers=0)
+
+
+def check_divides(config: RunConfig, factor: int) -> None:
+    """Refuse an image size that does not divide into codes.
+
+    Raises:
+        InputError: with the factor.
+    """
+    height, width = config.image.height_px, config.image.width_px
+    if height % factor or width % factor:
+        raise InputError(
+            f"image.size {height}x{width} does not divide into codes: both sides must be multiples "
+            f"of {factor}"
+        )
+
+
+@contextlib.contextmanager
+def weights_from(seed: int) -> Iterator[None]:
+    """New weights follow from the seed; other randomness goes on as if none had been drawn."""
+    # They are drawn on the CPU: no graphics card is touched, and all devices start alike.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def finish(folder: Path, split: Split) -> None:
+    """Leave the curves of a run that came to its end, and say how many images it skipped."""
+    from_first(lambda: draw_curves(folder))
+    say_skipped(split.train)
+
+
+def say_skipped(dataset: ImageDataset) -> None:
+    """Say how many images were skipped, if any: of a part of a split, those of the other too."""
+    if dataset.broken:
+        say(f"skipped images (broken, or smaller than the crop): {len(dataset.broken)}")
+
+
+def announce(config: RunConfig, compute: Compute, split: Split) -> None:
+    """Say where a run computes, and on what."""
+    several = f"   processes: {world_size()}" if world_size() > 1 else ""
+    say(f"run: {config.out}   device: {compute}{several}")
+    say(f"data: {RunImages.of(split)}; crops of {config.image.height_px}x{config.image.width_px}")
+    for line in split.train.folders:
+        say(f"folders: {line}")
+    if rank() == 0:
+        _say_values(split.train)
+
+
+def _say_values(dataset: ImageDataset) -> None:
+    """Say which stored values the files use, and where most of their range is unused."""
+    for values in values_of(dataset.raw, len(dataset), dataset.content.part):
+        say(f"values: {values}")
+        warning = warning_of(values, dataset.content)
+        if warning:
+            say(f"warning: {warning}")
+
+
+def millions(module: torch.nn.Module) -> str:
+    """Number of parameters, for people."""
+    return f"{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.2f}"

@@ -1,0 +1,295 @@
+"""What a run of any stage would take, without training and without writing: `--dry-run`."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from smalti.compute import Compute, choose_compute
+from smalti.content import ContentConfig, LabelsContent, RGBContent
+from smalti.data.loader import stack
+from smalti.data.split import Split
+from smalti.losses.discriminator import PatchDiscriminator
+from smalti.losses.perceptual import choose_perceptual
+from smalti.prior import build_prior
+from smalti.runs.config import PixelsRunConfig, PriorRunConfig, RunConfig, VQGANRunConfig
+from smalti.runs.cost import (
+    FLOAT_BYTES,
+    MEASURED_STEPS,
+    Parts,
+    StepCost,
+    StepTime,
+    count_parameters,
+    prior_cost,
+    seconds_of,
+    time_of_step,
+    vqgan_cost,
+    weight_bytes,
+)
+from smalti.runs.data import open_data, training_loader
+from smalti.runs.folder import check_run_folder
+from smalti.runs.prior import prior_state
+from smalti.runs.prior_plan import PriorPlan, plan_prior
+from smalti.runs.vqgan import check_size, resolve_vqgan, vqgan_state
+from smalti.sequence.conditioners import (
+    ClassLabelConfig,
+    ConditionerConfig,
+    CoordinateMapConfig,
+    CoordinatesConfig,
+    KeypointsConfig,
+    SpatialConfig,
+)
+from smalti.sequence.layout import Layout
+from smalti.tokenizer.kmeans import kmeans
+from smalti.tokenizer.nearest import CHUNK_ELEMENTS
+from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.prior.code_cache import CodeBatch, encode_batch
+from smalti.training.prior.step import PriorStepConfig, prior_step
+from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
+
+MEASURED_ITERATIONS = 2  # of k-means
+MEASURED_IMAGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Codes of an image."""
+
+    height: int
+    width: int
+    codebook_size: int
+    factor: int
+    """f."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a run of stage 1 or 2 would take."""
+
+    compute: Compute
+    parameters: Mapping[str, int]
+    """By network."""
+    grid: Grid
+    layout: Layout | None
+    """Of the prior's sequence; None in stage 1."""
+    split: Split
+    cost: StepCost
+    time: StepTime
+    encoding_seconds: float | None
+    """To encode all views of the training images before the first step; None in stage 1."""
+    config: RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PaletteDryRun:
+    """What a palette would take."""
+
+    compute: Compute
+    grid: Grid
+    images: int
+    memory_bytes: int
+    iteration_seconds: float
+    reading_seconds: float
+    config: PixelsRunConfig
+
+
+def dry_run_vqgan(config: VQGANRunConfig) -> DryRun:
+    """What `train_vqgan` would take; it raises the same errors."""
+    config = resolve_vqgan(config)
+    check_run_folder(Path(config.out), config)
+    compute = choose_compute(config.training.device, config.training.precision)
+    split = open_data(config, classes=False, content=config.vqgan.content)
+    training_loader(config, split, compute)
+    check_size(config)
+
+    perceptual = choose_perceptual(config.loss.perceptual)
+    discriminator = config.discriminator if config.loss.adversary.is_played else None
+    size = (config.image.height_px, config.image.width_px)
+    cost = vqgan_cost(config.vqgan, discriminator, perceptual, size, _parts(config), compute)
+    parameters = _tokenizer_parameters(config)
+    if discriminator is not None:
+        with torch.device("meta"):
+            judge = PatchDiscriminator(discriminator, config.vqgan.content.channels)
+        parameters["discriminator"] = count_parameters(judge)
+    if config.loss.perceptual.kind != "none":
+        parameters[f"perceptual loss ({perceptual.name}), which does not learn"] = count_parameters(
+            perceptual
+        )
+    return DryRun(
+        compute=compute,
+        parameters=parameters,
+        grid=_grid(config, config.vqgan.codebook_size, config.vqgan.downsampling_factor),
+        layout=None,
+        split=split,
+        cost=cost,
+        time=time_of_step(lambda: _vqgan_trial(config, compute), cost, compute),
+        encoding_seconds=None,
+        config=config,
+    )
+
+
+def dry_run_prior(config: PriorRunConfig) -> DryRun:
+    """What `train_prior` would take, beside the encoding; it raises the same errors."""
+    plan = plan_prior(config)
+    config, compute, tokenizer = plan.config, plan.compute, plan.tokenizer
+    told, split, model_config = plan.told, plan.split, plan.model_config
+    with torch.device("meta"):
+        prior = build_prior(model_config.prior)
+    frozen: dict[str, nn.Module] = {"tokenizer, which does not learn": tokenizer}
+    for kind, network in told.tokenizers.items():
+        if network is not tokenizer:
+            frozen[f"tokenizer of {kind}, which does not learn"] = network
+    cost = prior_cost(
+        lambda: build_prior(model_config.prior),
+        model_config.layout,
+        _parts(config),
+        compute,
+        sum(map(weight_bytes, frozen.values())),
+    )
+    return DryRun(
+        compute=compute,
+        parameters={
+            name: count_parameters(net) for name, net in {"prior": prior, **frozen}.items()
+        },
+        grid=_grid(config, tokenizer.codebook_size, tokenizer.downsampling_factor),
+        layout=model_config.layout,
+        split=split,
+        cost=cost,
+        time=time_of_step(lambda: _prior_trial(plan), cost, compute),
+        encoding_seconds=_encoding_seconds(plan),
+        config=config,
+    )
+
+
+def dry_run_pixels(config: PixelsRunConfig) -> PaletteDryRun:
+    """What `train_pixels` would take; it raises the same errors."""
+    check_run_folder(Path(config.out), config)
+    split = open_data(config, classes=False, content=RGBContent())
+    images = split.train
+    height, width = config.image.height_px, config.image.width_px
+    looked_at = min(len(images), config.pixels)
+    pixels = min(config.pixels, looked_at * height * width)
+
+    started = time.perf_counter()
+    for index in range(min(MEASURED_IMAGES, len(images))):
+        images.sample(index, 0)
+    reading = (time.perf_counter() - started) / min(MEASURED_IMAGES, len(images))
+    generator = torch.Generator().manual_seed(config.seed)
+    vectors = torch.rand(pixels, 3, generator=generator)
+    started = time.perf_counter()
+    kmeans(vectors, min(config.codebook_size, pixels), MEASURED_ITERATIONS, generator)
+    return PaletteDryRun(
+        compute=choose_compute("cpu", "float32"),
+        grid=_grid(config, config.codebook_size, 1),
+        images=len(images),
+        # The pixels, and distances to the colours of some at a time.
+        memory_bytes=FLOAT_BYTES
+        * (3 * pixels + min(CHUNK_ELEMENTS, pixels * config.codebook_size)),
+        iteration_seconds=(time.perf_counter() - started) / MEASURED_ITERATIONS,
+        reading_seconds=reading * looked_at,
+        config=config,
+    )
+
+
+def _parts(config: RunConfig) -> Parts:
+    return Parts.of(config.training.batch_size, config.training.accumulation_steps)
+
+
+def _grid(config: RunConfig | PixelsRunConfig, codebook_size: int, factor: int) -> Grid:
+    height, width = config.image.height_px // factor, config.image.width_px // factor
+    return Grid(height, width, codebook_size, factor)
+
+
+def _tokenizer_parameters(config: VQGANRunConfig) -> dict[str, int]:
+    with torch.device("meta"):
+        vqgan = VQGAN(config.vqgan)
+    rest = count_parameters(vqgan) - sum(map(count_parameters, (vqgan.encoder, vqgan.decoder)))
+    return {
+        "encoder": count_parameters(vqgan.encoder),
+        "decoder": count_parameters(vqgan.decoder),
+        "codebook, and to and from it": rest,
+    }
+
+
+def _vqgan_trial(config: VQGANRunConfig, compute: Compute) -> Callable[[], object]:
+    """A step on random images in which the adversary counts, ready to be called."""
+    now = {"start": 0, "warmup": 0, "ramp": 0}
+    adversary = config.loss.adversary.model_copy(update=now)
+    loss = config.loss.model_copy(update={"adversary": adversary})
+    state = vqgan_state(config.model_copy(update={"loss": loss, "init": None}), compute)
+    step_config = VQGANStepConfig(
+        loss=loss,
+        optimizer=config.optimizer,
+        discriminator_optimizer=config.discriminator_optimizer,
+        total_steps=config.training.total_steps,
+        accumulation_steps=config.training.accumulation_steps,
+    )
+    size = (config.image.height_px, config.image.width_px)
+    blank = config.vqgan.content.blank(config.training.batch_size, *size)
+    images = _random_images(config.vqgan.content, blank, config.seed).to(compute.device)
+    return lambda: vqgan_step(state, images, step_config)
+
+
+def _random_images(content: ContentConfig, blank: Tensor, seed: int) -> Tensor:
+    """Random images of a content, of the shape and dtype of blank ones."""
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(content, LabelsContent):
+        return torch.randint(content.classes, blank.shape, generator=generator)
+    return 2 * torch.rand(blank.shape, generator=generator) - 1
+
+
+def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
+    """A step on random codes, ready to be called."""
+    config, model_config = plan.config, plan.model_config
+    state = prior_state(config, model_config, plan.compute)
+    step_config = PriorStepConfig(
+        layout=model_config.layout,
+        ordering=model_config.build_ordering(),
+        conditioning=model_config.build_conditioning(),
+        condition_drop=model_config.condition_drop,
+        optimizer=config.optimizer,
+        total_steps=config.training.total_steps,
+        accumulation_steps=config.training.accumulation_steps,
+        token_keep=plan.measures.token_keep,
+    )
+    generator = torch.Generator().manual_seed(config.seed)
+    count = config.training.batch_size
+    shape = (count, model_config.grid_height, model_config.grid_width)
+    batch = CodeBatch(
+        keys=[""] * count,
+        codes=torch.randint(model_config.codebook_size, shape, generator=generator),
+        conditions={one.kind: _blank(one, count) for one in model_config.conditioners},
+    )
+    return lambda: prior_step(state, batch, step_config)
+
+
+def _encoding_seconds(plan: PriorPlan) -> float:
+    """Time to read and encode all views, from that of a few images, one after the other."""
+    images, compute = plan.split.train, plan.compute
+    for network in plan.told.tokenizers.values():
+        network.to(compute.device)
+    conditioning = plan.model_config.build_conditioning(plan.told.tokenizers)
+    count = min(MEASURED_IMAGES, len(images))
+
+    def encode() -> None:
+        batch = stack([images.sample(index, 0) for index in range(count)])
+        encode_batch(batch, plan.tokenizer, conditioning, compute.device)
+
+    seconds = seconds_of(encode, compute.device, MEASURED_STEPS) / count
+    return seconds * plan.measures.views * len(images)
+
+
+def _blank(config: ConditionerConfig, count: int) -> Tensor:
+    """Codes (count, ...) of a condition, all zero."""
+    if isinstance(config, SpatialConfig | CoordinateMapConfig):
+        return torch.zeros(count, config.grid_height, config.grid_width, dtype=torch.int64)
+    if isinstance(config, ClassLabelConfig):
+        return torch.zeros(count, dtype=torch.int64)
+    if isinstance(config, CoordinatesConfig):
+        return torch.zeros(count, 2, dtype=torch.int64)
+    if isinstance(config, KeypointsConfig):
+        return torch.zeros(count, len(config.joints), 3)
+    return torch.zeros(count, 0)

@@ -1,0 +1,144 @@
+"""The folder of a run: begun once, held by one process at a time, gone on with by the same config.
+
+RUN/config.yaml     the resolved config
+RUN/metrics.jsonl   numbers, a line each
+RUN/samples/        pictures
+RUN/checkpoints/    step_XXXXXXXX/ and best/
+RUN/tokenizer/      of a prior's run: the tokenizer that it was trained with
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smalti.config import InputError
+from smalti.distributed import rank, together
+from smalti.files import atomic_file, disk_errors, remove_leftovers
+from smalti.plain_data import read_yaml
+from smalti.runs.changes import CHANGEABLE_ON_RECORD, changes
+from smalti.runs.config import BaseRunConfig
+from smalti.training.checkpoint import check_checkpoints, newest_step
+from smalti.training.log import append_line, say
+from smalti.training.run_lock import LOCK_FILES, hold_run
+
+CONFIG_FILE = "config.yaml"
+DAY_SECONDS = 24 * 60 * 60
+
+
+def read_run_config(folder: Path) -> dict[str, Any] | None:
+    """The stored config of a run as plain data, or None where the folder is not a run.
+
+    Raises:
+        InputError: the file is not a mapping in YAML.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return None
+    try:
+        stored = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(stored, dict):
+        raise InputError(f"{path} is not a run's config")
+    return stored
+
+
+def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
+    """Refuse a folder that `config` cannot begin or resume; changes nothing.
+
+    Raises:
+        InputError: it holds another kind of run, a run with another config, or other files, or it
+            cannot be written.
+    """
+    check_writable(folder)
+    _check_stored(folder, config)
+    check_checkpoints(folder / "checkpoints")
+
+
+def _check_stored(folder: Path, config: BaseRunConfig) -> None:
+    stored = read_run_config(folder)
+    if stored is None:
+        if folder.is_dir() and any(path.name not in LOCK_FILES for path in folder.iterdir()):
+            raise InputError(f"{folder} is not empty and not a run; choose another --out")
+        return
+    if stored.get("stage") != config.stage:
+        raise InputError(
+            f"{folder} is a run of stage {stored.get('stage')!r}, not {config.stage!r}; "
+            "choose another --out"
+        )
+    changed = [change for change in changes(stored, config) if not change.is_allowed]
+    if changed:
+        raise InputError(
+            f"{folder} was begun with another config: {', '.join(map(str, changed))}; "
+            "use the same command to resume, or another --out"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, or whose disk is full.
+
+    Raises:
+        InputError: with the reason; nothing was changed.
+    """
+    existing = existing_part(folder)
+    if not existing.is_dir():
+        raise InputError(f"cannot write {folder}: {existing} is a file, not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {folder}: no permission to write there")
+    if shutil.disk_usage(existing).free < 2**24:
+        raise InputError(f"cannot write {folder}: the disk is full")
+
+
+def existing_part(path: Path) -> Path:
+    """The path itself if it exists, else the nearest of its parents that does."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+@contextlib.contextmanager
+def open_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
+    """Make the run folder ready and hold it, so that no second run trains in it.
+
+    Of several processes of a run the first one does so for all.
+
+    Raises:
+        InputError: another run trains there, or the folder cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        with together():
+            if rank() == 0:
+                held.enter_context(_hold_run(folder, config))
+        yield
+
+
+@contextlib.contextmanager
+def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with hold_run(folder) as ended:
+        _check_stored(folder, config)  # another process may have begun the run meanwhile
+        for written in (folder, folder / "samples"):
+            # Other programs, as `smalti inspect`, may be writing there too.
+            remove_leftovers(written, ended.pid if ended else None, DAY_SECONDS)
+        _record_changes(folder, config)
+        with atomic_file(folder / CONFIG_FILE) as temporary:
+            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+            temporary.write_text(text, encoding="utf-8")
+        yield
+
+
+def _record_changes(folder: Path, config: BaseRunConfig) -> None:
+    """Say and log what is trained otherwise from the newest checkpoint on."""
+    stored = read_run_config(folder)
+    found = () if stored is None else changes(stored, config)
+    recorded = [change for change in found if change.option in CHANGEABLE_ON_RECORD]
+    step = newest_step(folder / "checkpoints") if recorded else 0
+    for option, was, now in recorded if step else ():  # before step 1 nothing was trained otherwise
+        say(f"changed from step {step} on: {option} from {was} to {now}")
+        append_line(folder, step, "change", {"option": option, "was": was, "now": now})

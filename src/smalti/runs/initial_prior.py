@@ -1,0 +1,177 @@
+"""Runs of stage 2 that begin with another prior: an imported one, or one of another run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from smalti.config import InputError, describe
+from smalti.runs.config import GPTShapeConfig, PixelSNAILShapeConfig, PriorRunConfig
+from smalti.runs.folder import read_run_config
+from smalti.runs.origin import begun_option, check_same_init, has_begun
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, LowResolutionConfig
+
+CONDITION_DROP = 0.1
+"""Share of dropped conditions where neither the user nor a model says otherwise."""
+SHAPES: dict[str, type[GPTShapeConfig | PixelSNAILShapeConfig]] = {
+    "gpt": GPTShapeConfig,
+    "pixelsnail": PixelSNAILShapeConfig,
+}
+
+
+def open_initial(config: PriorRunConfig) -> Pipeline | None:
+    """The prior that a run begins with, and its tokenizers; None where it begins with new weights.
+
+    A run that has begun has them itself, however the model it came from may change.
+
+    Raises:
+        InputError: there is neither a tokenizer nor a prior to begin with, or both, or it is
+            damaged.
+    """
+    if config.init is None:
+        if config.vqgan is None:
+            raise InputError("options are required: --vqgan RUN, the tokenizer, or --init MODEL")
+        return None
+    if config.vqgan is not None:
+        raise InputError(
+            f"vqgan is {config.vqgan}, but the tokenizer comes from the model of --init "
+            f"{config.init}; leave one of them out"
+        )
+    folder = Path(config.out)
+    is_prior = (read_run_config(folder) or {}).get("stage") == "prior"
+    if not (is_prior and has_begun(config)):
+        return Pipeline.from_pretrained(config.init)
+    was = begun_option(config, "init")
+    if was is not None and was != config.init:
+        check_same_init(config, was, config.init, Pipeline.from_pretrained(config.init).prior)
+    return Pipeline.from_pretrained(folder)
+
+
+def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunConfig:
+    """The same with what follows from the model that the run begins with.
+
+    Raises:
+        InputError: the model is of another shape, ordering or size than asked for, or has other
+            conditions.
+    """
+    drop = config.condition_drop
+    if initial is None:
+        return config.model_copy(
+            update={"condition_drop": CONDITION_DROP if drop is None else drop}
+        )
+    if config.condition:
+        has = ", ".join(initial.config.told_kinds) or "none"
+        raise InputError(
+            f"condition is {' '.join(config.condition)}, but conditions come from the model of "
+            f"--init {config.init} (it has {has}); leave condition out"
+        )
+    _check_size(config, initial)
+    order = {name: getattr(initial.config, name) for name in ("ordering", "ordering_seed")}
+    for name, given in order.items():
+        default = PriorRunConfig.model_fields[name].default
+        _check_same(config, name, getattr(config, name), default, given)
+    update = order | {
+        "prior": _initial_shape(config, initial),
+        "condition_drop": initial.config.condition_drop if drop is None else drop,
+    }
+    for conditioner in initial.config.conditioners:
+        if isinstance(conditioner, LowResolutionConfig):
+            update["low_resolution_factor"] = conditioner.factor
+    return config.model_copy(update=update)
+
+
+def continued_model_config(
+    config: PriorRunConfig, initial: Pipeline, conditioners: Sequence[ConditionerConfig]
+) -> PriorModelConfig:
+    """What the prior of a run that began with another one must know of itself.
+
+    Args:
+        config: of the run, resolved.
+        initial: what it begins with.
+        conditioners: the same as there, but for the names of classes.
+
+    Raises:
+        InputError: conditions are to be dropped, and the vocabulary has no token for that.
+    """
+    prior = initial.config.prior.model_copy(update={"dropout": config.prior.dropout})
+    changed = {
+        "prior": prior.model_dump(),
+        "conditioners": [conditioner.model_dump() for conditioner in conditioners],
+        "condition_drop": config.condition_drop if initial.config.told_kinds else 0.0,
+    }
+    try:
+        return PriorModelConfig.model_validate(initial.config.model_dump() | changed)
+    except ValidationError as error:
+        raise InputError(
+            f"condition_drop {config.condition_drop} does not fit the model of --init "
+            f"{config.init}: {describe(error)}"
+        ) from error
+
+
+def with_class_names(
+    conditioner: ConditionerConfig, class_names: Sequence[str] | None
+) -> ConditionerConfig:
+    """The conditioner of a model for other data; classes that had numbers only get names.
+
+    Raises:
+        InputError: the data has no classes, or others than the model.
+    """
+    if not isinstance(conditioner, ClassLabelConfig):
+        return conditioner
+    known = conditioner.class_names
+    if not class_names:
+        raise InputError(f"the prior knows {len(known)} classes, but the data has none")
+    has_numbers_only = known == tuple(str(number) for number in range(len(known)))
+    # Other numbers may be the same ones counted from 1, or others: that cannot be told.
+    are_names = len(class_names) == len(known) and all(
+        name == number or not name.isdecimal()
+        for name, number in zip(class_names, known, strict=True)
+    )
+    if tuple(class_names) != known and not (has_numbers_only and are_names):
+        raise InputError(
+            f"the data has {len(class_names)} classes ({_some(class_names)}), but the prior to "
+            f"begin with has {len(known)} ({_some(known)}); they must be the same"
+        )
+    return ClassLabelConfig(class_names=tuple(class_names))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _initial_shape(
+    config: PriorRunConfig, initial: Pipeline
+) -> GPTShapeConfig | PixelSNAILShapeConfig:
+    """Shape of the prior that a run begins with, unless the config asks for another one."""
+    given, asked = initial.config.prior, config.prior
+    _check_same(config, "prior.kind", asked.kind, "gpt", given.kind)
+    if asked.kind != given.kind:
+        asked = SHAPES[given.kind](dropout=asked.dropout)
+    shape = {}
+    for name, field in SHAPES[given.kind].model_fields.items():
+        if name not in ("kind", "dropout"):
+            shape[name] = getattr(given, name)
+            _check_same(config, f"prior.{name}", getattr(asked, name), field.default, shape[name])
+    return asked.model_copy(update=shape)
+
+
+def _check_size(config: PriorRunConfig, initial: Pipeline) -> None:
+    height, width = initial.size
+    if (config.image.height_px, config.image.width_px) != (height, width):
+        raise InputError(
+            f"image.size is {config.image.height_px}x{config.image.width_px}, but the model of "
+            f"--init {config.init} is one of {height}x{width} pixels; add --image.size "
+            f"[{height},{width}]"
+        )
+
+
+def _check_same(
+    config: PriorRunConfig, name: str, asked: object, default: object, given: object
+) -> None:
+    if asked not in (default, given):
+        raise InputError(
+            f"{name} is {asked}, but the model of --init {config.init} has {given}; leave it out, "
+            "it comes from the model"
+        )

@@ -1,0 +1,105 @@
+"""What a run was begun with, which may lie elsewhere when it is resumed, if it is the same.
+
+A prior's run keeps its tokenizers, which are compared by their weights. Of the images and of the
+model that a run began with it keeps a hash, in RUN/origin.json.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import nn
+
+from smalti.config import InputError
+from smalti.data.split import Split
+from smalti.files import atomic_file, write_json
+from smalti.model_folder import step_folders
+from smalti.plain_data import read_json
+from smalti.runs.config import BaseRunConfig
+from smalti.runs.folder import read_run_config
+from smalti.training.prior.code_cache import weights_hash
+
+ORIGIN_FILE = "origin.json"
+DATA = "data"
+INIT = "init"
+
+
+def begun_option(config: BaseRunConfig, name: str) -> Any:
+    """What the run in the folder of a config says of an option; None where none has begun."""
+    stored = read_run_config(Path(config.out)) or {}
+    if stored.get("stage") != config.stage:
+        return None
+    try:
+        return getattr(type(config).model_validate(stored), name)
+    except ValidationError:  # `check_run_folder` names what does not fit
+        return None
+
+
+def has_begun(config: BaseRunConfig) -> bool:
+    """Whether the run in the folder of a config has weights of its own to go on with."""
+    return bool(step_folders(Path(config.out) / "checkpoints"))
+
+
+def check_same_data(config: BaseRunConfig, split: Split) -> None:
+    """Refuse other images than those that a run has begun with, where `data` names other places.
+
+    Raises:
+        InputError: they differ in names, sizes or times of their files, or nothing tells.
+    """
+    was = begun_option(config, DATA)
+    if was is not None and was != config.data:
+        same = _read(Path(config.out)).get(DATA) == split.train.fingerprint()
+        why = "whose files have not all the same names, sizes and times"
+        _check(config, DATA, was, config.data, same, why)
+
+
+def check_same_model(
+    config: BaseRunConfig, name: str, was: object, now: object, kept: nn.Module, found: nn.Module
+) -> None:
+    """Refuse another model than the one that a run keeps.
+
+    Raises:
+        InputError: they differ in their config or their weights.
+    """
+    same = kept.config == found.config and weights_hash(kept) == weights_hash(found)
+    _check(config, name, was, now, same, "which is another model")
+
+
+def check_same_init(config: BaseRunConfig, was: str, now: str, found: nn.Module) -> None:
+    """Refuse another model than the one that a run began with.
+
+    Raises:
+        InputError: it has other weights, or nothing tells.
+    """
+    same = _read(Path(config.out)).get(INIT) == weights_hash(found)
+    _check(config, INIT, was, now, same, "of which the run does not know that it is the same")
+
+
+def keep_origin(folder: Path, split: Split, init: nn.Module | None = None) -> None:
+    """Note in a run's folder what it is trained on, and, as it begins, the model it begins with."""
+    origin = _read(folder) | {DATA: split.train.fingerprint()}
+    if init is not None:
+        origin[INIT] = weights_hash(init)
+    with atomic_file(folder / ORIGIN_FILE) as temporary:
+        write_json(temporary, origin)
+
+
+def _read(folder: Path) -> dict[str, str]:
+    path = folder / ORIGIN_FILE
+    if not path.is_file():
+        return {}
+    try:
+        return dict(read_json(path.read_text(encoding="utf-8"), str(path)))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}; delete it") from error
+
+
+def _check(
+    config: BaseRunConfig, name: str, was: object, now: object, same: bool, why: str
+) -> None:
+    if not same:
+        was, now = (list(place) if isinstance(place, tuple) else place for place in (was, now))
+        raise InputError(
+            f"{config.out} was begun with another config: {name} (was {was!r}, now {now!r}, "
+            f"{why}); smalti resume {config.out} goes on with the former"
+        )

@@ -1,0 +1,184 @@
+"""What stage 2 is going to do, from its config, before anything is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from smalti.compute import Compute, choose_compute
+from smalti.config import InputError, describe
+from smalti.data.loader import BatchLoader
+from smalti.data.split import Split
+from smalti.prior import PriorConfig
+from smalti.runs.conditions import Conditions, conditions_of, open_conditions
+from smalti.runs.config import PriorRunConfig
+from smalti.runs.data import check_divides, open_data, training_loader
+from smalti.runs.folder import check_run_folder
+from smalti.runs.initial_prior import (
+    CONDITION_DROP,
+    continued_model_config,
+    open_initial,
+    resolve_prior,
+)
+from smalti.runs.origin import begun_option, check_same_model
+from smalti.runs.over_fitting import (
+    Measures,
+    keep_begun_measures,
+    measures_of,
+    settle_measures,
+)
+from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
+from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
+from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
+from smalti.sequence.conditioners import ConditionerConfig
+from smalti.sequence.conditioning import Conditioning
+from smalti.sequence.ordering import build_ordering
+from smalti.tokenizer import load_tokenizer
+from smalti.tokenizer.base import TokenizerModel
+from smalti.types import Tokenizer
+
+
+@dataclass(frozen=True)
+class PriorPlan:
+    """A run of stage 2 that may begin."""
+
+    config: PriorRunConfig
+    """With all that was left to choose chosen."""
+    compute: Compute
+    tokenizer: TokenizerModel
+    """Of the images."""
+    told: Conditions
+    """What the prior is told of them."""
+    split: Split
+    loader: BatchLoader
+    """Of the training images."""
+    measures: Measures
+    """Against over-fitting."""
+    model_config: PriorModelConfig
+    tokenizer_images: TokenizerImages
+    """The images that the tokenizers were trained on."""
+    initial: Pipeline | None
+    """Whose weights the run begins with, if not with new ones."""
+
+
+def plan_prior(config: PriorRunConfig) -> PriorPlan:
+    """Open all that a run needs.
+
+    Raises:
+        InputError: the config, the data, the tokenizers or the folder do not allow it.
+    """
+    folder = Path(config.out)
+    config = keep_begun_measures(config)
+    initial = open_initial(config)
+    config = resolve_prior(config, initial)
+    check_run_folder(folder, config)
+    compute = choose_compute(config.training.device, config.training.precision)
+    tokenizer = _open_tokenizer(config, folder / TOKENIZER_FOLDER, initial)
+    tokenizer.to(compute.device)
+    told = conditions_of(initial) or open_conditions(config, folder, tokenizer)
+    split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
+    loader = training_loader(config, split, compute)
+    config = settle_measures(config, len(split.train), split.held_out is not None)
+    measures = measures_of(config)
+    assert measures is not None, "they were settled"
+    conditioners = told.configs(config, tokenizer.downsampling_factor, split.train)
+    model_config = (
+        prior_model_config(config, tokenizer, conditioners)
+        if initial is None
+        else continued_model_config(config, initial, conditioners)
+    )
+    return PriorPlan(
+        config,
+        compute,
+        tokenizer,
+        told,
+        split,
+        loader,
+        measures,
+        model_config,
+        tokenizer_images(config, told.tokenizers),
+        initial,
+    )
+
+
+def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None) -> TokenizerModel:
+    """The tokenizer of the run, which keeps it, even if the one it came from was trained further.
+
+    Raises:
+        InputError: there is none, or it is damaged, or `vqgan` names another one.
+    """
+    if own.is_dir():
+        kept = load_tokenizer(own)
+        was = begun_option(config, "vqgan")
+        if config.vqgan is not None and was != config.vqgan:
+            found = load_tokenizer(config.vqgan)
+            check_same_model(config, "vqgan", was, config.vqgan, kept, found)
+        return kept
+    if initial is not None:
+        assert isinstance(initial.tokenizer, TokenizerModel)
+        return initial.tokenizer
+    assert config.vqgan is not None
+    return load_tokenizer(config.vqgan)
+
+
+def prior_model_config(
+    config: PriorRunConfig, tokenizer: Tokenizer, conditioners: tuple[ConditionerConfig, ...]
+) -> PriorModelConfig:
+    """What the prior of a run must know of itself.
+
+    Args:
+        config: of the run, whose measures against over-fitting are settled.
+        tokenizer: of the images.
+        conditioners: what stands before the image.
+
+    Raises:
+        InputError: the image size does not divide by the tokenizer's factor, or the ordering is
+            unknown or not defined on the grid.
+    """
+    check_divides(config, tokenizer.downsampling_factor)
+    height = config.image.height_px // tokenizer.downsampling_factor
+    width = config.image.width_px // tokenizer.downsampling_factor
+    build_ordering(config.ordering, height, width, config.ordering_seed)
+    assert config.prior.dropout != "auto"
+    return PriorModelConfig(
+        prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
+        codebook_size=tokenizer.codebook_size,
+        conditioners=conditioners,
+        condition_drop=_drop(config) if config.condition else 0.0,
+        ordering=config.ordering,
+        ordering_seed=config.ordering_seed,
+        grid_height=height,
+        grid_width=width,
+    )
+
+
+def _drop(config: PriorRunConfig) -> float:
+    return CONDITION_DROP if config.condition_drop is None else config.condition_drop
+
+
+def _shape(
+    config: PriorRunConfig,
+    codebook_size: int,
+    conditioning: Conditioning,
+    height: int,
+    width: int,
+) -> PriorConfig:
+    """Shape of a prior over grids of `height` x `width` codes."""
+    if config.prior.width % config.prior.heads:
+        raise InputError(
+            f"prior.width {config.prior.width} is not a multiple of prior.heads "
+            f"{config.prior.heads}"
+        )
+    sizes = {
+        **config.prior.model_dump(),
+        "vocab_size": codebook_size + conditioning.vocab_size,
+        "max_length": conditioning.length + height * width - 1,  # the last token is not read
+    }
+    if config.prior.kind == "pixelsnail":
+        grid = {"cond_length": conditioning.length, "grid_height": height, "grid_width": width}
+        sizes |= grid
+    try:
+        shape: PriorConfig = TypeAdapter(PriorConfig).validate_python(sizes)
+    except ValidationError as error:
+        raise InputError(f"prior: {describe(error)}") from error
+    return shape

@@ -1,0 +1,67 @@
+"""The overlap of a prior's held-out images with those that its tokenizers were trained on."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from smalti.data.split import Split
+from smalti.runs.config import PriorRunConfig
+from smalti.runs.training_images import TrainingImages, find_training_images
+from smalti.sampling.pipeline import TOKENIZER_FOLDER, condition_folder
+
+TokenizerImages = Mapping[str, TrainingImages | None]
+"""By the tokenizer's folder in a run; None where they are not known."""
+
+
+def tokenizer_images(config: PriorRunConfig, conditions: Iterable[str]) -> TokenizerImages:
+    """The images that each tokenizer of a run was trained on.
+
+    Args:
+        config: of the run, resolved.
+        conditions: kinds of the conditions that have a tokenizer.
+
+    Raises:
+        InputError: a file that tells of them is damaged.
+    """
+    named = dict(spec.split("=", 1) for spec in config.condition if "=" in spec)
+    own = Path(config.out)
+    found = {TOKENIZER_FOLDER: _images(own, TOKENIZER_FOLDER, config.vqgan, config.init)}
+    for kind in conditions:
+        folder = str(condition_folder(Path(), kind))
+        if kind in named or config.init is not None:  # else it is the tokenizer of the images
+            found[folder] = _images(own, folder, named.get(kind), config.init)
+    return found
+
+
+def _images(own: Path, part: str, given: str | None, init: str | None) -> TrainingImages | None:
+    """Training images of the tokenizer that a run keeps, or else of where it comes from."""
+    if (own / part).is_dir():
+        return TrainingImages.read(own / part)
+    if given is not None:
+        return find_training_images(given)
+    return None if init is None else find_training_images(init, part)
+
+
+def keep_tokenizer_images(run: Path, images: TokenizerImages) -> None:
+    """Write beside each tokenizer of a run what it was trained on, if that is known.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    for part, trained in images.items():
+        if trained is not None:
+            trained.write(run / part)
+
+
+def count_overlap(split: Split, images: TokenizerImages) -> dict[str, int | None]:
+    """How many held-out images each tokenizer was trained on; None where that is not known.
+
+    That of the images is called "tokenizer", that of a condition by its kind.
+    """
+    if split.held_out is None:
+        return {}
+    overlap: dict[str, int | None] = {}
+    for part, trained in images.items():
+        seen = 0 if trained is None else int(trained.among(split.held_out).sum())
+        is_known = trained is not None and (trained.is_whole or seen == len(split.held_out))
+        overlap[Path(part).name] = seen if is_known else None
+    return overlap

@@ -1,0 +1,316 @@
+"""The codes of a data set, encoded once, for training the prior.
+
+    FOLDER/view_000.safetensors   codes (N, h, w) of each image's first random crop and flip, and
+                                  of that crop's conditions: condition.KIND (N, ...)
+    FOLDER/view_001.safetensors   ... of its second
+    FOLDER/manifest.json          what they were made from, and a hash of each file
+
+View v is what the data set gives in epoch v, so with as many views as epochs, training from the
+cache is training on the fly; with fewer, epochs take turns.
+
+Axes: N images, B batch, h/w latent grid.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from smalti.config import Config, InputError, path_fields
+from smalti.data.loader import BatchLoader, Draw
+from smalti.data.transforms import TransformConfig
+from smalti.distributed import from_first, together
+from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
+from smalti.model_folder import map_tensors, write_tensors
+from smalti.sequence.conditioners import SpatialConditioner
+from smalti.sequence.conditioning import Conditioning, values_of
+from smalti.tokenizer.base import TokenizerModel
+from smalti.training.log import say
+from smalti.types import Batch, Conditioner, Tokenizer
+
+MANIFEST_FILE = "manifest.json"
+CODES = "codes"
+CONDITION = "condition."
+FORMAT = 2  # raised when the meaning of the files changes
+
+PATIENCE = timedelta(days=2)
+"""How long other processes wait for the codes of a large data set."""
+
+View = NDArray[Any]
+
+log = logging.getLogger(__name__)
+
+
+class CodeCacheConfig(Config):
+    """How the data is encoded for the prior."""
+
+    views: PositiveInt | Literal["auto"] = "auto"
+    """Random crops and flips of each image that are encoded; epochs take turns with them. auto:
+    the more, the fewer images there are."""
+    folder: str | None = None
+    """Where the codes are kept; null is inside the run. Runs with the same data and tokenizer may
+    share a folder."""
+
+    _path = path_fields("folder")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBatch:
+    """Codes of several images."""
+
+    keys: Sequence[str]
+    """Where each image came from."""
+    codes: Tensor
+    """(B, h, w) int64 in [0, K)."""
+    conditions: Mapping[str, Tensor]
+    """Codes (B, ...) of the images' conditions, by kind."""
+
+
+class CodeCache:
+    """Codes of all views, read from disk as they are needed.
+
+    Args:
+        views: of each, the codes (N, h, w) uint16 or int32 and those of the conditions (N, ...),
+            in the data set's order.
+        loader: the loader whose order training follows.
+    """
+
+    def __init__(self, views: Sequence[Mapping[str, View]], loader: BatchLoader) -> None:
+        self.views, self.loader = views, loader
+
+    def batches(self, start_step: int) -> Iterator[CodeBatch]:
+        """Batches from number `start_step` on, of the same images and crops as the loader's."""
+        for step in count(start_step):
+            yield self._batch(self.loader.own_draws(step))
+
+    def _batch(self, draws: Sequence[Draw]) -> CodeBatch:
+        rows = [(self.views[(epoch or 0) % len(self.views)], index) for index, epoch in draws]
+        tensors = {name: _stack([view[name][index] for view, index in rows]) for name in rows[0][0]}
+        codes = tensors.pop(CODES)
+        return CodeBatch(
+            keys=[self.loader.dataset.name(index) for index, _ in draws],
+            codes=codes,
+            conditions={name.removeprefix(CONDITION): tensors[name] for name in tensors},
+        )
+
+
+def _stack(rows: Sequence[View]) -> Tensor:
+    """Rows as one tensor, whole numbers as int64."""
+    stacked = np.stack(rows)
+    return torch.from_numpy(
+        stacked if np.issubdtype(stacked.dtype, np.floating) else stacked.astype(np.int64)
+    )
+
+
+def load_or_encode(
+    folder: Path,
+    loader: BatchLoader,
+    tokenizer: TokenizerModel,
+    conditioning: Conditioning,
+    views: int,
+    device: torch.device,
+) -> CodeCache:
+    """The codes of a data set: from the folder if they were made from the same, else made anew.
+
+    Process 0 makes them, and the others wait.
+
+    Args:
+        folder: of the cache.
+        loader: of the training images.
+        tokenizer: on `device`.
+        conditioning: whose tokenizers are on `device` too.
+        views: random crops and flips of each image.
+        device: where to encode.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+
+        def make() -> None:
+            held.enter_context(_alone_at(folder))
+            _encode_if_new(folder, loader, tokenizer, conditioning, views, device)
+
+        from_first(make, PATIENCE)
+        with together():
+            return _load(folder, loader, tokenizer.codebook_size)
+
+
+@contextlib.contextmanager
+def _alone_at(folder: Path) -> Iterator[None]:
+    """Wait for other runs that encode into the same folder; while it is entered, they wait."""
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with contextlib.ExitStack() as held:
+        if held.enter_context(system_lock(lock)) is False:
+            say(f"waiting for another run that encodes into {folder}")
+            held.enter_context(system_lock(lock, wait=True))
+        yield
+
+
+def _encode_if_new(
+    folder: Path,
+    loader: BatchLoader,
+    tokenizer: TokenizerModel,
+    conditioning: Conditioning,
+    views: int,
+    device: torch.device,
+) -> None:
+    made_from = _made_from(loader, tokenizer, conditioning, views)
+    stored = read_manifest(folder)
+    if stored is None or stored["made_from"] != made_from:
+        if stored is not None:
+            log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
+        _encode(folder, loader, tokenizer, conditioning, made_from, device)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """A hash over names and values of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _made_from(
+    loader: BatchLoader, tokenizer: TokenizerModel, conditioning: Conditioning, views: int
+) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "data": loader.dataset.fingerprint(),
+        "classes": list(loader.dataset.class_names or ()),
+        "transform": _made_from_transform(loader.dataset.transform),
+        "crop_seed": loader.dataset.seed,
+        "tokenizer": weights_hash(tokenizer),
+        "conditions": {one.kind: _made_from_condition(one) for one in conditioning.conditioners},
+        "views": views,
+    }
+
+
+def _made_from_transform(transform: TransformConfig) -> dict[str, object]:
+    """What of a transform decides the codes: of small images only whether they are enlarged."""
+    # As it was called when the first caches were written.
+    former = {"upscale": transform.small == "enlarge"}
+    return transform.model_dump(mode="json", exclude={"small"}) | former
+
+
+def _made_from_condition(conditioner: Conditioner) -> dict[str, object]:
+    if not isinstance(conditioner, SpatialConditioner):
+        return {}
+    assert isinstance(conditioner.tokenizer, nn.Module)
+    weights = weights_hash(conditioner.tokenizer)
+    config = conditioner.config.model_dump(mode="json")
+    if config["content"].get("white_level") is None:  # the first caches were written without it
+        config["content"].pop("white_level", None)
+    return {"config": config, "tokenizer": weights}
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
+    """The manifest, or None where there is no cache.
+
+    Raises:
+        InputError: the folder holds other files, which must not be replaced.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty and not a cache of codes")
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return {"made_from": dict(manifest["made_from"]), "sha256": dict(manifest["sha256"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}; delete {folder}") from error
+
+
+def encode_batch(
+    batch: Batch, tokenizer: Tokenizer, conditioning: Conditioning, device: torch.device
+) -> CodeBatch:
+    """The codes of a batch and of its conditions, on the processor.
+
+    Raises:
+        InputError: the data lacks a condition.
+    """
+    values = {kind: value.to(device) for kind, value in values_of(batch).items()}
+    conditions = {kind: codes.cpu() for kind, codes in conditioning.encode(values).items()}
+    codes = tokenizer.encode(batch.images.to(device)).cpu()
+    return CodeBatch(batch.keys, codes, conditions)
+
+
+def _compact(codes: Tensor) -> Tensor:
+    """Whole numbers as int32: no vocabulary has more."""
+    return codes if codes.is_floating_point() else codes.to(torch.int32)
+
+
+def _encode(
+    folder: Path,
+    loader: BatchLoader,
+    tokenizer: TokenizerModel,
+    conditioning: Conditioning,
+    made_from: dict[str, object],
+    device: torch.device,
+) -> None:
+    """Encode every view and write the cache, whole or not at all."""
+    dtype = torch.uint16 if tokenizer.codebook_size <= 2**16 else torch.int32
+    views = int(str(made_from["views"]))
+    total = views * len(loader.dataset)
+    say(f"encoding {views} crops of each of {len(loader.dataset)} images (codes.views)")
+    with (
+        atomic_folder(folder) as temporary,
+        tqdm(total=total, unit="image", desc="encoding", dynamic_ncols=True, disable=None) as bar,
+    ):
+        for view in range(views):
+            parts: dict[str, list[Tensor]] = defaultdict(list)
+            for batch in loader.augmented_batches(view):
+                codes = encode_batch(batch, tokenizer, conditioning, device)
+                parts[CODES].append(codes.codes.to(dtype))
+                for kind, condition in codes.conditions.items():
+                    parts[CONDITION + kind].append(_compact(condition))
+                bar.update(len(batch.keys))
+            tensors = {name: torch.cat(rows) for name, rows in parts.items()}
+            write_tensors(temporary / f"view_{view:03d}.safetensors", tensors)
+        hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+        manifest = {"made_from": made_from, "sha256": hashes}
+        write_json(temporary / MANIFEST_FILE, manifest)
+
+
+def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
+    """Read a cache whose manifest fits.
+
+    Raises:
+        InputError: a file is damaged, or a code is not in the codebook.
+    """
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    for name, expected in manifest["sha256"].items():
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
+            raise InputError(
+                f"{folder / name} is damaged or missing; delete {folder} to encode anew"
+            )
+    views = []
+    for name in sorted(manifest["sha256"]):
+        tensors = map_tensors(folder / name)
+        view = {part: tensor.numpy() for part, tensor in tensors.items()}
+        codes = view[CODES]
+        if codes.size and int(codes.max()) >= codebook_size:
+            raise InputError(
+                f"{folder / name} has code {int(codes.max())}, but the codebook has {codebook_size}"
+            )
+        views.append(view)
+    return CodeCache(views, loader)

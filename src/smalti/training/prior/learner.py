@@ -1,0 +1,132 @@
+"""Stage 2 as the loop sees it: the prior, its batches' meaning, its evaluation."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti.health.findings import Finding, Line, examine
+from smalti.health.remedies import Treatment
+from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
+from smalti.sampling.draw import seeded_draw
+from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.requests import FOUND
+from smalti.sampling.sheet import contact_sheet, pose_picture
+from smalti.sampling.sliding_window import Canvas
+from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
+
+PICTURES = 16  # samples in the picture
+MADE_UP = {"class", *FOUND}
+"""Conditions that a pipeline finds by itself."""
+
+
+class PriorLearner:
+    """A `Stage` of the loop.
+
+    Args:
+        training: model and optimizer.
+        config: of the step.
+        pipeline: of the averaged prior and the tokenizer, for samples.
+        evaluation: codes of the images that scores are of.
+        seed: of the samples: each picture has the same ones, so they can be compared.
+    """
+
+    shown = ("nll",)
+
+    def __init__(
+        self,
+        training: PriorState,
+        config: PriorStepConfig,
+        pipeline: Pipeline,
+        evaluation: Sequence[CodeBatch],
+        seed: int,
+    ) -> None:
+        self.training, self.config = training, config
+        self._pipeline, self._evaluation, self._seed = pipeline, evaluation, seed
+
+    def state(self) -> TrainingState:
+        """Everything that a step changes."""
+        return TrainingState(
+            modules={"prior": self.training.prior, "average": self.training.average.model},
+            optimizers={"optimizer": self.training.optimizer},
+        )
+
+    def model(self) -> InferenceModel:
+        """The averaged prior."""
+        return InferenceModel("prior", self._pipeline.config, self.training.average.model)
+
+    def set_step(self, step: int) -> None:
+        """Go on from a resumed step."""
+        self.training.step = step
+
+    def step(self, batch: CodeBatch) -> Mapping[str, Tensor]:
+        """One update."""
+        return prior_step(self.training, batch, self.config)
+
+    def comparable_from(self) -> int:
+        """All scores compete for the best."""
+        return 0
+
+    @torch.no_grad()
+    def evaluate(self) -> Mapping[str, float]:
+        """NLL under the averaged prior of the images to evaluate, and that of knowing nothing."""
+        layout, device = self._pipeline.layout, self.training.compute.device
+        total, images = 0.0, 0
+        for batch in self._evaluation:
+            sequence = self.config.sequence(batch)
+            with self.training.compute.autocast():
+                logits = self.training.average.model(sequence.tokens.to(device))
+            nats_of_images = nats_per_token(
+                layout.image_logits(logits), sequence.targets.to(device)
+            )
+            total, images = total + float(nats_of_images.sum()), images + len(nats_of_images)
+        nats, uniform = total / images, uniform_nats_per_token(layout.codebook_size)
+        size = self._pipeline.size
+        return {
+            "nll": nats,
+            "nll_uniform": uniform,
+            "bits_per_dimension": bits_per_dimension(nats, layout.image_length, *size),
+            "bits_per_dimension_uniform": bits_per_dimension(uniform, layout.image_length, *size),
+            "score": nats,
+        }
+
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """New images, from the same seeds each time.
+
+        A prior that needs maps or poses is told those of the evaluated images; the first rows are
+        the maps and poses, the last the images drawn from them.
+        """
+        if set(self._pipeline.conditioning.kinds) <= MADE_UP:
+            samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
+            return {"samples": contact_sheet(samples)}
+        return {"samples": self._picture_of_told()}
+
+    @torch.no_grad()
+    def _picture_of_told(self) -> Image.Image:
+        pipeline, batch = self._pipeline, self._evaluation[0]
+        told = {kind: codes[:PICTURES] for kind, codes in batch.conditions.items()}
+        canvas = Canvas.unknown(torch.zeros_like(batch.codes[:PICTURES], device=pipeline.device))
+        count, rows, columns = canvas.codes.shape
+        draw = seeded_draw(self._seed, range(count), rows * columns, pipeline.device)
+        pipeline.fill(canvas, told, draw, SamplingConfig())
+        pictures = [
+            tokenizer.content.draw(image)
+            for kind, tokenizer in pipeline.condition_tokenizers.items()
+            for image in tokenizer.decode(told[kind].to(pipeline.device))
+        ]
+        pictures += [pose_picture(pose, *pipeline.size) for pose in told.get("keypoints", ())]
+        content = pipeline.tokenizer.content
+        pictures += [content.draw(image) for image in pipeline.decode(canvas.codes)]
+        return contact_sheet(pictures, columns=count)
+
+    def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
+        """What is wrong with the run, by the lines of its metrics so far."""
+        return examine(lines, codebook_size=None)
+
+    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
+        """No remedy is known."""
+        return ()

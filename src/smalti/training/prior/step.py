@@ -1,0 +1,136 @@
+"""Stage 2, one step: the prior learns which codes follow which.
+
+Axes: B batch, h/w latent grid, L sequence length.
+Reference: arXiv:2012.09841, Sec. 3.2, Eq. 9.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from smalti.compute import Compute
+from smalti.distributed import rank, without_sync
+from smalti.metrics.nll import nats_per_token
+from smalti.prior import PriorModel
+from smalti.sequence.conditioners import draw_kept
+from smalti.sequence.conditioning import Conditioning
+from smalti.sequence.layout import Layout, TrainingSequence
+from smalti.sequence.ordering import Ordering
+from smalti.training.ema import EMA
+from smalti.training.optim import OptimizerConfig, learning_rate_at, update
+from smalti.training.prior.code_cache import CodeBatch
+
+
+@dataclass(slots=True)
+class PriorState:
+    """What a step reads and changes."""
+
+    prior: PriorModel
+    forward: nn.Module
+    """The prior, wrapped for distributed training where there is any."""
+    average: EMA[PriorModel]
+    optimizer: torch.optim.Optimizer
+    compute: Compute
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PriorStepConfig:
+    """What a step needs to know of the run."""
+
+    layout: Layout
+    ordering: Ordering
+    conditioning: Conditioning
+    condition_drop: float
+    """Share of the examples whose conditions say nothing."""
+    optimizer: OptimizerConfig
+    total_steps: int
+    accumulation_steps: int
+    token_keep: float = 1.0
+    """Chance of each image token to be read as it is, in (0, 1]; else a random code is read."""
+
+    def sequence(
+        self, batch: CodeBatch, dropping: torch.Generator | None = None
+    ) -> TrainingSequence:
+        """Join conditioning and image.
+
+        Args:
+            batch: codes of images and of their conditions.
+            dropping: decides which conditions are dropped and which image tokens are replaced, on
+                the processor; None keeps them all.
+        """
+        kept = None
+        if dropping is not None and self.condition_drop > 0:
+            conditions = len(self.conditioning.kinds)
+            kept = draw_kept(len(batch.codes), conditions, self.condition_drop, dropping)
+        cond_tokens = self.conditioning.tokens(batch.conditions, kept)
+        sequence = self.layout.join(cond_tokens, self.ordering.to_tokens(batch.codes))
+        if dropping is None or self.token_keep == 1:
+            return sequence
+        # After the conditions, so that what is dropped does not depend on what is kept here.
+        tokens = corrupt(sequence.tokens, self.layout, self.token_keep, dropping)
+        return replace(sequence, tokens=tokens)
+
+
+def corrupt(tokens: Tensor, layout: Layout, keep: float, generator: torch.Generator) -> Tensor:
+    """Replace some of the image tokens that a prior reads by random codes.
+
+    It then cannot lean on any one token, as it must not in sampling, where tokens are its own.
+
+    Args:
+        tokens: (B, input_length) int64 in [0, V), conditioning first; on the processor.
+        layout: where the image part begins, and K.
+        keep: chance of an image token to stay, in [0, 1].
+        generator: source of the choice and of the codes, on the processor.
+
+    Returns:
+        (B, input_length) int64: the conditioning as it was, and image tokens in [0, K), of which a
+        replaced one may by chance be what it was.
+
+    Reference: `pkeep` of the released code.
+    """
+    conditioning, image = tokens[:, : layout.cond_length], tokens[:, layout.cond_length :]
+    kept = torch.rand(image.shape, generator=generator) < keep
+    random = torch.randint(layout.codebook_size, image.shape, generator=generator)
+    return torch.cat([conditioning, torch.where(kept, image, random)], dim=1)
+
+
+def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> dict[str, Tensor]:
+    """One update of the prior.
+
+    Args:
+        state: model, optimizer and step count; updated in place.
+        batch: codes, on the CPU.
+        config: sequence and schedules.
+
+    Returns:
+        Detached scalars by name, for the log; nll is in nats per token.
+
+    Reference: Eq. 9.
+    """
+    if rank() > 0:  # each process drops other conditions, tokens and activations
+        torch.manual_seed(torch.initial_seed() + rank())
+    # The loop seeds each step; this stream is the same on every device.
+    dropping = torch.Generator().manual_seed(torch.initial_seed())
+    sequence = config.sequence(batch, dropping)
+    tokens = sequence.tokens.to(state.compute.device, non_blocking=True)
+    targets = sequence.targets.to(state.compute.device, non_blocking=True)
+
+    total = torch.zeros((), device=tokens.device)
+    parts = tokens.chunk(config.accumulation_steps)
+    all_targets = targets.chunk(config.accumulation_steps)
+    for number, (part, part_targets) in enumerate(zip(parts, all_targets, strict=True), 1):
+        with without_sync(state.forward, unless=number == len(parts)):
+            with state.compute.autocast():
+                logits = state.forward(part)
+            mean = nats_per_token(config.layout.image_logits(logits), part_targets).mean()
+            loss = mean * (len(part) / len(tokens))
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+
+    rate = learning_rate_at(state.step, config.total_steps, config.optimizer)
+    norm = update(state.optimizer, state.prior, rate, config.optimizer.clip_norm)
+    state.average.update(state.prior, state.step)
+    state.step += 1
+    return {"nll": total, "gradient_norm": norm}

@@ -1,0 +1,1 @@
+"""Stage 1: the step of the tokenizer and its adversary."""

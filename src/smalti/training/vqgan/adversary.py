@@ -1,0 +1,322 @@
+"""The adversary of stage 1: when it learns, when it counts, and what it remembers.
+
+The released code switches an untrained discriminator on at full weight, at a step that the user
+must guess. Here it begins when the reconstruction error has levelled off, learns alone for a while,
+and its weight then rises to full.
+
+Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 5 to 7.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from smalti.config import Config, InputError
+from smalti.distributed import mean_over_processes
+from smalti.health.remedies import Remedies
+from smalti.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    AdaptiveWeightConfig,
+    AdversarialLoss,
+    LogitAverages,
+    adaptive_weight,
+    lecam_penalty,
+)
+from smalti.losses.discriminator import Judge, Judgement, PatchDiscriminator
+from smalti.training.optim import OptimizerConfig, build_optimizer, learning_rate_at, update
+
+# A whole number is steps, a fraction is a share of the run.
+Duration = int | float
+
+UNDECIDED = -1
+
+log = logging.getLogger(__name__)
+
+
+class AdversaryConfig(Config):
+    """When and how much the discriminator counts."""
+
+    kind: Literal["auto", "hinge", "log", "none"] = "auto"
+    """hinge (released code), log (Eq. 5), or none: no adversary at all. auto is hinge for
+    photographs and none for maps."""
+    start: Duration | Literal["auto"] = "auto"
+    """When the discriminator begins to learn: a step (1000), a share of the run (0.4), or auto:
+    when the reconstruction error has levelled off."""
+    auto_improvement: float = Field(default=0.03, gt=0, lt=1)
+    """With start auto: the error has levelled off when it falls by less than this share over a
+    twentieth of the run. That is looked for between 20 % and 40 % of the run; later it starts
+    anyway."""
+    warmup: Duration = 0.02
+    """Steps or share of the run for which the discriminator only learns, on reconstructions that
+    do not hear of it."""
+    ramp: Duration = 0.1
+    """Steps or share of the run over which its weight then rises from 0 to full."""
+    weight: float = Field(default=0.25, ge=0)
+    """Weight of the generator loss; 1 in the released code. More is sharper and less faithful."""
+    weighing: Literal["adaptive", "fixed"] = "adaptive"
+    """adaptive: `weight` times the adaptive weight of Eq. 7. fixed: `weight` alone."""
+    adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
+    """The adaptive weight; no effect on a fixed one."""
+    lecam_weight: float = Field(default=0.01, ge=0)
+    """Weight of the LeCam penalty in the discriminator loss (Tseng et al. 2021, arXiv:2104.03310);
+    0 is off."""
+
+    @field_validator("start", "warmup", "ramp")
+    @classmethod
+    def _is_duration(cls, duration: Duration | str) -> Duration | str:
+        if isinstance(duration, float) and not 0 <= duration < 1:
+            raise ValueError("a share of the run is 0 to below 1; steps are a whole number")
+        if isinstance(duration, int) and duration < 0:
+            raise ValueError("steps are 0 or more")
+        return duration
+
+    @property
+    def is_played(self) -> bool:
+        """Whether there is an adversary at all."""
+        return self.kind != "none"
+
+    @property
+    def losses(self) -> AdversarialLoss:
+        """Losses of discriminator and generator in the chosen form."""
+        assert self.kind != "none", "without an adversary there is no loss of one"
+        return ADVERSARIAL_LOSSES["hinge" if self.kind == "auto" else self.kind]
+
+    def check(self, total_steps: int) -> None:
+        """Refuse a schedule that a run of `total_steps` never comes to.
+
+        Raises:
+            InputError: the start is at or after the end.
+        """
+        if self.is_played and isinstance(self.start, int) and self.start >= total_steps:
+            raise InputError(
+                f"loss.adversary.start is step {self.start}, but the run ends at step "
+                f"{total_steps}; start earlier (a step, a share such as 0.4, or auto), or set "
+                "loss.adversary.kind to none"
+            )
+
+
+def in_steps(duration: Duration, total_steps: int) -> int:
+    """Steps of a duration in a run of `total_steps`."""
+    return int(duration * total_steps) if isinstance(duration, float) else duration
+
+
+class AdversarySchedule(nn.Module):
+    """Start, warm-up and ramp in steps; they are saved with the run, which may grow longer later.
+
+    Args:
+        config: as the user gave it.
+        total_steps: of the run as it begins.
+    """
+
+    WINDOW, EARLIEST, LATEST = 0.05, 0.2, 0.4  # shares of the run, for start auto
+    start_step: Tensor
+    warmup_steps: Tensor
+    ramp_steps: Tensor
+    window_steps: Tensor
+    earliest_step: Tensor
+    latest_step: Tensor
+    window_sum: Tensor
+    window_before: Tensor
+
+    def __init__(self, config: AdversaryConfig, total_steps: int) -> None:
+        super().__init__()
+        self.improvement = config.auto_improvement
+        steps = {
+            "start_step": UNDECIDED
+            if config.start == "auto"
+            else in_steps(config.start, total_steps),
+            "warmup_steps": in_steps(config.warmup, total_steps),
+            "ramp_steps": in_steps(config.ramp, total_steps),
+            "window_steps": max(1, in_steps(self.WINDOW, total_steps)),
+            "earliest_step": in_steps(self.EARLIEST, total_steps),
+            "latest_step": in_steps(self.LATEST, total_steps),
+        }
+        # These stay on the CPU whatever the device: every step asks for them.
+        for name, count in steps.items():
+            self.register_buffer(name, torch.tensor(count))
+        self.register_buffer("window_sum", torch.zeros(()))
+        self.register_buffer("window_before", torch.tensor(torch.finfo(torch.float32).max))
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the start is known."""
+        return int(self.start_step) != UNDECIDED
+
+    def learns(self, step: int) -> bool:
+        """Whether the discriminator learns in step `step`."""
+        return self.is_decided and step >= int(self.start_step)
+
+    def ramp(self, step: int) -> float:
+        """Share of the full weight in step `step`, in [0, 1]."""
+        if not self.is_decided:
+            return 0.0
+        since = step - int(self.start_step + self.warmup_steps)
+        return min(1.0, (since + 1) / (int(self.ramp_steps) + 1)) if since >= 0 else 0.0
+
+    @property
+    def full_step(self) -> int | None:
+        """First step at full weight; None while the start is undecided."""
+        if not self.is_decided:
+            return None
+        return int(self.start_step + self.warmup_steps + self.ramp_steps)
+
+    def observe(self, step: int, reconstruction_loss: Tensor) -> None:
+        """Take note of a step's reconstruction loss, and decide on the start if it is time.
+
+        The loss (a scalar) stays on its device; it is looked at once a window.
+        """
+        if self.is_decided:
+            return
+        self.window_sum = self.window_sum.to(reconstruction_loss)
+        self.window_sum += mean_over_processes(reconstruction_loss)
+        done = step + 1
+        if done % int(self.window_steps):
+            return
+        window = self.window_sum.cpu()
+        has_levelled_off = bool(window > (1 - self.improvement) * self.window_before)
+        if done >= int(self.latest_step) or (done >= int(self.earliest_step) and has_levelled_off):
+            self.start_step.fill_(done)
+            log.info("step %d: the adversary begins to learn", done)
+        self.window_before.copy_(window)
+        self.window_sum = torch.zeros_like(self.window_sum)
+
+
+@dataclass(slots=True)
+class Adversary:
+    """The discriminator, what it remembers, and the losses between it and the generator."""
+
+    config: AdversaryConfig
+    discriminator: PatchDiscriminator
+    judge: nn.Module
+    """`Judge` of the discriminator, wrapped for distributed training where there is any."""
+    optimizer: torch.optim.Optimizer
+    schedule: AdversarySchedule
+    averages: LogitAverages
+    remedies: Remedies
+
+    @classmethod
+    def build(
+        cls,
+        config: AdversaryConfig,
+        discriminator: PatchDiscriminator,
+        optimizer: OptimizerConfig,
+        total_steps: int,
+    ) -> Self:
+        """The adversary of a run of `total_steps`, on the device of its discriminator."""
+        return cls(
+            config=config,
+            discriminator=discriminator,
+            judge=Judge(discriminator),
+            optimizer=build_optimizer(discriminator, optimizer),
+            schedule=AdversarySchedule(config, total_steps),
+            averages=LogitAverages().to(next(discriminator.parameters()).device),
+            remedies=Remedies(),
+        )
+
+    def generator_gradient(self, judgement: Judgement, reconstructions: Tensor) -> Tensor:
+        """Gradient of the generator loss at the reconstructions.
+
+        Args:
+            judgement: logits with a graph to the reconstructions, which is kept.
+            reconstructions: (B, C, H, W) that were judged, a leaf of the graph.
+
+        Returns:
+            (B, C, H, W) float32.
+        """
+        loss = self.config.losses.generator_loss(judgement.fake_logits)
+        (gradient,) = torch.autograd.grad(loss, reconstructions, retain_graph=True)
+        return gradient
+
+    def discriminator_backward(self, judgement: Judgement, fraction: float) -> dict[str, Tensor]:
+        """Add the discriminator's gradients from one chunk of a batch.
+
+        Args:
+            judgement: logits with a graph to the discriminator.
+            fraction: of the chunk in this process's batch, in (0, 1].
+
+        Returns:
+            Scalars by name, with a graph; accuracies are shares of patches judged right.
+
+        Reference: Eq. 5.
+        """
+        losses, lecam_weight = self.config.losses, self.config.lecam_weight
+        real_logits, fake_logits = judgement
+        loss = losses.discriminator_loss(real_logits, fake_logits)  # Eq. 5
+        scalars = {
+            "generator_loss": losses.generator_loss(fake_logits),
+            "discriminator_loss": loss,
+            "real_logits": real_logits.mean(),
+            "fake_logits": fake_logits.mean(),
+            "real_accuracy": (real_logits > 0).float().mean(),
+            "fake_accuracy": (fake_logits < 0).float().mean(),
+        }
+        if lecam_weight > 0:
+            penalty = lecam_penalty(
+                real_logits, fake_logits, self.averages.real, self.averages.fake
+            )
+            scalars["lecam_penalty"] = penalty
+            loss = loss + lecam_weight * penalty
+        # A spectral norm's graph is shared by all chunks of a batch.
+        (fraction * loss).backward(  # type: ignore[no-untyped-call]
+            inputs=list(self.discriminator.parameters()), retain_graph=fraction < 1
+        )
+        return scalars
+
+    def generator_weight(self, at_last_layer: Tensor, step: int) -> dict[str, Tensor]:
+        """Weight of the generator loss in a step: lambda of Eq. 7, over the whole batch.
+
+        Args:
+            at_last_layer: (2, ...) gradients of this process's batch with respect to the weight of
+                the decoder's last layer: of the reconstruction loss and of the generator loss.
+            step: number of the step.
+
+        Returns:
+            `adversary_weight`, which has the ramp in it, and what it was made from; scalars by
+            name.
+
+        Reference: Eq. 7.
+        """
+        reconstruction_gradient, generator_gradient = mean_over_processes(at_last_layer)
+        scalars = {
+            "reconstruction_gradient_norm": torch.linalg.vector_norm(reconstruction_gradient),
+            "generator_gradient_norm": torch.linalg.vector_norm(generator_gradient),
+        }
+        ramp = self.schedule.ramp(step) * float(self.remedies.adversary_weight_factor)
+        weight = at_last_layer.new_tensor(self.config.weight * ramp)
+        if self.config.weighing == "adaptive":
+            adaptive = self.config.adaptive
+            ratio = adaptive_weight(  # Eq. 7
+                reconstruction_gradient, generator_gradient, adaptive.delta, adaptive.max_weight
+            )
+            scalars["adaptive_weight"] = adaptive.factor * ratio
+            weight = weight * scalars["adaptive_weight"]
+        return scalars | {"adversary_weight": weight}
+
+    def update(
+        self, scalars: dict[str, Tensor], step: int, total_steps: int, config: OptimizerConfig
+    ) -> dict[str, Tensor]:
+        """Move the discriminator, if it learned in this step; its own warm-up begins at its start.
+
+        Args:
+            scalars: of the step: its reconstruction loss, and the mean logits where it learned.
+            step: number of the step.
+            total_steps: of the run.
+            config: of the discriminator's optimizer.
+
+        Returns:
+            The norm of its gradients, by name; nothing while it does not learn.
+        """
+        if not self.schedule.learns(step):
+            self.schedule.observe(step, scalars["reconstruction_loss"])
+            return {}
+        start = int(self.schedule.start_step)
+        rate = learning_rate_at(step - start, total_steps - start, config)
+        rate *= float(self.remedies.discriminator_rate_factor)
+        norm = update(self.optimizer, self.discriminator, rate, config.clip_norm)
+        logits = torch.stack([scalars["real_logits"], scalars["fake_logits"]])
+        self.averages.update(*mean_over_processes(logits))
+        return {"discriminator_gradient_norm": norm}

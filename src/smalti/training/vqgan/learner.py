@@ -1,0 +1,164 @@
+"""Stage 1 as the loop sees it: the tokenizer's models, its batches' meaning, its evaluation."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from smalti.distributed import sum_over_processes
+from smalti.health.findings import Finding, Line, RemedyKind, examine
+from smalti.health.remedies import Treatment
+from smalti.metrics.codebook import CodebookUse
+from smalti.sampling.sheet import contact_sheet
+from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.vqgan.codebook_picture import codebook_pictures
+from smalti.training.vqgan.reconstruction_scores import ReconstructionScores
+from smalti.training.vqgan.step import (
+    VQGANState,
+    VQGANStepConfig,
+    latent_of_all,
+    vqgan_step,
+)
+from smalti.types import Batch
+
+PICTURES = 8  # images in the picture of reconstructions
+
+
+class VQGANLearner:
+    """A `Stage` of the loop.
+
+    Args:
+        training: models and optimizers.
+        config: of the step.
+        evaluation_batches: of the images that scores are of, anew at each call.
+        eval_images: how many of them to look at, at most.
+        auto_remedy: apply the remedies of findings.
+    """
+
+    shown = ("reconstruction_loss", "pixel_loss", "perceptual_loss", "adaptive_weight")
+
+    def __init__(
+        self,
+        training: VQGANState,
+        config: VQGANStepConfig,
+        evaluation_batches: Callable[[], Iterable[Batch]],
+        eval_images: int,
+        auto_remedy: bool = False,
+    ) -> None:
+        self.training, self.config = training, config
+        self._evaluation_batches, self._eval_images = evaluation_batches, eval_images
+        self._auto_remedy = auto_remedy
+        self._last_images: Tensor | None = None
+        self._use = CodebookUse(training.vqgan.codebook_size)
+
+    def state(self) -> TrainingState:
+        """Everything that a step changes."""
+        training, adversary = self.training, self.training.adversary
+        modules: dict[str, nn.Module] = {"vqgan": training.vqgan, "average": training.average.model}
+        optimizers = {"generator_optimizer": training.optimizer}
+        if adversary is not None:
+            modules |= {
+                "discriminator": adversary.discriminator,
+                "schedule": adversary.schedule,
+                "logit_averages": adversary.averages,
+                "remedies": adversary.remedies,
+            }
+            optimizers["discriminator_optimizer"] = adversary.optimizer
+        return TrainingState(modules, optimizers)
+
+    def model(self) -> InferenceModel:
+        """The averaged tokenizer."""
+        average = self.training.average.model
+        return InferenceModel("vqgan", average.config, average)
+
+    def set_step(self, step: int) -> None:
+        """Go on from a resumed step."""
+        self.training.step = step
+
+    def step(self, batch: Batch) -> Mapping[str, Tensor]:
+        """One update of both sides."""
+        self._last_images = self._on_device(batch)
+        return vqgan_step(self.training, self._last_images, self.config)
+
+    def comparable_from(self) -> int:
+        """Before the adversary has its full weight, scores are lower for no better pictures."""
+        if self.training.adversary is None:
+            return 0
+        full = self.training.adversary.schedule.full_step
+        total = self.config.total_steps
+        return total if full is None else full if full < total else 0
+
+    @torch.no_grad()
+    def evaluate(self) -> Mapping[str, float]:
+        """Quality of the averaged tokenizer's reconstructions of the images to evaluate."""
+        training, tokenizer = self.training, self.training.average.model
+        use = self._use = CodebookUse(tokenizer.codebook_size)
+        scores = ReconstructionScores(tokenizer.content, self.config.loss, training.perceptual)
+        for images in self._evaluated():
+            codes = tokenizer.encode(images)
+            use.add(codes)
+            scores.add(images, tokenizer.outputs(codes))
+        values = scores.values()
+        return values | {
+            "reconstruction_loss": values["score"],
+            "code_use": use.usage,
+            "code_perplexity": use.perplexity,
+            "dead_codes": use.dead,
+            "code_vectors": int(use.counts.sum()),
+        }
+
+    @torch.no_grad()
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """Evaluated images above their reconstructions, and the codes that they use."""
+        tokenizer = self.training.average.model
+        evaluated = next(iter(self._evaluated()))
+        images = evaluated[:PICTURES]
+        both = torch.cat([images, tokenizer.reconstruct(images)])
+        sheet = contact_sheet([tokenizer.content.draw(i) for i in both], columns=len(images))
+        return {"reconstructions": sheet, **codebook_pictures(tokenizer, evaluated)}
+
+    def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
+        """What is wrong with the run, by the lines of its metrics so far."""
+        return examine(lines, self.training.vqgan.codebook_size)
+
+    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
+        """Apply the findings' remedies, each once; what was changed."""
+        treatments = []
+        for finding in findings if self._auto_remedy else ():
+            change = self._apply(finding.remedy) if finding.remedy else None
+            if finding.remedy and change:
+                treatments.append(Treatment(finding.kind, finding.remedy, change))
+        return treatments
+
+    def _apply(self, remedy: RemedyKind) -> str | None:
+        if remedy == "restart_codes":
+            return self._restart_codes()
+        assert self.training.adversary is not None, "only an adversary asks for this"
+        remedies = self.training.adversary.remedies
+        if remedy == "slow_discriminator":
+            return remedies.slow_discriminator()
+        return remedies.soften_adversary()
+
+    @torch.no_grad()
+    def _restart_codes(self) -> str | None:
+        """Move the codes that no evaluated image used onto latents of the last batch."""
+        assert self._last_images is not None, "a remedy is due after a step"
+        z = latent_of_all(self.training, self._last_images.chunk(self.config.accumulation_steps))
+        # Process 0 alone evaluates; the others have counted nothing.
+        counts = sum_over_processes(self._use.counts.to(z.device))
+        moved = self.training.vqgan.quantizer.restart(counts == 0, z)
+        return f"{moved} unused codes moved onto latents of the last batch" if moved else None
+
+    def _evaluated(self) -> Iterable[Tensor]:
+        """Batches of the images to evaluate, `eval_images` together at most."""
+        left = self._eval_images
+        for batch in self._evaluation_batches():
+            images = self._on_device(batch)[:left]
+            left -= len(images)
+            yield images
+            if left <= 0:
+                return
+
+    def _on_device(self, batch: Batch) -> Tensor:
+        return batch.images.to(self.training.compute.device, non_blocking=True)

@@ -1,0 +1,100 @@
+"""What a step takes, by hand on small networks."""
+
+import torch
+from torch import nn
+
+from smalti.compute import Compute
+from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.prior.gpt.model import GPT, GPTConfig
+from smalti.runs import cost as costs
+from smalti.runs.cost import (
+    Parts,
+    StepCost,
+    count_parameters,
+    prior_cost,
+    time_of_step,
+    vqgan_cost,
+)
+from smalti.runs.memory import forward_cost
+from smalti.sequence.layout import Layout
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+CARD = Compute(torch.device("cuda"), torch.bfloat16)
+LAYOUT = Layout(codebook_size=16, cond_length=1, cond_vocab_size=1, image_length=8)
+SHAPE = GPTConfig(vocab_size=17, max_length=8, layers=2, heads=2, width=16, dropout=0.1)
+TINY = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=8, codebook_size=16)
+
+
+def test_operations_of_two_layers():
+    def layers() -> nn.Module:
+        return nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
+
+    assert forward_cost(layers, lambda: torch.zeros(11, 5)).operations == 2 * 11 * (35 + 21)
+
+
+def test_operations_of_a_transformer():
+    """Twelve squares of the width a block and token, the head, and attention over all pairs."""
+    shape = SHAPE.model_copy(update={"dropout": 0.0})
+    found = forward_cost(lambda: GPT(shape), lambda: torch.zeros(3, 8, dtype=torch.int64))
+    weights = 2 * (12 * 16 * 16) + 16 * 17
+    attention = 2 * (8 * 16 + 8 * 16)
+    assert found.operations == 2 * 3 * 8 * (weights + attention)
+
+
+def test_largest_part_counts():
+    assert Parts.of(32, 8) == Parts(4, 8)
+    assert Parts.of(10, 4) == Parts(3, 4)
+
+
+def test_state_of_a_prior_is_five_copies_of_its_weights():
+    found = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(2, 1), CPU, frozen_bytes=100)
+    assert found.state_bytes == 5 * 4 * count_parameters(GPT(SHAPE)) + 100
+    assert found.memory_bytes == found.state_bytes + found.activation_bytes
+
+
+def test_parts_save_memory_and_no_operations():
+    whole = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(8, 1), CPU)
+    parts = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(2, 4), CPU)
+    assert parts.operations == whole.operations
+    assert parts.activation_bytes < whole.activation_bytes / 3
+
+
+def test_a_graphics_card_keeps_less():
+    """Half the bytes for most numbers, and no weights of attention."""
+    on_cpu = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(8, 1), CPU)
+    on_card = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(8, 1), CARD)
+    assert on_card.activation_bytes < 0.8 * on_cpu.activation_bytes
+
+
+def test_state_of_a_tokenizer_has_its_adversary():
+    judge = PatchDiscriminatorConfig(filters=4, layers=1)
+    perceptual = choose_perceptual(PerceptualConfig(kind="none"))
+    alone = vqgan_cost(TINY, None, perceptual, (16, 16), Parts(2, 1), CPU)
+    both = vqgan_cost(TINY, judge, perceptual, (16, 16), Parts(2, 1), CPU)
+    assert alone.state_bytes == 5 * 4 * count_parameters(VQGAN(TINY))
+    extra = both.state_bytes - alone.state_bytes
+    assert extra == 4 * 4 * count_parameters(PatchDiscriminator(judge))
+    assert both.activation_bytes > alone.activation_bytes
+    assert both.operations > alone.operations
+
+
+def test_a_small_step_is_measured():
+    calls = []
+    found = time_of_step(lambda: lambda: calls.append(1), StepCost(10, 10, 1000), CPU)
+    assert found.speed is None
+    assert found.seconds < 1
+    assert len(calls) == 1 + costs.MEASURED_STEPS
+
+
+def test_a_step_without_room_or_of_minutes_is_reckoned(monkeypatch):
+    monkeypatch.setattr(costs, "operations_per_second", lambda _compute: 1e9)
+    monkeypatch.setattr(costs, "free_bytes", lambda _device: 1000)
+
+    def prepare():
+        raise AssertionError("nothing may be built")
+
+    for cost in (StepCost(900, 100, 2 * 10**9), StepCost(1, 1, 10**12)):
+        found = time_of_step(prepare, cost, CPU)
+        assert (found.seconds, found.speed) == (cost.operations / 1e9, 1e9)
