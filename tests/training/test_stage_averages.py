@@ -15,7 +15,7 @@ from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.conditioners import ClassLabelConfig, KeypointsConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.ema import EMA
-from smalti.training.learner import Stage
+from smalti.training.learner import Learner
 from smalti.training.optim import OptimizerConfig, build_optimizer
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.learner import PriorLearner
@@ -91,13 +91,13 @@ def codes_of(*classes: int) -> CodeBatch:
 
 
 @pytest.fixture(params=["vqgan", "prior"])
-def stage(request) -> Stage:
+def stage(request) -> Learner:
     if request.param == "vqgan":
         return vqgan_stage(torch.rand(3, 3, 16, 16) * 2 - 1)
     return prior_stage([codes_of(0, 1)])
 
 
-def spoil(stage: Stage) -> None:
+def spoil(stage: Learner) -> None:
     """Change the weights that are trained, and leave their average as it is."""
     network = stage.training.prior if isinstance(stage, PriorLearner) else stage.training.vqgan
     with torch.no_grad():

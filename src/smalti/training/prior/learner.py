@@ -25,7 +25,7 @@ MADE_UP = {"class", *FOUND}
 
 
 class PriorLearner:
-    """A `Stage` of the loop.
+    """A `Learner` of the loop.
 
     Args:
         training: model and optimizer.

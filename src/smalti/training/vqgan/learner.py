@@ -26,7 +26,7 @@ PICTURES = 8  # images in the picture of reconstructions
 
 
 class VQGANLearner:
-    """A `Stage` of the loop.
+    """A `Learner` of the loop.
 
     Args:
         training: models and optimizers.
