@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.conditions import CONDITIONS
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.prior import train_prior
 from smalti.sampling.pipeline import Pipeline
-from smalti.sequence.conditioners import CONDITIONERS
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 
 IMAGES, HEIGHT, WIDTH = 6, 21, 26
@@ -98,7 +98,7 @@ def request_of(kind: str, data: Path, larger: bool = False) -> object:
     return "day" if kind == "class" else None
 
 
-KINDS = [kind for kind in CONDITIONERS if kind != "none"]
+KINDS = [kind for kind in CONDITIONS if kind != "none"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from skimage import data
 
+from smalti.conditions import ClassLabelConfig
 from smalti.config import InputError
 from smalti.data.loader import BatchLoader
 from smalti.metrics.reconstruction import psnr
@@ -16,7 +17,6 @@ from smalti.runs.config import VQGANRunConfig
 from smalti.runs.data import open_data
 from smalti.runs.initial_prior import with_class_names
 from smalti.runs.vqgan import resolve_vqgan, train_vqgan
-from smalti.sequence.conditioners import ClassLabelConfig
 from smalti.tokenizer.quantizers import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.log import read_metrics

@@ -11,7 +11,15 @@ import yaml
 
 from smalti.cli.train_config import presets, read_config
 from smalti.compute import Compute
-from smalti.data.paired.pose_file import COCO_JOINTS
+from smalti.conditions import (
+    ClassLabelConfig,
+    ConditionConfig,
+    CoordinateMapConfig,
+    CoordinatesConfig,
+    KeypointsConfig,
+    UnconditionalConfig,
+)
+from smalti.data.pairing.pose_file import COCO_JOINTS
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import PriorModel, build_prior
@@ -22,14 +30,6 @@ from smalti.runs.over_fitting import settle_measures
 from smalti.runs.prior_plan import prior_model_config
 from smalti.runs.vqgan import check_size, resolve_vqgan
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import (
-    ClassLabelConfig,
-    ConditionerConfig,
-    CoordinateMapConfig,
-    CoordinatesConfig,
-    KeypointsConfig,
-    UnconditionalConfig,
-)
 from smalti.tokenizer.base import TokenizerModel
 from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
 from smalti.tokenizer.vqgan import VQGAN
@@ -205,7 +205,7 @@ def model_of(name: str) -> PriorModelConfig:
 
 def conditioner_of(
     name: str, kind: str, config: PriorRunConfig, told: Conditions
-) -> ConditionerConfig:
+) -> ConditionConfig:
     """As `Conditions.configs`, with what that asks of the data."""
     height, width = config.image.height_px, config.image.width_px
     if kind == "class":

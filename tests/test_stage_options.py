@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from smalti.data.loader import BatchLoader
-from smalti.data.paired import LowResolutionPair
+from smalti.data.pairing import LowResolutionPair
 from smalti.data.transforms import TransformConfig
 from smalti.health.findings import Finding
 from smalti.runs import conditions

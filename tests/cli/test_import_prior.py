@@ -9,10 +9,10 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from smalti.conditions import ClassLabelConfig
 from smalti.config import InputError
 from smalti.runs.initial_prior import with_class_names
 from smalti.sampling.pipeline import Pipeline
-from smalti.sequence.conditioners import ClassLabelConfig
 
 
 @pytest.fixture

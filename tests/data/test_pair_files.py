@@ -14,7 +14,7 @@ from smalti.config import InputError
 from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.paired import (
+from smalti.data.pairing import (
     CoordinateMapPair,
     CoordinatesPair,
     DepthPair,
@@ -23,7 +23,7 @@ from smalti.data.paired import (
     LowResolutionPair,
     SegmentationPair,
 )
-from smalti.data.paired.pose_file import COCO_JOINTS
+from smalti.data.pairing.pose_file import COCO_JOINTS
 from smalti.data.readers import reader_of
 from smalti.data.sources import open_source
 from smalti.data.transforms import TransformConfig

@@ -16,7 +16,7 @@ from PIL import Image
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.dataset import ImageDataset
-from smalti.data.paired import (
+from smalti.data.pairing import (
     PAIRED,
     CoordinateMapPair,
     CoordinatesPair,

@@ -17,7 +17,7 @@ from smalti.content import DepthContent, LabelsContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps
-from smalti.data.paired import (
+from smalti.data.pairing import (
     CoordinatesPair,
     DepthPair,
     KeypointsPair,

@@ -12,7 +12,7 @@ from smalti.config import InputError
 from smalti.data import headers, transforms
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
-from smalti.data.paired import picture_room
+from smalti.data.pairing import picture_room
 from smalti.data.sources import FolderSource, open_source
 from smalti.data.split import split_held_out
 from smalti.data.summary import check_sizes, summarize

@@ -15,7 +15,7 @@ from smalti.content import LabelsContent, RGBContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import decode_image, decode_map, read_header
 from smalti.data.maps import check_maps, check_sizes_beside
-from smalti.data.paired import SegmentationPair
+from smalti.data.pairing import SegmentationPair
 from smalti.data.sources import open_source
 from smalti.data.summary import summarize
 from smalti.data.transforms import TransformConfig

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from smalti.config import InputError
 from smalti.content import ContentConfig, DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.decode import BrokenImageError, decode_image
-from smalti.data.paired import LowResolutionPair
+from smalti.data.pairing import LowResolutionPair
 from smalti.data.readers import reader_of
 from smalti.data.sources import open_source
 from smalti.data.values import Values, values_of, warning_of

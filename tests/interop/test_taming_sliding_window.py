@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from smalti.conditions import SegmentationConfig
 from smalti.content import LabelsContent
 from smalti.interop.taming_gpt import import_gpt
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, plan, sample_canvas
-from smalti.sequence.conditioners import SegmentationConfig
 
 
 def run_of_oracle(oracle_tensors, name: str, weights: str, window: int) -> dict[str, Tensor]:

@@ -4,6 +4,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from smalti.conditions import (
+    ClassLabelConfig,
+    LowResolutionConfig,
+    UnconditionalConfig,
+)
 from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.model_folder import write_model_files
@@ -12,11 +17,6 @@ from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import sample_canvas
-from smalti.sequence.conditioners import (
-    ClassLabelConfig,
-    LowResolutionConfig,
-    UnconditionalConfig,
-)
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 
 CODES, HEIGHT, WIDTH = 16, 3, 4

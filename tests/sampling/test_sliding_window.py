@@ -6,6 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from smalti.conditions import (
+    ClassLabelConfig,
+    CoordinatesConfig,
+    SegmentationConfig,
+    UnconditionalConfig,
+)
 from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.prior import GPT, GPTConfig
@@ -14,12 +20,6 @@ from smalti.sampling.filters import SamplingConfig, probabilities
 from smalti.sampling.generate import Prompt, generate
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, sample_canvas
-from smalti.sequence.conditioners import (
-    ClassLabelConfig,
-    CoordinatesConfig,
-    SegmentationConfig,
-    UnconditionalConfig,
-)
 from smalti.sequence.ordering import ORDERINGS, Ordering
 from smalti.types import Window
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from smalti.conditions import ClassLabelConfig, EdgesConfig
 from smalti.content import EdgesContent
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import ClassLabelConfig, EdgesConfig
 from smalti.training.prior.aligned_positions import align_positions
 
 K, HEIGHT, WIDTH = 8, 4, 6

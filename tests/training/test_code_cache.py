@@ -15,19 +15,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.conditions import (
+    ClassLabel,
+    ClassLabelConfig,
+    Unconditional,
+    UnconditionalConfig,
+)
+from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
 from smalti.data.transforms import TransformConfig
 from smalti.files import sha256
-from smalti.sequence.conditioners import (
-    ClassLabel,
-    ClassLabelConfig,
-    Unconditional,
-    UnconditionalConfig,
-)
-from smalti.sequence.conditioning import Conditioning
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.prior.code_cache import MANIFEST_FILE, CodeCache, load_or_encode
 from smalti.types import Conditioner

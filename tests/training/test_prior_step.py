@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from smalti.compute import Compute
+from smalti.conditions import ClassLabel, ClassLabelConfig, draw_kept
+from smalti.conditions.conditioning import Conditioning
 from smalti.prior.gpt.model import GPT, GPTConfig
-from smalti.sequence.conditioners import ClassLabel, ClassLabelConfig, draw_kept
-from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
 from smalti.training.ema import EMA

@@ -8,11 +8,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from smalti.compute import Compute
+from smalti.conditions import ClassLabelConfig, KeypointsConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import ClassLabelConfig, KeypointsConfig
 from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
 from smalti.training.ema import EMA
 from smalti.training.learner import Learner

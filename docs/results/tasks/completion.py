@@ -13,8 +13,8 @@ import torch
 from measure import images_of, read
 from stride import nats_of
 
+from smalti.conditions.conditioning import values_of
 from smalti.sampling.pipeline import Pipeline
-from smalti.sequence.conditioning import values_of
 
 
 def main() -> None:

@@ -29,10 +29,11 @@ import torch.nn.functional as F
 from readers import Classifier, Segmenter
 from torch import Tensor
 
+from smalti.conditions.conditioning import values_of
 from smalti.content import IGNORED, EdgesContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
-from smalti.data.paired import LowResolutionPair
+from smalti.data.pairing import LowResolutionPair
 from smalti.data.readers import EdgeReader
 from smalti.data.sources import open_source
 from smalti.data.split import OwnNames, Split, split_held_out
@@ -48,7 +49,6 @@ from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
 from smalti.sampling.sliding_window import Canvas
-from smalti.sequence.conditioning import values_of
 from smalti.types import Batch
 
 COLUMNS = 16

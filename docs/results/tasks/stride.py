@@ -14,10 +14,10 @@ import torch
 from measure import images_of, read
 from torch import Tensor
 
+from smalti.conditions.conditioning import values_of
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sliding_window import Canvas, plan
-from smalti.sequence.conditioning import values_of
 
 
 def nats_of(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: int = 1) -> Tensor:

@@ -59,10 +59,10 @@ def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str
     """
     if not words:
         return None
-    from smalti.sequence.conditioners import CONDITIONERS
+    from smalti.conditions import CONDITIONS
 
     pairs = [word.partition("=") for word in words]
-    with_kind = [pair for pair in pairs if pair[1] and pair[0] in CONDITIONERS]
+    with_kind = [pair for pair in pairs if pair[1] and pair[0] in CONDITIONS]
     if not with_kind:
         return list(words)
     if len(with_kind) < len(words):

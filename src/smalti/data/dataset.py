@@ -20,9 +20,9 @@ from smalti.config import InputError
 from smalti.content import ContentConfig, RGBContent
 from smalti.data.decode import BrokenImageError
 from smalti.data.order import order, weighted_order
-from smalti.data.paired import Paired
-from smalti.data.paired.base import FilePair
-from smalti.data.paired.companions import Companions
+from smalti.data.pairing import Paired
+from smalti.data.pairing.base import FilePair
+from smalti.data.pairing.companions import Companions
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import describe_parts, own_name, scene

@@ -5,7 +5,7 @@ import logging
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
 from smalti.data.headers import header_of, looked_at, upright_size
-from smalti.data.paired.companions import laid_over
+from smalti.data.pairing.companions import laid_over
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.parts import scene
 from smalti.data.upright import how_map_lies

@@ -9,6 +9,16 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from smalti.conditions import (
+    ClassLabelConfig,
+    ConditionConfig,
+    CoordinateMapConfig,
+    DepthConfig,
+    EdgesConfig,
+    LowResolutionConfig,
+    SegmentationConfig,
+    UnconditionalConfig,
+)
 from smalti.config import InputError
 from smalti.interop.net2net_config import (
     CLASS_LABEL,
@@ -20,16 +30,6 @@ from smalti.interop.net2net_config import (
 )
 from smalti.interop.taming_config import ToldVQGAN
 from smalti.interop.taming_vqgan import import_vqgan
-from smalti.sequence.conditioners import (
-    ClassLabelConfig,
-    ConditionerConfig,
-    CoordinateMapConfig,
-    DepthConfig,
-    EdgesConfig,
-    LowResolutionConfig,
-    SegmentationConfig,
-    UnconditionalConfig,
-)
 from smalti.tokenizer.vqgan import VQGAN
 
 SPATIAL: Mapping[str, Any] = {
@@ -50,7 +50,7 @@ class Condition:
     """The condition of a released transformer."""
 
     description: str
-    token: ConditionerConfig | None = None
+    token: ConditionConfig | None = None
     """Its conditioner, where it is one token."""
     coordinates: "CoordinateCells | None" = None
     """Where it is the place of each cell."""
@@ -61,7 +61,7 @@ class Condition:
     assumed: Sequence[str] = ()
     """What nothing told, a line each."""
 
-    def config(self, height_px: int, width_px: int) -> ConditionerConfig:
+    def config(self, height_px: int, width_px: int) -> ConditionConfig:
         """The conditioner of images of a size that its tokenizer divides."""
         if self.token is not None:
             return self.token
@@ -75,7 +75,7 @@ class Condition:
             )
         ((_, tokenizer),) = self.tokenizers.items()
         f = tokenizer.downsampling_factor
-        spatial: ConditionerConfig = SPATIAL[tokenizer.content.kind](
+        spatial: ConditionConfig = SPATIAL[tokenizer.content.kind](
             content=tokenizer.content,
             codebook_size=tokenizer.codebook_size,
             grid_height=height_px // f,

@@ -5,9 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smalti.conditions import (
+    CONDITIONS,
+    ClassLabelConfig,
+    ConditionConfig,
+    CoordinateMapConfig,
+    CoordinatesConfig,
+    DepthConfig,
+    EdgesConfig,
+    KeypointsConfig,
+    LowResolutionConfig,
+    SegmentationConfig,
+    UnconditionalConfig,
+)
+from smalti.conditions.asked import PAIRS
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
-from smalti.data.paired import (
+from smalti.data.pairing import (
     CoordinateMapPair,
     CoordinatesPair,
     KeypointsPair,
@@ -20,20 +34,6 @@ from smalti.runs.config import PriorRunConfig
 from smalti.runs.initial_prior import with_class_names
 from smalti.runs.origin import begun_option, check_same_model
 from smalti.sampling.pipeline import Pipeline, condition_folder
-from smalti.sampling.requests import PAIRS
-from smalti.sequence.conditioners import (
-    CONDITIONERS,
-    ClassLabelConfig,
-    ConditionerConfig,
-    CoordinateMapConfig,
-    CoordinatesConfig,
-    DepthConfig,
-    EdgesConfig,
-    KeypointsConfig,
-    LowResolutionConfig,
-    SegmentationConfig,
-    UnconditionalConfig,
-)
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
 
@@ -54,7 +54,7 @@ class Conditions:
 
     kinds: Sequence[str]
     tokenizers: Mapping[str, TokenizerModel]
-    given: Sequence[ConditionerConfig] | None = None
+    given: Sequence[ConditionConfig] | None = None
     """Conditioners of the prior that the run begins with, if it does."""
 
     @property
@@ -85,7 +85,7 @@ class Conditions:
 
     def configs(
         self, config: PriorRunConfig, factor: int, dataset: ImageDataset
-    ) -> tuple[ConditionerConfig, ...]:
+    ) -> tuple[ConditionConfig, ...]:
         """Config of each conditioner.
 
         Args:
@@ -105,7 +105,7 @@ class Conditions:
 
     def _config(
         self, kind: str, config: PriorRunConfig, factor: int, dataset: ImageDataset
-    ) -> ConditionerConfig:
+    ) -> ConditionConfig:
         height, width = config.image.height_px, config.image.width_px
         if kind == "class":
             if not dataset.class_names:
@@ -129,7 +129,7 @@ class Conditions:
             return KeypointsConfig(joints=joints, height_px=height, width_px=width)
         return self._spatial_config(kind, config)
 
-    def _spatial_config(self, kind: str, config: PriorRunConfig) -> ConditionerConfig:
+    def _spatial_config(self, kind: str, config: PriorRunConfig) -> ConditionConfig:
         height, width = config.image.height_px, config.image.width_px
         tokenizer = self.tokenizers[kind]
         f = tokenizer.downsampling_factor
@@ -146,7 +146,7 @@ class Conditions:
         }
         if kind == "low_resolution":
             return LowResolutionConfig(factor=config.low_resolution_factor, **sizes)
-        spatial: ConditionerConfig = SPATIAL[kind](**sizes)
+        spatial: ConditionConfig = SPATIAL[kind](**sizes)
         return spatial
 
 
@@ -179,8 +179,8 @@ def open_conditions(config: PriorRunConfig, folder: Path, tokenizer: TokenizerMo
         kind, _, path = spec.partition("=")
         if "," in kind:
             raise InputError(f"condition {spec!r}: give --condition once for each, not with commas")
-        if kind not in CONDITIONERS or kind == "none":
-            raise unknown_name("condition", kind, set(CONDITIONERS) - {"none"})
+        if kind not in CONDITIONS or kind == "none":
+            raise unknown_name("condition", kind, set(CONDITIONS) - {"none"})
         if kind in kinds:
             raise InputError(f"the condition {kind} is given twice")
         kinds.append(kind)

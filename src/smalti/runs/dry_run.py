@@ -9,6 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from smalti.compute import Compute, choose_compute
+from smalti.conditions import (
+    ClassLabelConfig,
+    ConditionConfig,
+    CoordinateMapConfig,
+    CoordinatesConfig,
+    KeypointsConfig,
+    SpatialConfig,
+)
 from smalti.content import ContentConfig, LabelsContent, RGBContent
 from smalti.data.loader import stack
 from smalti.data.split import Split
@@ -34,14 +42,6 @@ from smalti.runs.folder import check_run_folder
 from smalti.runs.prior import prior_state
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.vqgan import check_size, resolve_vqgan, vqgan_state
-from smalti.sequence.conditioners import (
-    ClassLabelConfig,
-    ConditionerConfig,
-    CoordinateMapConfig,
-    CoordinatesConfig,
-    KeypointsConfig,
-    SpatialConfig,
-)
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
@@ -282,7 +282,7 @@ def _encoding_seconds(plan: PriorPlan) -> float:
     return seconds * plan.measures.views * len(images)
 
 
-def _blank(config: ConditionerConfig, count: int) -> Tensor:
+def _blank(config: ConditionConfig, count: int) -> Tensor:
     """Codes (count, ...) of a condition, all zero."""
     if isinstance(config, SpatialConfig | CoordinateMapConfig):
         return torch.zeros(count, config.grid_height, config.grid_width, dtype=torch.int64)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from smalti.conditions import ClassLabelConfig, ConditionConfig, LowResolutionConfig
 from smalti.config import InputError, describe
 from smalti.runs.config import GPTShapeConfig, PixelSNAILShapeConfig, PriorRunConfig
 from smalti.runs.folder import read_run_config
 from smalti.runs.origin import begun_option, check_same_init, has_begun
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import ClassLabelConfig, ConditionerConfig, LowResolutionConfig
 
 CONDITION_DROP = 0.1
 """Share of dropped conditions where neither the user nor a model says otherwise."""
@@ -83,7 +83,7 @@ def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunC
 
 
 def continued_model_config(
-    config: PriorRunConfig, initial: Pipeline, conditioners: Sequence[ConditionerConfig]
+    config: PriorRunConfig, initial: Pipeline, conditioners: Sequence[ConditionConfig]
 ) -> PriorModelConfig:
     """What the prior of a run that began with another one must know of itself.
 
@@ -111,8 +111,8 @@ def continued_model_config(
 
 
 def with_class_names(
-    conditioner: ConditionerConfig, class_names: Sequence[str] | None
-) -> ConditionerConfig:
+    conditioner: ConditionConfig, class_names: Sequence[str] | None
+) -> ConditionConfig:
     """The conditioner of a model for other data; classes that had numbers only get names.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from smalti.compute import Compute
-from smalti.data.paired import describe, joint_sides
+from smalti.data.pairing import describe, joint_sides
 from smalti.data.split import Split
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.health.run_images import RunImages

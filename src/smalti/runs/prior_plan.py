@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from smalti.compute import Compute, choose_compute
+from smalti.conditions import ConditionConfig
+from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError, describe
 from smalti.data.loader import BatchLoader
 from smalti.data.split import Split
@@ -30,8 +32,6 @@ from smalti.runs.over_fitting import (
 from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
-from smalti.sequence.conditioners import ConditionerConfig
-from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
@@ -122,7 +122,7 @@ def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None)
 
 
 def prior_model_config(
-    config: PriorRunConfig, tokenizer: Tokenizer, conditioners: tuple[ConditionerConfig, ...]
+    config: PriorRunConfig, tokenizer: Tokenizer, conditioners: tuple[ConditionConfig, ...]
 ) -> PriorModelConfig:
     """What the prior of a run must know of itself.
 

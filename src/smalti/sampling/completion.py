@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from smalti.conditions.asked import Condition
 from smalti.config import InputError
 from smalti.ranges import from_pil, to_pil
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.requests import Condition
 from smalti.sampling.sliding_window import Canvas
 
 

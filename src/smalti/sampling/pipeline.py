@@ -16,6 +16,8 @@ from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
+from smalti.conditions import SpatialConfig
+from smalti.conditions.asked import Condition, picture_size, read_values, with_map
 from smalti.config import InputError, describe
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
@@ -26,9 +28,7 @@ from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.requests import Condition, picture_size, read_values, with_map
 from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
-from smalti.sequence.conditioners import SpatialConfig
 from smalti.tokenizer import load_tokenizer
 from smalti.types import Tokenizer
 

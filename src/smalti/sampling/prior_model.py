@@ -8,15 +8,15 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from smalti.config import Config
-from smalti.prior import PriorConfig
-from smalti.sequence.conditioners import (
-    CONDITIONERS,
-    ConditionerConfig,
+from smalti.conditions import (
+    CONDITIONS,
+    ConditionConfig,
     SpatialConfig,
     UnconditionalConfig,
 )
-from smalti.sequence.conditioning import Conditioning
+from smalti.conditions.conditioning import Conditioning
+from smalti.config import Config
+from smalti.prior import PriorConfig
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.types import Conditioner, Tokenizer
@@ -29,7 +29,7 @@ class PriorModelConfig(Config):
     """Shape of the prior. Its vocabulary holds the codes, then the conditioning tokens."""
     codebook_size: int = Field(ge=2)
     """K of the images' tokenizer."""
-    conditioners: tuple[ConditionerConfig, ...] = Field(
+    conditioners: tuple[ConditionConfig, ...] = Field(
         default=(UnconditionalConfig(),), min_length=1
     )
     """What stands before the image, in this order; `kind: none` is a start token."""
@@ -57,7 +57,7 @@ class PriorModelConfig(Config):
 
     @field_validator("conditioners")
     @classmethod
-    def _once(cls, conditioners: tuple[ConditionerConfig, ...]) -> tuple[ConditionerConfig, ...]:
+    def _once(cls, conditioners: tuple[ConditionConfig, ...]) -> tuple[ConditionConfig, ...]:
         kinds = [conditioner.kind for conditioner in conditioners]
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"a condition is named twice: {', '.join(kinds)}")
@@ -125,14 +125,14 @@ class PriorModelConfig(Config):
 
 
 def conditioning_of(
-    conditioners: Sequence[ConditionerConfig], tokenizers: Mapping[str, Tokenizer] | None = None
+    conditioners: Sequence[ConditionConfig], tokenizers: Mapping[str, Tokenizer] | None = None
 ) -> Conditioning:
     """Conditioners in a row, as `PriorModelConfig.build_conditioning`."""
     return Conditioning([_build(config, tokenizers or {}) for config in conditioners])
 
 
-def _build(config: ConditionerConfig, tokenizers: Mapping[str, Tokenizer]) -> Conditioner:
-    kind = CONDITIONERS[config.kind]
+def _build(config: ConditionConfig, tokenizers: Mapping[str, Tokenizer]) -> Conditioner:
+    kind = CONDITIONS[config.kind]
     if isinstance(config, SpatialConfig):
         spatial: Conditioner = kind(config, tokenizers.get(config.kind))
         return spatial

@@ -16,13 +16,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.sampling.draw import Draw
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.generate import Decoder
 from smalti.sampling.guidance import Guidance, build_guidance
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioning import Conditioning
 from smalti.types import Prior, Window
 
 

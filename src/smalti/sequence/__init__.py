@@ -1,1 +1,1 @@
-"""codes <-> tokens: the order of the grid, what stands before it, and where each part lies."""
+"""codes <-> tokens: the order of the grid, and where each part of the sequence lies."""

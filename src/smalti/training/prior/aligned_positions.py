@@ -10,9 +10,9 @@ Axes: h/w latent grid, W width, S conditioning tokens, L image tokens.
 import torch
 from torch import Tensor
 
+from smalti.conditions import SpatialCondition
 from smalti.prior import GPT
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sequence.conditioners import SpatialConditioner
 
 DEVIATION = 0.02  # as that of the embeddings of tokens
 
@@ -32,14 +32,14 @@ def align_positions(prior: GPT, model: PriorModelConfig, generator: torch.Genera
     Deviation: the released code begins with zeros.
     """
     layout, conditioning = model.layout, model.build_conditioning()
-    if not any(isinstance(part, SpatialConditioner) for part in conditioning.conditioners):
+    if not any(isinstance(part, SpatialCondition) for part in conditioning.conditioners):
         return
     positions = prior.position_embedding
     shape = (model.grid_height, model.grid_width, positions.shape[1])
     cells = DEVIATION * torch.randn(shape, generator=generator)
     start = 0
     for part in conditioning.conditioners:
-        if isinstance(part, SpatialConditioner):
+        if isinstance(part, SpatialCondition):
             rows, columns = part.config.grid_height, part.config.grid_width
             positions[start : start + part.length] += _resampled(cells, rows, columns)
         start += part.length

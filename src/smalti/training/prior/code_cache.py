@@ -30,14 +30,14 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from smalti.conditions import SpatialCondition
+from smalti.conditions.conditioning import Conditioning, values_of
 from smalti.config import Config, InputError, path_fields
 from smalti.data.loader import BatchLoader, Draw
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
-from smalti.sequence.conditioners import SpatialConditioner
-from smalti.sequence.conditioning import Conditioning, values_of
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.log import say
 from smalti.types import Batch, Conditioner, Tokenizer
@@ -211,7 +211,7 @@ def _made_from_transform(transform: TransformConfig) -> dict[str, object]:
 
 
 def _made_from_condition(conditioner: Conditioner) -> dict[str, object]:
-    if not isinstance(conditioner, SpatialConditioner):
+    if not isinstance(conditioner, SpatialCondition):
         return {}
     assert isinstance(conditioner.tokenizer, nn.Module)
     weights = weights_hash(conditioner.tokenizer)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from smalti.compute import Compute
+from smalti.conditions import draw_kept
+from smalti.conditions.conditioning import Conditioning
 from smalti.distributed import rank, without_sync
 from smalti.metrics.nll import nats_per_token
 from smalti.prior import PriorModel
-from smalti.sequence.conditioners import draw_kept
-from smalti.sequence.conditioning import Conditioning
 from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
 from smalti.training.ema import EMA

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from smalti.conditions.base import CONDITIONS
 from smalti.config import Config
-from smalti.sequence.conditioners.base import CONDITIONERS
 from smalti.types import Window
 
 ABSENT, X, Y, SEEN = 0, 0, 1, 2
@@ -30,7 +30,7 @@ class KeypointsConfig(Config):
     """A side of the window is told apart in so many positions."""
 
 
-@CONDITIONERS.register("keypoints")
+@CONDITIONS.register("keypoints")
 class Keypoints:
     """One token for each joint: its position in the window, or "absent".
 

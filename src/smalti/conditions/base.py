@@ -7,7 +7,7 @@ from torch import Tensor
 
 from smalti.registry import Registry
 
-CONDITIONERS: Registry[Any] = Registry("condition")
+CONDITIONS: Registry[Any] = Registry("condition")
 """Classes that follow `smalti.types.Conditioner` and are built with their config."""
 
 

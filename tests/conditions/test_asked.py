@@ -2,10 +2,10 @@
 
 from PIL import Image
 
+from smalti.conditions import LowResolutionConfig
+from smalti.conditions.asked import read_values
 from smalti.content import RGBContent
 from smalti.sampling.prior_model import conditioning_of
-from smalti.sampling.requests import read_values
-from smalti.sequence.conditioners import LowResolutionConfig
 
 
 def test_small_picture_is_enlarged_by_the_factor_of_the_prior():

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.sequence.conditioners.spatial import SpatialConditioner, SpatialConfig
+from smalti.conditions.base import CONDITIONS
+from smalti.conditions.spatial import SpatialCondition, SpatialConfig
 
 
 class LowResolutionConfig(SpatialConfig):
@@ -19,8 +19,8 @@ class LowResolutionConfig(SpatialConfig):
     """How many times smaller each side of the condition is than the image's."""
 
 
-@CONDITIONERS.register("low_resolution")
-class LowResolution(SpatialConditioner):
+@CONDITIONS.register("low_resolution")
+class LowResolution(SpatialCondition):
     """Super-resolution.
 
     Values are the small images, enlarged again to the size of the images: (B, 3, H, W) float32 in

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
-from smalti.data.paired.base import PAIRED, FilePair
-from smalti.data.paired.joint_sides import joint_sides
-from smalti.data.paired.matching import Partners, open_beside
-from smalti.data.paired.pose_file import COCO_JOINTS, Pose, read_pose, split_by_image
+from smalti.data.pairing.base import PAIRED, FilePair
+from smalti.data.pairing.joint_sides import joint_sides
+from smalti.data.pairing.matching import Partners, open_beside
+from smalti.data.pairing.pose_file import COCO_JOINTS, Pose, read_pose, split_by_image
 from smalti.data.sources.base import ImageSource, RawImage, same_spelling
 from smalti.data.sources.part_names import KEYPOINTS
 from smalti.data.sources.parts import scene

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from smalti.conditions.base import CONDITIONS
 from smalti.config import Config
-from smalti.sequence.conditioners.base import CONDITIONERS
 from smalti.types import Window
 
 
@@ -26,7 +26,7 @@ class CoordinatesConfig(Config):
     """Positions of a window from the left of the training pictures to the right, in cells."""
 
 
-@CONDITIONERS.register("coordinates")
+@CONDITIONS.register("coordinates")
 class Coordinates:
     """Row and column of the window's top left cell, relative to the room it has in the picture.
 

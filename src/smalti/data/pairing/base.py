@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.content import ContentConfig
-from smalti.data.paired.matching import Partners, open_beside
+from smalti.data.pairing.matching import Partners, open_beside
 from smalti.data.sources.base import ImageSource
 from smalti.data.transforms import Crop, PixelSize, TransformConfig
 from smalti.registry import Registry

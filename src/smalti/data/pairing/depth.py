@@ -4,8 +4,8 @@ Reference: arXiv:2012.09841, Sec. 4.2: depth-to-image.
 """
 
 from smalti.content import DepthContent
-from smalti.data.paired.base import PAIRED
-from smalti.data.paired.map_pair import MapPair
+from smalti.data.pairing.base import PAIRED
+from smalti.data.pairing.map_pair import MapPair
 
 
 @PAIRED.register("depth")

@@ -21,7 +21,7 @@ class GridConfig(Config):
     """w, columns of the condition's codes in a window of the prior."""
 
 
-class GridConditioner:
+class GridCondition:
     """Codes line by line; a value after the last stands for "any".
 
     What conditioners that follow the `Conditioner` protocol build on.

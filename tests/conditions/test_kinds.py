@@ -4,14 +4,11 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from smalti.config import InputError
-from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
-from smalti.data.paired import whole_coordinate_map
-from smalti.sequence.conditioners import (
-    CONDITIONERS,
+from smalti.conditions import (
+    CONDITIONS,
     ClassLabel,
     ClassLabelConfig,
-    ConditionerConfig,
+    ConditionConfig,
     CoordinateMap,
     CoordinateMapConfig,
     Coordinates,
@@ -27,6 +24,9 @@ from smalti.sequence.conditioners import (
     UnconditionalConfig,
     draw_kept,
 )
+from smalti.config import InputError
+from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.data.pairing import whole_coordinate_map
 from smalti.types import Window
 
 GRID = {"codebook_size": 9, "grid_height": 3, "grid_width": 5}
@@ -61,9 +61,9 @@ def animals() -> ClassLabel:
     return ClassLabel(CONFIGS["class"])
 
 
-@pytest.mark.parametrize("kind", list(CONDITIONERS))
+@pytest.mark.parametrize("kind", list(CONDITIONS))
 def test_every_kind_gives_tokens_of_its_length_inside_its_vocabulary(kind, generator):
-    conditioner = CONDITIONERS[kind](CONFIGS[kind])
+    conditioner = CONDITIONS[kind](CONFIGS[kind])
     codes = canvas_codes(kind, generator)
     for top, left in ((0, 0), (3, 6), (1, 4)):
         window_codes = conditioner.at(codes, Window(top, left, 3, 5, *CANVAS))
@@ -74,21 +74,21 @@ def test_every_kind_gives_tokens_of_its_length_inside_its_vocabulary(kind, gener
             assert tokens.max() < conditioner.vocab_size
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CONDITIONERS if kind != "none"])
+@pytest.mark.parametrize("kind", [kind for kind in CONDITIONS if kind != "none"])
 def test_no_condition_is_mistaken_for_a_dropped_one(kind, generator):
-    conditioner = CONDITIONERS[kind](CONFIGS[kind])
+    conditioner = CONDITIONS[kind](CONFIGS[kind])
     codes = conditioner.at(canvas_codes(kind, generator), Window(1, 2, 3, 5, *CANVAS))
     assert (conditioner.tokens(codes) != conditioner.null_tokens(5)).all()
 
 
-@pytest.mark.parametrize("kind", list(CONDITIONERS))
+@pytest.mark.parametrize("kind", list(CONDITIONS))
 def test_every_kind_goes_by_its_name(kind):
-    assert CONDITIONERS[kind](CONFIGS[kind]).kind == CONFIGS[kind].kind == kind
+    assert CONDITIONS[kind](CONFIGS[kind]).kind == CONFIGS[kind].kind == kind
 
 
-@pytest.mark.parametrize("kind", list(CONDITIONERS))
+@pytest.mark.parametrize("kind", list(CONDITIONS))
 def test_every_kind_is_chosen_by_its_tag(kind):
-    adapter = TypeAdapter(ConditionerConfig)
+    adapter = TypeAdapter(ConditionConfig)
     assert adapter.validate_python(adapter.dump_python(CONFIGS[kind])) == CONFIGS[kind]
 
 

@@ -5,8 +5,8 @@ Reference: arXiv:2012.09841, Sec. 4.2.
 
 from typing import Literal
 
-from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.sequence.conditioners.spatial import SpatialConditioner, SpatialConfig
+from smalti.conditions.base import CONDITIONS
+from smalti.conditions.spatial import SpatialCondition, SpatialConfig
 
 
 class DepthConfig(SpatialConfig):
@@ -15,8 +15,8 @@ class DepthConfig(SpatialConfig):
     kind: Literal["depth"] = "depth"
 
 
-@CONDITIONERS.register("depth")
-class Depth(SpatialConditioner):
+@CONDITIONS.register("depth")
+class Depth(SpatialCondition):
     """Depth-to-image."""
 
     kind = "depth"

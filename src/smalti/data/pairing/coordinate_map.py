@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.config import InputError
-from smalti.data.paired.base import PAIRED, MadePair
+from smalti.data.pairing.base import PAIRED, MadePair
 from smalti.data.transforms import Crop
 
 

@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-from smalti.config import InputError
-from smalti.content import LabelsContent
-from smalti.sequence.conditioners import (
+from smalti.conditions import (
     ClassLabel,
     ClassLabelConfig,
     Segmentation,
     SegmentationConfig,
 )
-from smalti.sequence.conditioning import Conditioning, values_of
+from smalti.conditions.conditioning import Conditioning, values_of
+from smalti.config import InputError
+from smalti.content import LabelsContent
 from smalti.types import Batch, Window
 
 CLASS_VALUES = 4  # three classes, and none of them

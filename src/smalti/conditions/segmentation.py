@@ -5,8 +5,8 @@ Reference: arXiv:2012.09841, Sec. 4.2.
 
 from typing import Literal
 
-from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.sequence.conditioners.spatial import SpatialConditioner, SpatialConfig
+from smalti.conditions.base import CONDITIONS
+from smalti.conditions.spatial import SpatialCondition, SpatialConfig
 
 
 class SegmentationConfig(SpatialConfig):
@@ -15,8 +15,8 @@ class SegmentationConfig(SpatialConfig):
     kind: Literal["segmentation"] = "segmentation"
 
 
-@CONDITIONERS.register("segmentation")
-class Segmentation(SpatialConditioner):
+@CONDITIONS.register("segmentation")
+class Segmentation(SpatialCondition):
     """Semantic image synthesis."""
 
     kind = "segmentation"

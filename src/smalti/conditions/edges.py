@@ -5,8 +5,8 @@ Reference: arXiv:2012.09841, Sec. 4.2.
 
 from typing import Literal
 
-from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.sequence.conditioners.spatial import SpatialConditioner, SpatialConfig
+from smalti.conditions.base import CONDITIONS
+from smalti.conditions.spatial import SpatialCondition, SpatialConfig
 
 
 class EdgesConfig(SpatialConfig):
@@ -15,8 +15,8 @@ class EdgesConfig(SpatialConfig):
     kind: Literal["edges"] = "edges"
 
 
-@CONDITIONERS.register("edges")
-class Edges(SpatialConditioner):
+@CONDITIONS.register("edges")
+class Edges(SpatialCondition):
     """Edge-guided synthesis."""
 
     kind = "edges"

@@ -14,9 +14,9 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.headers import header_of
-from smalti.data.paired.base import PAIRED, FilePair, MadePair, Paired
-from smalti.data.paired.keypoints import KeypointsPair
-from smalti.data.paired.matching import Pairing, Partners, match
+from smalti.data.pairing.base import PAIRED, FilePair, MadePair, Paired
+from smalti.data.pairing.keypoints import KeypointsPair
+from smalti.data.pairing.matching import Pairing, Partners, match
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import scene
 from smalti.data.transforms import Crop, PixelSize, TransformConfig

@@ -11,9 +11,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from smalti.conditions.base import CONDITIONS
 from smalti.config import Config, InputError
 from smalti.registry import unknown_name
-from smalti.sequence.conditioners.base import CONDITIONERS
 from smalti.types import Window
 
 
@@ -33,7 +33,7 @@ class ClassLabelConfig(Config):
         return class_names
 
 
-@CONDITIONERS.register("class")
+@CONDITIONS.register("class")
 class ClassLabel:
     """One token per image: its class, or a last value that stands for "any class".
 

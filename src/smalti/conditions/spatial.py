@@ -10,8 +10,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from smalti.conditions.grid import GridCondition, GridConfig
 from smalti.content import ContentConfig
-from smalti.sequence.conditioners.grid import GridConditioner, GridConfig
 from smalti.types import Tokenizer
 
 
@@ -24,7 +24,7 @@ class SpatialConfig(GridConfig):
     """K of the condition's tokenizer."""
 
 
-class SpatialConditioner(GridConditioner):
+class SpatialCondition(GridCondition):
     """The codes of a picture, line by line; a last value stands for "any picture".
 
     Follows the `Conditioner` protocol. Values are images of `config.content`.

@@ -13,9 +13,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.conditions import (
+    ClassLabel,
+    ConditionConfig,
+    KeypointsConfig,
+    LowResolutionConfig,
+    SpatialConfig,
+)
+from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
-from smalti.data.paired import (
+from smalti.data.pairing import (
     DepthPair,
     EdgesPair,
     KeypointsPair,
@@ -26,14 +34,6 @@ from smalti.data.paired import (
 )
 from smalti.paths import expand
 from smalti.registry import unknown_name
-from smalti.sequence.conditioners import (
-    ClassLabel,
-    ConditionerConfig,
-    KeypointsConfig,
-    LowResolutionConfig,
-    SpatialConfig,
-)
-from smalti.sequence.conditioning import Conditioning
 
 Item = str | int | Path | Image.Image
 """A class by name or number; the file of a picture or of keypoints; or a picture."""
@@ -149,7 +149,7 @@ def _class(item: object) -> str | int:
     raise InputError(f"the condition class is a name or a number, got {item}")
 
 
-def _read_files(config: ConditionerConfig, request: Asked, count: int) -> Tensor:
+def _read_files(config: ConditionConfig, request: Asked, count: int) -> Tensor:
     if request is None:
         raise InputError(
             f"this prior needs the condition {config.kind}: give a file (--condition FILE)"
@@ -167,7 +167,7 @@ def _read_files(config: ConditionerConfig, request: Asked, count: int) -> Tensor
     return torch.stack([read[number % len(read)] for number in range(count)])
 
 
-def _pair(config: ConditionerConfig) -> Paired:
+def _pair(config: ConditionConfig) -> Paired:
     if isinstance(config, LowResolutionConfig):
         return LowResolutionPair(config.factor, config.content)
     if isinstance(config, KeypointsConfig):

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from smalti.sequence.conditioners.base import CONDITIONERS
-from smalti.sequence.conditioners.grid import GridConditioner, GridConfig
+from smalti.conditions.base import CONDITIONS
+from smalti.conditions.grid import GridCondition, GridConfig
 
 
 class CoordinateMapConfig(GridConfig):
@@ -28,8 +28,8 @@ class CoordinateMapConfig(GridConfig):
     """Side of a cell in pixels."""
 
 
-@CONDITIONERS.register("coordinate_map")
-class CoordinateMap(GridConditioner):
+@CONDITIONS.register("coordinate_map")
+class CoordinateMap(GridCondition):
     """The share of the picture's pixels that come before each cell, in reading order.
 
     Values are (B, 1, H, W) float32 in [0, 1): of each pixel, the share of the whole picture's

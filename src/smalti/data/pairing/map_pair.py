@@ -4,7 +4,7 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.content import ContentConfig
-from smalti.data.paired.base import FilePair
+from smalti.data.pairing.base import FilePair
 from smalti.data.readers import reader_of
 from smalti.data.transforms import Crop, PixelSize
 from smalti.data.upright import upright

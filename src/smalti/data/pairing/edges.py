@@ -10,8 +10,8 @@ from torch import Tensor
 
 from smalti.content import ContentConfig, EdgesContent
 from smalti.data.decode import read_header
-from smalti.data.paired.base import PAIRED, MadePair
-from smalti.data.paired.photographs import require_photographs
+from smalti.data.pairing.base import PAIRED, MadePair
+from smalti.data.pairing.photographs import require_photographs
 from smalti.data.readers import reader_of
 from smalti.data.transforms import Crop, TransformConfig
 

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from smalti.conditions.base import CONDITIONS
 from smalti.config import Config
-from smalti.sequence.conditioners.base import CONDITIONERS
 from smalti.types import Window
 
 
@@ -19,7 +19,7 @@ class UnconditionalConfig(Config):
     """Number of the start token; other than 0 in imported priors only."""
 
 
-@CONDITIONERS.register("none")
+@CONDITIONS.register("none")
 class Unconditional:
     """One start token, so that the first image token has something to follow.
 

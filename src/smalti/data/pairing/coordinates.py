@@ -12,7 +12,7 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.headers import looked_at, upright_size
-from smalti.data.paired.base import PAIRED, MadePair
+from smalti.data.pairing.base import PAIRED, MadePair
 from smalti.data.transforms import Crop, resized_size
 
 if TYPE_CHECKING:
