@@ -1,11 +1,8 @@
 """What every config is built on, and the error of a user's wrong input. Imports no torch."""
 
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
-
-from smalti.paths import expand
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 LARGEST_INTEGER = 2**63 - 1
 """The largest whole number that torch has, and so the largest seed."""
@@ -48,14 +45,3 @@ class Config(BaseModel):
                 if isinstance(number, int) and abs(number) > LARGEST_INTEGER:
                     raise ValueError(f"{name} is {number}; allowed are at most {LARGEST_INTEGER}")
         return self
-
-
-def path_fields(*names: str) -> Any:
-    """An attribute for configs: `~` in these fields, paths or several of them, is expanded."""
-    return field_validator(*names, mode="before")(_expanded)
-
-
-def _expanded(value: object) -> object:
-    if isinstance(value, str | Path):
-        return expand(value)
-    return [_expanded(one) for one in value] if isinstance(value, list | tuple) else value

@@ -1,9 +1,12 @@
-"""Paths as people write them.
-
-Imports nothing heavy, so that `smalti COMMAND --help` answers at once.
-"""
+"""Paths as people write them. Imports no torch."""
 
 import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
+
+from smalti.config import InputError
 
 
 def expand(path: str | os.PathLike[str]) -> str:
@@ -16,15 +19,20 @@ def expand(path: str | os.PathLike[str]) -> str:
     """
     path = os.fspath(path)
     if not path or "\0" in path:
-        raise _input_error(f"{path!r} is no path; give the name of a file or folder")
+        raise InputError(f"{path!r} is no path; give the name of a file or folder")
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         home = path.partition("/")[0]
-        raise _input_error(f"{path}: there is no home folder {home}; a file here is ./{path}")
+        raise InputError(f"{path}: there is no home folder {home}; a file here is ./{path}")
     return expanded
 
 
-def _input_error(message: str) -> ValueError:
-    from smalti.config import InputError
+def path_fields(*names: str) -> Any:
+    """An attribute for configs: `~` in these fields, paths or several of them, is expanded."""
+    return field_validator(*names, mode="before")(_expanded)
 
-    return InputError(message)
+
+def _expanded(value: object) -> object:
+    if isinstance(value, str | Path):
+        return expand(value)
+    return [_expanded(one) for one in value] if isinstance(value, list | tuple) else value

@@ -17,8 +17,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from smalti.config import Config, InputError, path_fields
+from smalti.config import Config, InputError
 from smalti.losses.vgg import find_vgg_weights
+from smalti.paths import path_fields
 from smalti.registry import Registry
 
 # The root's gradient is infinite at 0; inside it, this keeps the gradient of a black patch finite.

@@ -11,10 +11,10 @@ from pydantic import (
     field_validator,
 )
 
-from smalti.config import Config, path_fields
+from smalti.config import Config
 from smalti.data.transforms import TransformConfig
 from smalti.losses.discriminator import PatchDiscriminatorConfig
-from smalti.paths import expand
+from smalti.paths import expand, path_fields
 from smalti.tokenizer.vqgan import VQGANConfig
 from smalti.training.loop import TrainingConfig
 from smalti.training.optim import OptimizerConfig

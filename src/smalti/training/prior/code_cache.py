@@ -32,12 +32,13 @@ from tqdm import tqdm
 
 from smalti.conditions import SpatialCondition
 from smalti.conditions.conditioning import Conditioning, values_of
-from smalti.config import Config, InputError, path_fields
+from smalti.config import Config, InputError
 from smalti.data.loader import BatchLoader, Draw
 from smalti.data.transforms import TransformConfig
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
+from smalti.paths import path_fields
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.log import say
 from smalti.types import Batch, Conditioner, Tokenizer
