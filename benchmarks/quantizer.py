@@ -17,7 +17,8 @@ import torch
 from measure import peak_mb_of, peak_rss_mb, take_turns
 from torch import Tensor, nn
 
-from smalti.tokenizer.quantizers import VectorQuantizer, VectorQuantizerConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.quantizers.vector import VectorQuantizer
 
 GRID = 64  # side of the latent grid that the vectors come from
 MATRICES = 3  # N x K matrices that the full way holds at its peak

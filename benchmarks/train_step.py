@@ -31,8 +31,9 @@ from smalti.losses.adversarial import (
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.reconstruction import l1_loss
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer, update
 from smalti.training.vqgan.adversary import Adversary, AdversaryConfig

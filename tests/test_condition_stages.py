@@ -14,7 +14,8 @@ from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.prior import train_prior
 from smalti.sampling.pipeline import Pipeline
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 IMAGES, HEIGHT, WIDTH = 6, 21, 26
 JOINTS = 17  # COCO's, which need no names

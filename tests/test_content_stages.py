@@ -16,7 +16,7 @@ from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
 from smalti.runs.vqgan import resolve_vqgan, train_vqgan
 from smalti.sampling.pipeline import Pipeline
-from smalti.tokenizer import load_tokenizer
+from smalti.tokenizer.load import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import read_metrics
 from smalti.training.vqgan.step import VQGANLossConfig

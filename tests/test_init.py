@@ -17,8 +17,9 @@ from smalti.runs.config import VQGANRunConfig
 from smalti.runs.data import open_data
 from smalti.runs.initial_prior import with_class_names
 from smalti.runs.vqgan import resolve_vqgan, train_vqgan
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.log import read_metrics
 
 SHAPE = VQGANConfig(

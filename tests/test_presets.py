@@ -31,7 +31,8 @@ from smalti.runs.prior_plan import prior_model_config
 from smalti.runs.vqgan import check_size, resolve_vqgan
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.base import TokenizerModel
-from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
+from smalti.tokenizer.config import PixelTokenizerConfig
+from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
 
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}

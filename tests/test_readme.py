@@ -10,7 +10,8 @@ from PIL import Image
 from smalti.prior.gpt.model import GPT, GPTConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

@@ -22,8 +22,9 @@ from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
 from smalti.runs.vqgan import train_vqgan
 from smalti.sampling.pipeline import Pipeline
+from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.pixels import PixelTokenizer
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.loop import Trainer
 from smalti.training.optim import OptimizerConfig
 from smalti.training.prior.learner import PriorLearner

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from smalti.runs.training_images import FILE
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 
 from smalti.interop.taming_config import released_config
 from smalti.interop.taming_vqgan import released_name
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 TINY = VQGANConfig(
     channels=32,

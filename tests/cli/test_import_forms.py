@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from smalti.interop.taming_vqgan import released_name
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 TINY = VQGANConfig(
     channels=32,

@@ -8,7 +8,11 @@ import pytest
 from smalti.cli.train_config import read_config
 from smalti.config import InputError
 from smalti.runs.config import VQGANRunConfig
-from smalti.tokenizer.quantizers import QuantizerConfig, SimVQConfig, VectorQuantizerConfig
+from smalti.tokenizer.quantizers.config import (
+    QuantizerConfig,
+    SimVQConfig,
+    VectorQuantizerConfig,
+)
 
 
 @pytest.fixture(autouse=True)

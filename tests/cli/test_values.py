@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from smalti.content import DepthContent
-from smalti.tokenizer import load_tokenizer
+from smalti.tokenizer.load import load_tokenizer
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from smalti.interop.diffusers_folder import WEIGHTS_FILE
 from smalti.interop.diffusers_vqmodel import export_vqmodel
 from smalti.interop.tokenizers import import_model
 from smalti.model_folder import CONFIG_FILE
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 BASE = VQGANConfig(
     channels=32,

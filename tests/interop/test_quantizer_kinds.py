@@ -11,13 +11,14 @@ from smalti.config import InputError
 from smalti.interop.quantizer_kinds import find_quantizer, told_kind
 from smalti.interop.taming_vqgan import export_vqgan
 from smalti.interop.tokenizers import import_model
-from smalti.tokenizer.quantizers import (
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import (
     EMAQuantizerConfig,
     GumbelQuantizerConfig,
     IBQConfig,
     VectorQuantizerConfig,
 )
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 CODES = 24
 CODE_DIM = 8

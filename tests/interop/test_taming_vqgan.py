@@ -13,8 +13,9 @@ from smalti.interop.taming_losses import import_discriminator, name_discriminato
 from smalti.interop.taming_vqgan import export_vqgan, import_vqgan, released_name
 from smalti.losses.adversarial import AdaptiveWeightConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
-from smalti.tokenizer.quantizers import GumbelQuantizerConfig, VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import GumbelQuantizerConfig, VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
 from smalti.training.vqgan.adversary import Adversary, AdversaryConfig

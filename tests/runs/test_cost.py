@@ -18,7 +18,8 @@ from smalti.runs.cost import (
 )
 from smalti.runs.memory import forward_cost
 from smalti.sequence.layout import Layout
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 CARD = Compute(torch.device("cuda"), torch.bfloat16)

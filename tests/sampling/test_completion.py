@@ -21,7 +21,8 @@ from smalti.sampling.completion import (
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 K, HEIGHT, WIDTH = 16, 3, 4  # a window of 6x8 pixels: f = 2
 

@@ -17,7 +17,8 @@ from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import sample_canvas
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 CODES, HEIGHT, WIDTH = 16, 3, 4
 CLASSES = ClassLabelConfig(class_names=("cat", "dog", "pig"))

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.tokenizer.kmeans import kmeans
-from smalti.tokenizer.quantizers import EMAQuantizer, EMAQuantizerConfig, ema
+from smalti.tokenizer.quantizers import ema
+from smalti.tokenizer.quantizers.config import EMAQuantizerConfig
+from smalti.tokenizer.quantizers.ema import EMAQuantizer
 
 PLAIN = EMAQuantizerConfig(lookup_dim=None, l2_normalised=False, decay=0.5, restart_below=0)
 RESTARTS = PLAIN.model_copy(update={"restart_below": 0.6})

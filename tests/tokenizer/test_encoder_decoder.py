@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from smalti.tokenizer.blocks import Downsample, NonLocalAttention
+from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 F16 = VQGANConfig(
     channels=128,

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from smalti.config import InputError
-from smalti.tokenizer import load_tokenizer
-from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
+from smalti.tokenizer.config import PixelTokenizerConfig
+from smalti.tokenizer.load import load_tokenizer
+from smalti.tokenizer.pixels import PixelTokenizer
 
 COLOURS = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [1, -1, -1]])
 

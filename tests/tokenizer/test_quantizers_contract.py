@@ -11,19 +11,20 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from smalti.runs.memory import saved_bytes
-from smalti.tokenizer.quantizers import (
-    QUANTIZERS,
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantizer
+from smalti.tokenizer.quantizers.build import build_quantizer
+from smalti.tokenizer.quantizers.config import (
     EMAQuantizerConfig,
     FSQConfig,
     GumbelQuantizerConfig,
     IBQConfig,
     LFQConfig,
-    Quantizer,
     QuantizerConfig,
     SimVQConfig,
     VectorQuantizerConfig,
 )
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 CODEBOOK_SIZE = 16
 CODE_DIM = 6
@@ -54,7 +55,7 @@ def build(config: QuantizerConfig, codebook_size: int = CODEBOOK_SIZE) -> Quanti
     """With entries drawn wide, so that codes are spread."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        quantizer = QUANTIZERS[config.kind](config, codebook_size, CODE_DIM)
+        quantizer = build_quantizer(config, codebook_size, CODE_DIM)
         if config.kind == "vector":
             nn.init.normal_(quantizer.codebook.weight)
     return quantizer

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from smalti.tokenizer.quantizers import FSQ, LFQ, FSQConfig, LFQConfig
-from smalti.tokenizer.quantizers.fsq import levels_for
-from smalti.tokenizer.vqgan import VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import FSQConfig, LFQConfig, levels_for
+from smalti.tokenizer.quantizers.fsq import FSQ
+from smalti.tokenizer.quantizers.lfq import LFQ
 
 
 def without_projections(quantizer: FSQ | LFQ, dim: int) -> FSQ | LFQ:

@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smalti.tokenizer.quantizers import IBQ, GumbelQuantizer, GumbelQuantizerConfig, IBQConfig, soft
-from smalti.tokenizer.quantizers.gumbel import _gumbel_noise
+from smalti.tokenizer.quantizers import soft
+from smalti.tokenizer.quantizers.config import GumbelQuantizerConfig, IBQConfig
+from smalti.tokenizer.quantizers.gumbel import GumbelQuantizer, _gumbel_noise
+from smalti.tokenizer.quantizers.ibq import IBQ
 
 K = 12
 D = 4

@@ -10,9 +10,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.tokenizer.blocks import NonLocalAttention
-from smalti.tokenizer.pixels import PixelTokenizer, PixelTokenizerConfig
+from smalti.tokenizer.config import PixelTokenizerConfig, VQGANConfig
+from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.tiles import Box, decoded_tiles, encoded_in_tiles
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 CONTENTS = [RGBContent(), DepthContent(), EdgesContent(), LabelsContent(classes=5)]
 UPPER, FULL, NONE = (1,), (0, 2), ()

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from smalti.tokenizer import nearest
 from smalti.tokenizer.nearest import nearest_entries
-from smalti.tokenizer.quantizers import VectorQuantizer, VectorQuantizerConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
 from smalti.tokenizer.quantizers.lookup import rotated
+from smalti.tokenizer.quantizers.vector import VectorQuantizer
 
 
 def quantizer_of(entries: torch.Tensor, **options: object) -> VectorQuantizer:

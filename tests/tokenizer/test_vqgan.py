@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from smalti.config import InputError
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 TINY = VQGANConfig(
     channels=32, channel_multipliers=(1, 1, 1), residual_blocks=1, code_dim=8, codebook_size=16

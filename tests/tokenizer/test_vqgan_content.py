@@ -5,8 +5,9 @@ import torch
 
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
-from smalti.tokenizer import load_tokenizer
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.load import load_tokenizer
+from smalti.tokenizer.vqgan import VQGAN
 
 LABELS = LabelsContent(classes=5, ignore=255)
 ALL = [RGBContent(), DepthContent(), EdgesContent(), LABELS]

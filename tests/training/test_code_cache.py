@@ -28,7 +28,8 @@ from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
 from smalti.data.transforms import TransformConfig
 from smalti.files import sha256
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.prior.code_cache import MANIFEST_FILE, CodeCache, load_or_encode
 from smalti.types import Conditioner
 

@@ -13,7 +13,8 @@ from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
 from smalti.training.learner import Learner
 from smalti.training.optim import OptimizerConfig, build_optimizer

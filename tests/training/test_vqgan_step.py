@@ -12,8 +12,9 @@ from smalti.losses.adversarial import ADVERSARIAL_LOSSES
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.reconstruction import PIXEL_LOSSES
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
 from smalti.training.vqgan.adversary import Adversary, AdversaryConfig

@@ -9,14 +9,15 @@ from torch import Tensor
 from smalti.compute import Compute
 from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
-from smalti.tokenizer.quantizers import (
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import (
     EMAQuantizerConfig,
     GumbelQuantizerConfig,
     IBQConfig,
     QuantizerConfig,
     VectorQuantizerConfig,
 )
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
 from smalti.training.optim import OptimizerConfig, build_optimizer
 from smalti.training.vqgan.adversary import Adversary, AdversaryConfig

@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.compute import choose_compute
     from smalti.config import InputError
     from smalti.data.sources.base import counted
-    from smalti.tokenizer import load_tokenizer
+    from smalti.tokenizer.load import load_tokenizer
     from smalti.training.prior.code_cache import weights_hash
 
     out = Path(options.out)

@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.data.readers import reader_of
     from smalti.data.sources.base import counted
     from smalti.data.transforms import TransformConfig
-    from smalti.tokenizer import load_tokenizer
+    from smalti.tokenizer.load import load_tokenizer
 
     out = Path(options.out)
     check_file(out, (".safetensors",))

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.data.maps import check_maps
     from smalti.data.summary import check_sizes
     from smalti.evaluation.tokenizer import evaluate, measures_of
-    from smalti.tokenizer import load_tokenizer
+    from smalti.tokenizer.load import load_tokenizer
 
     if "out" in options:
         check_file(Path(options.out), (".json",))

@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.data.readers import reader_of
     from smalti.files import atomic_file
     from smalti.sampling.sheet import contact_sheet
-    from smalti.tokenizer import load_tokenizer
+    from smalti.tokenizer.load import load_tokenizer
 
     out = Path(options.out)
     check_file(out, (".png", ".jpg", ".jpeg", ".webp"))

@@ -18,8 +18,9 @@ from smalti.interop.diffusers_folder import WEIGHTS_FILE, find_vqmodel, weights_
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
 from smalti.model_folder import CONFIG_FILE, write_tensors
 from smalti.plain_data import read_json
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 DOWN = {False: "DownEncoderBlock2D", True: "AttnDownEncoderBlock2D"}
 UP = {False: "UpDecoderBlock2D", True: "AttnUpDecoderBlock2D"}

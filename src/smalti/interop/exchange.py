@@ -11,8 +11,9 @@ from pathlib import Path
 from torch import Tensor
 
 from smalti.config import InputError
-from smalti.tokenizer.quantizers import VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 
 @dataclass(frozen=True, slots=True)

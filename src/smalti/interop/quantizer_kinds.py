@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from smalti.config import InputError
-from smalti.tokenizer.quantizers import (
+from smalti.tokenizer.quantizers.config import (
     EMAQuantizerConfig,
     GumbelQuantizerConfig,
     IBQConfig,

@@ -10,7 +10,7 @@ import yaml
 from smalti.config import InputError
 from smalti.interop.quantizer_kinds import told_kind
 from smalti.plain_data import read_yaml
-from smalti.tokenizer.vqgan import VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
 
 RESOLUTION = 256  # the released code places attention by the side that images of this size have
 

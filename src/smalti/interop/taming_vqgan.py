@@ -36,8 +36,10 @@ from smalti.interop.quantizer_kinds import (
 )
 from smalti.interop.taming_config import ToldVQGAN, released_config
 from smalti.model_folder import write_tensors
-from smalti.tokenizer.quantizers import EMAQuantizer, VectorQuantizerConfig
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.quantizers.ema import EMAQuantizer
+from smalti.tokenizer.vqgan import VQGAN
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "vqgan.safetensors"

@@ -34,8 +34,8 @@ from smalti.runs.config import PriorRunConfig
 from smalti.runs.initial_prior import with_class_names
 from smalti.runs.origin import begun_option, check_same_model
 from smalti.sampling.pipeline import Pipeline, condition_folder
-from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.load import load_tokenizer
 
 CONTENTS = {"segmentation": "labels", "depth": "depth", "edges": "edges", "low_resolution": "rgb"}
 """What the tokenizer of each condition that is a picture must be one of."""

@@ -15,7 +15,7 @@ from smalti.config import Config
 from smalti.data.transforms import TransformConfig
 from smalti.losses.discriminator import PatchDiscriminatorConfig
 from smalti.paths import expand, path_fields
-from smalti.tokenizer.vqgan import VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
 from smalti.training.loop import TrainingConfig
 from smalti.training.optim import OptimizerConfig
 from smalti.training.prior.code_cache import CodeCacheConfig

@@ -20,7 +20,8 @@ from smalti.metrics.nll import nats_per_token
 from smalti.prior.attention import CausalSelfAttention
 from smalti.runs.memory import ForwardCost, forward_cost
 from smalti.sequence.layout import Layout
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 
 FLOAT_BYTES = 4
 LEARNED_COPIES = 4  # a weight, its gradient, and Adam's two averages of that

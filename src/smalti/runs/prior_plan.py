@@ -33,8 +33,8 @@ from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
 from smalti.sequence.ordering import build_ordering
-from smalti.tokenizer import load_tokenizer
 from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.load import load_tokenizer
 from smalti.types import Tokenizer
 
 

@@ -26,7 +26,8 @@ from smalti.runs.folder import check_run_folder, open_run, read_run_config
 from smalti.runs.loss_choice import fit_loss
 from smalti.runs.origin import check_same_init, has_begun, keep_origin
 from smalti.runs.training_images import write_training_images
-from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer

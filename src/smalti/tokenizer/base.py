@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from smalti.config import InputError
 from smalti.content import ContentConfig
-from smalti.model_folder import find_model, read_description
 from smalti.registry import Registry
 
 
@@ -121,21 +120,6 @@ class TokenizerModel(nn.Module, abc.ABC):
 
 TOKENIZERS: Registry[TokenizerModel] = Registry("tokenizer")
 """By the `kind` that a model folder's config gives."""
-
-
-def load_tokenizer(name: str | Path) -> TokenizerModel:
-    """Load a tokenizer of any kind from a folder, a training run or a hub id, in eval mode.
-
-    Raises:
-        InputError: nothing is there, it is no tokenizer, or a file is damaged.
-    """
-    folder = find_model(name)
-    kind = read_description(folder)["kind"]
-    if kind not in TOKENIZERS:
-        raise InputError(
-            f"{name} holds a {kind}, but a tokenizer is needed here: {' or '.join(TOKENIZERS)}"
-        )
-    return TOKENIZERS[kind].from_pretrained(folder)
 
 
 def _padded(images: Tensor, side: int, factor: int) -> Tensor:

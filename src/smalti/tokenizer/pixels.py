@@ -8,27 +8,19 @@ Reference: arXiv:2012.09841, Sec. 4.3 (f = 1, K = 512), after Chen et al. 2020, 
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from smalti.config import Config, InputError
+from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
+from smalti.tokenizer.config import PixelTokenizerConfig
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import nearest_entries
-
-
-class PixelTokenizerConfig(Config):
-    """Size of the palette."""
-
-    kind: Literal["pixels"] = "pixels"
-    codebook_size: int = Field(default=512, ge=2)
-    """K, number of colours."""
 
 
 @TOKENIZERS.register("pixels")

@@ -8,33 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from smalti.config import Config
 from smalti.registry import Registry
-
-
-class QuantizerOptions(Config):
-    """Base of every kind's config."""
-
-    kind: str
-    """Name in the registry."""
-
-    def check_codebook_size(self, codebook_size: int) -> None:
-        """Refuse a K that the kind cannot have.
-
-        Raises:
-            ValueError: with the sizes near it that it can.
-        """
-
-    def check_first_batch(self, codebook_size: int, vectors: int) -> None:
-        """Refuse a first batch that the codebook cannot start from.
-
-        Args:
-            codebook_size: K.
-            vectors: of the first batch of all processes, images times codes an image.
-
-        Raises:
-            InputError: with both numbers.
-        """
 
 
 class Quantized(NamedTuple):

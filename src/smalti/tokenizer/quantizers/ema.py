@@ -7,58 +7,20 @@ Reference: van den Oord et al. 2017, "Neural Discrete Representation Learning", 
     Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, Sec. 3.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
-from smalti.config import InputError
 from smalti.distributed import rank, sum_over_processes, world_size
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized
-from smalti.tokenizer.quantizers.lookup import (
-    LookupOptions,
-    LookupQuantizer,
-    rows_for_restart,
-    to_rows,
-)
+from smalti.tokenizer.quantizers.config import EMAQuantizerConfig
+from smalti.tokenizer.quantizers.lookup import LookupQuantizer, rows_for_restart, to_rows
 
 KMEANS_ITERATIONS = 10
 SMALLEST_COUNT = 1e-8  # an entry that nothing comes near keeps its place
-
-
-class EMAQuantizerConfig(LookupOptions):
-    """Config of `EMAQuantizer`."""
-
-    kind: Literal["ema"] = "ema"
-    lookup_dim: int | None = Field(default=8, ge=1)
-    """Dimension in which codes are compared, through learned projections; null compares in all
-    code_dim dimensions. Small (8 to 32) keeps more codes in use."""
-    l2_normalised: bool = True
-    """Compare directions instead of points: vectors and codes are scaled to length one."""
-    decay: float = Field(default=0.97, ge=0, lt=1)
-    """Share of the averages that is kept at each step."""
-    kmeans_start: bool | None = None
-    """Whether the entries begin as the k-means centres of the first batch; null does it where that
-    has enough vectors (batch size times codes an image) for codebook_size entries."""
-    restart_below: float = Field(default=0.4, ge=0, lt=1)
-    """Entries used less than this share of even use, by the moving average, are moved onto vectors
-    of the batch; 0 never moves one."""
-
-    def check_first_batch(self, codebook_size: int, vectors: int) -> None:
-        """Refuse a k-means start that was asked for with fewer vectors than entries.
-
-        Raises:
-            InputError: with both numbers.
-        """
-        if self.kmeans_start and codebook_size > vectors:
-            raise InputError(
-                f"codebook_size {codebook_size} is more than the {vectors} vectors of the first "
-                "batch; raise training.batch_size, lower vqgan.codebook_size or leave out "
-                "vqgan.quantizer.kmeans_start"
-            )
 
 
 class _Seen(NamedTuple):

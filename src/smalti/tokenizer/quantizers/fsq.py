@@ -6,81 +6,13 @@ Reference: Mentzer et al. 2023, "Finite Scalar Quantization: VQ-VAE Made Simple"
 """
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer, QuantizerOptions
+from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer
+from smalti.tokenizer.quantizers.config import FSQConfig
 from smalti.tokenizer.quantizers.lookup import Projection, check_shape, straight_through
-
-MOST_LEVELS = 8
-FEWEST_LEVELS = 3
-
-
-class FSQConfig(QuantizerOptions):
-    """Config of `FSQ`."""
-
-    kind: Literal["fsq"] = "fsq"
-    levels: tuple[Annotated[int, Field(ge=2, le=256)], ...] | None = Field(
-        default=None, min_length=1
-    )
-    """Number of values that each dimension is rounded to, 2 to 256; their product is codebook_size.
-    null makes them of codebook_size: as few dimensions as possible of 3 to 8 values."""
-
-    def check_codebook_size(self, codebook_size: int) -> None:
-        """Refuse a K that the levels do not give.
-
-        Raises:
-            ValueError: with the sizes near it that work.
-        """
-        self.levels_of(codebook_size)
-
-    def levels_of(self, codebook_size: int) -> tuple[int, ...]:
-        """The levels of each dimension, whose product is K.
-
-        Raises:
-            ValueError: they have another product, or no levels of 3 to 8 give K.
-        """
-        if self.levels is not None:
-            product = math.prod(self.levels)
-            if product != codebook_size:
-                shown = " * ".join(map(str, self.levels))
-                raise ValueError(
-                    f"codebook_size {codebook_size} is not the product of the quantizer's levels: "
-                    f"{shown} = {product}"
-                )
-            return self.levels
-        levels = levels_for(codebook_size)
-        if levels is None:
-            below = next((k for k in range(codebook_size, 2, -1) if levels_for(k)), None)
-            above = next(k for k in range(codebook_size, 2 * codebook_size + 2) if levels_for(k))
-            near = f"{below} or {above}" if below else str(above)
-            raise ValueError(
-                f"codebook_size {codebook_size} is not a product of levels from {FEWEST_LEVELS} to "
-                f"{MOST_LEVELS}, which fsq needs; near it are {near}"
-            )
-        return levels
-
-
-def levels_for(codebook_size: int) -> tuple[int, ...] | None:
-    """Numbers from 3 to 8 whose product is K, the largest first; None where there are none.
-
-    As few as possible, and of those the most even, as in Table 1 of the source.
-    """
-    found = list(_factors(codebook_size, MOST_LEVELS))
-    return min(found, key=lambda levels: (len(levels), -min(levels)), default=None)
-
-
-def _factors(product: int, largest: int) -> Iterator[tuple[int, ...]]:
-    if product <= largest and product >= FEWEST_LEVELS:
-        yield (product,)
-    for first in range(min(largest, product // FEWEST_LEVELS), FEWEST_LEVELS - 1, -1):
-        if product % first == 0:
-            for rest in _factors(product // first, first):
-                yield (first, *rest)
 
 
 @QUANTIZERS.register("fsq")

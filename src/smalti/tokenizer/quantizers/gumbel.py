@@ -7,32 +7,18 @@ Reference: Jang et al. 2017, "Categorical Reparameterization with Gumbel-Softmax
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer, QuantizerOptions
+from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer
+from smalti.tokenizer.quantizers.config import GumbelQuantizerConfig
 from smalti.tokenizer.quantizers.lookup import check_shape, to_grid, to_rows
 from smalti.tokenizer.quantizers.soft import entropies, over_chunks
 
 SPREAD = 5.0  # deviation of the first scores of vectors of deviation 1
-
-
-class GumbelQuantizerConfig(QuantizerOptions):
-    """Config of `GumbelQuantizer`."""
-
-    kind: Literal["gumbel"] = "gumbel"
-    temperature: float = Field(default=1.0, gt=0)
-    """Of the soft choice whose gradient training follows; lower is nearer to the hard choice."""
-    final_temperature: float = Field(default=1.0, gt=0)
-    """Temperature after `anneal_steps`; the same as `temperature` keeps it fixed."""
-    anneal_steps: int = Field(default=1000, ge=1)
-    """Steps over which the temperature goes from the one to the other, geometrically."""
-    kl_weight: float = Field(default=5e-4, ge=0)
-    """Weight of the divergence of each soft choice from even use, in nats."""
 
 
 class _Draw(NamedTuple):

@@ -6,14 +6,14 @@ Reference: Shi et al. 2024, "Scalable Image Tokenization with Index Backpropagat
     arXiv:2412.02692, Sec. 3.2.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer
+from smalti.tokenizer.quantizers.config import IBQConfig
 from smalti.tokenizer.quantizers.lookup import (
     check_shape,
     projections,
@@ -21,22 +21,7 @@ from smalti.tokenizer.quantizers.lookup import (
     to_grid,
     to_rows,
 )
-from smalti.tokenizer.quantizers.soft import (
-    Entropies,
-    EntropyOptions,
-    entropies,
-    entropy_loss,
-    over_chunks,
-)
-
-
-class IBQConfig(EntropyOptions):
-    """Config of `IBQ`."""
-
-    kind: Literal["ibq"] = "ibq"
-    lookup_dim: int | None = Field(default=16, ge=1)
-    """Dimension in which codes are compared, through learned projections; null compares in all
-    code_dim dimensions, as the source does, at some cost in time."""
+from smalti.tokenizer.quantizers.soft import Entropies, entropies, entropy_loss, over_chunks
 
 
 class _Choice(NamedTuple):

@@ -5,43 +5,14 @@ Reference: Yu et al. 2023, "Language Model Beats Diffusion: Tokenizer is Key to 
     arXiv:2310.05737, Sec. 3.1.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantized, Quantizer
+from smalti.tokenizer.quantizers.config import LFQConfig
 from smalti.tokenizer.quantizers.lookup import Projection, check_shape, straight_through, to_rows
-from smalti.tokenizer.quantizers.soft import (
-    EntropyOptions,
-    entropies,
-    entropy_loss,
-    over_chunks,
-)
-
-
-class LFQConfig(EntropyOptions):
-    """Config of `LFQ`."""
-
-    kind: Literal["lfq"] = "lfq"
-    temperature: float = Field(default=1.0, gt=0)
-    """Of the soft choice whose entropies are weighed: softmax of minus the squared distance to
-    each code over this."""
-
-    def check_codebook_size(self, codebook_size: int) -> None:
-        """Refuse a K that is not a power of two.
-
-        Raises:
-            ValueError: with the powers near it.
-        """
-        below = 2 ** (codebook_size.bit_length() - 1)
-        if below != codebook_size:
-            raise ValueError(
-                f"codebook_size {codebook_size} is not a power of two, which lfq needs; near it "
-                f"are {below} and {2 * below}"
-            )
+from smalti.tokenizer.quantizers.soft import entropies, entropy_loss, over_chunks
 
 
 @QUANTIZERS.register("lfq")

@@ -5,15 +5,15 @@ N = B * h * w vectors.
 """
 
 import abc
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from smalti.tokenizer.nearest import nearest_entries
-from smalti.tokenizer.quantizers.base import Quantized, Quantizer, QuantizerOptions
+from smalti.tokenizer.quantizers.base import Quantized, Quantizer
+from smalti.tokenizer.quantizers.config import LookupOptions
 
 
 class Projection(nn.Conv2d):
@@ -57,19 +57,6 @@ def check_shape(z: Tensor, code_dim: int) -> None:
     """
     if z.ndim != 4 or z.shape[1] != code_dim:
         raise ValueError(f"z must be (B, {code_dim}, h, w), got {tuple(z.shape)}")
-
-
-class LookupOptions(QuantizerOptions):
-    """Options of every kind that takes the nearest entry."""
-
-    lookup_dim: int | None = Field(default=None, ge=1)
-    """Dimension in which codes are compared, through learned projections; null compares in all
-    code_dim dimensions, as the paper does. Small (8 to 32) keeps more codes in use."""
-    l2_normalised: bool = False
-    """Compare directions instead of points: vectors and codes are scaled to length one."""
-    gradient: Literal["straight_through", "rotation"] = "straight_through"
-    """How the decoder's gradient reaches the encoder: unchanged, or turned and scaled as the
-    vector is to become its entry (rotation trick)."""
 
 
 class Match(NamedTuple):

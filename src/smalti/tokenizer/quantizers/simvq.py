@@ -7,25 +7,12 @@ Reference: Zhu et al. 2024, "Addressing Representation Collapse in Vector Quanti
     Linear Layer", arXiv:2411.02038, Sec. 4.
 """
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from smalti.tokenizer.quantizers.base import QUANTIZERS
-from smalti.tokenizer.quantizers.lookup import LearnedLookup, LookupOptions
-
-
-class SimVQConfig(LookupOptions):
-    """Config of `SimVQ`."""
-
-    kind: Literal["simvq"] = "simvq"
-    lookup_dim: int | None = Field(default=8, ge=1)
-    """Dimension in which codes are compared, through learned projections; null compares in all
-    code_dim dimensions, as the source does: short runs then use a handful of codes."""
-    l2_normalised: bool = True
-    """Compare directions instead of points: vectors and codes are scaled to length one."""
+from smalti.tokenizer.quantizers.config import SimVQConfig
+from smalti.tokenizer.quantizers.lookup import LearnedLookup
 
 
 @QUANTIZERS.register("simvq")

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from smalti.distributed import mean_over_processes
-from smalti.tokenizer.quantizers.base import QuantizerOptions
+from smalti.tokenizer.quantizers.config import EntropyOptions
 
 CHUNK_ELEMENTS = 2**22  # logits held at a time: 16 MiB in float32, some of it several times
 
@@ -55,15 +54,6 @@ def entropies(logits: Tensor) -> Entropies:
     log_probabilities = logits.log_softmax(1)
     probabilities = log_probabilities.exp()
     return Entropies(-(probabilities * log_probabilities).sum(), probabilities.sum(0))
-
-
-class EntropyOptions(QuantizerOptions):
-    """Options of every kind with an entropy loss."""
-
-    sample_entropy_weight: float = Field(default=0.02, ge=0)
-    """Weight of the mean entropy of a vector's choice, which is lowered: be sure of the code."""
-    batch_entropy_weight: float = Field(default=0.1, ge=0)
-    """Weight of the entropy of the mean choice, which is raised: use all codes evenly."""
 
 
 def entropy_loss(parts: list[Entropies], count: int, options: EntropyOptions) -> Tensor:

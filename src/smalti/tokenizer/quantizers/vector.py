@@ -4,24 +4,12 @@ Axes: B batch, D code dimension, h/w latent grid, K codebook size.
 Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 2 and 4.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from smalti.tokenizer.quantizers.base import QUANTIZERS
-from smalti.tokenizer.quantizers.lookup import (
-    LearnedLookup,
-    LookupOptions,
-    rows_for_restart,
-    to_rows,
-)
-
-
-class VectorQuantizerConfig(LookupOptions):
-    """Config of `VectorQuantizer`."""
-
-    kind: Literal["vector"] = "vector"
+from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.quantizers.lookup import LearnedLookup, rows_for_restart, to_rows
 
 
 @QUANTIZERS.register("vector")

@@ -1,0 +1,85 @@
+"""Configs of the tokenizers. Imports no torch."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from smalti.config import Config
+from smalti.content import ContentConfig, RGBContent
+from smalti.tokenizer.quantizers.config import QuantizerConfig, VectorQuantizerConfig
+
+
+class VQGANConfig(Config):
+    """Shape of a VQGAN; the defaults are a small model for one processor or graphics card."""
+
+    kind: Literal["vqgan"] = "vqgan"
+    content: ContentConfig = RGBContent()
+    """What its images are: `kind` rgb, labels (with `classes`, and `ignore` or
+    `shift`), depth or edges."""
+    channels: int = Field(default=32, ge=1)
+    """Channels at full resolution, a multiple of `norm_groups`; the paper's models have 128."""
+    channel_multipliers: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2, max_length=6)
+    """Channels of each level relative to `channels`. One number more than down-sampling steps:
+    four levels halve the image three times, so f = 8."""
+    residual_blocks: int = Field(default=1, ge=1)
+    """Residual blocks of each level (2 in the paper); the decoder has one more."""
+    norm_groups: int = Field(default=8, ge=1)
+    """Groups of each GroupNorm; 32 in the paper. A group should have at least four channels: with
+    one channel a group, the image's own colours and contrast are normalised away."""
+    attention_levels: tuple[int, ...] | None = None
+    """Levels with a non-local block after each residual block, 0 being full resolution; null is the
+    lowest only. It costs time with the fourth power of a level's side."""
+    middle_attention: bool = True
+    """A non-local block in the middle of encoder and decoder, at the lowest resolution."""
+    code_dim: int = Field(default=64, ge=1)
+    """D, channels of the encoder output."""
+    latent_channels: int | None = Field(default=None, ge=1)
+    """Channels that the networks have on their side of the 1x1 convolutions to and from `code_dim`;
+    null is `code_dim`."""
+    codebook_size: int = Field(default=512, ge=2)
+    """K, number of codes."""
+    quantizer: QuantizerConfig = VectorQuantizerConfig(lookup_dim=8, l2_normalised=True)
+    """How vectors become codes."""
+
+    @field_validator("channel_multipliers")
+    @classmethod
+    def _positive(cls, multipliers: tuple[int, ...]) -> tuple[int, ...]:
+        if min(multipliers) < 1:
+            raise ValueError("every multiplier must be at least 1")
+        return multipliers
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> Self:
+        if self.channels % self.norm_groups:
+            raise ValueError(
+                f"channels {self.channels} is not a multiple of norm_groups {self.norm_groups}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _quantizer_has_the_codes(self) -> Self:
+        self.quantizer.check_codebook_size(self.codebook_size)
+        return self
+
+    @model_validator(mode="after")
+    def _levels_exist(self) -> Self:
+        lowest = len(self.channel_multipliers) - 1
+        if self.attention_levels and not set(self.attention_levels) <= set(range(lowest + 1)):
+            raise ValueError(
+                f"attention_levels {list(self.attention_levels)} must be from 0 to {lowest}, the "
+                "levels of channel_multipliers"
+            )
+        return self
+
+    @property
+    def downsampling_factor(self) -> int:
+        """f, pixels of an image's side per code."""
+        return int(2 ** (len(self.channel_multipliers) - 1))
+
+
+class PixelTokenizerConfig(Config):
+    """Size of the palette."""
+
+    kind: Literal["pixels"] = "pixels"
+    codebook_size: int = Field(default=512, ge=2)
+    """K, number of colours."""

@@ -1,0 +1,24 @@
+"""Tokenizers of any kind from disk. Importing this module registers all kinds."""
+
+from pathlib import Path
+
+from smalti.config import InputError
+from smalti.model_folder import find_model, read_description
+from smalti.tokenizer import pixels as pixels
+from smalti.tokenizer import vqgan as vqgan
+from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
+
+
+def load_tokenizer(name: str | Path) -> TokenizerModel:
+    """Load a tokenizer of any kind from a folder, a training run or a hub id, in eval mode.
+
+    Raises:
+        InputError: nothing is there, it is no tokenizer, or a file is damaged.
+    """
+    folder = find_model(name)
+    kind = read_description(folder)["kind"]
+    if kind not in TOKENIZERS:
+        raise InputError(
+            f"{name} holds a {kind}, but a tokenizer is needed here: {' or '.join(TOKENIZERS)}"
+        )
+    return TOKENIZERS[kind].from_pretrained(folder)
