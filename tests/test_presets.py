@@ -25,7 +25,7 @@ from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import PriorModel, build_prior
 from smalti.runs.conditions import CONTENTS, COORDINATE_LEVELS, Conditions
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-from smalti.runs.cost import Parts, count_parameters, prior_cost, vqgan_cost, weight_bytes
+from smalti.runs.cost import Parts, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.over_fitting import settle_measures
 from smalti.runs.prior_plan import prior_model_config
 from smalti.runs.vqgan import check_size, resolve_vqgan
@@ -34,6 +34,7 @@ from smalti.tokenizer.base import TokenizerModel
 from smalti.tokenizer.config import PixelTokenizerConfig
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.weights import count_parameters
 
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
 PATHS = {path.stem: path for path in presets()}

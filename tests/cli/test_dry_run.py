@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from smalti.runs.cost import count_parameters
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.weights import count_parameters
 
 
 def numbers_after(text: str, name: str) -> int:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from smalti.metrics.nll import nats_per_token
 from smalti.prior import GPT, GPTConfig
+from smalti.weights import count_parameters
 
 TINY = GPTConfig(vocab_size=11, max_length=9, layers=2, heads=2, width=16)
 
@@ -163,8 +164,7 @@ def test_parameters_are_those_of_the_papers_table_3(layers, width, codes, millio
     shape = {"max_length": 512, "layers": layers, "heads": 16, "width": width}
     with torch.device("meta"):
         gpt = GPT(GPTConfig(vocab_size=codes + 1, **shape))
-    count = sum(weight.numel() for weight in gpt.parameters())
-    assert count == pytest.approx(millions * 1e6, rel=0.02)
+    assert count_parameters(gpt) == pytest.approx(millions * 1e6, rel=0.02)
 
 
 def test_heads_must_divide_the_width():

@@ -11,7 +11,6 @@ from smalti.runs import cost as costs
 from smalti.runs.cost import (
     Parts,
     StepCost,
-    count_parameters,
     prior_cost,
     time_of_step,
     vqgan_cost,
@@ -20,6 +19,7 @@ from smalti.runs.memory import forward_cost
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.weights import count_parameters
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 CARD = Compute(torch.device("cuda"), torch.bfloat16)

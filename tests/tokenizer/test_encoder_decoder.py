@@ -15,6 +15,7 @@ from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.weights import count_parameters
 
 F16 = VQGANConfig(
     channels=128,
@@ -25,10 +26,6 @@ F16 = VQGANConfig(
     codebook_size=1024,
 )
 KEYS_FILE = Path(__file__).parent / "vqgan_keys.json"
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.fixture(scope="module")

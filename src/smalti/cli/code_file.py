@@ -16,7 +16,7 @@ from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import write_tensors
 from smalti.tokenizer.base import TokenizerModel
-from smalti.training.prior.code_cache import weights_hash
+from smalti.weights import weights_hash
 
 
 @dataclass(frozen=True, slots=True)

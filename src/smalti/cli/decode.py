@@ -21,7 +21,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.config import InputError
     from smalti.data.sources.base import counted
     from smalti.tokenizer.load import load_tokenizer
-    from smalti.training.prior.code_cache import weights_hash
+    from smalti.weights import weights_hash
 
     out = Path(options.out)
     check_folder(out)

@@ -67,16 +67,17 @@ def _keep_prior(imported: "ImportedPrior", out: Path) -> None:
 
 
 def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
+    from smalti.weights import count_parameters
+
     config = imported.config
     gpt, (conditioner,) = imported.prior.config, config.conditioners
     told = {"none": f"nothing, start token {getattr(conditioner, 'token', 0)}"}
     if conditioner.kind == "class":
         told["class"] = f"class, one of {len(conditioner.class_names)}"
-    parameters = sum(parameter.numel() for parameter in imported.prior.parameters())
     print(
-        f"prior: {gpt.layers} layers, {gpt.heads} heads, {gpt.width} wide, {parameters:,} "
-        f"parameters; {gpt.vocab_size} tokens shared by codes and condition, {gpt.max_length} "
-        "positions"
+        f"prior: {gpt.layers} layers, {gpt.heads} heads, {gpt.width} wide, "
+        f"{count_parameters(imported.prior):,} parameters; {gpt.vocab_size} tokens shared by codes "
+        f"and condition, {gpt.max_length} positions"
     )
     print(
         f"images: {size_px[0]}x{size_px[1]} pixels, {config.grid_height}x{config.grid_width} codes "
@@ -92,10 +93,12 @@ def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
 
 
 def _shape(vqgan: "VQGAN") -> str:
-    parameters = sum(parameter.numel() for parameter in vqgan.parameters())
+    from smalti.weights import count_parameters
+
     return (
         f"f = {vqgan.downsampling_factor}, K = {vqgan.codebook_size}, "
-        f"D = {vqgan.config.code_dim}, {parameters:,} parameters; quantizer {_quantizer(vqgan)}"
+        f"D = {vqgan.config.code_dim}, {count_parameters(vqgan):,} parameters; "
+        f"quantizer {_quantizer(vqgan)}"
     )
 
 

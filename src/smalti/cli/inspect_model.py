@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from smalti.compute import choose_compute
 from smalti.config import InputError
-from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.discriminator import PatchDiscriminatorConfig
+from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.model_folder import (
     CHECKPOINTS,
     CONFIG_FILE,
@@ -17,11 +18,12 @@ from smalti.model_folder import (
 )
 from smalti.prior import build_prior
 from smalti.runs.config import shape_words
+from smalti.runs.cost import Parts, StepCost, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.folder import read_run_config
-from smalti.runs.memory import saved_bytes
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.weights import count_parameters
 
 MIB = 2**20
 
@@ -39,12 +41,13 @@ class Training:
     """What the memory that training takes depends on, beside the model."""
 
     batch_size: int
-    height_px: int
-    width_px: int
+    parts: Parts
+    size_px: tuple[int, int]
+    """Height and width of the images."""
     discriminator: PatchDiscriminatorConfig | None
 
 
-ONE_IMAGE = Training(batch_size=1, height_px=256, width_px=256, discriminator=None)
+ONE_IMAGE = Training(1, Parts.of(1, 1), size_px=(256, 256), discriminator=None)
 
 
 def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
@@ -68,19 +71,22 @@ def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
 
 
 def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
-    height, width = training.height_px, training.width_px
+    height, width = training.size_px
     f = vqgan.downsampling_factor
     print(f"{'kind:':14}VQGAN, f = {f}, K = {vqgan.codebook_size}")
     print(f"{'content:':14}{vqgan.content.kind}, {vqgan.content.channels} channels")
     for name in ("encoder", "quantizer", "decoder"):
-        print(f"{name + ':':14}{_count(getattr(vqgan, name)):,} parameters")
+        print(f"{name + ':':14}{count_parameters(getattr(vqgan, name)):,} parameters")
     print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")
-    activations = saved_bytes(
-        lambda: VQGAN(vqgan.config),
-        lambda: vqgan.content.blank(training.batch_size, height, width),
+    cost = vqgan_cost(
+        vqgan.config,
+        training.discriminator,
+        choose_perceptual(PerceptualConfig(kind="none")),
+        training.size_px,
+        training.parts,
+        choose_compute("cpu", "float32"),
     )
-    discriminator = _discriminator_bytes(training, vqgan.content.channels)
-    _describe_memory(vqgan, activations + discriminator, training.batch_size)
+    _describe_memory(vqgan, cost, training.batch_size)
 
 
 def _describe_prior(pipeline: Pipeline, training: Training) -> None:
@@ -89,7 +95,8 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     print(f"{'kind:':14}prior ({prior.config.kind}) over {layout.codebook_size} codes")
     print(f"{'size:':14}{shape_words(prior.config)}")
     print(
-        f"{'parameters:':14}{_count(prior):,}, and {_count_tokenizer(pipeline):,} of the tokenizer"
+        f"{'parameters:':14}{count_parameters(prior):,}, "
+        f"and {_count_tokenizer(pipeline):,} of the tokenizer"
     )
     print(f"{'sequence:':14}{layout.cond_length} + {layout.image_length} tokens")
     print(f"{'images:':14}{height}x{width} pixels")
@@ -97,41 +104,19 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     for conditioner in pipeline.config.conditioners:
         if conditioner.kind == "class":
             print(f"{'classes:':14}{', '.join(conditioner.class_names[:20])}")
-    activations = saved_bytes(
-        lambda: build_prior(prior.config),
-        lambda: torch.zeros(training.batch_size, layout.input_length, dtype=torch.int64),
-    )
-    _describe_memory(prior, activations, training.batch_size)
+    compute = choose_compute("cpu", "float32")
+    cost = prior_cost(lambda: build_prior(prior.config), layout, training.parts, compute)
+    _describe_memory(prior, cost, training.batch_size)
 
 
 def _count_tokenizer(pipeline: Pipeline) -> int:
     assert isinstance(pipeline.tokenizer, nn.Module)
-    return _count(pipeline.tokenizer)
+    return count_parameters(pipeline.tokenizer)
 
 
-def _discriminator_bytes(training: Training, channels: int) -> int:
-    """Memory of the discriminator: weights, gradients, Adam's two moments, and what it keeps."""
-    config = training.discriminator
-    if config is None:
-        return 0
-    # Real images and reconstructions.
-    shape = (2 * training.batch_size, channels, training.height_px, training.width_px)
-    activations = saved_bytes(
-        lambda: PatchDiscriminator(config, channels), lambda: torch.zeros(shape)
-    )
-    return 4 * 4 * _count(PatchDiscriminator(config, channels)) + activations
-
-
-def _describe_memory(module: nn.Module, other_bytes: int, batch_size: int) -> None:
-    weights = 4 * _count(module)
-    print(f"{'memory:':14}{weights / MIB:.0f} MiB of weights to run it")
-    # Training holds weights, gradients, their average, and Adam's two moments.
-    training = 5 * weights + other_bytes
+def _describe_memory(module: nn.Module, cost: StepCost, batch_size: int) -> None:
+    print(f"{'memory:':14}{weight_bytes(module) / MIB:.0f} MiB of weights to run it")
     print(
-        f"{'':14}about {training / MIB:.0f} MiB to train it in float32 with {batch_size} images "
-        "a step; less in bfloat16, more for a perceptual network"
+        f"{'':14}about {cost.memory_bytes / MIB:.0f} MiB to train it in float32 with {batch_size} "
+        "images a step; less in bfloat16, more for a perceptual network"
     )
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -22,6 +22,7 @@ from smalti.runs.memory import ForwardCost, forward_cost
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.weights import count_parameters
 
 FLOAT_BYTES = 4
 LEARNED_COPIES = 4  # a weight, its gradient, and Adam's two averages of that
@@ -184,11 +185,6 @@ def _vqgan_operations(
 def weight_bytes(module: nn.Module) -> int:
     """Memory of a network's parameters in float32."""
     return FLOAT_BYTES * count_parameters(module)
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Number of parameters."""
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def operations_per_second(compute: Compute) -> float:

@@ -25,6 +25,7 @@ from smalti.runs.origin import check_same_data
 from smalti.runs.training_images import rule_of_run
 from smalti.training.curves import draw_curves
 from smalti.training.log import say
+from smalti.weights import count_parameters
 
 
 def open_data(
@@ -158,4 +159,4 @@ def _say_values(dataset: ImageDataset) -> None:
 
 def millions(module: torch.nn.Module) -> str:
     """Number of parameters, for people."""
-    return f"{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.2f}"
+    return f"{count_parameters(module) / 1e6:.2f}"

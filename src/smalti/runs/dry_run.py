@@ -30,7 +30,6 @@ from smalti.runs.cost import (
     Parts,
     StepCost,
     StepTime,
-    count_parameters,
     prior_cost,
     seconds_of,
     time_of_step,
@@ -49,6 +48,7 @@ from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.prior.code_cache import CodeBatch, encode_batch
 from smalti.training.prior.step import PriorStepConfig, prior_step
 from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
+from smalti.weights import count_parameters
 
 MEASURED_ITERATIONS = 2  # of k-means
 MEASURED_IMAGES = 4

@@ -55,11 +55,6 @@ def forward_cost(
     return ForwardCost(saved, counter.get_total_flops())
 
 
-def saved_bytes(build: Callable[[], nn.Module], make_inputs: Callable[[], Tensor]) -> int:
-    """Bytes that a forward pass in float32 keeps for the backward pass; see `forward_cost`."""
-    return forward_cost(build, make_inputs).saved_bytes
-
-
 def _attention_operations(
     queries: torch.Size, keys: torch.Size, values: torch.Size, *_: Any, **__: Any
 ) -> int:

@@ -17,7 +17,7 @@ from smalti.model_folder import step_folders
 from smalti.plain_data import read_json
 from smalti.runs.config import BaseRunConfig
 from smalti.runs.folder import read_run_config
-from smalti.training.prior.code_cache import weights_hash
+from smalti.weights import weights_hash
 
 ORIGIN_FILE = "origin.json"
 DATA = "data"

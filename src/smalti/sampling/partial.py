@@ -3,7 +3,6 @@
 Axes: n images, H/W grid of codes.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
+from smalti.weights import tensors_hash
 
 SAVE_SECONDS = 60.0
 """So often a long generation is written down."""
@@ -106,8 +106,5 @@ def fingerprint(
     prior: nn.Module, values: Mapping[str, Tensor], settings: Mapping[str, object]
 ) -> str:
     """A hash over the prior's weights, the conditions' values and everything else that decides."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, tensor in sorted({**prior.state_dict(), **values}.items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return tensors_hash({**prior.state_dict(), **values}, text)

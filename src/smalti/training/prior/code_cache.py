@@ -12,7 +12,6 @@ Axes: N images, B batch, h/w latent grid.
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 from collections import defaultdict
@@ -42,6 +41,7 @@ from smalti.paths import path_fields
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.log import say
 from smalti.types import Batch, Conditioner, Tokenizer
+from smalti.weights import weights_hash
 
 MANIFEST_FILE = "manifest.json"
 CODES = "codes"
@@ -178,15 +178,6 @@ def _encode_if_new(
         if stored is not None:
             log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
         _encode(folder, loader, tokenizer, conditioning, made_from, device)
-
-
-def weights_hash(module: nn.Module) -> str:
-    """A hash over names and values of all weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _made_from(

@@ -1,0 +1,25 @@
+"""The weights of a network as a whole: how many there are, and whether two sets are the same."""
+
+import hashlib
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of parameters of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def weights_hash(network: nn.Module) -> str:
+    """A SHA-256 over names and values of all weights and buffers of a network."""
+    return tensors_hash(network.state_dict())
+
+
+def tensors_hash(tensors: Mapping[str, Tensor], settings: str = "") -> str:
+    """A SHA-256 over a text, and names and values of tensors, whatever their order."""
+    digest = hashlib.sha256(settings.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
