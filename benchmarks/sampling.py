@@ -26,8 +26,9 @@ from torch import Tensor
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
-from smalti.sampling.filters import SamplingConfig, probabilities
+from smalti.sampling.filters import probabilities
 from smalti.sampling.generate import Prompt, generate
 from smalti.types import Prior
 

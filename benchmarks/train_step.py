@@ -28,21 +28,19 @@ from smalti.losses.adversarial import (
     hinge_discriminator_loss,
     hinge_generator_loss,
 )
-from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
-from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
+from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.reconstruction import l1_loss
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import OptimizerConfig, build_optimizer, update
-from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
-from smalti.training.vqgan.step import (
-    VQGANLossConfig,
-    VQGANState,
-    VQGANStepConfig,
-    vqgan_step,
-)
+from smalti.training.optim import build_optimizer, update
+from smalti.training.vqgan.adversary import Adversary
+from smalti.training.vqgan.config import AdversaryConfig, VQGANLossConfig
+from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
 
 MULTIPLIERS = (1, 2, 2, 4)
 CODE_DIM = 64

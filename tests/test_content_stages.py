@@ -19,7 +19,7 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.load import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import read_metrics
-from smalti.training.vqgan.step import VQGANLossConfig
+from smalti.training.vqgan.config import VQGANLossConfig
 
 CLASSES = 4
 CONTENTS: dict[str, dict[str, Any]] = {

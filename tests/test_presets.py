@@ -20,8 +20,9 @@ from smalti.conditions import (
     UnconditionalConfig,
 )
 from smalti.data.pairing.pose_file import COCO_JOINTS
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
-from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.prior import PriorModel, build_prior
 from smalti.runs.conditions import CONTENTS, COORDINATE_LEVELS, Conditions
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig

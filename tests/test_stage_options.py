@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader
 from smalti.data.pairing import LowResolutionPair
-from smalti.data.transforms import TransformConfig
 from smalti.health.findings import Finding
 from smalti.runs import conditions
 from smalti.runs import prior as prior_module
@@ -25,8 +25,8 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import OptimizerConfig
 from smalti.training.loop import Trainer
-from smalti.training.optim import OptimizerConfig
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.vqgan.learner import VQGANLearner
 

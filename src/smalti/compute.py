@@ -6,14 +6,11 @@ slower than float32 on some processors.
 
 import contextlib
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-from smalti.config import InputError
+from smalti.config import InputError, Precision
 from smalti.distributed import is_distributed, local_rank
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)

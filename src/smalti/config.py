@@ -1,11 +1,14 @@
 """What every config is built on, and the error of a user's wrong input. Imports no torch."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 LARGEST_INTEGER = 2**63 - 1
 """The largest whole number that torch has, and so the largest seed."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Number formats that a run may ask for."""
 
 
 class InputError(ValueError):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from smalti.sampling import completion
-from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 
 OPTIONS = ["--seed", "7", "--temperature", "0.9", "--top-k", "5", "--top-p", "0.8"]

@@ -8,8 +8,9 @@ import yaml
 from PIL import Image
 
 from smalti.cli.train_config import read_config
-from smalti.data import headers, transforms
-from smalti.data.transforms import TransformConfig
+from smalti.data import config as data_config
+from smalti.data import headers
+from smalti.data.config import TransformConfig
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.folder import check_run_folder
 
@@ -31,7 +32,7 @@ def mixed(here, world) -> Path:
 def only_some_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of 25 images is a larger one: every thirteenth header is looked at."""
     monkeypatch.setattr(headers, "MAX_HEADERS", 2)
-    monkeypatch.setattr(transforms, "MOST_IMAGES_CHECKED", 2)
+    monkeypatch.setattr(data_config, "MOST_IMAGES_CHECKED", 2)
 
 
 def vqgan(mixed: Path, world, *options: object) -> list[object]:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource, ListSource
 from smalti.data.split import split_held_out
-from smalti.data.transforms import TransformConfig
 
 CROP = TransformConfig(size=8, resize_px="keep")
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import GlobSource, ListSource, WebDatasetSource, open_source
 from smalti.data.split import split_held_out
-from smalti.data.transforms import TransformConfig
 
 
 def names(source: Any) -> list[str]:

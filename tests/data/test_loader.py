@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from smalti.config import InputError
 from smalti.data import loader as loader_module
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader, Draw, _ignore_stop_signals, _Reader
 from smalti.data.sources import FolderSource
-from smalti.data.transforms import TransformConfig
 from smalti.types import Batch
 
 CROP = TransformConfig(size=8, resize_px="keep")

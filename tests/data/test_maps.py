@@ -11,11 +11,11 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.content import ContentConfig, DepthContent, LabelsContent, RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.maps import check_maps, check_sizes_beside
 from smalti.data.sources import open_source
 from smalti.data.split import split_held_out
-from smalti.data.transforms import TransformConfig
 
 
 def write_scene(

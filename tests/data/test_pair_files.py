@@ -12,6 +12,7 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
 from smalti.data.pairing import (
@@ -26,7 +27,6 @@ from smalti.data.pairing import (
 from smalti.data.pairing.pose_file import COCO_JOINTS
 from smalti.data.readers import reader_of
 from smalti.data.sources import open_source
-from smalti.data.transforms import TransformConfig
 
 TWO = KeypointsPair(("nose", "tail"))
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.pairing import (
     PAIRED,
@@ -31,7 +32,7 @@ from smalti.data.pairing import (
 )
 from smalti.data.readers import PhotographReader, reader_of
 from smalti.data.sources import open_source
-from smalti.data.transforms import Crop, PixelSize, TransformConfig, draw_crop
+from smalti.data.transforms import Crop, PixelSize, draw_crop
 from smalti.randomness import generator_for
 
 sides = st.integers(9, 61)

@@ -14,6 +14,7 @@ from PIL import Image
 from smalti.cli.inspect_data import describe_data
 from smalti.config import InputError
 from smalti.content import DepthContent, LabelsContent
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps
@@ -28,7 +29,6 @@ from smalti.data.pairing import (
 )
 from smalti.data.sources import open_source
 from smalti.data.split import split_held_out
-from smalti.data.transforms import TransformConfig
 
 CROP = TransformConfig(size=8, resize_px="keep")
 LABELS = SegmentationPair(LabelsContent(classes=256))

@@ -12,9 +12,10 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
+from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import reader_of
-from smalti.data.transforms import TransformConfig, center_transform, random_transform
+from smalti.data.transforms import center_transform, random_transform
 from smalti.ranges import to_uint16
 
 SHIFTED = reader_of(LabelsContent(classes=12, shift=True))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
 from smalti.data.split import split_held_out
-from smalti.data.transforms import TransformConfig
 
 
 def test_cifar_parquet_has_its_classes_balanced(shared_dir: Path) -> None:

@@ -9,14 +9,15 @@ from PIL import Image
 from pydantic import ValidationError
 
 from smalti.config import InputError
-from smalti.data import headers, transforms
+from smalti.data import config as data_config
+from smalti.data import headers
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.pairing import picture_room
 from smalti.data.sources import FolderSource, open_source
 from smalti.data.split import split_held_out
 from smalti.data.summary import check_sizes, summarize
-from smalti.data.transforms import TransformConfig
 
 
 @pytest.fixture
@@ -72,17 +73,17 @@ def test_a_small_image_of_a_small_data_set_is_an_error(mixed: Path, small: str) 
 def test_in_a_larger_data_set_they_are_skipped_by_default(
     mixed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transforms, "MOST_IMAGES_CHECKED", 39)
+    monkeypatch.setattr(data_config, "MOST_IMAGES_CHECKED", 39)
     split = split_held_out(dataset_of(mixed), 0.5)
     assert split.held_out is not None
     for part in (split.train, split.held_out):  # each of them has fewer images
         assert part.transform.small == "skip"
-    monkeypatch.setattr(transforms, "MOST_IMAGES_CHECKED", 40)
+    monkeypatch.setattr(data_config, "MOST_IMAGES_CHECKED", 40)
     assert dataset_of(mixed).transform.small == "error"
 
 
 def test_the_default_counts_as_many_images_as_are_looked_at() -> None:
-    assert transforms.MOST_IMAGES_CHECKED == headers.MAX_HEADERS == 1000
+    assert data_config.MOST_IMAGES_CHECKED == headers.MAX_HEADERS == 1000
 
 
 def test_small_images_that_are_skipped_are_counted_before_training(

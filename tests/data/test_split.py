@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from smalti.content import LabelsContent, RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import open_source
 from smalti.data.split import OwnNames, SceneNames, held_out_images, split_held_out
-from smalti.data.transforms import TransformConfig
 
 LABELS = LabelsContent(classes=4)
 

@@ -8,10 +8,10 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.data import headers
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource
 from smalti.data.summary import Spread, check_sizes, summarize
-from smalti.data.transforms import TransformConfig
 
 
 def folder_dataset(root: Path, classes: bool = False) -> ImageDataset:

@@ -9,9 +9,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.transforms import (
     PixelSize,
-    TransformConfig,
     center_transform,
     random_transform,
     resized_size,

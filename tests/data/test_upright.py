@@ -12,13 +12,13 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.content import LabelsContent, RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import decode_image, decode_map, read_header
 from smalti.data.maps import check_maps, check_sizes_beside
 from smalti.data.pairing import SegmentationPair
 from smalti.data.sources import open_source
 from smalti.data.summary import summarize
-from smalti.data.transforms import TransformConfig
 from smalti.data.upright import TURNS
 
 FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF"]

@@ -20,8 +20,9 @@ from smalti.evaluation.tokenizer import (
     fd_size,
     photograph_measures,
 )
+from smalti.losses.config import PerceptualConfig
 from smalti.losses.efficientnet import load_efficientnet
-from smalti.losses.perceptual import NoPerceptualLoss, PerceptualConfig
+from smalti.losses.perceptual import NoPerceptualLoss
 from smalti.metrics.reconstruction import psnr
 from smalti.ranges import from_uint8
 

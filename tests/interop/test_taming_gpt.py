@@ -8,8 +8,9 @@ from smalti.config import InputError
 from smalti.interop.taming_gpt import import_gpt, name_gpt
 from smalti.metrics.nll import nats_per_token
 from smalti.prior import GPT, GPTConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import Draw
-from smalti.sampling.filters import SamplingConfig, keep_top_k
+from smalti.sampling.filters import keep_top_k
 from smalti.sampling.generate import Prompt, generate
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import RowMajor

@@ -15,7 +15,8 @@ from smalti.losses.adversarial import (
     hinge_generator_loss,
     log_discriminator_loss,
 )
-from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.config import PatchDiscriminatorConfig
+from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.lpips import ImageScaling
 
 

@@ -16,13 +16,14 @@ from smalti.interop.taming_net2net import ImportedPrior
 from smalti.interop.tokenizers import import_model
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.gpt.model import GPT
-from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sliding_window import Canvas
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.training.optim import build_optimizer
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 

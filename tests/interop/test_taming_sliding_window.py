@@ -7,8 +7,8 @@ from torch import Tensor
 from smalti.conditions import SegmentationConfig
 from smalti.content import LabelsContent
 from smalti.interop.taming_gpt import import_gpt
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
-from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, plan, sample_canvas
 

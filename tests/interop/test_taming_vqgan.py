@@ -11,20 +11,17 @@ from smalti.config import InputError
 from smalti.interop.taming_config import ToldVQGAN, check_released_config, released_config
 from smalti.interop.taming_losses import import_discriminator, name_discriminator
 from smalti.interop.taming_vqgan import export_vqgan, import_vqgan, released_name
-from smalti.losses.adversarial import AdaptiveWeightConfig
-from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import AdaptiveWeightConfig, PerceptualConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.quantizers.config import GumbelQuantizerConfig, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
-from smalti.training.vqgan.step import (
-    VQGANLossConfig,
-    VQGANState,
-    VQGANStepConfig,
-    vqgan_step,
-)
+from smalti.training.optim import build_optimizer
+from smalti.training.vqgan.adversary import Adversary
+from smalti.training.vqgan.config import AdversaryConfig, VQGANLossConfig
+from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
 
 LEVELS = 3
 PREFIXES = {"out": "in.x", "out_48x40": "in.x_48x40"}

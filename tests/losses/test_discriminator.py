@@ -4,12 +4,8 @@ from torch import nn
 
 from smalti.config import InputError
 from smalti.losses import discriminator
-from smalti.losses.discriminator import (
-    GlobalBatchNorm,
-    Judge,
-    PatchDiscriminator,
-    PatchDiscriminatorConfig,
-)
+from smalti.losses.config import PatchDiscriminatorConfig
+from smalti.losses.discriminator import GlobalBatchNorm, Judge, PatchDiscriminator
 
 
 def small(layers: int) -> PatchDiscriminator:

@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
 
+from smalti.losses.config import PerceptualConfig
 from smalti.losses.efficientnet_losses import (
     DEPTHS,
     EfficientNetLogitsLoss,
     EfficientNetPerceptualLoss,
 )
-from smalti.losses.perceptual import PerceptualConfig
 from smalti.ranges import from_pil
 
 

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from smalti.config import InputError
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PerceptualConfig
 from smalti.losses.lpips import LPIPS, LPIPSHeads, load_heads
-from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
 from smalti.losses.vgg import VGG_VARIABLE
 
 

@@ -4,13 +4,9 @@ import pytest
 import torch
 
 from smalti.config import InputError
-from smalti.losses.perceptual import (
-    PERCEPTUAL_LOSSES,
-    PerceptualConfig,
-    PerceptualLoss,
-    choose_perceptual,
-    unit_length,
-)
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PerceptualConfig
+from smalti.losses.perceptual import PERCEPTUAL_LOSSES, PerceptualLoss, unit_length
 from smalti.losses.vgg import VGG_VARIABLE
 
 ALL_KINDS = sorted(PERCEPTUAL_LOSSES)

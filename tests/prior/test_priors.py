@@ -6,8 +6,9 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from smalti.prior import PRIORS, GPTConfig, PixelSNAILConfig, PriorConfig, build_prior
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
-from smalti.sampling.filters import SamplingConfig, probabilities
+from smalti.sampling.filters import probabilities
 from smalti.sampling.generate import Prompt, generate
 
 COND_LENGTH = 2

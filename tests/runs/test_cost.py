@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from smalti.compute import Compute
-from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
-from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
+from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.gpt.model import GPT, GPTConfig
 from smalti.runs import cost as costs
 from smalti.runs.cost import (

@@ -16,8 +16,8 @@ from smalti.files import TEMPORARY
 from smalti.runs.changes import CHANGEABLE, CHANGEABLE_ON_RECORD
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.folder import CONFIG_FILE, check_run_folder, open_run, read_run_config
+from smalti.training.config import TrainingConfig
 from smalti.training.log import read_metrics
-from smalti.training.loop import TrainingConfig
 from smalti.training.run_lock import HOLDER_FILE, LOCK_FILES, Holder
 
 

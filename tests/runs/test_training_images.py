@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import open_source
 from smalti.data.split import OwnNames, SceneNames, split_held_out
-from smalti.data.transforms import TransformConfig
 from smalti.model_folder import write_tensors
 from smalti.runs.training_images import (
     FILE,

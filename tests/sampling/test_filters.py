@@ -2,7 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from smalti.sampling.filters import SamplingConfig, keep_top_k, keep_top_p, probabilities
+from smalti.sampling.config import SamplingConfig
+from smalti.sampling.filters import keep_top_k, keep_top_p, probabilities
 
 
 @pytest.fixture

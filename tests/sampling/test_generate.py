@@ -4,8 +4,8 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.prior import GPT, GPTConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
-from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.generate import Prompt, generate
 
 CODES, LENGTH = 8, 6

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from smalti.config import InputError
-from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import Guidance, build_guidance
 
 TWO = ("class", "segmentation")

@@ -5,7 +5,7 @@ import torch
 
 from smalti.config import InputError
 from smalti.prior import GPT, GPTConfig
-from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig

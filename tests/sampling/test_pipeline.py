@@ -13,7 +13,7 @@ from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.model_folder import write_model_files
 from smalti.prior import GPT, GPTConfig
-from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import sample_canvas

@@ -15,8 +15,9 @@ from smalti.conditions import (
 from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.prior import GPT, GPTConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
-from smalti.sampling.filters import SamplingConfig, probabilities
+from smalti.sampling.filters import probabilities
 from smalti.sampling.generate import Prompt, generate
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, sample_canvas

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from smalti.config import InputError
-from smalti.training.vqgan.adversary import AdversaryConfig, AdversarySchedule
+from smalti.training.vqgan.adversary import AdversarySchedule
+from smalti.training.vqgan.config import AdversaryConfig
 
 
 def schedule(total_steps: int = 1000, **config: object) -> AdversarySchedule:

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from smalti.health.remedies import Remedies
-from smalti.losses.adversarial import AdaptiveWeightConfig, LogitAverages
+from smalti.losses.adversarial import LogitAverages
+from smalti.losses.config import AdaptiveWeightConfig
 from smalti.losses.discriminator import Judgement
-from smalti.training.vqgan.adversary import Adversary, AdversaryConfig, AdversarySchedule
+from smalti.training.vqgan.adversary import Adversary, AdversarySchedule
+from smalti.training.vqgan.config import AdversaryConfig
 
 
 def adversary(**config: Any) -> Adversary:

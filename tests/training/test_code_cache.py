@@ -23,10 +23,10 @@ from smalti.conditions import (
 )
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
-from smalti.data.transforms import TransformConfig
 from smalti.files import sha256
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN

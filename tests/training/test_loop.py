@@ -25,8 +25,9 @@ from smalti.health.run_images import RunImages
 from smalti.model_folder import read_tensors
 from smalti.training import loop
 from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.config import TrainingConfig
 from smalti.training.log import read_metrics
-from smalti.training.loop import NotFiniteError, Stopped, Trainer, TrainingConfig
+from smalti.training.loop import NotFiniteError, Stopped, Trainer
 from smalti.training.run_lock import HOLDER_FILE
 
 SEED = 3

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from smalti.training.optim import OptimizerConfig, build_optimizer, learning_rate_at, update
+from smalti.training.config import OptimizerConfig
+from smalti.training.optim import build_optimizer, learning_rate_at, update
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from smalti.conditions.conditioning import Conditioning
 from smalti.prior.gpt.model import GPT, GPTConfig
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.training.optim import build_optimizer
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, corrupt, prior_step
 

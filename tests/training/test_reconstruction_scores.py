@@ -8,8 +8,8 @@ from torch import Tensor
 
 from smalti.content import ContentConfig, EdgesContent, RGBContent
 from smalti.losses.perceptual import PerceptualLoss
+from smalti.training.vqgan.config import VQGANLossConfig
 from smalti.training.vqgan.reconstruction_scores import ReconstructionScores
-from smalti.training.vqgan.step import VQGANLossConfig
 
 
 class Always(PerceptualLoss):

@@ -9,20 +9,23 @@ from torch import Tensor, nn
 
 from smalti.compute import Compute
 from smalti.conditions import ClassLabelConfig, KeypointsConfig
-from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PerceptualConfig
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
 from smalti.training.learner import Learner
-from smalti.training.optim import OptimizerConfig, build_optimizer
+from smalti.training.optim import build_optimizer
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.prior.step import PriorState, PriorStepConfig
+from smalti.training.vqgan.config import VQGANLossConfig
 from smalti.training.vqgan.learner import VQGANLearner
-from smalti.training.vqgan.step import VQGANLossConfig, VQGANState, VQGANStepConfig
+from smalti.training.vqgan.step import VQGANState, VQGANStepConfig
 from smalti.types import Batch
 
 K, ROWS, COLUMNS = 8, 2, 3

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from smalti.compute import Compute
-from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
-from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
+from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
+from smalti.losses.discriminator import PatchDiscriminator
+from smalti.losses.perceptual import PerceptualLoss
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.quantizers.config import (
     EMAQuantizerConfig,
@@ -18,15 +19,12 @@ from smalti.tokenizer.quantizers.config import (
     VectorQuantizerConfig,
 )
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import OptimizerConfig, build_optimizer
-from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
-from smalti.training.vqgan.step import (
-    VQGANLossConfig,
-    VQGANState,
-    VQGANStepConfig,
-    vqgan_step,
-)
+from smalti.training.optim import build_optimizer
+from smalti.training.vqgan.adversary import Adversary
+from smalti.training.vqgan.config import AdversaryConfig, VQGANLossConfig
+from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
 
 SHAPE = {
     "channels": 8,

@@ -26,10 +26,10 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.pictures import find_pictures, load_image
     from smalti.compute import choose_compute
     from smalti.config import InputError
+    from smalti.data.config import TransformConfig
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
     from smalti.data.sources.base import counted
-    from smalti.data.transforms import TransformConfig
     from smalti.tokenizer.load import load_tokenizer
 
     out = Path(options.out)

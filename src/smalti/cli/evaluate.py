@@ -87,7 +87,7 @@ def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -
         InputError: there is no run to say the size.
     """
     from smalti.config import InputError
-    from smalti.data.transforms import TransformConfig
+    from smalti.data.config import TransformConfig
     from smalti.runs.config import BaseRunConfig
 
     if trained is None and "size" not in options:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from smalti.data.transforms import present_transform
+from smalti.data.config import present_transform
 
 FORMER_OPTION = "--image.upscale"
 

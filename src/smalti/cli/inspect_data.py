@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from smalti.content import DepthContent, RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.pairing import Pairing, pairings_of
 from smalti.data.pairing.matching import open_beside
@@ -11,7 +12,6 @@ from smalti.data.sources.base import ImageSource, counted, printable
 from smalti.data.sources.left_out import why_left_out
 from smalti.data.sources.part_names import DEPTHS, IMAGES, SEGMENTATIONS
 from smalti.data.summary import DataSummary, Spread, summarize
-from smalti.data.transforms import TransformConfig
 from smalti.data.values import values_of, warning_of
 from smalti.runs.config import DEFAULT_TRANSFORM
 

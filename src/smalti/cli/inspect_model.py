@@ -7,8 +7,8 @@ from torch import nn
 
 from smalti.compute import choose_compute
 from smalti.config import InputError
-from smalti.losses.discriminator import PatchDiscriminatorConfig
-from smalti.losses.perceptual import PerceptualConfig, choose_perceptual
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
 from smalti.model_folder import (
     CHECKPOINTS,
     CONFIG_FILE,

@@ -9,10 +9,11 @@ from pathlib import Path
 from PIL import Image
 
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import Reader
 from smalti.data.sources import SOURCES, open_source
-from smalti.data.transforms import TransformConfig, center_transform
+from smalti.data.transforms import center_transform
 from smalti.types import Sample
 
 

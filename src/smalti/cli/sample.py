@@ -16,7 +16,7 @@ from smalti.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from smalti.sampling.filters import SamplingConfig
+    from smalti.sampling.config import SamplingConfig
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from smalti.cli.tagged_unions import (
 )
 from smalti.cli.wording import one_line, plain_types
 from smalti.config import InputError, describe
-from smalti.data.transforms import present_transform
+from smalti.data.config import present_transform
 from smalti.paths import expand
 from smalti.plain_data import read_yaml
 from smalti.registry import unknown_name

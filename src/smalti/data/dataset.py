@@ -18,6 +18,7 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.content import ContentConfig, RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
 from smalti.data.order import order, weighted_order
 from smalti.data.pairing import Paired
@@ -26,7 +27,7 @@ from smalti.data.pairing.companions import Companions
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import describe_parts, own_name, scene
-from smalti.data.transforms import Crop, PixelSize, TransformConfig, center_crop, draw_crop
+from smalti.data.transforms import Crop, PixelSize, center_crop, draw_crop
 from smalti.randomness import generator_for
 from smalti.types import Sample
 

@@ -1,8 +1,9 @@
 """What is looked at before training: the headers of a data set's images."""
 
+from smalti.data.config import MOST_IMAGES_CHECKED
 from smalti.data.decode import ImageHeader, read_header
 from smalti.data.sources.base import RawImage
-from smalti.data.transforms import MOST_IMAGES_CHECKED, PixelSize
+from smalti.data.transforms import PixelSize
 
 MAX_HEADERS = MOST_IMAGES_CHECKED
 """Images whose headers are read; of a larger data set, as many at even distances."""

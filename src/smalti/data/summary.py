@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, ImageHeader, decode_image
 from smalti.data.headers import header_of, looked_at, upright_size
-from smalti.data.transforms import TransformConfig, resized_size
+from smalti.data.transforms import resized_size
 
 logger = logging.getLogger(__name__)
 

@@ -4,78 +4,19 @@ H, W: size of the crop in pixels. The randomness of a sample is a function of (s
 number), so it does not depend on workers, batch size, or where a run was resumed.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from PIL import Image
-from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
-from smalti.config import Config, InputError
+from smalti.config import InputError
 from smalti.content import RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import PhotographReader, Reader
 
 PHOTOGRAPHS = PhotographReader(RGBContent())
-
-
-MOST_IMAGES_CHECKED = 1000
-"""Images of a data set whose sizes are looked at before training: all of a smaller one."""
-
-
-def present_transform(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a transform as they are called today: `upscale` is now `small`."""
-    present = dict(values)
-    if isinstance(present.get("upscale"), bool):
-        present.setdefault("small", "enlarge" if present.pop("upscale") else "error")
-    return present
-
-
-class TransformConfig(Config):
-    """How a picture of any size becomes an image of the crop's size."""
-
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] = 256
-    """Crop in pixels: one number for a square, or height and width."""
-    resize_px: PositiveInt | Literal["crop", "keep"] = "crop"
-    """Scale before cropping: `crop` shrinks the picture until it just covers the crop, a number
-    shrinks its shorter side to that many pixels (or as far as still covers the crop), `keep` crops
-    at the original scale."""
-    crop: Literal["random", "center"] = "random"
-    """Where to crop while training; evaluation always crops the center."""
-    flip: bool = True
-    """Mirror every second picture, at random, while training."""
-    small: Literal["auto", "error", "skip", "enlarge"] = "auto"
-    """What to do with a picture smaller than the crop: `error` ends the run, `skip` leaves it out
-    and counts it as broken files are, `enlarge` enlarges it (and those smaller than `resize_px`).
-    auto: skip on data sets of more than 1,000 images, else error."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _former_spelling(cls, values: object) -> object:
-        return present_transform(values) if isinstance(values, dict) else values
-
-    def settled(self, images: int) -> Self:
-        """This transform with a definite value of `small`, which may be auto.
-
-        Args:
-            images: in the data set.
-        """
-        if self.small != "auto":
-            return self
-        # Of a larger data set only some sizes are known before training: one must not end a run.
-        small = "skip" if images > MOST_IMAGES_CHECKED else "error"
-        return self.model_copy(update={"small": small})
-
-    @property
-    def height_px(self) -> int:
-        """H."""
-        return self.size if isinstance(self.size, int) else self.size[0]
-
-    @property
-    def width_px(self) -> int:
-        """W."""
-        return self.size if isinstance(self.size, int) else self.size[1]
 
 
 class PixelSize(NamedTuple):

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.content import ContentConfig
+from smalti.losses.build import choose_perceptual
+from smalti.losses.config import PerceptualConfig
 from smalti.losses.efficientnet import BLOCKS, HEAD_CHANNELS, EfficientNetLite0, load_efficientnet
-from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss, choose_perceptual
+from smalti.losses.perceptual import PerceptualLoss
 from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.frechet import FrechetDistance, frechet_warning
 from smalti.metrics.label_map import LabelMapScores

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from smalti.config import InputError
-from smalti.losses.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.config import PatchDiscriminatorConfig
+from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.lpips import LPIPSHeads, name_heads
 
 

@@ -9,11 +9,8 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
-
-from smalti.config import Config
 
 AdversarialKind = Literal["hinge", "log"]
 
@@ -123,17 +120,6 @@ ADVERSARIAL_LOSSES: Mapping[AdversarialKind, AdversarialLoss] = {
     "hinge": AdversarialLoss(hinge_discriminator_loss, hinge_generator_loss),
     "log": AdversarialLoss(log_discriminator_loss, log_generator_loss),
 }
-
-
-class AdaptiveWeightConfig(Config):
-    """How the adversarial loss is weighed against the reconstruction loss."""
-
-    delta: float = Field(default=1e-6, gt=0)
-    """Added to the denominator of Eq. 7; the released code has 1e-4."""
-    max_weight: float = Field(default=1e4, gt=0)
-    """Upper limit of the ratio, before the factor."""
-    factor: float = Field(default=0.8, ge=0)
-    """Multiplies the ratio; 1 is the paper, 0.8 the released code."""
 
 
 def adaptive_weight(

@@ -5,36 +5,18 @@ Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, which takes it from Is
 arXiv:1611.07004, Sec. 3.2.2 ("PatchGAN").
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from smalti.config import Config, InputError
+from smalti.config import InputError
 from smalti.distributed import is_distributed, mean_with_gradient, world_size
+from smalti.losses.config import PatchDiscriminatorConfig
 
 MAX_WIDENING = 8  # channels grow to at most this many times the first layer's
 LEAK = 0.2
-
-
-class PatchDiscriminatorConfig(Config):
-    """Shape of the patch discriminator."""
-
-    filters: int = Field(default=64, ge=1)
-    """Channels after the first convolution; they double with each layer, up to 8 times."""
-    layers: int = Field(default=3, ge=1)
-    """Down-sampling convolutions; 3 make patches of 70x70 pixels, 2 of 34x34, 1 of 16x16."""
-    norm: Literal["batch", "spectral"] = "batch"
-    """batch: BatchNorm, as in the paper. spectral: each convolution's largest gain is held at one
-    (Miyato et al. 2018, arXiv:1802.05957), which bounds how fast its judgement can change; the
-    result does not depend on how a batch is divided."""
-
-    @property
-    def smallest_px(self) -> int:
-        """Side in pixels of the smallest image that it can judge: one patch is left of it."""
-        return int(3 * 2**self.layers)
 
 
 class PatchDiscriminator(nn.Module):

@@ -9,13 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smalti.losses.config import PerceptualConfig
 from smalti.losses.efficientnet import BLOCKS, load_efficientnet
-from smalti.losses.perceptual import (
-    PERCEPTUAL_LOSSES,
-    PerceptualConfig,
-    PerceptualLoss,
-    squared_differences,
-)
+from smalti.losses.perceptual import PERCEPTUAL_LOSSES, PerceptualLoss, squared_differences
 
 DEPTHS = (0, 3, 5, 11)  # strides 2, 4, 8, 16 of the enlarged image
 

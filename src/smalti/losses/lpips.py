@@ -12,12 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from smalti.config import InputError
-from smalti.losses.perceptual import (
-    PERCEPTUAL_LOSSES,
-    PerceptualConfig,
-    PerceptualLoss,
-    squared_differences,
-)
+from smalti.losses.config import PerceptualConfig
+from smalti.losses.perceptual import PERCEPTUAL_LOSSES, PerceptualLoss, squared_differences
 from smalti.losses.vgg import HOW_TO_GET, STAGES, find_vgg_weights, load_vgg
 
 # Mean and deviation of ImageNet's pixels in [-1, 1], as LPIPS was trained; not those of VGG16's own

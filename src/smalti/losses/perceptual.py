@@ -1,6 +1,6 @@
 """The perceptual loss: how different two images look to a network trained on photographs.
 
-The seam and the choice are here; each network is one file beside it. None of them has a layer that
+What every kind is stands here; each network is one file beside it. None of them has a layer that
 behaves otherwise in training mode, and all their weights are frozen.
 
 Axes: B batch, C channels, H/W image size in pixels, h/w size of a feature map.
@@ -10,49 +10,17 @@ arXiv:1801.03924.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from smalti.config import Config, InputError
-from smalti.losses.vgg import find_vgg_weights
-from smalti.paths import path_fields
+from smalti.config import InputError
+from smalti.losses.config import PerceptualConfig
 from smalti.registry import Registry
 
 # The root's gradient is infinite at 0; inside it, this keeps the gradient of a black patch finite.
 NORM_EPSILON = 1e-10
-
-
-class PerceptualConfig(Config):
-    """Which network compares images with their reconstructions."""
-
-    kind: Literal["auto", "lpips", "efficientnet", "efficientnet-logits", "none"] = "auto"
-    """`lpips` as in the paper, `efficientnet` (installed with the package), `efficientnet-logits`
-    (features and logits of the same network), `none`; `auto` is lpips where its VGG16 weights are
-    at hand, else efficientnet; for maps, it is none."""
-    logit_weight: float = Field(default=0.01, ge=0)
-    """Weight of the logits' mean squared difference beside the feature distance. No effect with the
-    kinds other than efficientnet-logits."""
-    vgg_weights: Path | None = None
-    """File with VGG16's weights for lpips (.pth of torchvision, .safetensors of timm). By default
-    the environment variable SMALTI_VGG_WEIGHTS, then torch's download cache. No effect with the
-    other kinds."""
-
-    _path = path_fields("vgg_weights")
-
-    def resolve(self) -> "PerceptualConfig":
-        """The same with `auto` replaced by what it is on this machine.
-
-        Raises:
-            InputError: the weights' file is named and does not exist.
-        """
-        if self.kind != "auto":
-            return self
-        kind = "lpips" if find_vgg_weights(self.vgg_weights) else "efficientnet"
-        return self.model_copy(update={"kind": kind})
 
 
 class PerceptualLoss(nn.Module, ABC):
@@ -111,15 +79,6 @@ class NoPerceptualLoss(PerceptualLoss):
     def distance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
         """Zeros (B,) float32 of reconstructions (B, ...)."""
         return reconstructions.float().flatten(1).mean(1) * 0.0
-
-
-def choose_perceptual(config: PerceptualConfig) -> PerceptualLoss:
-    """Build the perceptual loss of a config, with trained weights; its `name` says which it is.
-
-    Raises:
-        InputError: lpips is asked for and VGG16's weights are not at hand, or a file is damaged.
-    """
-    return PERCEPTUAL_LOSSES[config.resolve().kind](config)
 
 
 def squared_differences(real: Sequence[Tensor], fake: Sequence[Tensor]) -> list[Tensor]:

@@ -5,13 +5,11 @@ Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, Eq. 4.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from torch import Tensor
 
+from smalti.losses.config import PixelKind
 from smalti.losses.label_map import cross_entropy_loss
-
-PixelKind = Literal["l1", "l2", "cross_entropy"]
 
 
 def l1_loss(images: Tensor, reconstructions: Tensor) -> Tensor:

@@ -12,14 +12,13 @@ from pydantic import (
 )
 
 from smalti.config import Config
-from smalti.data.transforms import TransformConfig
-from smalti.losses.discriminator import PatchDiscriminatorConfig
+from smalti.data.config import TransformConfig
+from smalti.losses.config import PatchDiscriminatorConfig
 from smalti.paths import expand, path_fields
 from smalti.tokenizer.config import VQGANConfig
-from smalti.training.loop import TrainingConfig
-from smalti.training.optim import OptimizerConfig
-from smalti.training.prior.code_cache import CodeCacheConfig
-from smalti.training.vqgan.step import VQGANLossConfig
+from smalti.training.config import OptimizerConfig, TrainingConfig
+from smalti.training.prior.config import CodeCacheConfig
+from smalti.training.vqgan.config import VQGANLossConfig
 
 DEFAULT_TRANSFORM = TransformConfig(size=64)
 """How pictures become images in runs that say nothing else."""

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from smalti.compute import Compute
-from smalti.losses.discriminator import Judge, PatchDiscriminator, PatchDiscriminatorConfig
+from smalti.losses.config import PatchDiscriminatorConfig
+from smalti.losses.discriminator import Judge, PatchDiscriminator
 from smalti.losses.perceptual import PerceptualLoss
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.attention import CausalSelfAttention

@@ -20,8 +20,8 @@ from smalti.conditions import (
 from smalti.content import ContentConfig, LabelsContent, RGBContent
 from smalti.data.loader import stack
 from smalti.data.split import Split
+from smalti.losses.build import choose_perceptual
 from smalti.losses.discriminator import PatchDiscriminator
-from smalti.losses.perceptual import choose_perceptual
 from smalti.prior import build_prior
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, RunConfig, VQGANRunConfig
 from smalti.runs.cost import (

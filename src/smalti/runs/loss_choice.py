@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from smalti.config import InputError
 from smalti.content import ContentConfig
-from smalti.losses.reconstruction import PixelKind
-from smalti.training.vqgan.step import VQGANLossConfig
+from smalti.losses.config import PixelKind
+from smalti.training.vqgan.config import VQGANLossConfig
 
 PIXEL_LOSS_OF: Mapping[str, PixelKind] = {"labels": "cross_entropy", "edges": "l2"}
 """Of contents that have one only."""

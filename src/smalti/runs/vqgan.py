@@ -8,8 +8,9 @@ from smalti.compute import Compute, choose_compute
 from smalti.config import InputError
 from smalti.distributed import from_first, together, wrap
 from smalti.health.run_images import RunImages
+from smalti.losses.build import choose_perceptual, resolve_perceptual
 from smalti.losses.discriminator import PatchDiscriminator
-from smalti.losses.perceptual import PERCEPTUAL_LOSSES, choose_perceptual
+from smalti.losses.perceptual import PERCEPTUAL_LOSSES
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
 from smalti.runs.config import RunConfig, VQGANRunConfig
 from smalti.runs.data import (
@@ -106,7 +107,7 @@ def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
     chosen = fit_loss(config.loss, vqgan.content)
     perceptual = chosen.perceptual
     if begun is None:
-        perceptual = perceptual.resolve()
+        perceptual = resolve_perceptual(perceptual)
     elif perceptual.kind == "auto":
         perceptual = perceptual.model_copy(update={"kind": begun.loss.perceptual.kind})
     loss = chosen.model_copy(update={"perceptual": perceptual})
@@ -157,7 +158,7 @@ def check_size(config: VQGANRunConfig) -> None:
         discriminator = f"a discriminator of {config.discriminator.layers} layers"
         needed = config.discriminator.smallest_px
         _check_smallest(config, needed, discriminator, "lower discriminator.layers")
-    kind = config.loss.perceptual.resolve().kind
+    kind = resolve_perceptual(config.loss.perceptual).kind
     needed = PERCEPTUAL_LOSSES[kind].smallest_px
     _check_smallest(config, needed, f"the perceptual loss {kind}", "see loss.perceptual.kind")
     if config.vqgan.content.kind == "rgb":

@@ -20,7 +20,7 @@ from torch import Tensor
 from smalti.conditions.asked import Condition
 from smalti.config import InputError
 from smalti.ranges import from_pil, to_pil
-from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sliding_window import Canvas
 

@@ -5,43 +5,13 @@ Reference: arXiv:2012.09841, App. A: temperature 1.0 and top-k 100 by default; H
     "The Curious Case of Neural Text Degeneration", arXiv:1904.09751, Sec. 3.1 (top-p).
 """
 
-from typing import Annotated, Literal
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
 from torch import Tensor
 
-from smalti.config import Config
+from smalti.sampling.config import SamplingConfig
 
 GREEDY_BELOW = 1e-6  # dividing by less would leave the range of float32
-
-GuidanceSchedule = Literal["constant", "cosine"]
-
-
-class SamplingConfig(Config):
-    """How boldly tokens are drawn."""
-
-    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """Divides the logits: below 1 more of the likely, above 1 more of the rest; 0 always takes the
-    likeliest code."""
-    top_k: int = Field(default=100, ge=0)
-    """Draw among the k likeliest codes only; 0, or more than there are codes, draws among all."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Draw among the fewest likeliest codes that together have this probability; 1 is all."""
-    guidance: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
-        default=(1.0,), min_length=1
-    )
-    """Scale of classifier-free guidance: 1 is off, more follows the condition more closely, 0
-    ignores it. One for all conditions together, or one for each. Needs a prior trained with dropped
-    conditions."""
-    guidance_schedule: GuidanceSchedule = "constant"
-    """Whether guidance has its scale everywhere, or (cosine) rises from 1 to it along the image."""
-
-    @field_validator("guidance", mode="before")
-    @classmethod
-    def _one_for_all(cls, guidance: object) -> object:
-        return (guidance,) if isinstance(guidance, int | float) else guidance
 
 
 def probabilities(logits: Tensor, config: SamplingConfig) -> Tensor:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from smalti.config import InputError
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import Draw
-from smalti.sampling.filters import SamplingConfig, probabilities
+from smalti.sampling.filters import probabilities
 from smalti.sampling.guidance import Guidance
 from smalti.types import Prior
 

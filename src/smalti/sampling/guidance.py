@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from smalti.config import InputError
-from smalti.sampling.filters import GuidanceSchedule, SamplingConfig
+from smalti.sampling.config import GuidanceSchedule, SamplingConfig
 
 
 class Guidance:

@@ -23,8 +23,8 @@ from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.paths import expand
 from smalti.prior import PriorModel, build_prior
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import Draw, seeded_draw
-from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig

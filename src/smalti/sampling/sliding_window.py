@@ -18,8 +18,8 @@ from torch import Tensor
 
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import Draw
-from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.generate import Decoder
 from smalti.sampling.guidance import Guidance, build_guidance
 from smalti.sampling.prior_model import PriorModelConfig

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
-from smalti.compute import Precision, choose_compute
-from smalti.config import Config, InputError
+from smalti.compute import choose_compute
+from smalti.config import InputError
 from smalti.distributed import from_first, largest, mean_over_processes, rank, together
 from smalti.health.findings import History, Line, in_words
 from smalti.health.run_images import GROUP as RUN_IMAGES
@@ -26,6 +25,7 @@ from smalti.health.run_images import RunImages
 from smalti.model_folder import BEST, save_model
 from smalti.randomness import generator_for
 from smalti.training.checkpoint import Counters, newest_step, resume, save_checkpoint
+from smalti.training.config import TrainingConfig
 from smalti.training.learner import Keyed, Learner
 from smalti.training.log import RunLog, append_line, read_metrics, resume_command, say
 from smalti.training.pace import Pace
@@ -37,44 +37,6 @@ B = TypeVar("B", bound=Keyed)
 MAX_FAILED_SAVES = 3
 
 log = logging.getLogger(__name__)
-
-
-class TrainingConfig(Config):
-    """How long, how much at a time, and how often to look."""
-
-    total_steps: int = Field(default=2000, ge=1)
-    """Steps of the whole run; one step is one batch."""
-    batch_size: int = Field(default=16, ge=1)
-    """Images per step, over all processes together."""
-    accumulation_steps: int = Field(default=1, ge=1)
-    """Parts in which a batch is computed, one after the other, to save memory."""
-    ema_decay: float = Field(default=0.995, ge=0, lt=1)
-    """Decay of the averaged weights, which are what is evaluated and kept; 0 is no average."""
-    log_steps: int = Field(default=20, ge=1)
-    """Steps between lines of metrics.jsonl."""
-    eval_steps: int = Field(default=250, ge=1)
-    """Steps between evaluations: on held-out images, or on training images where none are."""
-    eval_images: int = Field(default=256, ge=1)
-    """Images looked at in each evaluation, at most."""
-    save_steps: int = Field(default=250, ge=1)
-    """Steps between checkpoints."""
-    picture_steps: int = Field(default=250, ge=1)
-    """Steps between pictures."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps. With several processes auto, cpu or cuda: a card for each."""
-    precision: Precision = "auto"
-    """auto takes bfloat16 where the hardware has it, else float32."""
-    workers: int = Field(default=0, ge=0)
-    """Processes that decode images; 0 decodes in the training process. The batches are the same."""
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        if self.accumulation_steps > self.batch_size:
-            raise ValueError(
-                f"accumulation_steps {self.accumulation_steps} is more than the batch_size "
-                f"{self.batch_size}"
-            )
-        return self
 
 
 class StepScalars(NamedTuple):

@@ -3,32 +3,9 @@
 import math
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from smalti.config import Config
-
-
-class OptimizerConfig(Config):
-    """AdamW with warm-up and cosine decay.
-
-    The learning rate is used as written: it is not multiplied by batch size or devices.
-    """
-
-    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    """Highest learning rate, reached after the warm-up."""
-    final_factor: float = Field(default=0.1, ge=0, le=1)
-    """Learning rate of the last step as a share of the highest; 1 keeps it constant."""
-    warmup_steps: int = Field(default=50, ge=0)
-    """Steps over which the learning rate rises from 0."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    """Decay of the gradient's running mean."""
-    beta2: float = Field(default=0.99, ge=0, lt=1)
-    """Decay of the squared gradient's running mean."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay, on matrices, convolutions and embeddings."""
-    clip_norm: float = Field(default=1.0, gt=0)
-    """Gradients are scaled down to this norm when theirs is larger."""
+from smalti.training.config import OptimizerConfig
 
 
 def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:

@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.content import ContentConfig
+from smalti.data.config import TransformConfig
 from smalti.data.pairing.matching import Partners, open_beside
 from smalti.data.sources.base import ImageSource
-from smalti.data.transforms import Crop, PixelSize, TransformConfig
+from smalti.data.transforms import Crop, PixelSize
 from smalti.registry import Registry
 
 Found = TypeVar("Found")

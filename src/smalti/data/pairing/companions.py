@@ -13,13 +13,14 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.content import ContentConfig
+from smalti.data.config import TransformConfig
 from smalti.data.headers import header_of
 from smalti.data.pairing.base import PAIRED, FilePair, MadePair, Paired
 from smalti.data.pairing.keypoints import KeypointsPair
 from smalti.data.pairing.matching import Pairing, Partners, match
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import scene
-from smalti.data.transforms import Crop, PixelSize, TransformConfig
+from smalti.data.transforms import Crop, PixelSize
 from smalti.data.upright import how_map_lies
 
 

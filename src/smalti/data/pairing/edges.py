@@ -9,11 +9,12 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.content import ContentConfig, EdgesContent
+from smalti.data.config import TransformConfig
 from smalti.data.decode import read_header
 from smalti.data.pairing.base import PAIRED, MadePair
 from smalti.data.pairing.photographs import require_photographs
 from smalti.data.readers import reader_of
-from smalti.data.transforms import Crop, TransformConfig
+from smalti.data.transforms import Crop
 
 DRAWING_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B")
 """Pillow's names of the colour layouts that are taken for a drawing rather than a photograph."""

@@ -11,10 +11,11 @@ from torch import Tensor
 from smalti import ranges
 from smalti.config import InputError
 from smalti.content import ContentConfig, RGBContent
+from smalti.data.config import TransformConfig
 from smalti.data.pairing.base import PAIRED, MadePair
 from smalti.data.pairing.photographs import require_photographs
 from smalti.data.readers import reader_of
-from smalti.data.transforms import Crop, TransformConfig
+from smalti.data.transforms import Crop
 
 PHOTOGRAPHS = RGBContent()
 

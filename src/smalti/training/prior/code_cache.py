@@ -20,24 +20,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from smalti.conditions import SpatialCondition
 from smalti.conditions.conditioning import Conditioning, values_of
-from smalti.config import Config, InputError
+from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader, Draw
-from smalti.data.transforms import TransformConfig
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
-from smalti.paths import path_fields
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.log import say
 from smalti.types import Batch, Conditioner, Tokenizer
@@ -54,19 +52,6 @@ PATIENCE = timedelta(days=2)
 View = NDArray[Any]
 
 log = logging.getLogger(__name__)
-
-
-class CodeCacheConfig(Config):
-    """How the data is encoded for the prior."""
-
-    views: PositiveInt | Literal["auto"] = "auto"
-    """Random crops and flips of each image that are encoded; epochs take turns with them. auto:
-    the more, the fewer images there are."""
-    folder: str | None = None
-    """Where the codes are kept; null is inside the run. Runs with the same data and tokenizer may
-    share a folder."""
-
-    _path = path_fields("folder")
 
 
 @dataclass(frozen=True, slots=True)

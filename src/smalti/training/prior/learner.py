@@ -10,8 +10,8 @@ from smalti.conditions.asked import FOUND
 from smalti.health.findings import Finding, Line, examine
 from smalti.health.remedies import Treatment
 from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
-from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet, pose_picture
 from smalti.sampling.sliding_window import Canvas

@@ -17,8 +17,9 @@ from smalti.metrics.nll import nats_per_token
 from smalti.prior import PriorModel
 from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import OptimizerConfig, learning_rate_at, update
+from smalti.training.optim import learning_rate_at, update
 from smalti.training.prior.code_cache import CodeBatch
 
 

@@ -9,94 +9,34 @@ Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 5 to 7.
 
 import logging
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from smalti.config import Config, InputError
 from smalti.distributed import mean_over_processes
 from smalti.health.remedies import Remedies
 from smalti.losses.adversarial import (
     ADVERSARIAL_LOSSES,
-    AdaptiveWeightConfig,
     AdversarialLoss,
     LogitAverages,
     adaptive_weight,
     lecam_penalty,
 )
 from smalti.losses.discriminator import Judge, Judgement, PatchDiscriminator
-from smalti.training.optim import OptimizerConfig, build_optimizer, learning_rate_at, update
-
-# A whole number is steps, a fraction is a share of the run.
-Duration = int | float
+from smalti.training.config import OptimizerConfig
+from smalti.training.optim import build_optimizer, learning_rate_at, update
+from smalti.training.vqgan.config import AdversaryConfig, Duration
 
 UNDECIDED = -1
 
 log = logging.getLogger(__name__)
 
 
-class AdversaryConfig(Config):
-    """When and how much the discriminator counts."""
-
-    kind: Literal["auto", "hinge", "log", "none"] = "auto"
-    """hinge (released code), log (Eq. 5), or none: no adversary at all. auto is hinge for
-    photographs and none for maps."""
-    start: Duration | Literal["auto"] = "auto"
-    """When the discriminator begins to learn: a step (1000), a share of the run (0.4), or auto:
-    when the reconstruction error has levelled off."""
-    auto_improvement: float = Field(default=0.03, gt=0, lt=1)
-    """With start auto: the error has levelled off when it falls by less than this share over a
-    twentieth of the run. That is looked for between 20 % and 40 % of the run; later it starts
-    anyway."""
-    warmup: Duration = 0.02
-    """Steps or share of the run for which the discriminator only learns, on reconstructions that
-    do not hear of it."""
-    ramp: Duration = 0.1
-    """Steps or share of the run over which its weight then rises from 0 to full."""
-    weight: float = Field(default=0.25, ge=0)
-    """Weight of the generator loss; 1 in the released code. More is sharper and less faithful."""
-    weighing: Literal["adaptive", "fixed"] = "adaptive"
-    """adaptive: `weight` times the adaptive weight of Eq. 7. fixed: `weight` alone."""
-    adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
-    """The adaptive weight; no effect on a fixed one."""
-    lecam_weight: float = Field(default=0.01, ge=0)
-    """Weight of the LeCam penalty in the discriminator loss (Tseng et al. 2021, arXiv:2104.03310);
-    0 is off."""
-
-    @field_validator("start", "warmup", "ramp")
-    @classmethod
-    def _is_duration(cls, duration: Duration | str) -> Duration | str:
-        if isinstance(duration, float) and not 0 <= duration < 1:
-            raise ValueError("a share of the run is 0 to below 1; steps are a whole number")
-        if isinstance(duration, int) and duration < 0:
-            raise ValueError("steps are 0 or more")
-        return duration
-
-    @property
-    def is_played(self) -> bool:
-        """Whether there is an adversary at all."""
-        return self.kind != "none"
-
-    @property
-    def losses(self) -> AdversarialLoss:
-        """Losses of discriminator and generator in the chosen form."""
-        assert self.kind != "none", "without an adversary there is no loss of one"
-        return ADVERSARIAL_LOSSES["hinge" if self.kind == "auto" else self.kind]
-
-    def check(self, total_steps: int) -> None:
-        """Refuse a schedule that a run of `total_steps` never comes to.
-
-        Raises:
-            InputError: the start is at or after the end.
-        """
-        if self.is_played and isinstance(self.start, int) and self.start >= total_steps:
-            raise InputError(
-                f"loss.adversary.start is step {self.start}, but the run ends at step "
-                f"{total_steps}; start earlier (a step, a share such as 0.4, or auto), or set "
-                "loss.adversary.kind to none"
-            )
+def losses_of(config: AdversaryConfig) -> AdversarialLoss:
+    """Losses of discriminator and generator in the form that a config asks for."""
+    assert config.kind != "none", "without an adversary there is no loss of one"
+    return ADVERSARIAL_LOSSES["hinge" if config.kind == "auto" else config.kind]
 
 
 def in_steps(duration: Duration, total_steps: int) -> int:
@@ -227,7 +167,7 @@ class Adversary:
         Returns:
             (B, C, H, W) float32.
         """
-        loss = self.config.losses.generator_loss(judgement.fake_logits)
+        loss = losses_of(self.config).generator_loss(judgement.fake_logits)
         (gradient,) = torch.autograd.grad(loss, reconstructions, retain_graph=True)
         return gradient
 
@@ -243,7 +183,7 @@ class Adversary:
 
         Reference: Eq. 5.
         """
-        losses, lecam_weight = self.config.losses, self.config.lecam_weight
+        losses, lecam_weight = losses_of(self.config), self.config.lecam_weight
         real_logits, fake_logits = judgement
         loss = losses.discriminator_loss(real_logits, fake_logits)  # Eq. 5
         scalars = {

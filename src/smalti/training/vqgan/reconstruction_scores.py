@@ -11,7 +11,7 @@ from smalti.losses.perceptual import PerceptualLoss
 from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.metrics.label_map import LabelMapScores
 from smalti.metrics.reconstruction import psnr, ssim
-from smalti.training.vqgan.step import VQGANLossConfig
+from smalti.training.vqgan.config import VQGANLossConfig
 
 
 class ReconstructionScores:

@@ -9,40 +9,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from smalti.compute import Compute
-from smalti.config import Config
 from smalti.distributed import gather_batch, without_sync
 from smalti.losses.adversarial import last_layer_gradient
 from smalti.losses.discriminator import Judgement
-from smalti.losses.perceptual import PerceptualConfig, PerceptualLoss
-from smalti.losses.reconstruction import PIXEL_LOSSES, PixelKind
+from smalti.losses.perceptual import PerceptualLoss
+from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.tokenizer.vqgan import VQGAN, Reconstruction
+from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import OptimizerConfig, learning_rate_at, update
-from smalti.training.vqgan.adversary import Adversary, AdversaryConfig
-
-
-class VQGANLossConfig(Config):
-    """Terms of the loss and their weights."""
-
-    pixel: PixelKind = "l1"
-    """l1 (released code) or l2 (Eq. 4); of label maps it is always cross_entropy, of edges l2."""
-    pixel_weight: float = Field(default=1.0, ge=0)
-    """Weight of the pixel loss in the reconstruction loss."""
-    perceptual: PerceptualConfig = PerceptualConfig()
-    """Which network compares images."""
-    perceptual_weight: float = Field(default=0.5, ge=0)
-    """Weight of the perceptual loss in the reconstruction loss; 1 in the released code."""
-    codebook_weight: float = Field(default=1.0, ge=0)
-    """Weight of the codebook term of Eq. 4; the released code has 0.25."""
-    commitment_weight: float = Field(default=0.25, ge=0)
-    """Beta of Eq. 4; the released code has 1.0."""
-    adversary: AdversaryConfig = AdversaryConfig()
-    """The discriminator's part."""
+from smalti.training.optim import learning_rate_at, update
+from smalti.training.vqgan.adversary import Adversary
+from smalti.training.vqgan.config import VQGANLossConfig
 
 
 @dataclass(slots=True)

@@ -1,0 +1,67 @@
+"""Configs of the training loop and of the optimizer. Imports no torch."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from smalti.config import Config, Precision
+
+
+class TrainingConfig(Config):
+    """How long, how much at a time, and how often to look."""
+
+    total_steps: int = Field(default=2000, ge=1)
+    """Steps of the whole run; one step is one batch."""
+    batch_size: int = Field(default=16, ge=1)
+    """Images per step, over all processes together."""
+    accumulation_steps: int = Field(default=1, ge=1)
+    """Parts in which a batch is computed, one after the other, to save memory."""
+    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    """Decay of the averaged weights, which are what is evaluated and kept; 0 is no average."""
+    log_steps: int = Field(default=20, ge=1)
+    """Steps between lines of metrics.jsonl."""
+    eval_steps: int = Field(default=250, ge=1)
+    """Steps between evaluations: on held-out images, or on training images where none are."""
+    eval_images: int = Field(default=256, ge=1)
+    """Images looked at in each evaluation, at most."""
+    save_steps: int = Field(default=250, ge=1)
+    """Steps between checkpoints."""
+    picture_steps: int = Field(default=250, ge=1)
+    """Steps between pictures."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps. With several processes auto, cpu or cuda: a card for each."""
+    precision: Precision = "auto"
+    """auto takes bfloat16 where the hardware has it, else float32."""
+    workers: int = Field(default=0, ge=0)
+    """Processes that decode images; 0 decodes in the training process. The batches are the same."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.accumulation_steps > self.batch_size:
+            raise ValueError(
+                f"accumulation_steps {self.accumulation_steps} is more than the batch_size "
+                f"{self.batch_size}"
+            )
+        return self
+
+
+class OptimizerConfig(Config):
+    """AdamW with warm-up and cosine decay.
+
+    The learning rate is used as written: it is not multiplied by batch size or devices.
+    """
+
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    """Highest learning rate, reached after the warm-up."""
+    final_factor: float = Field(default=0.1, ge=0, le=1)
+    """Learning rate of the last step as a share of the highest; 1 keeps it constant."""
+    warmup_steps: int = Field(default=50, ge=0)
+    """Steps over which the learning rate rises from 0."""
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the gradient's running mean."""
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the squared gradient's running mean."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay, on matrices, convolutions and embeddings."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm when theirs is larger."""

@@ -1,0 +1,89 @@
+"""Configs of the loss of stage 1. Imports no torch.
+
+Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 4 to 7.
+"""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from smalti.config import Config, InputError
+from smalti.losses.config import AdaptiveWeightConfig, PerceptualConfig, PixelKind
+
+# A whole number is steps, a fraction is a share of the run.
+Duration = int | float
+
+
+class AdversaryConfig(Config):
+    """When and how much the discriminator counts."""
+
+    kind: Literal["auto", "hinge", "log", "none"] = "auto"
+    """hinge (released code), log (Eq. 5), or none: no adversary at all. auto is hinge for
+    photographs and none for maps."""
+    start: Duration | Literal["auto"] = "auto"
+    """When the discriminator begins to learn: a step (1000), a share of the run (0.4), or auto:
+    when the reconstruction error has levelled off."""
+    auto_improvement: float = Field(default=0.03, gt=0, lt=1)
+    """With start auto: the error has levelled off when it falls by less than this share over a
+    twentieth of the run. That is looked for between 20 % and 40 % of the run; later it starts
+    anyway."""
+    warmup: Duration = 0.02
+    """Steps or share of the run for which the discriminator only learns, on reconstructions that
+    do not hear of it."""
+    ramp: Duration = 0.1
+    """Steps or share of the run over which its weight then rises from 0 to full."""
+    weight: float = Field(default=0.25, ge=0)
+    """Weight of the generator loss; 1 in the released code. More is sharper and less faithful."""
+    weighing: Literal["adaptive", "fixed"] = "adaptive"
+    """adaptive: `weight` times the adaptive weight of Eq. 7. fixed: `weight` alone."""
+    adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
+    """The adaptive weight; no effect on a fixed one."""
+    lecam_weight: float = Field(default=0.01, ge=0)
+    """Weight of the LeCam penalty in the discriminator loss (Tseng et al. 2021, arXiv:2104.03310);
+    0 is off."""
+
+    @field_validator("start", "warmup", "ramp")
+    @classmethod
+    def _is_duration(cls, duration: Duration | str) -> Duration | str:
+        if isinstance(duration, float) and not 0 <= duration < 1:
+            raise ValueError("a share of the run is 0 to below 1; steps are a whole number")
+        if isinstance(duration, int) and duration < 0:
+            raise ValueError("steps are 0 or more")
+        return duration
+
+    @property
+    def is_played(self) -> bool:
+        """Whether there is an adversary at all."""
+        return self.kind != "none"
+
+    def check(self, total_steps: int) -> None:
+        """Refuse a schedule that a run of `total_steps` never comes to.
+
+        Raises:
+            InputError: the start is at or after the end.
+        """
+        if self.is_played and isinstance(self.start, int) and self.start >= total_steps:
+            raise InputError(
+                f"loss.adversary.start is step {self.start}, but the run ends at step "
+                f"{total_steps}; start earlier (a step, a share such as 0.4, or auto), or set "
+                "loss.adversary.kind to none"
+            )
+
+
+class VQGANLossConfig(Config):
+    """Terms of the loss and their weights."""
+
+    pixel: PixelKind = "l1"
+    """l1 (released code) or l2 (Eq. 4); of label maps it is always cross_entropy, of edges l2."""
+    pixel_weight: float = Field(default=1.0, ge=0)
+    """Weight of the pixel loss in the reconstruction loss."""
+    perceptual: PerceptualConfig = PerceptualConfig()
+    """Which network compares images."""
+    perceptual_weight: float = Field(default=0.5, ge=0)
+    """Weight of the perceptual loss in the reconstruction loss; 1 in the released code."""
+    codebook_weight: float = Field(default=1.0, ge=0)
+    """Weight of the codebook term of Eq. 4; the released code has 0.25."""
+    commitment_weight: float = Field(default=0.25, ge=0)
+    """Beta of Eq. 4; the released code has 1.0."""
+    adversary: AdversaryConfig = AdversaryConfig()
+    """The discriminator's part."""
