@@ -6,11 +6,16 @@ from typing import Any
 import pytest
 
 from smalti.cli.train_config import option_paths
-from smalti.health import findings as health
-from smalti.health.findings import examine, in_words, reachable_codes
+from smalti.content import EdgesContent
+from smalti.health.examine import examine
+from smalti.health.findings import FindingKind, in_words
+from smalti.health.tokenizer import reachable_codes
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+from smalti.tokenizer.config import VQGANConfig
 
 K = 1024
+PHOTOGRAPHS = VQGANConfig(codebook_size=K)
+EDGES = VQGANConfig(codebook_size=K, content=EdgesContent())
 LOG_STEPS, EVAL_STEPS, TOTAL_STEPS, HEARD_STEP = 20, 250, 2000, 1000
 
 Line = dict[str, Any]
@@ -50,7 +55,6 @@ def eval_line(step: int, **changes: float) -> Line:
         "code_perplexity": 480.0,
         "dead_codes": 154,
         "code_vectors": 16384,
-        "ssim": 0.7,
     }
     return line | changes
 
@@ -75,8 +79,8 @@ def rising(first: int, name: str, slope: float, **changes: float) -> Any:
     return lambda step: {name: slope * (step - first), **changes} if step > first else {}
 
 
-def kinds(lines: list[Line], codebook_size: int | None = K) -> list[str]:
-    return [finding.kind for finding in examine(lines, codebook_size)]
+def kinds(lines: list[Line], vqgan: VQGANConfig = PHOTOGRAPHS) -> list[str]:
+    return [finding.kind for finding in examine(lines, vqgan)]
 
 
 def remedy_line(step: int, remedy: str) -> Line:
@@ -127,14 +131,14 @@ SICK = {
 
 @pytest.mark.parametrize("kind", SICK)
 def test_sick_run_is_found_out(kind):
-    (finding,) = examine(SICK[kind], K)
+    (finding,) = examine(SICK[kind], PHOTOGRAPHS)
     assert finding.kind == kind
     assert finding.flag == kind.replace("_", " ") + "!"
 
 
 @pytest.mark.parametrize("end", [0, 20, 250, 1000, 1100, 1500, 2000])
 def test_run_in_good_order_is_healthy_at_every_time(end):
-    assert examine(history(end), K) == []
+    assert examine(history(end), PHOTOGRAPHS) == []
     assert in_words([]) == ["nothing wrong is seen"]
 
 
@@ -144,7 +148,7 @@ def options(text: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", SICK)
 def test_advice_names_options_that_exist(kind):
-    (finding,) = examine(SICK[kind], K)
+    (finding,) = examine(SICK[kind], PHOTOGRAPHS)
     named = options(finding.advice)
     known = {*option_paths(VQGANRunConfig), *option_paths(PriorRunConfig)}
     assert named
@@ -152,7 +156,7 @@ def test_advice_names_options_that_exist(kind):
 
 
 def test_message_has_the_figures():
-    (finding,) = examine(SICK["codebook_collapse"], K)
+    (finding,) = examine(SICK["codebook_collapse"], PHOTOGRAPHS)
     assert "2% of 1024 codes" in finding.message
     assert "perplexity 9" in finding.message
     assert finding.remedy == "restart_codes"
@@ -169,13 +173,13 @@ def test_findings_call_scores_what_they_are_of(kind, held_out, scored):
         "adversary_dominates": history(train=worse, evaluated=worse),
         "worse_than_uniform": held_out_nll(7.2, 7.1, 7.1),
     }
-    (finding,) = examine([images_line(held_out), *sick[kind]], K)
+    (finding,) = examine([images_line(held_out), *sick[kind]], PHOTOGRAPHS)
     assert finding.kind == kind
     assert f"of {scored} is" in finding.message
 
 
 def test_over_fitting_is_of_held_out_images():
-    (finding,) = examine([images_line(3), *SICK["over_fitting"]], K)
+    (finding,) = examine([images_line(3), *SICK["over_fitting"]], PHOTOGRAPHS)
     assert "over-fitting: reconstruction_loss of held-out images rose" in finding.message
 
 
@@ -184,7 +188,7 @@ def test_scores_of_training_images_show_no_over_fitting():
 
 
 def test_scores_of_older_runs_are_of_evaluated_images():
-    (finding,) = examine(SICK["over_fitting"], K)
+    (finding,) = examine(SICK["over_fitting"], PHOTOGRAPHS)
     assert "over-fitting: reconstruction_loss of evaluated images rose" in finding.message
 
 
@@ -236,7 +240,7 @@ AT_THE_EDGE = {
         0.06,
     ),
     # Times a norm of 4, beside one of 2.
-    "pull": (
+    "gradient": (
         "adversary_dominates",
         lambda weight: history(train=after(1000, adversary_weight=weight)),
         0.51,
@@ -311,20 +315,18 @@ def test_one_low_evaluation_is_not_yet_a_collapse():
 
 def test_small_evaluation_set_cannot_show_a_large_codebook():
     few = after(0, code_use=200 / 16384, code_perplexity=190.0, code_vectors=256)
-    assert kinds(history(evaluated=few), codebook_size=16384) == []
+    assert kinds(history(evaluated=few), VQGANConfig(codebook_size=16384)) == []
 
 
 def test_few_codes_of_maps_are_no_collapse():
     lines = history(evaluated=after(0, code_use=0.02, code_perplexity=9.0))
     assert kinds(lines) == ["codebook_collapse"]
-    maps = [{k: v for k, v in line.items() if k != "ssim"} for line in lines]
-    assert kinds(maps) == []
+    assert kinds(lines, EDGES) == []
 
 
 def test_one_code_for_all_maps_is_a_collapse():
     lines = history(evaluated=after(0, code_use=1 / 1024, code_perplexity=1.0))
-    maps = [{k: v for k, v in line.items() if k != "ssim"} for line in lines]
-    assert kinds(maps) == ["codebook_collapse"]
+    assert kinds(lines, EDGES) == ["codebook_collapse"]
 
 
 def test_maps_may_need_fewer_and_fewer_codes():
@@ -333,8 +335,7 @@ def test_maps_may_need_fewer_and_fewer_codes():
     evaluations = [line for line in lines if line["group"] == "eval"]
     for line, share in zip(evaluations, shares, strict=False):
         line |= share
-        del line["ssim"]
-    assert kinds(lines) == []
+    assert kinds(lines, EDGES) == []
 
 
 def test_use_that_falls_and_falls_is_a_collapse():
@@ -381,7 +382,7 @@ def test_chance_accuracy_with_logits_apart_is_not_stuck():
 def test_worse_reconstruction_than_before_the_adversary_is_its_doing():
     worse = after(1500, reconstruction_loss=1.4 * eval_line(HEARD_STEP)["reconstruction_loss"])
     lines = history(train=worse, evaluated=worse)
-    (finding,) = examine(lines, K)
+    (finding,) = examine(lines, PHOTOGRAPHS)
     assert finding.kind == "adversary_dominates"
     assert "40% worse" in finding.message
 
@@ -440,7 +441,7 @@ def test_a_short_wait_is_forgiven():
 
 
 def test_every_kind_is_tested():
-    assert set(SICK) == set(health.FindingKind.__args__)
+    assert set(SICK) == set(FindingKind.__args__)
 
 
 @pytest.mark.parametrize("kind", SICK)
@@ -448,5 +449,5 @@ def test_numbers_that_are_none_count_as_missing(kind):
     """Each number in turn was NaN in the newest evaluation, or in every step."""
     lines = SICK[kind]
     for name in {name for line in lines for name in line} - {"step", "group"}:
-        examine([*lines[:-1], lines[-1] | {name: None}], K)
-        examine([line | {name: None} if name in line else line for line in lines], K)
+        examine([*lines[:-1], lines[-1] | {name: None}], PHOTOGRAPHS)
+        examine([line | {name: None} if name in line else line for line in lines], PHOTOGRAPHS)

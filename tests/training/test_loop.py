@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from smalti.config import Config, InputError
-from smalti.health.findings import Finding, examine
+from smalti.health.examine import examine
+from smalti.health.findings import Finding
 from smalti.health.remedies import Treatment
 from smalti.health.run_images import RunImages
 from smalti.model_folder import read_tensors
@@ -505,12 +506,12 @@ def test_run_that_ended_by_a_number_that_is_none_is_found_sick_until_it_goes_on(
     stage.before_step[4] = lambda: NAN
     with pytest.raises(NotFiniteError):
         train(tmp_path, stage, log_steps=100)
-    (finding,) = examine(read_metrics(tmp_path), codebook_size=None)
+    (finding,) = examine(read_metrics(tmp_path), vqgan=None)
     assert finding.kind == "not_finite"
     assert "norm became nan at step 4" in finding.message
     assert "a lower --optimizer.learning_rate" in finding.advice
     train(tmp_path, SumStage(), log_steps=100)
-    assert not examine(read_metrics(tmp_path), codebook_size=None)
+    assert not examine(read_metrics(tmp_path), vqgan=None)
 
 
 def test_message_of_a_number_that_is_none_names_the_options_that_may_help(tmp_path):

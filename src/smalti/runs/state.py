@@ -6,7 +6,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from smalti.config import InputError, describe
-from smalti.health.findings import Finding, Line, examine
+from smalti.health.examine import examine
+from smalti.health.findings import Finding
+from smalti.health.history import Line
 from smalti.health.run_images import RunImages, scored_images
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.folder import CONFIG_FILE, read_run_config
@@ -27,9 +29,8 @@ class RunState:
     @property
     def findings(self) -> list[Finding]:
         """What is wrong with it."""
-        config = self.config
-        codebook_size = config.vqgan.codebook_size if isinstance(config, VQGANRunConfig) else None
-        return examine(self.lines, codebook_size)
+        vqgan = self.config.vqgan if isinstance(self.config, VQGANRunConfig) else None
+        return examine(self.lines, vqgan)
 
     @property
     def step(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smalti.files import atomic_file
-from smalti.health.findings import Line
+from smalti.health.history import Line
 from smalti.health.run_images import scored_images
 from smalti.training.log import read_metrics
 

@@ -6,7 +6,8 @@ from typing import Protocol, TypeVar
 from PIL import Image
 from torch import Tensor
 
-from smalti.health.findings import Finding, Line
+from smalti.health.findings import Finding
+from smalti.health.history import Line
 from smalti.health.remedies import Treatment
 from smalti.training.checkpoint import InferenceModel, TrainingState
 

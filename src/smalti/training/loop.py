@@ -19,7 +19,8 @@ from torch import Tensor
 from smalti.compute import choose_compute
 from smalti.config import InputError
 from smalti.distributed import from_first, largest, mean_over_processes, rank, together
-from smalti.health.findings import History, Line, in_words
+from smalti.health.findings import in_words
+from smalti.health.history import History, Line
 from smalti.health.run_images import GROUP as RUN_IMAGES
 from smalti.health.run_images import RunImages
 from smalti.model_folder import BEST, save_model

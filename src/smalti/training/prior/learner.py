@@ -7,7 +7,9 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.conditions.asked import FOUND
-from smalti.health.findings import Finding, Line, examine
+from smalti.health.examine import examine
+from smalti.health.findings import Finding
+from smalti.health.history import Line
 from smalti.health.remedies import Treatment
 from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
 from smalti.sampling.config import SamplingConfig
@@ -125,7 +127,7 @@ class PriorLearner:
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
         """What is wrong with the run, by the lines of its metrics so far."""
-        return examine(lines, codebook_size=None)
+        return examine(lines, vqgan=None)
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
         """No remedy is known."""

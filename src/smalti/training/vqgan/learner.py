@@ -7,7 +7,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from smalti.distributed import sum_over_processes
-from smalti.health.findings import Finding, Line, RemedyKind, examine
+from smalti.health.examine import examine
+from smalti.health.findings import Finding, RemedyKind
+from smalti.health.history import Line
 from smalti.health.remedies import Treatment
 from smalti.metrics.codebook import CodebookUse
 from smalti.sampling.sheet import contact_sheet
@@ -120,7 +122,7 @@ class VQGANLearner:
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
         """What is wrong with the run, by the lines of its metrics so far."""
-        return examine(lines, self.training.vqgan.codebook_size)
+        return examine(lines, self.training.vqgan.config)
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
         """Apply the findings' remedies, each once; what was changed."""
