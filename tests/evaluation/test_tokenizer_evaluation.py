@@ -8,22 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smalti.config import InputError
-from smalti.evaluation.tokenizer import (
+from smalti.content import RGBContent
+from smalti.evaluation.frechet import (
     LARGEST_FD_PX,
     SMALLEST_FD_PX,
-    Average,
-    Evaluation,
-    Measure,
     ReconstructionFD,
-    evaluate,
     fd_features,
     fd_size,
-    photograph_measures,
 )
+from smalti.evaluation.measures import (
+    Average,
+    Measure,
+    Reconstructed,
+    code_figures,
+    compared,
+    psnr_measure,
+)
+from smalti.evaluation.tokenizer import Evaluation, evaluate, photograph_measures
 from smalti.losses.config import PerceptualConfig
 from smalti.losses.efficientnet import load_efficientnet
 from smalti.losses.perceptual import NoPerceptualLoss
-from smalti.metrics.reconstruction import psnr
 from smalti.ranges import from_uint8
 
 CPU = torch.device("cpu")
@@ -44,6 +48,7 @@ class Spoiling:
 
     codebook_size = 16
     downsampling_factor = 32
+    content = RGBContent()
 
     def __init__(self, images: torch.Tensor, spoilt: torch.Tensor) -> None:
         self._images, self._spoilt = images, spoilt
@@ -52,7 +57,7 @@ class Spoiling:
         numbers = [int((self._images == image).all((1, 2, 3)).nonzero()) for image in images]
         return torch.tensor(numbers).view(-1, 1, 1)
 
-    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+    def outputs(self, codes: torch.Tensor) -> torch.Tensor:
         return self._spoilt[codes.flatten()]
 
 
@@ -63,7 +68,8 @@ def measure(
 
 
 def values(evaluation: Evaluation) -> dict[str, float]:
-    return {figure.name: figure.value for figure in evaluation.figures}
+    figures = [*evaluation.figures, *code_figures(evaluation.use)]
+    return {figure.name: figure.value for figure in figures}
 
 
 def frechet(images: torch.Tensor, spoilt: torch.Tensor) -> float:
@@ -92,7 +98,7 @@ def test_figures_do_not_depend_on_the_batches(photographs, generator):
     spoilt = photographs + 0.2 * torch.randn(photographs.shape, generator=generator)
     found = []
     for batch_size in (1, 12):
-        measures = ReconstructionFD(CPU), Average("psnr_db", "PSNR", psnr, "{:.2f} dB")
+        measures = ReconstructionFD(CPU), psnr_measure()
         found.append(values(measure(photographs, spoilt, *measures, batch_size=batch_size)))
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
@@ -103,9 +109,10 @@ def test_no_images_are_refused():
 
 
 def test_average_is_over_images_and_shows_its_unit():
-    average = Average("error", "error", lambda a, b: (a - b).abs().mean((1, 2, 3)), "{:.1f} dB")
-    average.add(torch.zeros(3, 3, 2, 2), torch.ones(3, 3, 2, 2))
-    average.add(torch.zeros(1, 3, 2, 2), 5 * torch.ones(1, 3, 2, 2))
+    errors = compared(lambda a, b: (a - b).abs().mean((1, 2, 3)))
+    average = Average("error", "error", errors, "{:.1f} dB")
+    average.add(Reconstructed(torch.zeros(3, 3, 2, 2), torch.ones(3, 3, 2, 2)))
+    average.add(Reconstructed(torch.zeros(1, 3, 2, 2), 5 * torch.ones(1, 3, 2, 2)))
     (figure,) = average.figures()
     assert (figure.value, figure.text) == (2.0, "2.0 dB")
 
@@ -119,7 +126,7 @@ def test_frechet_distance_grows_with_blur(photographs):
 
 def test_warns_of_fewer_images_than_features():
     fd = ReconstructionFD(CPU)
-    fd.add(torch.zeros(3, 3, 32, 32), torch.zeros(3, 3, 32, 32))
+    fd.add(Reconstructed(torch.zeros(3, 3, 32, 32), torch.zeros(3, 3, 32, 32)))
     (warning,) = fd.warnings()
     assert "3 images" in warning
     assert "1280 features" in warning
@@ -132,7 +139,7 @@ def test_the_frechet_distance_of_one_image_is_refused(photographs):
 
 def test_labels_name_the_network_and_never_the_fid():
     fd = ReconstructionFD(CPU)
-    fd.add(torch.zeros(2, 3, 32, 48), torch.zeros(2, 3, 32, 48))
+    fd.add(Reconstructed(torch.zeros(2, 3, 32, 48), torch.zeros(2, 3, 32, 48)))
     (figure,) = fd.figures()
     assert "EfficientNet-Lite0 at 192x128" in figure.label
     assert "FID" not in figure.label

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from smalti.content import ContentConfig
     from smalti.data.dataset import ImageDataset
+    from smalti.evaluation.measures import Figure
     from smalti.evaluation.tokenizer import Evaluation
     from smalti.runs.config import BaseRunConfig
 
@@ -34,6 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.compute import choose_compute
     from smalti.data.maps import check_maps
     from smalti.data.summary import check_sizes
+    from smalti.evaluation.measures import code_figures
     from smalti.evaluation.tokenizer import evaluate, measures_of
     from smalti.tokenizer.load import load_tokenizer
 
@@ -51,9 +53,10 @@ def run(arguments: Sequence[str]) -> None:
     measures = measures_of(tokenizer.content, compute.device)
     batches = _batches(dataset, options.batch_size, compute.device)
     evaluation = evaluate(tokenizer, batches, measures)
-    report = _report(options, dataset, evaluation, trained_on)
+    figures = [*evaluation.figures, *code_figures(evaluation.use)]
+    report = _report(options, dataset, evaluation, figures, trained_on)
     report["warnings"] += [*_mixed(options, evaluation.images, trained_on), *_favour(trained)]
-    _show(report, evaluation)
+    _show(report, figures)
     if "out" in options:
         _write(Path(options.out), report)
 
@@ -163,14 +166,12 @@ def _report(
     options: argparse.Namespace,
     dataset: "ImageDataset",
     evaluation: "Evaluation",
+    figures: "Sequence[Figure]",
     trained_on: int | None,
 ) -> dict[str, Any]:
     """What was measured on what, as plain data."""
     from smalti.model_folder import find_model
 
-    figures = {
-        figure.name: {"label": figure.label, "value": figure.value} for figure in evaluation.figures
-    }
     return {
         "model": str(find_model(options.model)),
         "data": options.data,
@@ -181,7 +182,9 @@ def _report(
         "transform": dataset.transform.model_dump(
             mode="json", include={"size", "resize_px", "small"}
         ),
-        "figures": figures,
+        "figures": {
+            figure.name: {"label": figure.label, "value": figure.value} for figure in figures
+        },
         "warnings": list(evaluation.warnings),
     }
 
@@ -213,7 +216,7 @@ def _favour(trained: "BaseRunConfig | None") -> list[str]:
     ]
 
 
-def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
+def _show(report: dict[str, Any], figures: "Sequence[Figure]") -> None:
     """Print the report as a table, and what to know before it is quoted."""
     size, resize = report["transform"]["size"], report["transform"]["resize_px"]
     height, width = (size, size) if isinstance(size, int) else size
@@ -224,8 +227,8 @@ def _show(report: dict[str, Any], evaluation: "Evaluation") -> None:
         print(f"skipped images (broken, or smaller than the crop): {report['skipped']}")
     print(f"crop:   center, {width}x{height} pixels, resize_px {resize}")
     print()
-    columns = max(len(figure.label) for figure in evaluation.figures)
-    for figure in evaluation.figures:
+    columns = max(len(figure.label) for figure in figures)
+    for figure in figures:
         print(f"{figure.label:{columns}}  {figure.text:>10}")
     for warning in report["warnings"]:
         print(f"note: {warning}")

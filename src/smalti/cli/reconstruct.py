@@ -15,9 +15,6 @@ from smalti.cli.arguments import (
 
 if TYPE_CHECKING:
     from PIL import Image
-    from torch import Tensor
-
-    from smalti.content import ContentConfig
 
 
 HIGHEST_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
@@ -34,6 +31,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.config import InputError
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
+    from smalti.evaluation.measures import closeness
     from smalti.files import atomic_file
     from smalti.sampling.sheet import contact_sheet
     from smalti.tokenizer.load import load_tokenizer
@@ -58,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
             print(f"{one.key}: shrunk to {picture.width}x{picture.height}; see --longest-px")
         image = reader.to_image(picture)[None].to(compute.device)
         reconstruction = tokenizer.reconstruct(image)
-        print(f"{one.key}: {_closeness(tokenizer.content, image, reconstruction)}")
+        print(f"{one.key}: {closeness(tokenizer.content, image, reconstruction)}")
         drawn = [tokenizer.content.draw(both[0]) for both in (image, reconstruction)]
         pairs.append(contact_sheet(drawn, columns=2))
     if not pairs:
@@ -66,18 +64,6 @@ def run(arguments: Sequence[str]) -> None:
     with atomic_file(out) as temporary:
         _stack(pairs, out).save(temporary)
     print(f"done: {out} (left: as it was, right: reconstruction)")
-
-
-def _closeness(content: "ContentConfig", image: "Tensor", reconstruction: "Tensor") -> str:
-    """How close a reconstruction is, in words."""
-    from smalti.metrics.label_map import LabelMapScores
-    from smalti.metrics.reconstruction import psnr
-
-    if content.kind == "labels":
-        scores = LabelMapScores(content.classes)
-        scores.add(image, reconstruction)
-        return f"pixel accuracy {scores.pixel_accuracy:.1%}, mean IoU {scores.mean_iou:.1%}"
-    return f"PSNR {float(psnr(image, reconstruction)):.2f} dB"
 
 
 def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 
+from smalti.evaluation.measures import Figure, Measure, Reconstructed
+from smalti.evaluation.tokenizer import Evaluation, evaluate
 from smalti.files import atomic_file
 from smalti.health.run_images import RunImages
-from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.reconstruction import psnr
 from smalti.ranges import from_pil, to_pil
 from smalti.report.html import document, figure
@@ -26,13 +28,37 @@ that it has not seen come back less well."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reconstructed:
-    """A photograph through the tokenizer and back."""
+class Pair:
+    """A photograph and its reconstruction."""
 
     name: str
     picture: Image.Image
-    """Original and reconstruction side by side."""
+    """Both side by side."""
     psnr_db: float
+
+
+class Pairs(Measure):
+    """Photographs beside their reconstructions, each with its PSNR.
+
+    Args:
+        names: of the photographs, in their order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.pairs: list[Pair] = []
+        self._names = names
+
+    def add(self, batch: Reconstructed) -> None:
+        """Draw a photograph (1, 3, H, W) and its reconstruction."""
+        image, reconstruction = to_pil(batch.images[0]), to_pil(batch.reconstructions[0])
+        both = contact_sheet([image, reconstruction], columns=2)
+        psnr_db = float(psnr(batch.images, batch.reconstructions))
+        self.pairs.append(Pair(self._names[len(self.pairs)], both, psnr_db))
+
+    def figures(self) -> Sequence[Figure]:
+        """The mean PSNR."""
+        mean = sum(pair.psnr_db for pair in self.pairs) / len(self.pairs)
+        return [Figure("psnr_db", "PSNR", mean, "{:.1f} dB")]
 
 
 def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
@@ -50,9 +76,10 @@ def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
         InputError: a run has no model, or the disk is full.
     """
     vqgan = VQGAN.from_pretrained(folder / "vqgan")
-    use = CodebookUse(vqgan.codebook_size)
-    reconstructed = [_reconstruct(vqgan, path, use) for path in photographs]
-    pictures = {f"reconstruction_{item.name}.png": item.picture for item in reconstructed}
+    f = vqgan.downsampling_factor
+    pairs = Pairs([path.stem for path in photographs])
+    evaluation = evaluate(vqgan, (_read(path, f) for path in photographs), [pairs])
+    pictures = {f"reconstruction_{pair.name}.png": pair.picture for pair in pairs.pairs}
     pipeline = Pipeline.from_pretrained(folder / "prior")
     sheet = contact_sheet(pipeline.sample(SAMPLES, seed), COLUMNS)
     pictures["samples.png"] = sheet.resize(
@@ -64,21 +91,15 @@ def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
             shutil.copyfile(folder / stage / CURVES_FILE, path)
     images = RunImages.last(read_metrics(folder / "vqgan"))
     with atomic_file(folder / "index.html") as path:
-        path.write_text(_html(reconstructed, use, pipeline, images), encoding="utf-8")
+        path.write_text(_html(pairs.pairs, evaluation, pipeline, images), encoding="utf-8")
     return folder / "index.html"
 
 
-def _reconstruct(vqgan: VQGAN, path: Path, use: CodebookUse) -> Reconstructed:
-    """Original beside reconstruction; the picture's size is cut to whole codes."""
+def _read(path: Path, factor: int) -> Tensor:
+    """A photograph (1, 3, H, W) float32 in [-1, 1], cut to sides that divide by `factor`."""
     picture = Image.open(path).convert("RGB")
-    f = vqgan.downsampling_factor
-    picture = picture.crop((0, 0, picture.width // f * f, picture.height // f * f))
-    image = from_pil(picture)[None]
-    codes = vqgan.encode(image)
-    use.add(codes)
-    reconstruction = vqgan.decode(codes)
-    both = contact_sheet([picture, to_pil(reconstruction[0])], columns=2)
-    return Reconstructed(path.stem, both, float(psnr(image, reconstruction)))
+    width, height = (side // factor * factor for side in picture.size)
+    return from_pil(picture.crop((0, 0, width, height)))[None]
 
 
 def _save(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
@@ -88,25 +109,25 @@ def _save(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
 
 
 def _html(
-    reconstructed: Sequence[Reconstructed],
-    use: CodebookUse,
+    pairs: Sequence[Pair],
+    evaluation: Evaluation,
     pipeline: Pipeline,
     images: RunImages | None,
 ) -> str:
     # All photographs are shown: where none was held out, all are training images.
     is_all_training = images is not None and not images.held_out
     kind = "training images" if is_all_training else "photographs"
-    figures = "\n".join(_figure(item) for item in reconstructed)
-    mean = sum(item.psnr_db for item in reconstructed) / len(reconstructed)
+    figures = "\n".join(_figure(pair) for pair in pairs)
+    (psnr_db,), use = evaluation.figures, evaluation.use
     f, layout = pipeline.tokenizer.downsampling_factor, pipeline.layout
     height, width = pipeline.size
     body = f"""<h1>smalti: photographs in, codes learned, new images out</h1>
-<p>{len(reconstructed)} photographs that come with scikit-image, two stages. Stage 1 learned
+<p>{len(pairs)} photographs that come with scikit-image, two stages. Stage 1 learned
 {layout.codebook_size} codes, one for each {f}x{f} pixels; stage 2 learned which codes follow which,
 in crops of {height}x{width} pixels.</p>
 <h2>Reconstructions</h2>
 <p>Left the photograph, right what its codes alone give back. Mean PSNR of these {kind}:
-{mean:.1f} dB. They use {use.usage:.0%} of the codes (perplexity {use.perplexity:.0f} of
+{psnr_db.text}. They use {use.usage:.0%} of the codes (perplexity {use.perplexity:.0f} of
 {layout.codebook_size}).{_TRAINING_IMAGES if is_all_training else ""}</p>
 {figures}
 <h2>New images</h2>
@@ -124,5 +145,5 @@ they are pieces of these photographs, newly put together.</p>
     return document("smalti demo", body)
 
 
-def _figure(item: Reconstructed) -> str:
-    return figure(f"reconstruction_{item.name}.png", f"{item.name}, {item.psnr_db:.1f} dB")
+def _figure(pair: Pair) -> str:
+    return figure(f"reconstruction_{pair.name}.png", f"{pair.name}, {pair.psnr_db:.1f} dB")

@@ -63,6 +63,17 @@ class TokenizerModel(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
+    def outputs(self, codes: Tensor) -> Tensor:
+        """What the decoder gives for codes (B, h, w) int64 in [0, K): logits of label maps.
+
+        Returns:
+            (B, C, f h, f w) floating point, of which `content.to_images` makes images.
+
+        Raises:
+            InputError: a code is outside [0, K).
+        """
+
+    @abc.abstractmethod
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
         """The images that `decode` gives, for images that are too large to decode whole.
 

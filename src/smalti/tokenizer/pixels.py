@@ -98,6 +98,15 @@ class PixelTokenizer(TokenizerModel):
         Raises:
             InputError: a code is outside [0, K).
         """
+        return self.outputs(codes)
+
+    @torch.no_grad()
+    def outputs(self, codes: Tensor) -> Tensor:
+        """The images that `decode` gives.
+
+        Raises:
+            InputError: a code is outside [0, K).
+        """
         self._check_codes(codes)
         return self.palette[codes].permute(0, 3, 1, 2)
 

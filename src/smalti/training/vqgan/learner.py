@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from smalti.distributed import sum_over_processes
+from smalti.evaluation.tokenizer import evaluate
 from smalti.health.examine import examine
 from smalti.health.findings import Finding, RemedyKind
 from smalti.health.history import Line
@@ -15,7 +16,7 @@ from smalti.metrics.codebook import CodebookUse
 from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.vqgan.codebook_picture import codebook_pictures
-from smalti.training.vqgan.reconstruction_scores import ReconstructionScores
+from smalti.training.vqgan.held_out import loss_measures, score
 from smalti.training.vqgan.step import (
     VQGANState,
     VQGANStepConfig,
@@ -94,16 +95,14 @@ class VQGANLearner:
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
         """Quality of the averaged tokenizer's reconstructions of the images to evaluate."""
-        training, tokenizer = self.training, self.training.average.model
-        use = self._use = CodebookUse(tokenizer.codebook_size)
-        scores = ReconstructionScores(tokenizer.content, self.config.loss, training.perceptual)
-        for images in self._evaluated():
-            codes = tokenizer.encode(images)
-            use.add(codes)
-            scores.add(images, tokenizer.outputs(codes))
-        values = scores.values()
+        tokenizer, loss = self.training.average.model, self.config.loss
+        measures = loss_measures(tokenizer.content, loss, self.training.perceptual)
+        evaluation = evaluate(tokenizer, self._evaluated(), measures)
+        use = self._use = evaluation.use
+        values = {figure.name: figure.value for figure in evaluation.figures}
         return values | {
-            "reconstruction_loss": values["score"],
+            "score": score(values, loss),
+            "reconstruction_loss": score(values, loss),
             "code_use": use.usage,
             "code_perplexity": use.perplexity,
             "dead_codes": use.dead,

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from smalti.content import ContentConfig, EdgesContent, RGBContent
+from smalti.evaluation.measures import Reconstructed
 from smalti.losses.perceptual import PerceptualLoss
 from smalti.training.vqgan.config import VQGANLossConfig
-from smalti.training.vqgan.reconstruction_scores import ReconstructionScores
+from smalti.training.vqgan.held_out import loss_measures, score
 
 
 class Always(PerceptualLoss):
@@ -25,11 +26,13 @@ def scores_of(*errors: float, content: ContentConfig | None = None, **loss: Any)
     """Of grey images, one a batch, whose reconstructions are off by so much."""
     config = VQGANLossConfig(**loss)
     content = content or RGBContent()
-    scores = ReconstructionScores(content, config, Always())
+    measures = loss_measures(content, config, Always())
     for error in errors:
         images = torch.zeros(1, content.channels, 16, 16)
-        scores.add(images, images + error)
-    return scores.values()
+        for measure in measures:
+            measure.add(Reconstructed(images, images + error))
+    values = {figure.name: figure.value for one in measures for figure in one.figures()}
+    return values | {"score": score(values, config)}
 
 
 def test_score_is_the_reconstruction_loss_with_its_weights():

@@ -1,0 +1,156 @@
+"""What can be measured of images and their reconstructions, as figures for people and files.
+
+Axes: B batch, C channels of the network, H/W image size in pixels.
+"""
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from smalti.content import ContentConfig
+from smalti.metrics.codebook import CodebookUse
+from smalti.metrics.label_map import LabelMapScores
+from smalti.metrics.reconstruction import psnr
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number that was measured."""
+
+    name: str
+    """Key in files."""
+    label: str
+    """For people: what it is, and by which network."""
+    value: float
+    form: str
+    """How it is shown: a format string with the unit."""
+
+    @property
+    def text(self) -> str:
+        """The value with its unit."""
+        return self.form.format(self.value)
+
+
+class Reconstructed(NamedTuple):
+    """A batch of images and what a tokenizer gives back of them."""
+
+    images: Tensor
+    """(B, ...) in the form of the tokenizer's content."""
+    reconstructions: Tensor
+    """(B, ...), the same form."""
+    outputs: Tensor | None = None
+    """(B, C, H, W) of the decoder, of which the reconstructions are made; logits of label maps."""
+
+
+Comparison = Callable[[Reconstructed], Tensor]
+"""A number (B,) of each image of a batch."""
+
+
+def compared(metric: Callable[[Tensor, Tensor], Tensor]) -> Comparison:
+    """The comparison of images with their reconstructions by a metric of both."""
+    return lambda batch: metric(batch.images, batch.reconstructions)
+
+
+def exact_mean(scores: Tensor) -> Tensor:
+    """The mean of numbers (N,) in double precision, which some devices do not have."""
+    return scores.cpu().double().mean()
+
+
+class Measure(abc.ABC):
+    """Measures images and their reconstructions, batch by batch."""
+
+    @abc.abstractmethod
+    def add(self, batch: Reconstructed) -> None:
+        """Take account of a batch."""
+
+    @abc.abstractmethod
+    def figures(self) -> Sequence[Figure]:
+        """The figures of all batches together."""
+
+    def warnings(self) -> Sequence[str]:
+        """What to know before the figures are quoted, a sentence each."""
+        return ()
+
+
+class Average(Measure):
+    """The mean over all images of a number that each has.
+
+    Args:
+        name: as of the `Figure`.
+        label: as of the `Figure`.
+        compare: gives the numbers of a batch.
+        form: as of the `Figure`.
+        mean: of the numbers (N,) of all images.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        label: str,
+        compare: Comparison,
+        form: str,
+        mean: Callable[[Tensor], Tensor] = exact_mean,
+    ) -> None:
+        self._name, self._label, self._compare = name, label, compare
+        self._form, self._mean = form, mean
+        self._scores: list[Tensor] = []
+
+    def add(self, batch: Reconstructed) -> None:
+        """Compare each image with its reconstruction."""
+        self._scores.append(self._compare(batch))
+
+    def figures(self) -> Sequence[Figure]:
+        """The mean."""
+        mean = float(self._mean(torch.cat(self._scores)))
+        return [Figure(self._name, self._label, mean, self._form)]
+
+
+class LabelMapMeasure(Measure):
+    """Pixel accuracy and mean IoU of reconstructed label maps.
+
+    Args:
+        classes: number of classes.
+        form: as of the `Figure`.
+    """
+
+    def __init__(self, classes: int, form: str = "{:.2%}") -> None:
+        self._scores, self._form = LabelMapScores(classes), form
+
+    def add(self, batch: Reconstructed) -> None:
+        """Compare label maps (B, H, W) int64."""
+        self._scores.add(batch.images, batch.reconstructions)
+
+    def figures(self) -> Sequence[Figure]:
+        """Both, over all maps together."""
+        return [
+            Figure("pixel_accuracy", "pixel accuracy", self._scores.pixel_accuracy, self._form),
+            Figure("mean_iou", "mean IoU", self._scores.mean_iou, self._form),
+        ]
+
+
+def psnr_measure(mean: Callable[[Tensor], Tensor] = exact_mean) -> Average:
+    """The PSNR of reconstructions."""
+    return Average("psnr_db", "PSNR", compared(psnr), "{:.2f} dB", mean)
+
+
+def closeness(content: ContentConfig, image: Tensor, reconstruction: Tensor) -> str:
+    """How close the reconstruction (1, ...) of an image (1, ...) is, in a few words."""
+    measure: Measure = psnr_measure()
+    if content.kind == "labels":
+        measure = LabelMapMeasure(content.classes, "{:.1%}")
+    measure.add(Reconstructed(image, reconstruction))
+    return ", ".join(f"{figure.label} {figure.text}" for figure in measure.figures())
+
+
+def code_figures(use: CodebookUse) -> list[Figure]:
+    """Use of the codebook over all images that were seen."""
+    of_all = f"of {len(use.counts)} codes"
+    return [
+        Figure("code_use", f"code use, {of_all}", use.usage, "{:.1%}"),
+        Figure("dead_codes", f"dead codes, {of_all}", use.dead, "{:.0f}"),
+        Figure("code_perplexity", "code perplexity", use.perplexity, "{:.1f}"),
+    ]
