@@ -49,7 +49,7 @@ JSON_THAT_IS_NO_FILE = {
     "files.py",
     "cli/train_config.py",
     "sampling/partial.py",
-    "data/pairing/pose_file.py",
+    "conditions/pose_file.py",
 }
 # The one place, and those that speak of the option.
 MAY_SAY_HELD_OUT = {"health/run_images.py", "cli/evaluate.py", "data/split.py"}

@@ -8,14 +8,12 @@ import torch
 from PIL import Image
 from skimage import data
 
-from smalti.conditions import ClassLabelConfig
 from smalti.config import InputError
 from smalti.data.loader import BatchLoader
 from smalti.metrics.reconstruction import psnr
 from smalti.runs import data as run_data
 from smalti.runs.config import VQGANRunConfig
 from smalti.runs.data import open_data
-from smalti.runs.initial_prior import with_class_names
 from smalti.runs.vqgan import resolve_vqgan, train_vqgan
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
@@ -161,22 +159,3 @@ def test_other_model_for_a_run_that_has_begun_is_refused(config, model, tmp_path
 def test_missing_model_is_named(config):
     with pytest.raises(InputError, match="model does not exist; give a model folder"):
         train_vqgan(config())
-
-
-@pytest.mark.parametrize(
-    ("names", "is_taken"),
-    [
-        (("0", "1", "2"), True),
-        (("cat", "dog", "2"), True),
-        (("1", "2", "3"), False),
-        (("cat", "dog", "7"), False),
-        (("cat", "dog"), False),
-    ],
-)
-def test_classes_that_had_numbers_get_names_but_no_other_numbers(names, is_taken):
-    numbered = ClassLabelConfig(class_names=("0", "1", "2"))
-    if is_taken:
-        assert with_class_names(numbered, names) == ClassLabelConfig(class_names=names)
-        return
-    with pytest.raises(InputError, match="they must be the same"):
-        with_class_names(numbered, names)

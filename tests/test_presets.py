@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,20 +12,15 @@ import yaml
 
 from smalti.cli.train_config import presets, read_config
 from smalti.compute import Compute
-from smalti.conditions import (
-    ClassLabelConfig,
-    ConditionConfig,
-    CoordinateMapConfig,
-    CoordinatesConfig,
-    KeypointsConfig,
-    UnconditionalConfig,
-)
-from smalti.data.pairing.pose_file import COCO_JOINTS
+from smalti.conditions import CONDITIONS, ConditionConfig, Setup
+from smalti.conditions.coordinates import CoordinatesConfig
+from smalti.conditions.keypoints import KeypointsPair
+from smalti.conditions.none import UnconditionalConfig
+from smalti.conditions.pose_file import COCO_JOINTS
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior import PriorModel, build_prior
-from smalti.runs.conditions import CONTENTS, COORDINATE_LEVELS, Conditions
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import Parts, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.over_fitting import settle_measures
@@ -195,42 +191,31 @@ def model_of(name: str) -> PriorModelConfig:
     """The model that a prior's command would train."""
     config, command = prior_config(name), Command.of(name)
     tokenizer = tokenizer_of(command.tokenizer)
-    pictures = {
-        kind: tokenizer_of(run) if run else tokenizer
+    conditioners = tuple(
+        conditioner_of(name, kind, config, tokenizer_of(run) if run else tokenizer)
         for kind, run in command.conditions.items()
-        if kind in CONTENTS
-    }
-    told = Conditions(config.condition, pictures)
-    conditioners = tuple(conditioner_of(name, kind, config, told) for kind in config.condition)
+    )
     config = settle_measures(config, 10**6, has_held_out=True)
     return prior_model_config(config, tokenizer, conditioners or (UnconditionalConfig(),))
 
 
 def conditioner_of(
-    name: str, kind: str, config: PriorRunConfig, told: Conditions
+    name: str, kind: str, config: PriorRunConfig, tokenizer: TokenizerModel
 ) -> ConditionConfig:
-    """As `Conditions.configs`, with what that asks of the data."""
+    """The config of a condition, without data."""
     height, width = config.image.height_px, config.image.width_px
-    if kind == "class":
-        names = tuple(str(number) for number in range(CLASSES.get(name, 10)))
-        return ClassLabelConfig(class_names=names)
+    f = tokenizer_of(Command.of(name).tokenizer).downsampling_factor
     if kind == "coordinates":
         resized = config.image.resize_px
-        factor = tokenizer_of(Command.of(name).tokenizer).downsampling_factor
         assert isinstance(resized, int)
-        positions = (resized - height) // factor + 1
+        positions = (resized - height) // f + 1
         return CoordinatesConfig(rows=positions, columns=positions)
-    if kind == "coordinate_map":
-        factor = tokenizer_of(Command.of(name).tokenizer).downsampling_factor
-        return CoordinateMapConfig(
-            levels=COORDINATE_LEVELS,
-            cell_px=factor,
-            grid_height=height // factor,
-            grid_width=width // factor,
-        )
-    if kind == "keypoints":
-        return KeypointsConfig(joints=COCO_JOINTS, height_px=height, width_px=width)
-    return told._spatial_config(kind, config)
+    data = SimpleNamespace(
+        class_names=[str(number) for number in range(CLASSES.get(name, 10))],
+        pairs={"keypoints": KeypointsPair(COCO_JOINTS)},
+    )
+    setup = Setup(height, width, f, config.low_resolution_factor, tokenizer)
+    return CONDITIONS[kind].configure(setup, data)
 
 
 @cache
@@ -277,7 +262,7 @@ def test_header_of_a_prior_names_the_tokenizers_that_it_goes_with(name):
         assert tuple(command.conditions) == config.condition
     for kind, run in command.conditions.items():
         if run:
-            assert tokenizer_of(run).content.kind == CONTENTS[kind]
+            assert tokenizer_of(run).content.kind == CONDITIONS[kind].content_kind
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.conditions import low_resolution
+from smalti.conditions.low_resolution import LowResolutionPair
 from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader
-from smalti.data.pairing import LowResolutionPair
 from smalti.health.findings import Finding
-from smalti.runs import conditions
 from smalti.runs import prior as prior_module
 from smalti.runs import vqgan as vqgan_module
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
@@ -322,7 +322,7 @@ def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, mon
         factors.append(factor)
         return LowResolutionPair(factor)
 
-    monkeypatch.setattr(conditions, "LowResolutionPair", noted)
+    monkeypatch.setattr(low_resolution, "LowResolutionPair", noted)
     changes = {"condition": "low_resolution", "low_resolution_factor": 4}
     train_prior(prior_config(photos, tmp_path / "run", **changes))
     begun = trainers[0].stage.model()

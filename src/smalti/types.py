@@ -92,35 +92,6 @@ class Tokenizer(Protocol):
         """Write the model folder that loads it again."""
 
 
-class Conditioner(Protocol):
-    """What stands before the image in the sequence: a start token, a class, another picture.
-
-    Values (what the data or a user gives) become codes (what is kept of them for a whole image),
-    these are cut to the window that the prior looks at, and become tokens.
-    """
-
-    kind: str
-    """Its name, under which values and codes are found."""
-    config: Any
-    """The config that it was built with."""
-    length: int
-    """Number of conditioning tokens."""
-    vocab_size: int
-    """Conditioning tokens are in [0, vocab_size), before the layout shifts them."""
-
-    def encode(self, values: Tensor) -> Tensor:
-        """Codes (B, ...) of values (B, ...), whose form is the kind's own."""
-
-    def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Codes (B, ...) of a window, of the codes (B, ...) of a whole canvas."""
-
-    def tokens(self, codes: Tensor) -> Tensor:
-        """Conditioning tokens (B, length) int64 of the codes (B, ...) of a window."""
-
-    def null_tokens(self, batch_size: int) -> Tensor:
-        """Conditioning tokens (B, length) int64 that say nothing: the dropped condition."""
-
-
 class Prior(Protocol):
     """Model over sequences: each position's logits depend on the tokens up to it only."""
 

@@ -9,9 +9,6 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from smalti.conditions import ClassLabelConfig
-from smalti.config import InputError
-from smalti.runs.initial_prior import with_class_names
 from smalti.sampling.pipeline import Pipeline
 
 
@@ -96,15 +93,3 @@ def test_what_cannot_be_begun_with_is_refused(here, call, contents, world, optio
     (line,) = result.error_lines
     assert re.search(words, line), line
     assert contents(here) == before
-
-
-def test_classes_of_an_imported_prior_get_the_names_of_the_data():
-    numbered = ClassLabelConfig(class_names=("0", "1"))
-    named = with_class_names(numbered, ["cat", "dog"])
-    assert named.class_names == ("cat", "dog")
-    assert with_class_names(named, ["cat", "dog"]) == named
-    for names in (["cat"], ["cat", "dog", "eel"], None):
-        with pytest.raises(InputError, match="2"):
-            with_class_names(numbered, names)
-    with pytest.raises(InputError, match="must be the same"):
-        with_class_names(named, ["dog", "eel"])

@@ -2,10 +2,9 @@
 
 from PIL import Image
 
-from smalti.conditions import LowResolutionConfig
-from smalti.conditions.asked import read_values
+from smalti.conditions.conditioning import conditioning_of
+from smalti.conditions.low_resolution import LowResolutionConfig
 from smalti.content import RGBContent
-from smalti.sampling.prior_model import conditioning_of
 
 
 def test_small_picture_is_enlarged_by_the_factor_of_the_prior():
@@ -13,7 +12,7 @@ def test_small_picture_is_enlarged_by_the_factor_of_the_prior():
         content=RGBContent(), codebook_size=8, grid_height=2, grid_width=2, factor=4
     )
     small = Image.new("RGB", (3, 2), (255, 0, 0))
-    values = read_values(conditioning_of([config]), small, 2)["low_resolution"]
+    values = conditioning_of([config]).values(small, 2)["low_resolution"]
     assert values.shape == (2, 3, 8, 12)
     assert values[:, 0].unique().tolist() == [1.0]
     assert values[:, 1:].unique().tolist() == [-1.0]

@@ -1,13 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from smalti.conditions import (
-    ClassLabel,
-    ClassLabelConfig,
-    Segmentation,
-    SegmentationConfig,
-)
-from smalti.conditions.conditioning import Conditioning, values_of
+from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
+from smalti.conditions.conditioning import Conditioning
+from smalti.conditions.maps import Segmentation, SegmentationConfig
 from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.types import Batch, Window
@@ -59,9 +57,9 @@ def test_missing_condition_is_named(conditioning):
         conditioning.encode({"class": torch.tensor([0])})
 
 
-def test_values_of_a_batch_are_its_classes_and_what_it_was_paired_with():
+def test_values_of_a_batch_are_its_classes_and_what_it_was_paired_with(conditioning):
     maps = torch.zeros(2, 8, 8, dtype=torch.int64)
-    batch = Batch(["a", "b"], torch.zeros(2, 3, 8, 8), torch.tensor([1, 0]), {"segmentation": maps})
-    values = values_of(batch)
-    assert values.keys() == {"none", "class", "segmentation"}
-    assert values["none"].shape == (2, 0)
+    labels = torch.tensor([1, 0])
+    batch = Batch(["a", "b"], torch.zeros(2, 3, 8, 8), labels, {"segmentation": maps})
+    assert conditioning.batch_values(batch) == {"class": labels, "segmentation": maps}
+    assert conditioning.batch_values(replace(batch, conditions={})) == {"class": labels}

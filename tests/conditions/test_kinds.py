@@ -1,32 +1,31 @@
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from smalti.conditions import (
-    CONDITIONS,
-    ClassLabel,
-    ClassLabelConfig,
-    ConditionConfig,
+from smalti.conditions import CONDITIONS, ConditionConfig
+from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
+from smalti.conditions.conditioning import draw_present
+from smalti.conditions.coordinate_map import (
     CoordinateMap,
     CoordinateMapConfig,
-    Coordinates,
-    CoordinatesConfig,
-    DepthConfig,
-    EdgesConfig,
-    Keypoints,
-    KeypointsConfig,
-    LowResolutionConfig,
-    Segmentation,
-    SegmentationConfig,
-    Unconditional,
-    UnconditionalConfig,
-    draw_kept,
+    whole_coordinate_map,
 )
+from smalti.conditions.coordinates import Coordinates, CoordinatesConfig
+from smalti.conditions.keypoints import Keypoints, KeypointsConfig
+from smalti.conditions.low_resolution import LowResolutionConfig
+from smalti.conditions.maps import DepthConfig, EdgesConfig, Segmentation, SegmentationConfig
+from smalti.conditions.none import Unconditional, UnconditionalConfig
 from smalti.config import InputError
-from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
-from smalti.data.pairing import whole_coordinate_map
+from smalti.content import (
+    DepthContent,
+    EdgesContent,
+    LabelsContent,
+    RGBContent,
+    label_colours,
+)
 from smalti.types import Window
 
 GRID = {"codebook_size": 9, "grid_height": 3, "grid_width": 5}
@@ -246,12 +245,12 @@ def test_class_is_found_whatever_way_its_accents_are_written():
     [("dog", [1, 1, 1, 1]), (["7", 0], [2, 0, 2, 0]), (None, [0, 1, 2, 0])],
 )
 def test_images_take_the_classes_asked_for_in_turn(animals, condition, labels):
-    assert animals.labels(condition, 4).tolist() == labels
+    assert animals.values(condition, 4).tolist() == labels
 
 
 def test_empty_list_of_classes_is_refused(animals):
     with pytest.raises(InputError, match="empty"):
-        animals.labels([], 4)
+        animals.values([], 4)
 
 
 def test_two_classes_of_one_name_are_refused():
@@ -266,13 +265,13 @@ def test_start_token_of_an_imported_prior_is_kept():
 
 
 def test_only_condition_is_dropped_at_the_rate_asked_for(generator):
-    kept = draw_kept(4000, 1, 0.25, generator)
+    kept = draw_present(4000, 1, 0.25, generator)
     assert kept.shape == (4000, 1)
     assert 0.7 < kept.float().mean().item() < 0.8
 
 
 def test_of_several_conditions_all_or_some_are_dropped(generator):
-    kept = draw_kept(8000, 2, 0.25, generator).float()
+    kept = draw_present(8000, 2, 0.25, generator).float()
     assert kept.mean(0).sub(0.75**2).abs().max() < 0.03
     none = (kept.sum(1) == 0).float().mean().item()
     assert none == pytest.approx(0.25 + 0.75 * 0.25**2, abs=0.03)
@@ -280,12 +279,47 @@ def test_of_several_conditions_all_or_some_are_dropped(generator):
 
 @pytest.mark.parametrize("drop", [0, 1])
 def test_drop_of_none_and_of_all_is_exact(drop, generator):
-    assert (draw_kept(50, 3, drop, generator) == (drop == 0)).all()
+    assert (draw_present(50, 3, drop, generator) == (drop == 0)).all()
 
 
 def test_drop_depends_on_its_generator_only():
     def kept(seed: int) -> torch.Tensor:
-        return draw_kept(64, 2, 0.5, torch.Generator().manual_seed(seed))
+        return draw_present(64, 2, 0.5, torch.Generator().manual_seed(seed))
 
     assert torch.equal(kept(1), kept(1))
     assert not torch.equal(kept(1), kept(2))
+
+
+def test_pose_shows_the_joints_that_are_seen():
+    config = KeypointsConfig(joints=("a", "b", "c", "d"), height_px=32, width_px=48)
+    joints = torch.tensor([[8.0, 4.0, 1.0], [20.0, 30.0, 0.0], [40.0, 12.0, 1.0], [90.0, 5.0, 1.0]])
+    (picture,) = Keypoints(config).pictures(joints[None])
+    colours = [tuple(colour) for colour in label_colours(4).tolist()]
+    assert picture.size == (48, 32)
+    assert picture.getpixel((8, 4)) == colours[0]
+    assert picture.getpixel((40, 12)) == colours[2]
+    shown = {colour for _, colour in picture.getcolors()}
+    assert shown == {(0, 0, 0), colours[0], colours[2]}  # one is not seen, one lies outside
+
+
+@pytest.mark.parametrize(
+    ("known", "class_names", "message"),
+    [
+        (("0", "1", "2"), ("0", "1", "2"), None),
+        (("0", "1", "2"), ("cat", "dog", "2"), None),
+        (("cat", "dog"), ("cat", "dog"), None),
+        (("0", "1", "2"), ("1", "2", "3"), "they must be the same"),
+        (("0", "1", "2"), ("cat", "dog", "7"), "they must be the same"),
+        (("0", "1", "2"), ("cat", "dog"), "has 2 classes .* begin with has 3"),
+        (("cat", "dog"), ("dog", "eel"), "they must be the same"),
+        (("0", "1", "2"), None, "knows 3 classes, but the data has none"),
+    ],
+)
+def test_classes_that_had_numbers_get_names_but_no_other_numbers(known, class_names, message):
+    condition = ClassLabel(ClassLabelConfig(class_names=known))
+    data = SimpleNamespace(class_names=class_names)
+    if message is None:
+        assert condition.config_for(data) == ClassLabelConfig(class_names=class_names)
+    else:
+        with pytest.raises(InputError, match=message):
+            condition.config_for(data)

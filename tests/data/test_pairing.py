@@ -12,21 +12,16 @@ import torch
 from PIL import Image
 
 from smalti.cli.inspect_data import describe_data
+from smalti.conditions.coordinates import CoordinatesPair, picture_room
+from smalti.conditions.keypoints import KeypointsPair
+from smalti.conditions.maps import DepthPair, SegmentationPair
 from smalti.config import InputError
 from smalti.content import DepthContent, LabelsContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps
-from smalti.data.pairing import (
-    CoordinatesPair,
-    DepthPair,
-    KeypointsPair,
-    Paired,
-    SegmentationPair,
-    describe,
-    picture_room,
-)
+from smalti.data.pairing import Paired, describe
 from smalti.data.sources import open_source
 from smalti.data.split import split_held_out
 
@@ -119,7 +114,7 @@ def test_every_layout_gives_each_image_its_own_files(spec: str) -> None:
         "depth": 3,
         "keypoints": 3,
     }
-    assert dataset.joints == ("nose",)
+    assert dataset.pairs["keypoints"].joints == ("nose",)
     batch = next(BatchLoader(dataset, 3, 0, 0).evaluation_batches())
     red = ((batch.images[:, 0] + 1) * 127.5).round().long()
     assert torch.equal(red, batch.conditions["segmentation"])

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from smalti.conditions.coordinates import picture_room
 from smalti.config import InputError
 from smalti.data import config as data_config
 from smalti.data import headers
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
-from smalti.data.pairing import picture_room
 from smalti.data.sources import FolderSource, open_source
 from smalti.data.split import split_held_out
 from smalti.data.summary import check_sizes, summarize

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smalti.conditions.maps import SegmentationPair
 from smalti.config import InputError
 from smalti.content import LabelsContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import decode_image, decode_map, read_header
 from smalti.data.maps import check_maps, check_sizes_beside
-from smalti.data.pairing import SegmentationPair
 from smalti.data.sources import open_source
 from smalti.data.summary import summarize
 from smalti.data.upright import TURNS

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
+from smalti.conditions.low_resolution import LowResolution, LowResolutionConfig
 from smalti.config import InputError
 from smalti.content import ContentConfig, DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.decode import BrokenImageError, decode_image
-from smalti.data.pairing import LowResolutionPair
 from smalti.data.readers import reader_of
 from smalti.data.sources import open_source
 from smalti.data.values import Values, values_of, warning_of
@@ -105,8 +105,10 @@ def test_edges_and_small_pictures_of_a_condition_are_read_with_the_white_level()
     values[:, 8:] = 4095
     assert (read(EdgesContent(), png(values)) == 1).sum() == 0
     assert (read(EdgesContent(white_level=4095), png(values)) == 1).sum() > 0
-    small = LowResolutionPair(2, RGBContent(white_level=4095)).read(png(values), "key")
-    assert small.max() == 1
+    content = RGBContent(white_level=4095)
+    sizes = {"codebook_size": 8, "grid_height": 2, "grid_width": 2}
+    condition = LowResolution(LowResolutionConfig(content=content, factor=2, **sizes))
+    assert condition.read(png(values), "key").max() == 1
 
 
 @pytest.mark.parametrize("level", [0, -1, 65536, 0.5])

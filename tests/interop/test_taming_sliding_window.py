@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smalti.conditions import SegmentationConfig
+from smalti.conditions.maps import SegmentationConfig
 from smalti.content import LabelsContent
 from smalti.interop.taming_gpt import import_gpt
 from smalti.sampling.config import SamplingConfig

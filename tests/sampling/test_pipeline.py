@@ -4,11 +4,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from smalti.conditions import (
-    ClassLabelConfig,
-    LowResolutionConfig,
-    UnconditionalConfig,
-)
+from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.low_resolution import LowResolutionConfig
+from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.model_folder import write_model_files

@@ -6,12 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smalti.conditions import (
-    ClassLabelConfig,
-    CoordinatesConfig,
-    SegmentationConfig,
-    UnconditionalConfig,
-)
+from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.coordinates import CoordinatesConfig
+from smalti.conditions.maps import SegmentationConfig
+from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.prior import GPT, GPTConfig

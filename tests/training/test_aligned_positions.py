@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from smalti.conditions import ClassLabelConfig, EdgesConfig
+from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.maps import EdgesConfig
 from smalti.content import EdgesContent
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.prior_model import PriorModelConfig

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +16,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from smalti.conditions import (
-    ClassLabel,
-    ClassLabelConfig,
-    Unconditional,
-    UnconditionalConfig,
-)
+from smalti.conditions import Condition
+from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
 from smalti.conditions.conditioning import Conditioning
+from smalti.conditions.none import Unconditional, UnconditionalConfig
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
@@ -31,7 +29,6 @@ from smalti.files import sha256
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.prior.code_cache import MANIFEST_FILE, CodeCache, load_or_encode
-from smalti.types import Conditioner
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS = 7, 3
@@ -71,9 +68,9 @@ def open_cache(
     loader: BatchLoader,
     tokenizer: VQGAN,
     views: int = VIEWS,
-    conditioner: Conditioner = START,
+    condition: Condition[Any] = START,
 ) -> CodeCache:
-    return load_or_encode(folder, loader, tokenizer, Conditioning([conditioner]), views, CPU)
+    return load_or_encode(folder, loader, tokenizer, Conditioning([condition]), views, CPU)
 
 
 @pytest.fixture
@@ -114,7 +111,7 @@ def spoil(folder: Path, name: str, codes: Tensor) -> None:
 def test_batches_equal_encoding_on_the_fly(folder, photos, batch_size, steps):
     """Three epochs of two batches; and two batches that each reach into the next epoch."""
     loader, tokenizer = open_loader(photos, batch_size=batch_size), new_tokenizer()
-    cache = open_cache(folder, loader, tokenizer, conditioner=CLASSES)
+    cache = open_cache(folder, loader, tokenizer, condition=CLASSES)
     cached = itertools.islice(cache.batches(0), steps)
     on_the_fly = itertools.islice(loader.batches(0), steps)
     for batch, expected in zip(cached, on_the_fly, strict=True):
@@ -152,7 +149,7 @@ def test_batches_go_on_from_any_step(cache, photos):
 def test_condition_that_the_data_lacks_is_named(folder, photos):
     loader = open_loader(photos, classes=False)
     with pytest.raises(InputError, match="the condition 'class' is missing"):
-        open_cache(folder, loader, new_tokenizer(), conditioner=CLASSES)
+        open_cache(folder, loader, new_tokenizer(), condition=CLASSES)
     assert not folder.exists()
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from smalti.compute import Compute
-from smalti.conditions import ClassLabel, ClassLabelConfig, draw_kept
-from smalti.conditions.conditioning import Conditioning
+from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
+from smalti.conditions.conditioning import Conditioning, draw_present
 from smalti.prior.gpt.model import GPT, GPTConfig
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
@@ -216,7 +216,7 @@ def test_keeping_all_draws_nothing(batch):
     config = step_config(condition_drop=0.5, token_keep=1.0)
     used, expected = (torch.Generator().manual_seed(3) for _ in range(2))
     config.sequence(batch, used)
-    draw_kept(len(batch.codes), 1, 0.5, expected)
+    draw_present(len(batch.codes), 1, 0.5, expected)
     assert torch.equal(used.get_state(), expected.get_state())
 
 

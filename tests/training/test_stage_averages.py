@@ -8,7 +8,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from smalti.compute import Compute
-from smalti.conditions import ClassLabelConfig, KeypointsConfig
+from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.keypoints import KeypointsConfig
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
 from smalti.prior import GPT, GPTConfig

@@ -13,7 +13,6 @@ import torch
 from measure import images_of, read
 from stride import nats_of
 
-from smalti.conditions.conditioning import values_of
 from smalti.sampling.pipeline import Pipeline
 
 
@@ -28,7 +27,7 @@ def main() -> None:
 
     pipeline = Pipeline.from_pretrained(options.run)
     batch = read(images_of(options.run, options.data, pipeline, options.size).held_out, options.n)
-    told = pipeline.encode_conditions(values_of(batch))
+    told = pipeline.encode_conditions(pipeline.conditioning.batch_values(batch))
     codes = pipeline.tokenizer.encode(batch.images)
     half = codes.shape[1] // 2
     mixed = torch.cat([codes.roll(len(codes) // 2, 0)[:, :half], codes[:, half:]], 1)

@@ -29,18 +29,17 @@ import torch.nn.functional as F
 from readers import Classifier, Segmenter
 from torch import Tensor
 
-from smalti.conditions.conditioning import values_of
+from smalti.conditions.low_resolution import enlarged, shrunk
+from smalti.conditions.opening import open_conditions
 from smalti.content import IGNORED, EdgesContent
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
-from smalti.data.pairing import LowResolutionPair
 from smalti.data.readers import EdgeReader
 from smalti.data.sources import open_source
 from smalti.data.split import OwnNames, Split, split_held_out
 from smalti.metrics.nll import nats_per_token
 from smalti.metrics.reconstruction import HIGHEST_PSNR_DB
 from smalti.ranges import to_pil
-from smalti.runs.conditions import open_conditions
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.folder import read_run_config
 from smalti.runs.training_images import rule_of_run
@@ -153,11 +152,10 @@ def shrunk_psnr(images: Tensor, told: Batch) -> float:
 
 def small_picture_psnr(factor: int) -> Reading:
     """PSNR in dB of the small pictures of images (B, 3, H, W) and those that were told."""
-    pair = LowResolutionPair(factor)
 
     def compare(images: Tensor, told: Batch) -> float:
-        small = torch.stack([pair.enlarged(pair.shrunk(to_pil(image))) for image in images])
-        return decibels(small, told.conditions["low_resolution"])
+        small = (enlarged(shrunk(to_pil(image), factor), factor) for image in images)
+        return decibels(torch.stack([*small]), told.conditions["low_resolution"])
 
     return compare
 
@@ -204,6 +202,11 @@ def readings(run: Path, pipeline: Pipeline) -> dict[str, Reading]:
     return found
 
 
+def encoded(pipeline: Pipeline, batch: Batch) -> dict[str, Tensor]:
+    """Codes of a batch's conditions, by kind."""
+    return pipeline.encode_conditions(pipeline.conditioning.batch_values(batch))
+
+
 def main() -> None:
     """Draw, compare and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -223,7 +226,7 @@ def main() -> None:
     pipeline = Pipeline.from_pretrained(options.run)
     own = read(images_of(options.run, options.data, pipeline).held_out, options.n)
     other = shifted(own)
-    told = pipeline.encode_conditions(values_of(own))
+    told = encoded(pipeline, own)
     codes = pipeline.tokenizer.encode(own.images)
     reconstructions = pipeline.decode(codes)
     samples = [draw(pipeline, told, sampling, seed) for seed in (0, 1)]
@@ -232,7 +235,11 @@ def main() -> None:
         "guidance, top-k, top-p": [options.guidance, options.top_k, options.top_p],
         "nll": {
             "own": nll(pipeline, codes, told),
-            "other": nll(pipeline, codes, pipeline.encode_conditions(values_of(other))),
+            "other": nll(
+                pipeline,
+                codes,
+                pipeline.encode_conditions(pipeline.conditioning.batch_values(other)),
+            ),
         },
     }
     for kind, reading in readings(options.run, pipeline).items():

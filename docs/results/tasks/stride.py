@@ -14,7 +14,6 @@ import torch
 from measure import images_of, read
 from torch import Tensor
 
-from smalti.conditions.conditioning import values_of
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sliding_window import Canvas, plan
@@ -46,7 +45,7 @@ def main() -> None:
 
     pipeline = Pipeline.from_pretrained(options.run)
     batch = read(images_of(options.run, options.data, pipeline, options.size).held_out, options.n)
-    told = pipeline.encode_conditions(values_of(batch))
+    told = pipeline.encode_conditions(pipeline.conditioning.batch_values(batch))
     codes = pipeline.tokenizer.encode(batch.images)
     config = pipeline.config
     print("| stride | nats a token | windows | seconds |\n| --- | --- | --- | --- |")

@@ -70,10 +70,7 @@ def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
     from smalti.weights import count_parameters
 
     config = imported.config
-    gpt, (conditioner,) = imported.prior.config, config.conditioners
-    told = {"none": f"nothing, start token {getattr(conditioner, 'token', 0)}"}
-    if conditioner.kind == "class":
-        told["class"] = f"class, one of {len(conditioner.class_names)}"
+    gpt, (condition,) = imported.prior.config, config.build_conditioning().conditions
     print(
         f"prior: {gpt.layers} layers, {gpt.heads} heads, {gpt.width} wide, "
         f"{count_parameters(imported.prior):,} parameters; {gpt.vocab_size} tokens shared by codes "
@@ -84,7 +81,7 @@ def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
         f"in the order {config.ordering}"
     )
     print(f"tokenizer: {_shape(imported.tokenizer)}")
-    print(f"condition: {told.get(conditioner.kind, conditioner.kind)}")
+    print(f"condition: {condition}")
     for kind, vqgan in imported.condition_tokenizers.items():
         content = ", ".join(f"{name} {value}" for name, value in vqgan.content)
         print(f"tokenizer of {kind}: {_shape(vqgan)}; content {content}")

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from smalti.conditions.opening import pairings_of
 from smalti.content import DepthContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.pairing import Pairing, pairings_of
-from smalti.data.pairing.matching import open_beside
+from smalti.data.pairing import Pairing, open_beside
 from smalti.data.sources import open_source
 from smalti.data.sources.base import ImageSource, counted, printable
 from smalti.data.sources.left_out import why_left_out

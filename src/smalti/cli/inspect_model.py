@@ -101,9 +101,9 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     print(f"{'sequence:':14}{layout.cond_length} + {layout.image_length} tokens")
     print(f"{'images:':14}{height}x{width} pixels")
     print(f"{'conditions:':14}{', '.join(pipeline.conditioning.kinds)}")
-    for conditioner in pipeline.config.conditioners:
-        if conditioner.kind == "class":
-            print(f"{'classes:':14}{', '.join(conditioner.class_names[:20])}")
+    for condition in pipeline.conditioning.conditions:
+        for name, text in condition.details().items():
+            print(f"{name + ':':14}{text}")
     compute = choose_compute("cpu", "float32")
     cost = prior_cost(lambda: build_prior(prior.config), layout, training.parts, compute)
     _describe_memory(prior, cost, training.batch_size)

@@ -78,11 +78,11 @@ def without_short(stage: str, options: Sequence[str]) -> list[str]:
 
 def train(config: "BaseRunConfig") -> None:
     """Train, and say what comes next."""
+    from smalti.conditions import CONDITIONS
     from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
     from smalti.runs.pixels import train_pixels
     from smalti.runs.prior import train_prior
     from smalti.runs.vqgan import train_vqgan
-    from smalti.training.prior.learner import MADE_UP
 
     if isinstance(config, VQGANRunConfig):
         folder = train_vqgan(config)
@@ -96,7 +96,7 @@ def train(config: "BaseRunConfig") -> None:
         files = "".join(
             f" --condition {kind}=FILE"
             for kind in (spec.partition("=")[0] for spec in config.condition)
-            if kind not in MADE_UP
+            if not CONDITIONS[kind].has_default
         )
         print(f"next: smalti sample {folder} -n 16{files} --out samples")
         _say_how_to_go_on(config)

@@ -1,23 +1,20 @@
-"""Conditions: what stands before the image in the sequence. One kind per file.
+"""Conditions: what a prior knows of an image before it draws it. One object and one file a kind.
 
-Importing this package registers them all.
+Importing this package registers all kinds.
 """
 
 from typing import Annotated
 
 from pydantic import Field
 
-from smalti.conditions.base import CONDITIONS, draw_kept
-from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
-from smalti.conditions.coordinate_map import CoordinateMap, CoordinateMapConfig
-from smalti.conditions.coordinates import Coordinates, CoordinatesConfig
-from smalti.conditions.depth import Depth, DepthConfig
-from smalti.conditions.edges import Edges, EdgesConfig
-from smalti.conditions.keypoints import Keypoints, KeypointsConfig
-from smalti.conditions.low_resolution import LowResolution, LowResolutionConfig
-from smalti.conditions.none import Unconditional, UnconditionalConfig
-from smalti.conditions.segmentation import Segmentation, SegmentationConfig
-from smalti.conditions.spatial import SpatialCondition, SpatialConfig
+from smalti.conditions.base import CONDITIONS, Condition, Setup
+from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.coordinate_map import CoordinateMapConfig
+from smalti.conditions.coordinates import CoordinatesConfig
+from smalti.conditions.keypoints import KeypointsConfig
+from smalti.conditions.low_resolution import LowResolutionConfig
+from smalti.conditions.maps import DepthConfig, EdgesConfig, SegmentationConfig
+from smalti.conditions.none import UnconditionalConfig
 
 ConditionConfig = Annotated[
     UnconditionalConfig
@@ -32,28 +29,4 @@ ConditionConfig = Annotated[
     Field(discriminator="kind"),
 ]
 
-__all__ = [
-    "CONDITIONS",
-    "ClassLabel",
-    "ClassLabelConfig",
-    "ConditionConfig",
-    "CoordinateMap",
-    "CoordinateMapConfig",
-    "Coordinates",
-    "CoordinatesConfig",
-    "Depth",
-    "DepthConfig",
-    "Edges",
-    "EdgesConfig",
-    "Keypoints",
-    "KeypointsConfig",
-    "LowResolution",
-    "LowResolutionConfig",
-    "Segmentation",
-    "SegmentationConfig",
-    "SpatialCondition",
-    "SpatialConfig",
-    "Unconditional",
-    "UnconditionalConfig",
-    "draw_kept",
-]
+__all__ = ["CONDITIONS", "Condition", "ConditionConfig", "Setup"]

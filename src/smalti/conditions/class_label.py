@@ -4,17 +4,22 @@ Reference: arXiv:2012.09841, Sec. 4.2 (v), "Class-conditional image synthesis".
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from smalti.conditions.base import CONDITIONS
+from smalti.conditions.asked import Items, items_of
+from smalti.conditions.base import CONDITIONS, Condition, Setup
 from smalti.config import Config, InputError
+from smalti.data.dataset import ImageDataset
 from smalti.registry import unknown_name
-from smalti.types import Window
+from smalti.types import Batch
+
+MOST_LISTED = 20  # classes in a line
 
 
 class ClassLabelConfig(Config):
@@ -34,26 +39,83 @@ class ClassLabelConfig(Config):
 
 
 @CONDITIONS.register("class")
-class ClassLabel:
-    """One token per image: its class, or a last value that stands for "any class".
+class ClassLabel(Condition[ClassLabelConfig]):
+    """One token for each image: the number of its class.
 
-    Follows the `Conditioner` protocol.
+    Values and codes are class numbers (B,) int64 in [0, classes).
     """
 
     kind = "class"
+    needs_classes = True
+    has_default = True
     length = 1
 
-    def __init__(self, config: ClassLabelConfig) -> None:
-        self.config = config
-        self.null = len(config.class_names)
-        self.vocab_size = len(config.class_names) + 1
+    def __str__(self) -> str:
+        """How many classes there are."""
+        return f"class, one of {len(self.config.class_names)}"
+
+    @classmethod
+    def configure(cls, setup: Setup, dataset: ImageDataset) -> ClassLabelConfig:
+        """The classes of the data set.
+
+        Raises:
+            InputError: it has none.
+        """
+        if not dataset.class_names:
+            raise InputError("condition is class, but the data has no classes")
+        return ClassLabelConfig(class_names=tuple(dataset.class_names))
+
+    def config_for(self, dataset: ImageDataset) -> ClassLabelConfig:
+        """The classes of the data set, which give names to classes that had numbers only.
+
+        Raises:
+            InputError: the data set has no classes, or others than the prior.
+        """
+        known, class_names = self.config.class_names, tuple(dataset.class_names or ())
+        if not class_names:
+            raise InputError(f"the prior knows {len(known)} classes, but the data has none")
+        has_numbers_only = known == tuple(str(number) for number in range(len(known)))
+        # Other numbers may be the same ones counted from 1, or others: that cannot be known.
+        are_names = len(class_names) == len(known) and all(
+            name == number or not name.isdecimal()
+            for name, number in zip(class_names, known, strict=True)
+        )
+        if class_names != known and not (has_numbers_only and are_names):
+            raise InputError(
+                f"the data has {len(class_names)} classes ({_some(class_names)}), but the prior to "
+                f"begin with has {len(known)} ({_some(known)}); they must be the same"
+            )
+        return ClassLabelConfig(class_names=class_names)
+
+    @property
+    def vocab_size(self) -> int:
+        """A value for each class, and one for "any class"."""
+        return len(self.config.class_names) + 1
+
+    def batch_values(self, batch: Batch) -> Tensor | None:
+        """Class numbers (B,) int64 of the images of a batch."""
+        return batch.labels
+
+    def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
+        """Class numbers (count,) int64 of classes by name or number, taken in turn.
+
+        Raises:
+            InputError: there is no such class, or the list is empty.
+        """
+        if asked is None:
+            numbers = list(range(len(self.config.class_names)))
+        else:
+            numbers = [self.class_number(_name_or_number(item)) for item in items_of(asked)]
+        if not numbers:
+            raise InputError("the list of classes is empty; name at least one, or leave it out")
+        return torch.tensor(numbers)[torch.arange(count) % len(numbers)]
 
     def class_number(self, name_or_number: str | int) -> int:
         """Number of a class given by its name, or by its number as an int or in digits.
 
         A name comes before a number: where the names are 1, 2 and 3, both "1" and 1 are the first
         class, and 0 is none. The number of a class that has another number for a name is refused,
-        since it cannot be told what is meant.
+        since either could be meant.
 
         Raises:
             InputError: there is no such class, or it has another number for a name.
@@ -80,42 +142,25 @@ class ClassLabel:
             )
         return number
 
-    def labels(self, condition: str | int | Sequence[str | int] | None, count: int) -> Tensor:
-        """Class numbers (count,) int64 of `count` images.
-
-        Args:
-            condition: a class, by name or number; or several, taken in turn; or None, which takes
-                all classes in turn.
-            count: number of images.
-
-        Raises:
-            InputError: there is no such class, or the list is empty.
-        """
-        if condition is None:
-            numbers = list(range(self.null))
-        elif isinstance(condition, str | int):
-            numbers = [self.class_number(condition)]
-        else:
-            numbers = [self.class_number(item) for item in condition]
-        if not numbers:
-            raise InputError("the list of classes is empty; name at least one, or leave it out")
-        return torch.tensor(numbers)[torch.arange(count) % len(numbers)]
-
-    def encode(self, values: Tensor) -> Tensor:
-        """The class numbers (B,) int64, as they are."""
-        return values
-
-    def at(self, codes: Tensor, window: Window) -> Tensor:
-        """The same: a class holds for every part of the image."""
-        return codes
-
     def tokens(self, codes: Tensor) -> Tensor:
         """Class tokens (B, 1) int64 in [0, classes) of class numbers (B,) int64."""
         return codes.unsqueeze(1)
 
-    def null_tokens(self, batch_size: int) -> Tensor:
-        """The dropped condition (batch_size, 1) int64: the last value of the vocabulary."""
-        return torch.full((batch_size, 1), self.null)
+    def blank(self, count: int) -> Tensor:
+        """Class numbers (count,) int64 of the first class."""
+        return torch.zeros(count, dtype=torch.int64)
+
+    def details(self) -> Mapping[str, str]:
+        """The names of the first classes."""
+        return {"classes": ", ".join(self.config.class_names[:MOST_LISTED])}
+
+
+def _name_or_number(item: object) -> str | int:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, Integral) and not isinstance(item, bool):  # NumPy's integers too
+        return int(item)
+    raise InputError(f"the condition class is a name or a number, got {item}")
 
 
 def _composed(name: str) -> str:
@@ -125,3 +170,7 @@ def _composed(name: str) -> str:
 
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,32 +1,80 @@
-"""Conditioning: one or several conditioners in a row.
+"""Conditioning: one or several conditions in a row.
 
-Axes: B batch, n conditioners.
+Axes: B batch, n conditions.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from smalti.conditions import CONDITIONS, Condition, ConditionConfig
+from smalti.conditions.asked import Asked, by_kind
 from smalti.config import InputError
-from smalti.types import Batch, Conditioner, Window
+from smalti.types import Batch, Tokenizer, Window
 
 
 class Conditioning:
-    """The conditioning part of the sequence: each conditioner's tokens, one after the other.
+    """The conditioning part of the sequence: the tokens of each condition, one after the other.
 
-    Each has its own segment of the conditioning vocabulary.
+    Each condition has its own segment of the conditioning vocabulary.
 
     Args:
-        conditioners: at least one.
+        conditions: at least one.
     """
 
-    def __init__(self, conditioners: Sequence[Conditioner]) -> None:
-        assert conditioners, "something must precede the first image token"
-        self.conditioners = tuple(conditioners)
-        self.kinds = tuple(conditioner.kind for conditioner in conditioners)
-        self.length = sum(conditioner.length for conditioner in conditioners)
-        self.vocab_size = sum(conditioner.vocab_size for conditioner in conditioners)
+    def __init__(self, conditions: Sequence[Condition[Any]]) -> None:
+        assert conditions, "something must precede the first image token"
+        self.conditions = tuple(conditions)
+        self.kinds = tuple(condition.kind for condition in conditions)
+        self.length = sum(condition.length for condition in conditions)
+        self.vocab_size = sum(condition.vocab_size for condition in conditions)
+
+    def values(self, asked: Asked, count: int) -> dict[str, Tensor]:
+        """Values (count, ...) by kind of the conditions that a user can ask for.
+
+        Args:
+            asked: by the user.
+            count: number of images.
+
+        Raises:
+            InputError: a condition is missing, unknown to the prior, or cannot be read.
+        """
+        conditions = [condition for condition in self.conditions if condition.is_asked]
+        items = by_kind(asked, [condition.kind for condition in conditions])
+        return {one.kind: one.values(items.get(one.kind), count) for one in conditions}
+
+    def picture_size(self, values: Mapping[str, Tensor]) -> tuple[int, int] | None:
+        """Height and width in pixels of the values that are pictures; None without any.
+
+        Raises:
+            InputError: two of them differ.
+        """
+        pictures = (one.kind for one in self.conditions if one.picture_grid is not None)
+        sizes = {kind: (values[kind].shape[-2], values[kind].shape[-1]) for kind in pictures}
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(
+                f"{kind} {height}x{width}" for kind, (height, width) in sizes.items()
+            )
+            raise InputError(f"the conditions are of different sizes (height x width): {listed}")
+        return next(iter(sizes.values()), None)
+
+    def size_values(self, count: int, size_px: tuple[int, int]) -> dict[str, Tensor]:
+        """Values (count, ...) by kind of the conditions that follow from the size of the images.
+
+        Args:
+            count: number of images.
+            size_px: their height and width in pixels.
+        """
+        conditions = (condition for condition in self.conditions if not condition.is_asked)
+        return {one.kind: one.values(None, count, size_px) for one in conditions}
+
+    def batch_values(self, batch: Batch) -> dict[str, Tensor]:
+        """Values (B, ...) by kind of the conditions that a batch of the data set has."""
+        values = {one.kind: one.batch_values(batch) for one in self.conditions}
+        return {kind: value for kind, value in values.items() if value is not None}
 
     def encode(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Codes (B, ...) by kind, of values (B, ...) by kind.
@@ -37,41 +85,86 @@ class Conditioning:
         for kind in self.kinds:
             if kind not in values:
                 raise InputError(f"the condition {kind!r} is missing; give one for each image")
-        return {kind.kind: kind.encode(values[kind.kind]) for kind in self.conditioners}
+        return {one.kind: one.encode(values[one.kind]) for one in self.conditions}
+
+    def blank(self, count: int) -> dict[str, Tensor]:
+        """Codes (count, ...) by kind, all zero, for what depends on their form only."""
+        return {one.kind: one.blank(count) for one in self.conditions}
 
     def at(self, codes: Mapping[str, Tensor], window: Window) -> dict[str, Tensor]:
         """Codes by kind of a window, of those of a whole canvas."""
-        return {kind.kind: kind.at(codes[kind.kind], window) for kind in self.conditioners}
+        return {one.kind: one.at(codes[one.kind], window) for one in self.conditions}
 
-    def tokens(self, codes: Mapping[str, Tensor], kept: Tensor | None = None) -> Tensor:
+    def tokens(self, codes: Mapping[str, Tensor], present: Tensor | None = None) -> Tensor:
         """Conditioning tokens of a window.
 
         Args:
-            codes: (B, ...) of each kind.
-            kept: (B, n) bool, which conditions are said; None says them all.
+            codes: (B, ...) by kind.
+            present: (B, n) bool, False where a condition is dropped; None drops none.
 
         Returns:
             (B, length) int64 in [0, vocab_size), on the device of the codes.
         """
         parts, offset = [], 0
-        for number, conditioner in enumerate(self.conditioners):
-            tokens = conditioner.tokens(codes[conditioner.kind])
-            if kept is not None:
-                null_tokens = conditioner.null_tokens(len(tokens)).to(tokens.device)
-                said = kept[:, number, None].to(tokens.device)
-                tokens = torch.where(said, tokens, null_tokens)
+        for number, condition in enumerate(self.conditions):
+            tokens = condition.tokens(codes[condition.kind])
+            if present is not None:
+                null_tokens = condition.null_tokens(len(tokens)).to(tokens.device)
+                is_present = present[:, number, None].to(tokens.device)
+                tokens = torch.where(is_present, tokens, null_tokens)
             parts.append(tokens + offset)
-            offset += conditioner.vocab_size
+            offset += condition.vocab_size
         return torch.cat(parts, dim=1)
 
+    def pictures(self, codes: Mapping[str, Tensor]) -> list[Image.Image]:
+        """RGB pictures of the conditions that can be looked at, of codes (B, ...) by kind.
 
-def values_of(batch: Batch) -> dict[str, Tensor]:
-    """Values of all kinds of conditions that a batch has: its classes, and what it was paired with.
+        B of each such condition, first of those with a tokenizer, then of the others.
+        """
+        in_order = sorted(self.conditions, key=lambda one: one.content_kind is None)
+        return [picture for one in in_order for picture in one.pictures(codes[one.kind])]
+
+
+def conditioning_of(
+    configs: Sequence[ConditionConfig], tokenizers: Mapping[str, Tokenizer] | None = None
+) -> Conditioning:
+    """Conditions in a row.
+
+    Args:
+        configs: of the conditions.
+        tokenizers: of those that need one, by kind; without them the conditioning cannot encode.
+
+    Raises:
+        InputError: a tokenizer has another number of codes than its condition.
+    """
+    known = tokenizers or {}
+    return Conditioning(
+        [CONDITIONS[config.kind](config, known.get(config.kind)) for config in configs]
+    )
+
+
+def draw_present(
+    batch_size: int, conditions: int, drop: float, generator: torch.Generator
+) -> Tensor:
+    """Which conditions of which examples a prior reads in training; the others are dropped.
+
+    A prior trained so knows the images with and without their conditions, which is what
+    classifier-free guidance compares. All conditions of an example are dropped together with
+    probability `drop`; of several, each is dropped alone with the same probability too.
+
+    Args:
+        batch_size: B.
+        conditions: n, number of conditions.
+        drop: probability, in [0, 1].
+        generator: source of the choice, on the processor.
 
     Returns:
-        (B, ...) by kind.
+        (B, n) bool, on the processor.
+
+    Reference: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598,
+        Algorithm 1; Brooks et al. 2023, "InstructPix2Pix", arXiv:2211.09800, Sec. 3.2.1.
     """
-    values = {"none": torch.zeros(len(batch.keys), 0), **batch.conditions}
-    if batch.labels is not None:
-        values["class"] = batch.labels
-    return values
+    present = torch.rand(batch_size, 1, generator=generator) >= drop
+    if conditions > 1:
+        present = present & (torch.rand(batch_size, conditions, generator=generator) >= drop)
+    return present.expand(batch_size, conditions)

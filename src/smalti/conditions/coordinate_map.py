@@ -1,7 +1,7 @@
 """Condition on where in the picture each cell of the window lies: a token for each of them.
 
-The released models of aligned faces are told so. Where a prior is trained anew, `coordinates` says
-the same in two tokens.
+The released models of aligned faces have it. Where a prior is trained anew, `coordinates` says the
+same in two tokens.
 
 Axes: B batch, H/W size in pixels, h/w grid of cells.
 Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images": conditioning on image
@@ -10,12 +10,21 @@ Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images": condi
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from smalti.conditions.base import CONDITIONS
+from smalti.conditions.asked import Items
+from smalti.conditions.base import CONDITIONS, Setup
 from smalti.conditions.grid import GridCondition, GridConfig
+from smalti.data.dataset import ImageDataset
+from smalti.data.pairing import MadePair, Paired
+from smalti.data.transforms import Crop
+
+LEVELS = 1024
+"""As in the released models."""
 
 
 class CoordinateMapConfig(GridConfig):
@@ -28,24 +37,66 @@ class CoordinateMapConfig(GridConfig):
     """Side of a cell in pixels."""
 
 
+class CoordinateMapPair(MadePair):
+    """The share of the picture's pixels before each of the crop's: (1, H, W) float32 in [0, 1)."""
+
+    kind = "coordinate_map"
+
+    def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
+        """The crop's part (1, H, W) of the picture's map, mirrored with it."""
+        whole = whole_coordinate_map(crop.resized.height, crop.resized.width)
+        rows = slice(crop.top, crop.top + crop.size.height)
+        columns = slice(crop.left, crop.left + crop.size.width)
+        part = whole[:, rows, columns]
+        return part.flip(-1) if crop.flip else part
+
+
 @CONDITIONS.register("coordinate_map")
-class CoordinateMap(GridCondition):
+class CoordinateMap(GridCondition[CoordinateMapConfig]):
     """The share of the picture's pixels that come before each cell, in reading order.
 
     Values are (B, 1, H, W) float32 in [0, 1): of each pixel, the share of the whole picture's
     pixels before it. Codes (B, h, w) int64 in [0, levels) are the means over cells, rounded.
-    Follows the `Conditioner` protocol.
     """
 
     kind = "coordinate_map"
+    is_asked = False
+    has_default = True
 
-    def __init__(self, config: CoordinateMapConfig) -> None:
-        super().__init__(config, config.levels)
-        self.config = config
+    @classmethod
+    def pair(cls, setup: Setup) -> Paired:
+        """The map of each crop."""
+        return CoordinateMapPair()
+
+    @classmethod
+    def configure(cls, setup: Setup, dataset: ImageDataset) -> CoordinateMapConfig:
+        """A token for each cell of the images."""
+        return CoordinateMapConfig(
+            levels=LEVELS,
+            cell_px=setup.cell_px,
+            grid_height=setup.height_px // setup.cell_px,
+            grid_width=setup.width_px // setup.cell_px,
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """A value for each level, and a last one for "anywhere"."""
+        return self.config.levels + 1
+
+    def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
+        """The map (count, 1, H, W) of whole pictures of a size."""
+        assert size_px is not None, "the map follows from the size"
+        return whole_coordinate_map(*size_px).expand(count, -1, -1, -1)
 
     def encode(self, values: Tensor) -> Tensor:
-        """Codes (B, h, w) int64 of maps, of any size that the cells divide."""
+        """Codes (B, h, w) int64 in [0, levels) of maps of any size that the cells divide."""
         means = F.avg_pool2d(values, self.config.cell_px)[:, 0]
         levels = self.config.levels
         # Only the last cells of pictures of more than `levels` rows of cells round up to `levels`.
         return (levels * means).round().long().clamp(max=levels - 1)
+
+
+def whole_coordinate_map(height: int, width: int) -> Tensor:
+    """The map (1, height, width) float32 in [0, 1) of a whole picture."""
+    pixels = height * width
+    return (torch.arange(pixels, dtype=torch.float64) / pixels).float().view(1, height, width)

@@ -4,12 +4,20 @@ Axes: B batch, h/w grid of the condition's codes in a window, H/W that of a whol
 of their values.
 """
 
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from smalti.config import Config
-from smalti.types import Window
+from smalti.conditions.asked import Items, read_files
+from smalti.conditions.base import Condition, Setup
+from smalti.config import Config, InputError
+from smalti.content import ContentConfig
+from smalti.data.readers import reader_of
+from smalti.types import Tokenizer, Window
 
 
 class GridConfig(Config):
@@ -21,33 +29,138 @@ class GridConfig(Config):
     """w, columns of the condition's codes in a window of the prior."""
 
 
-class GridCondition:
-    """Codes line by line; a value after the last stands for "any".
+class SpatialConfig(GridConfig):
+    """What a prior must know of a condition that is a picture."""
 
-    What conditioners that follow the `Conditioner` protocol build on.
+    content: ContentConfig
+    """What the condition's pictures are."""
+    codebook_size: int = Field(ge=2)
+    """K of the condition's tokenizer."""
 
-    Args:
-        grid: sizes in a window.
-        values: K.
+
+G = TypeVar("G", bound=GridConfig)
+S = TypeVar("S", bound=SpatialConfig)
+
+
+class GridCondition(Condition[G]):
+    """A condition whose codes are a grid, (B, h, w) int64 in [0, K) in a window.
+
+    Its tokens are the codes line by line.
     """
 
-    def __init__(self, grid: GridConfig, values: int) -> None:
-        self.grid = grid
-        self.length = grid.grid_height * grid.grid_width
-        self.null = values
-        self.vocab_size = values + 1
+    @property
+    def length(self) -> int:
+        """A token for each cell."""
+        return self.config.grid_height * self.config.grid_width
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
         """Codes (B, h, w) behind a window, of those of a whole canvas (B, H, W)."""
-        return codes_behind(codes, window, self.grid.grid_height, self.grid.grid_width)
+        return codes_behind(codes, window, self.config.grid_height, self.config.grid_width)
 
     def tokens(self, codes: Tensor) -> Tensor:
         """Tokens (B, h * w) int64 in [0, K) of codes (B, h, w) int64."""
         return codes.flatten(1)
 
-    def null_tokens(self, batch_size: int) -> Tensor:
-        """The dropped condition (batch_size, h * w) int64: K everywhere."""
-        return torch.full((batch_size, self.length), self.null)
+    def blank(self, count: int) -> Tensor:
+        """Codes (count, h, w) int64 of zeros."""
+        shape = (count, self.config.grid_height, self.config.grid_width)
+        return torch.zeros(shape, dtype=torch.int64)
+
+
+class SpatialCondition(GridCondition[S]):
+    """A condition that is another picture of the scene, through a tokenizer of its own.
+
+    Values are images of `config.content`, as its tokenizer takes them. Codes are what the
+    tokenizer makes of them, (B, h, w) int64 in [0, K) in a window.
+
+    Raises:
+        InputError: the tokenizer has another number of codes than the config.
+
+    Reference: arXiv:2012.09841, Sec. 3.2 "Conditioned Synthesis": if the condition has spatial
+        extent, a second VQGAN learns its codes, which are put before those of the image (Eq. 10).
+    """
+
+    def __init__(self, config: S, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__(config, tokenizer)
+        if tokenizer is not None and tokenizer.codebook_size != config.codebook_size:
+            raise InputError(
+                f"the condition {self.kind} was trained on {config.codebook_size} codes, but the "
+                f"tokenizer has {tokenizer.codebook_size}"
+            )
+
+    @staticmethod
+    def tokenizer_of(setup: Setup) -> Tokenizer:
+        """The tokenizer of the condition in a run."""
+        assert setup.tokenizer is not None, "a run opens the tokenizers of its conditions"
+        return setup.tokenizer
+
+    @classmethod
+    def sizes(cls, setup: Setup) -> Mapping[str, Any]:
+        """The fields of `SpatialConfig` in a run.
+
+        Raises:
+            InputError: the size of the images does not divide into codes of the condition.
+        """
+        tokenizer = cls.tokenizer_of(setup)
+        height, width, f = setup.height_px, setup.width_px, tokenizer.downsampling_factor
+        if height % f or width % f:
+            raise InputError(
+                f"image.size {height}x{width} does not divide into codes of the condition "
+                f"{cls.kind}: both sides must be multiples of {f}"
+            )
+        return spatial_sizes(tokenizer, height, width)
+
+    @property
+    def vocab_size(self) -> int:
+        """K, and a last value for "any picture"."""
+        return self.config.codebook_size + 1
+
+    @property
+    def picture_grid(self) -> tuple[int, int]:
+        """H and w."""
+        return self.config.grid_height, self.config.grid_width
+
+    def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
+        """Images (count, ...) of files or pictures, taken in turn.
+
+        Raises:
+            InputError: one does not exist or cannot be read, or their sizes differ.
+        """
+        return read_files(self.kind, asked, count, self.read)
+
+    def read(self, content: bytes, key: str) -> Tensor:
+        """The whole picture in a user's file as an image of `config.content`.
+
+        Args:
+            content: the file's bytes.
+            key: where they came from, for messages.
+
+        Raises:
+            BrokenImageError: it cannot be read.
+            InputError: it is a picture of another kind.
+        """
+        reader = reader_of(self.config.content)
+        return reader.to_image(reader.decode(content, key))
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Codes (B, H, W) int64 in [0, K) of pictures of any size that the tokenizer divides."""
+        assert self.tokenizer is not None, "a condition without its tokenizer cannot encode"
+        return self.tokenizer.encode_in_tiles(values)
+
+    def pictures(self, codes: Tensor) -> list[Image.Image]:
+        """What the tokenizer makes of the codes (n, h, w)."""
+        assert self.tokenizer is not None, "a condition without its tokenizer cannot decode"
+        return [self.tokenizer.content.draw(image) for image in self.tokenizer.decode(codes)]
+
+
+def spatial_sizes(tokenizer: Tokenizer, height_px: int, width_px: int) -> Mapping[str, Any]:
+    """The fields of `SpatialConfig` for images of a size that the tokenizer's factor divides."""
+    return {
+        "content": tokenizer.content,
+        "codebook_size": tokenizer.codebook_size,
+        "grid_height": height_px // tokenizer.downsampling_factor,
+        "grid_width": width_px // tokenizer.downsampling_factor,
+    }
 
 
 def codes_behind(codes: Tensor, window: Window, rows: int, columns: int) -> Tensor:

@@ -6,9 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from smalti.conditions.base import CONDITIONS
+from smalti.conditions.asked import Items
+from smalti.conditions.base import CONDITIONS, Condition, Setup
 from smalti.config import Config
-from smalti.types import Window
+from smalti.data.dataset import ImageDataset
+from smalti.types import Batch
 
 
 class UnconditionalConfig(Config):
@@ -20,31 +22,43 @@ class UnconditionalConfig(Config):
 
 
 @CONDITIONS.register("none")
-class Unconditional:
+class Unconditional(Condition[UnconditionalConfig]):
     """One start token, so that the first image token has something to follow.
 
-    Its values and codes are empty, (B, 0). Follows the `Conditioner` protocol.
+    Values and codes are empty, (B, 0). The dropped condition is the start token too.
     """
 
     kind = "none"
+    is_asked = False
+    has_default = True
     length = 1
 
-    def __init__(self, config: UnconditionalConfig) -> None:
-        self.config = config
-        self.vocab_size = config.token + 1
+    def __str__(self) -> str:
+        """Which start token it is."""
+        return f"nothing, start token {self.config.token}"
 
-    def encode(self, values: Tensor) -> Tensor:
-        """The same (B, 0)."""
-        return values
+    @classmethod
+    def configure(cls, setup: Setup, dataset: ImageDataset) -> UnconditionalConfig:
+        """The default config."""
+        return UnconditionalConfig()
 
-    def at(self, codes: Tensor, window: Window) -> Tensor:
-        """The same (B, 0)."""
-        return codes
+    @property
+    def vocab_size(self) -> int:
+        """The start token is the last value."""
+        return self.config.token + 1
+
+    def batch_values(self, batch: Batch) -> Tensor:
+        """Empty values (B, 0)."""
+        return self.blank(len(batch.keys))
+
+    def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
+        """Empty values (count, 0)."""
+        return self.blank(count)
 
     def tokens(self, codes: Tensor) -> Tensor:
         """Start tokens (B, 1) int64."""
         return self.null_tokens(len(codes)).to(codes.device)
 
-    def null_tokens(self, batch_size: int) -> Tensor:
-        """Start tokens (batch_size, 1) int64."""
-        return torch.full((batch_size, 1), self.config.token)
+    def blank(self, count: int) -> Tensor:
+        """Empty codes (count, 0)."""
+        return torch.zeros(count, 0)

@@ -21,8 +21,7 @@ from smalti.content import ContentConfig, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
 from smalti.data.order import order, weighted_order
-from smalti.data.pairing import Paired
-from smalti.data.pairing.base import FilePair
+from smalti.data.pairing import FilePair, Paired
 from smalti.data.pairing.companions import Companions
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
@@ -214,9 +213,9 @@ class ImageDataset:
         return sum((Counter(source.left_out) for source in self._sources), Counter())
 
     @property
-    def joints(self) -> tuple[str, ...]:
-        """Names of the joints of the paired keypoints; none without them."""
-        return self._companions.joints
+    def pairs(self) -> Mapping[str, Paired]:
+        """By kind, how the paired data is read, with all that only its files tell."""
+        return self._companions.pairs
 
     def partners(self, index: int) -> list[tuple[FilePair[Any], RawImage]]:
         """The paired files of an image, as they are stored, and how each is read.

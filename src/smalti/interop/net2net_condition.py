@@ -1,4 +1,4 @@
-"""What a released transformer was told of an image: its condition stage, as a conditioner.
+"""The condition of a released transformer: its condition stage.
 
 Reference: arXiv:2012.09841, Sec. 4.2 and App. B.
 """
@@ -9,16 +9,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from smalti.conditions import (
-    ClassLabelConfig,
-    ConditionConfig,
-    CoordinateMapConfig,
-    DepthConfig,
-    EdgesConfig,
-    LowResolutionConfig,
-    SegmentationConfig,
-    UnconditionalConfig,
-)
+from smalti.conditions import ConditionConfig
+from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.coordinate_map import CoordinateMapConfig
+from smalti.conditions.grid import spatial_sizes
+from smalti.conditions.low_resolution import LowResolutionConfig
+from smalti.conditions.maps import DepthConfig, EdgesConfig, SegmentationConfig
+from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.interop.net2net_config import (
     CLASS_LABEL,
@@ -38,7 +35,7 @@ SPATIAL: Mapping[str, Any] = {
     "edges": EdgesConfig,
     "rgb": LowResolutionConfig,
 }
-"""Conditioner of each content."""
+"""Config of the released models' condition, by what its pictures are."""
 WITHOUT_TENSORS = (IS_UNCONDITIONAL, START_TOKEN, CLASS_LABEL, COORDINATES)
 DRAWN = ("segmentation", "depth", "edges", "coord")
 """Conditions that a photograph is not."""
@@ -46,12 +43,12 @@ LOW_RESOLUTION_FACTOR = 8  # of the released code
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class CondStage:
     """The condition of a released transformer."""
 
     description: str
     token: ConditionConfig | None = None
-    """Its conditioner, where it is one token."""
+    """Its config, where it is one token."""
     coordinates: "CoordinateCells | None" = None
     """Where it is the place of each cell."""
     tokenizers: Mapping[str, VQGAN] = field(default_factory=dict)
@@ -62,7 +59,7 @@ class Condition:
     """What nothing told, a line each."""
 
     def config(self, height_px: int, width_px: int) -> ConditionConfig:
-        """The conditioner of images of a size that its tokenizer divides."""
+        """Its config for images of a size that its tokenizer divides."""
         if self.token is not None:
             return self.token
         if self.coordinates is not None:
@@ -74,13 +71,8 @@ class Condition:
                 grid_width=width_px // cell_px,
             )
         ((_, tokenizer),) = self.tokenizers.items()
-        f = tokenizer.downsampling_factor
-        spatial: ConditionConfig = SPATIAL[tokenizer.content.kind](
-            content=tokenizer.content,
-            codebook_size=tokenizer.codebook_size,
-            grid_height=height_px // f,
-            grid_width=width_px // f,
-        )
+        sizes = spatial_sizes(tokenizer, height_px, width_px)
+        spatial: ConditionConfig = SPATIAL[tokenizer.content.kind](**sizes)
         return spatial
 
     def length(self, height_px: int, width_px: int) -> int:
@@ -107,7 +99,7 @@ class CoordinateCells(NamedTuple):
 
 def read_condition(
     tensors: Mapping[str, Tensor], told: Net2NetConfig, first_stage: VQGAN
-) -> Condition:
+) -> CondStage:
     """The condition that the tensors and the config tell.
 
     Args:
@@ -145,22 +137,22 @@ def read_condition(
     return _picture(imported.vqgan, told, imported.passed_over)
 
 
-def _start_token(told: Net2NetConfig) -> Condition:
+def _start_token(told: Net2NetConfig) -> CondStage:
     assumed = []
     if told.condition is None:
         assumed.append(f"no condition, start token {told.start_token}: it has no condition stage")
     token = UnconditionalConfig(token=told.start_token)
-    return Condition("a start token", token=token, assumed=assumed)
+    return CondStage("a start token", token=token, assumed=assumed)
 
 
-def _class_label(told: Net2NetConfig) -> Condition:
+def _class_label(told: Net2NetConfig) -> CondStage:
     if told.classes is None:
         raise InputError("the config has no n_classes, the number of classes")
     names = tuple(str(number) for number in range(told.classes))
-    return Condition(f"one of {told.classes} classes", token=ClassLabelConfig(class_names=names))
+    return CondStage(f"one of {told.classes} classes", token=ClassLabelConfig(class_names=names))
 
 
-def _coordinates(told: Net2NetConfig) -> Condition:
+def _coordinates(told: Net2NetConfig) -> CondStage:
     assert told.cond_stage_config is not None
     cells = []
     for name, what in (("n_embed", "numbers"), ("down_factor", "pixels of a cell")):
@@ -169,10 +161,10 @@ def _coordinates(told: Net2NetConfig) -> Condition:
             raise InputError(f"cond_stage_config: {name}, the {what}, is {value}")
         cells.append(value)
     found = CoordinateCells(*cells)
-    return Condition(f"coordinates of cells of {found.cell_px} pixels", coordinates=found)
+    return CondStage(f"coordinates of cells of {found.cell_px} pixels", coordinates=found)
 
 
-def _picture(vqgan: VQGAN, told: Net2NetConfig, passed_over: Mapping[str, int]) -> Condition:
+def _picture(vqgan: VQGAN, told: Net2NetConfig, passed_over: Mapping[str, int]) -> CondStage:
     content, key = vqgan.content.kind, told.cond_stage_key
     if content == "rgb" and key in DRAWN:
         raise InputError(f"its condition is {key} as pictures of three channels; not imported")
@@ -184,6 +176,6 @@ def _picture(vqgan: VQGAN, told: Net2NetConfig, passed_over: Mapping[str, int]) 
     if content == "depth" and key is None:
         assumed.append("depth maps as the condition: edges would have one channel too")
     description = f"a condition {kind} with codes of {vqgan.downsampling_factor} pixels"
-    return Condition(
+    return CondStage(
         description, tokenizers={kind: vqgan}, passed_over=passed_over, assumed=assumed
     )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from smalti.config import InputError, describe
 from smalti.interop.exchange import Imported, check_numbers, naming
-from smalti.interop.net2net_condition import Condition, read_condition
+from smalti.interop.net2net_condition import CondStage, read_condition
 from smalti.interop.net2net_config import (
     ORDERINGS,
     Net2NetConfig,
@@ -142,7 +142,7 @@ def _split(tensors: Mapping[str, Tensor]) -> _Parts:
     return _Parts(transformer, first_stage, condition_stage, permuter, others)
 
 
-def _passed_over(parts: _Parts, first: Imported, condition: Condition) -> Counter[str]:
+def _passed_over(parts: _Parts, first: Imported, condition: CondStage) -> Counter[str]:
     counts = Counter(parts.others)
     counts["masks"] = sum(name.endswith(MASK) for name in parts.transformer)
     for prefix, passed_over in (
@@ -193,7 +193,7 @@ def _check_start_token(config: PriorModelConfig) -> None:
         )
 
 
-def _check_stages(path: Path, told: Net2NetConfig, first: VQGAN, condition: Condition) -> None:
+def _check_stages(path: Path, told: Net2NetConfig, first: VQGAN, condition: CondStage) -> None:
     if told.first_stage_config.params:
         check_released_config(path, first.config)
     stage = told.cond_stage_config
@@ -206,7 +206,7 @@ def _size_px(
     permuter: Mapping[str, Tensor],
     told: Net2NetConfig,
     first: VQGAN,
-    condition: Condition,
+    condition: CondStage,
     gpt: GPTConfig,
     assumed: list[str],
 ) -> tuple[int, int]:
@@ -222,7 +222,7 @@ def _size_px(
     return side, side
 
 
-def _side_px(f: int, condition: Condition, positions: int) -> int:
+def _side_px(f: int, condition: CondStage, positions: int) -> int:
     """Side of the square images whose sequence fills all positions, but perhaps the last."""
     for side in range(f, LARGEST_SIDE_CELLS * f, f):
         # The last token is only ever predicted.
@@ -240,7 +240,7 @@ def _side_px(f: int, condition: Condition, positions: int) -> int:
 def _model_config(
     gpt: GPTConfig,
     first: VQGAN,
-    condition: Condition,
+    condition: CondStage,
     size_px: tuple[int, int],
     permuter: Mapping[str, Tensor],
     told: Net2NetConfig,

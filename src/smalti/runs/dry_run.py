@@ -9,14 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from smalti.compute import Compute, choose_compute
-from smalti.conditions import (
-    ClassLabelConfig,
-    ConditionConfig,
-    CoordinateMapConfig,
-    CoordinatesConfig,
-    KeypointsConfig,
-    SpatialConfig,
-)
 from smalti.content import ContentConfig, LabelsContent, RGBContent
 from smalti.data.loader import stack
 from smalti.data.split import Split
@@ -135,11 +127,11 @@ def dry_run_prior(config: PriorRunConfig) -> DryRun:
     """What `train_prior` would take, beside the encoding; it raises the same errors."""
     plan = plan_prior(config)
     config, compute, tokenizer = plan.config, plan.compute, plan.tokenizer
-    told, split, model_config = plan.told, plan.split, plan.model_config
+    split, model_config = plan.split, plan.model_config
     with torch.device("meta"):
         prior = build_prior(model_config.prior)
     frozen: dict[str, nn.Module] = {"tokenizer, which does not learn": tokenizer}
-    for kind, network in told.tokenizers.items():
+    for kind, network in plan.conditions.tokenizers.items():
         if network is not tokenizer:
             frozen[f"tokenizer of {kind}, which does not learn"] = network
     cost = prior_cost(
@@ -261,7 +253,7 @@ def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
     batch = CodeBatch(
         keys=[""] * count,
         codes=torch.randint(model_config.codebook_size, shape, generator=generator),
-        conditions={one.kind: _blank(one, count) for one in model_config.conditioners},
+        conditions=model_config.build_conditioning().blank(count),
     )
     return lambda: prior_step(state, batch, step_config)
 
@@ -269,9 +261,9 @@ def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
 def _encoding_seconds(plan: PriorPlan) -> float:
     """Time to read and encode all views, from that of a few images, one after the other."""
     images, compute = plan.split.train, plan.compute
-    for network in plan.told.tokenizers.values():
+    for network in plan.conditions.tokenizers.values():
         network.to(compute.device)
-    conditioning = plan.model_config.build_conditioning(plan.told.tokenizers)
+    conditioning = plan.model_config.build_conditioning(plan.conditions.tokenizers)
     count = min(MEASURED_IMAGES, len(images))
 
     def encode() -> None:
@@ -280,16 +272,3 @@ def _encoding_seconds(plan: PriorPlan) -> float:
 
     seconds = seconds_of(encode, compute.device, MEASURED_STEPS) / count
     return seconds * plan.measures.views * len(images)
-
-
-def _blank(config: ConditionConfig, count: int) -> Tensor:
-    """Codes (count, ...) of a condition, all zero."""
-    if isinstance(config, SpatialConfig | CoordinateMapConfig):
-        return torch.zeros(count, config.grid_height, config.grid_width, dtype=torch.int64)
-    if isinstance(config, ClassLabelConfig):
-        return torch.zeros(count, dtype=torch.int64)
-    if isinstance(config, CoordinatesConfig):
-        return torch.zeros(count, 2, dtype=torch.int64)
-    if isinstance(config, KeypointsConfig):
-        return torch.zeros(count, len(config.joints), 3)
-    return torch.zeros(count, 0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from smalti.conditions import ClassLabelConfig, ConditionConfig, LowResolutionConfig
+from smalti.conditions import ConditionConfig
 from smalti.config import InputError, describe
 from smalti.runs.config import GPTShapeConfig, PixelSNAILShapeConfig, PriorRunConfig
 from smalti.runs.folder import read_run_config
@@ -62,7 +62,7 @@ def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunC
             update={"condition_drop": CONDITION_DROP if drop is None else drop}
         )
     if config.condition:
-        has = ", ".join(initial.config.told_kinds) or "none"
+        has = ", ".join(initial.config.condition_kinds) or "none"
         raise InputError(
             f"condition is {' '.join(config.condition)}, but conditions come from the model of "
             f"--init {config.init} (it has {has}); leave condition out"
@@ -76,9 +76,8 @@ def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunC
         "prior": _initial_shape(config, initial),
         "condition_drop": initial.config.condition_drop if drop is None else drop,
     }
-    for conditioner in initial.config.conditioners:
-        if isinstance(conditioner, LowResolutionConfig):
-            update["low_resolution_factor"] = conditioner.factor
+    for condition in initial.conditioning.conditions:
+        update |= condition.run_options()
     return config.model_copy(update=update)
 
 
@@ -99,7 +98,7 @@ def continued_model_config(
     changed = {
         "prior": prior.model_dump(),
         "conditioners": [conditioner.model_dump() for conditioner in conditioners],
-        "condition_drop": config.condition_drop if initial.config.told_kinds else 0.0,
+        "condition_drop": config.condition_drop if initial.config.condition_kinds else 0.0,
     }
     try:
         return PriorModelConfig.model_validate(initial.config.model_dump() | changed)
@@ -108,37 +107,6 @@ def continued_model_config(
             f"condition_drop {config.condition_drop} does not fit the model of --init "
             f"{config.init}: {describe(error)}"
         ) from error
-
-
-def with_class_names(
-    conditioner: ConditionConfig, class_names: Sequence[str] | None
-) -> ConditionConfig:
-    """The conditioner of a model for other data; classes that had numbers only get names.
-
-    Raises:
-        InputError: the data has no classes, or others than the model.
-    """
-    if not isinstance(conditioner, ClassLabelConfig):
-        return conditioner
-    known = conditioner.class_names
-    if not class_names:
-        raise InputError(f"the prior knows {len(known)} classes, but the data has none")
-    has_numbers_only = known == tuple(str(number) for number in range(len(known)))
-    # Other numbers may be the same ones counted from 1, or others: that cannot be told.
-    are_names = len(class_names) == len(known) and all(
-        name == number or not name.isdecimal()
-        for name, number in zip(class_names, known, strict=True)
-    )
-    if tuple(class_names) != known and not (has_numbers_only and are_names):
-        raise InputError(
-            f"the data has {len(class_names)} classes ({_some(class_names)}), but the prior to "
-            f"begin with has {len(known)} ({_some(known)}); they must be the same"
-        )
-    return ClassLabelConfig(class_names=tuple(class_names))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _initial_shape(

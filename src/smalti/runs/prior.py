@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from smalti.compute import Compute
-from smalti.data.pairing import describe, joint_sides
+from smalti.data.pairing import describe
 from smalti.data.split import Split
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.health.run_images import RunImages
@@ -78,8 +78,9 @@ def _train_prior(config: PriorRunConfig) -> Path:
     say(in_words(measures, len(split.train), split.held_out is not None))
     if split.train.pairing:
         say(f"pairs: {describe(split.train.pairing)}")
-    if split.train.joints and config.image.flip:
-        say(f"joints: {joint_sides(split.train.joints)}")
+    for pair in split.train.pairs.values():
+        for line in pair.remarks(split.train.transform):
+            say(line)
     say(
         f"prior: {millions(state.prior)} M parameters, sequences of "
         f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
@@ -88,7 +89,9 @@ def _train_prior(config: PriorRunConfig) -> Path:
         first = state.prior if plan.initial is not None and not has_begun(config) else None
         from_first(lambda: keep_origin(folder, split, first))
         from_first(lambda: _keep(tokenizer, folder / TOKENIZER_FOLDER))
-        pipeline = Pipeline(tokenizer, state.average.model, model_config, plan.told.tokenizers)
+        pipeline = Pipeline(
+            tokenizer, state.average.model, model_config, plan.conditions.tokenizers
+        )
         pipeline.to(compute.device)
         from_first(lambda: pipeline.save_condition_tokenizers(folder))
         from_first(lambda: keep_tokenizer_images(folder, plan.tokenizer_images))

@@ -6,13 +6,18 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from smalti.compute import Compute, choose_compute
-from smalti.conditions import ConditionConfig
-from smalti.conditions.conditioning import Conditioning
+from smalti.conditions import ConditionConfig, Setup
+from smalti.conditions.conditioning import Conditioning, conditioning_of
+from smalti.conditions.opening import (
+    Conditions,
+    condition_folder,
+    open_conditions,
+    open_tokenizer,
+)
 from smalti.config import InputError, describe
 from smalti.data.loader import BatchLoader
 from smalti.data.split import Split
 from smalti.prior import PriorConfig
-from smalti.runs.conditions import Conditions, conditions_of, open_conditions
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import check_divides, open_data, training_loader
 from smalti.runs.folder import check_run_folder
@@ -31,7 +36,7 @@ from smalti.runs.over_fitting import (
 )
 from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
-from smalti.sampling.prior_model import PriorModelConfig, conditioning_of
+from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.base import TokenizerModel
 from smalti.tokenizer.load import load_tokenizer
@@ -47,8 +52,8 @@ class PriorPlan:
     compute: Compute
     tokenizer: TokenizerModel
     """Of the images."""
-    told: Conditions
-    """What the prior is told of them."""
+    conditions: Conditions
+    """What the prior knows of the images before it draws them."""
     split: Split
     loader: BatchLoader
     """Of the training images."""
@@ -75,13 +80,20 @@ def plan_prior(config: PriorRunConfig) -> PriorPlan:
     compute = choose_compute(config.training.device, config.training.precision)
     tokenizer = _open_tokenizer(config, folder / TOKENIZER_FOLDER, initial)
     tokenizer.to(compute.device)
-    told = conditions_of(initial) or open_conditions(config, folder, tokenizer)
-    split = open_data(config, told.has_classes, tokenizer.content, told.paired(config))
+    conditions = _open_conditions(config, tokenizer, initial)
+    setup = Setup(
+        height_px=config.image.height_px,
+        width_px=config.image.width_px,
+        cell_px=tokenizer.downsampling_factor,
+        low_resolution_factor=config.low_resolution_factor,
+    )
+    pairs = conditions.pairs(setup)
+    split = open_data(config, conditions.need_classes, tokenizer.content, pairs)
     loader = training_loader(config, split, compute)
     config = settle_measures(config, len(split.train), split.held_out is not None)
     measures = measures_of(config)
     assert measures is not None, "they were settled"
-    conditioners = told.configs(config, tokenizer.downsampling_factor, split.train)
+    conditioners = conditions.configs(setup, split.train)
     model_config = (
         prior_model_config(config, tokenizer, conditioners)
         if initial is None
@@ -91,12 +103,12 @@ def plan_prior(config: PriorRunConfig) -> PriorPlan:
         config,
         compute,
         tokenizer,
-        told,
+        conditions,
         split,
         loader,
         measures,
         model_config,
-        tokenizer_images(config, told.tokenizers),
+        tokenizer_images(config, conditions.tokenizers),
         initial,
     )
 
@@ -119,6 +131,33 @@ def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None)
         return initial.tokenizer
     assert config.vqgan is not None
     return load_tokenizer(config.vqgan)
+
+
+def _open_conditions(
+    config: PriorRunConfig, of_images: TokenizerModel, initial: Pipeline | None
+) -> Conditions:
+    """The conditions of the prior that the run begins with, or those that `condition` names.
+
+    Raises:
+        InputError: a condition is not as it should be, or `condition` names another tokenizer than
+            the one that the run has a copy of.
+    """
+    if initial is not None:
+        tokenizers = {}
+        for kind, tokenizer in initial.condition_tokenizers.items():
+            assert isinstance(tokenizer, TokenizerModel)
+            tokenizers[kind] = tokenizer
+        kinds = [conditioner.kind for conditioner in initial.config.conditioners]
+        return Conditions(kinds, tokenizers, initial.config.conditioners)
+    folder = Path(config.out)
+    conditions = open_conditions(config.condition, folder, of_images)
+    was = begun_option(config, "condition") or ()
+    for spec in config.condition:
+        kind = spec.partition("=")[0]
+        if spec not in was and condition_folder(folder, kind).is_dir():
+            copy, named = conditions.tokenizers[kind], open_tokenizer(spec, of_images)
+            check_same_model(config, "condition", was, config.condition, copy, named)
+    return conditions
 
 
 def prior_model_config(

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from smalti.conditions.opening import condition_folder
 from smalti.data.split import Split
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.training_images import TrainingImages, find_training_images
-from smalti.sampling.pipeline import TOKENIZER_FOLDER, condition_folder
+from smalti.sampling.pipeline import TOKENIZER_FOLDER
 
 TokenizerImages = Mapping[str, TrainingImages | None]
 """By the tokenizer's folder in a run; None where they are not known."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from smalti.conditions.asked import Condition
+from smalti.conditions.asked import Asked
 from smalti.config import InputError
 from smalti.ranges import from_pil, to_pil
 from smalti.sampling.config import SamplingConfig
@@ -129,7 +129,7 @@ def complete(
     missing: Tensor,
     n: int = 1,
     seed: int = 0,
-    condition: Condition = None,
+    condition: Asked = None,
     *,
     margins: Margins | None = None,
     config: SamplingConfig | None = None,

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
-from smalti.conditions import SpatialConfig
-from smalti.conditions.asked import Condition, picture_size, read_values, with_map
+from smalti.conditions.asked import Asked
+from smalti.conditions.opening import condition_folder
 from smalti.config import InputError, describe
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
@@ -34,7 +34,6 @@ from smalti.types import Tokenizer
 
 KIND = "prior"
 TOKENIZER_FOLDER = "tokenizer"
-CONDITIONS_FOLDER = "conditions"
 LARGEST_WHOLE_CELLS = 64 * 64
 """Grids of more cells are decoded in tiles, so that memory does not grow with the image."""
 
@@ -56,11 +55,6 @@ class Request:
         return {kind: value[images.start : images.stop] for kind, value in self.values.items()}
 
 
-def condition_folder(folder: Path, kind: str) -> Path:
-    """Where the tokenizer of a condition lies, in a run or a pipeline's folder."""
-    return folder / CONDITIONS_FOLDER / kind
-
-
 class Pipeline:
     """Makes images: draws codes with the prior and decodes them with the tokenizer.
 
@@ -68,7 +62,7 @@ class Pipeline:
         tokenizer: images <-> codes.
         prior: model over the tokens of the codes, on the same device.
         config: of the prior.
-        condition_tokenizers: of the conditions that are pictures, by kind.
+        condition_tokenizers: of the conditions that need one, by kind.
 
     Raises:
         InputError: the prior was trained on another number of codes, of images or of a condition.
@@ -81,6 +75,11 @@ class Pipeline:
         config: PriorModelConfig,
         condition_tokenizers: Mapping[str, Tokenizer] | None = None,
     ) -> None:
+        if tokenizer.codebook_size != config.codebook_size:
+            raise InputError(
+                f"the prior was trained on {config.codebook_size} codes, but the tokenizer has "
+                f"{tokenizer.codebook_size}"
+            )
         self.tokenizer = tokenizer
         self.prior = prior
         self.config = config
@@ -88,11 +87,6 @@ class Pipeline:
         self.layout = config.layout
         self.conditioning = config.build_conditioning(self.condition_tokenizers)
         self.ordering = config.build_ordering()
-        _check_codes("the prior", self.layout.codebook_size, tokenizer)
-        for conditioner in config.conditioners:
-            if isinstance(conditioner, SpatialConfig):
-                found = self.condition_tokenizers[conditioner.kind]
-                _check_codes(f"the condition {conditioner.kind}", conditioner.codebook_size, found)
 
     @property
     def device(self) -> torch.device:
@@ -116,7 +110,7 @@ class Pipeline:
         self,
         n: int,
         seed: int = 0,
-        condition: Condition = None,
+        condition: Asked = None,
         *,
         temperature: float = 1.0,
         top_k: int = 100,
@@ -171,7 +165,7 @@ class Pipeline:
         return self.pictures(codes)
 
     def request(
-        self, n: int, condition: Condition = None, size: int | tuple[int, int] | None = None
+        self, n: int, condition: Asked = None, size: int | tuple[int, int] | None = None
     ) -> Request:
         """What `sample_codes` is to make: conditions of n images, and their size.
 
@@ -179,18 +173,19 @@ class Pipeline:
             InputError: as `sample`.
         """
         _check_at_least("the number of images", n, 1)
-        values = read_values(self.conditioning, condition, n)
-        given = picture_size(self.conditioning, values)
-        asked = (size, size) if isinstance(size, int) else size
-        if asked is not None and given is not None and tuple(asked) != given:
+        values = self.conditioning.values(condition, n)
+        picture = self.conditioning.picture_size(values)
+        wanted = (size, size) if isinstance(size, int) else size
+        if wanted is not None and picture is not None and tuple(wanted) != picture:
             raise InputError(
-                f"size {asked[0]}x{asked[1]} differs from that of the condition, "
-                f"{given[0]}x{given[1]} (height x width); leave the size out, or resize the "
+                f"size {wanted[0]}x{wanted[1]} differs from that of the condition, "
+                f"{picture[0]}x{picture[1]} (height x width); leave the size out, or resize the "
                 "condition"
             )
-        height, width = asked or given or self.size
+        height, width = wanted or picture or self.size
         cells = self._cells(height, width)
-        return Request(n, with_map(self.conditioning, values, n, (height, width)), *cells)
+        values |= self.conditioning.size_values(n, (height, width))
+        return Request(n, values, *cells)
 
     def sample_codes(
         self,
@@ -403,7 +398,7 @@ class Pipeline:
         folder = _tokenizer_folder(files.folder)
         tokenizers = {
             kind: load_tokenizer(condition_folder(folder.parent, kind))
-            for kind in config.spatial_kinds
+            for kind in config.tokenizer_kinds
         }
         return cls(load_tokenizer(folder), prior.eval(), config, tokenizers)
 
@@ -432,10 +427,3 @@ def sampling_config(**values: object) -> SamplingConfig:
 def _check_at_least(what: str, value: int, least: int) -> None:
     if value < least:
         raise InputError(f"{what} must be at least {least}, got {value}")
-
-
-def _check_codes(what: str, codes: int, tokenizer: Tokenizer) -> None:
-    if tokenizer.codebook_size != codes:
-        raise InputError(
-            f"{what} was trained on {codes} codes, but the tokenizer has {tokenizer.codebook_size}"
-        )

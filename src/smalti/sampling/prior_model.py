@@ -3,23 +3,19 @@
 Axes: h/w latent grid.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from smalti.conditions import (
-    CONDITIONS,
-    ConditionConfig,
-    SpatialConfig,
-    UnconditionalConfig,
-)
-from smalti.conditions.conditioning import Conditioning
+from smalti.conditions import CONDITIONS, ConditionConfig
+from smalti.conditions.conditioning import Conditioning, conditioning_of
+from smalti.conditions.none import UnconditionalConfig
 from smalti.config import Config
 from smalti.prior import PriorConfig
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
-from smalti.types import Conditioner, Tokenizer
+from smalti.types import Tokenizer
 
 
 class PriorModelConfig(Config):
@@ -101,40 +97,20 @@ class PriorModelConfig(Config):
         return max(layout.codebook_size, layout.cond_vocab_size - 1)
 
     @property
-    def spatial_kinds(self) -> tuple[str, ...]:
-        """Kinds of the conditions that are pictures, and have tokenizers."""
-        return tuple(c.kind for c in self.conditioners if isinstance(c, SpatialConfig))
+    def condition_kinds(self) -> tuple[str, ...]:
+        """Kinds of the conditions; none of an unconditional prior, which has a start token."""
+        return tuple(one.kind for one in self.conditioners if one.kind != "none")
 
     @property
-    def told_kinds(self) -> tuple[str, ...]:
-        """Kinds of the conditions that say something; none of an unconditional prior."""
-        return tuple(c.kind for c in self.conditioners if c.kind != "none")
+    def tokenizer_kinds(self) -> tuple[str, ...]:
+        """Kinds of the conditions that have a tokenizer."""
+        kinds = (one.kind for one in self.conditioners)
+        return tuple(kind for kind in kinds if CONDITIONS[kind].content_kind is not None)
 
     def build_conditioning(self, tokenizers: Mapping[str, Tokenizer] | None = None) -> Conditioning:
-        """The conditioners in a row.
-
-        Args:
-            tokenizers: of the conditions that are pictures, by kind; without them the conditioning
-                cannot encode.
-        """
+        """The conditions in a row, see `conditioning_of`."""
         return conditioning_of(self.conditioners, tokenizers)
 
     def build_ordering(self) -> Ordering:
         """The ordering of the grid."""
         return build_ordering(self.ordering, self.grid_height, self.grid_width, self.ordering_seed)
-
-
-def conditioning_of(
-    conditioners: Sequence[ConditionConfig], tokenizers: Mapping[str, Tokenizer] | None = None
-) -> Conditioning:
-    """Conditioners in a row, as `PriorModelConfig.build_conditioning`."""
-    return Conditioning([_build(config, tokenizers or {}) for config in conditioners])
-
-
-def _build(config: ConditionConfig, tokenizers: Mapping[str, Tokenizer]) -> Conditioner:
-    kind = CONDITIONS[config.kind]
-    if isinstance(config, SpatialConfig):
-        spatial: Conditioner = kind(config, tokenizers.get(config.kind))
-        return spatial
-    conditioner: Conditioner = kind(config)
-    return conditioner

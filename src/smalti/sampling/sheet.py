@@ -1,15 +1,11 @@
-"""Several pictures of one size in one picture, and poses as pictures."""
+"""Several pictures of one size in one picture."""
 
 import math
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw
-from torch import Tensor
-
-from smalti.content import label_colours
+from PIL import Image
 
 MARGIN_PX = 2
-JOINT_SHARE = 1 / 64  # radius of a joint's dot in the picture's longer side
 
 
 def contact_sheet(pictures: Sequence[Image.Image], columns: int | None = None) -> Image.Image:
@@ -29,20 +25,3 @@ def contact_sheet(pictures: Sequence[Image.Image], columns: int | None = None) -
         row, column = divmod(number, columns)
         sheet.paste(picture, (column * step_x, row * step_y))
     return sheet
-
-
-def pose_picture(joints: Tensor, height: int, width: int) -> Image.Image:
-    """A dot for each joint that is seen, on black; each joint has its own colour.
-
-    Args:
-        joints: (joints, 3) float: x and y in pixels, and above 0 where it is seen.
-        height: of the picture in pixels.
-        width: of the picture in pixels.
-    """
-    picture = Image.new("RGB", (width, height))
-    pen = ImageDraw.Draw(picture)
-    radius = max(1.0, JOINT_SHARE * max(height, width))
-    for (x, y, seen), colour in zip(joints.tolist(), label_colours(len(joints)), strict=True):
-        if seen > 0:
-            pen.circle((x, y), radius, fill=tuple(colour.tolist()))
-    return picture

@@ -1,47 +1,35 @@
-"""What all kinds of paired data share.
+"""What all kinds of paired data have in common: data that is read with each image of a data set.
 
 H, W: size of the crop in pixels.
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, Self, TypeVar
 
 from PIL import Image
 from torch import Tensor
 
-from smalti.content import ContentConfig
+from smalti.config import InputError
+from smalti.content import ContentConfig, EdgesContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.pairing.matching import Partners, open_beside
 from smalti.data.sources.base import ImageSource
 from smalti.data.transforms import Crop, PixelSize
-from smalti.registry import Registry
 
-Found = TypeVar("Found")
+Decoded = TypeVar("Decoded")
 """What a kind's file is decoded to."""
 
 
 class Paired(abc.ABC):
-    """One kind of condition, as it is found in data and in a user's file.
-
-    Its values have the form that the conditioner of the same kind takes.
-    """
+    """How one kind of condition is read with each image of a data set."""
 
     kind: ClassVar[str]
     """Name of the condition."""
 
-    @abc.abstractmethod
-    def read(self, content: bytes, key: str) -> Tensor:
-        """The whole condition in a file that a user gives for sampling.
-
-        Args:
-            content: the file's bytes.
-            key: where they came from, for messages.
-
-        Raises:
-            BrokenImageError: it cannot be read.
-            InputError: it does not hold such a condition.
-        """
+    def remarks(self, transform: TransformConfig) -> Iterable[str]:
+        """Lines for the start of a run, on what `transform` does to the condition."""
+        return ()
 
 
 class MadePair(Paired):
@@ -64,7 +52,7 @@ class MadePair(Paired):
         """
 
 
-class FilePair(Paired, Generic[Found]):
+class FilePair(Paired, Generic[Decoded]):
     """A condition that lies in a file of its own beside the image."""
 
     part: ClassVar[str]
@@ -92,7 +80,7 @@ class FilePair(Paired, Generic[Found]):
         return self
 
     @abc.abstractmethod
-    def decode(self, content: bytes, key: str) -> Found:
+    def decode(self, content: bytes, key: str) -> Decoded:
         """What a file holds, for the whole picture.
 
         Raises:
@@ -100,24 +88,37 @@ class FilePair(Paired, Generic[Found]):
             InputError: it is of another kind.
         """
 
-    def size(self, found: Found) -> PixelSize | None:
+    def size(self, decoded: Decoded) -> PixelSize | None:
         """Size that the picture must have, where the file has one."""
         return None
 
-    def turned(self, found: Found, orientation: int) -> Found:
+    def turned(self, decoded: Decoded, orientation: int) -> Decoded:
         """What a file holds, turned by the EXIF orientation of its image."""
-        return found
+        return decoded
 
     @abc.abstractmethod
-    def cut(self, found: Found, size: PixelSize, crop: Crop) -> Tensor:
+    def cut(self, decoded: Decoded, size: PixelSize, crop: Crop) -> Tensor:
         """The condition of a crop.
 
         Args:
-            found: what `decode` gives.
+            decoded: what `decode` gives.
             size: of the whole picture before it is resized.
             crop: of the picture.
         """
 
 
-PAIRED: Registry[Paired] = Registry("paired kind")
-"""Kinds of paired data, by the name of their condition."""
+def require_photographs(content: ContentConfig, kind: str) -> None:
+    """Refuse images that are not read from photographs.
+
+    Args:
+        content: of the images.
+        kind: of the condition that is made of them.
+
+    Raises:
+        InputError: with what they are.
+    """
+    if not isinstance(content, RGBContent | EdgesContent):
+        raise InputError(
+            f"the condition {kind} is made of photographs, but the images are {content.kind}; "
+            "allowed are rgb and edges"
+        )

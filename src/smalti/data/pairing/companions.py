@@ -15,8 +15,7 @@ from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.config import TransformConfig
 from smalti.data.headers import header_of
-from smalti.data.pairing.base import PAIRED, FilePair, MadePair, Paired
-from smalti.data.pairing.keypoints import KeypointsPair
+from smalti.data.pairing.base import FilePair, MadePair, Paired
 from smalti.data.pairing.matching import Pairing, Partners, match
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import scene
@@ -69,13 +68,12 @@ class Companions:
         complete = [_complete(number, source, files) for number, source in enumerate(sources)]
         self.positions: list[list[int]] | None = complete if files else None
         """Of each source, the images that have all their files; None where none are wanted."""
-        self._files = [_settled(found, sources, complete) for found in files]
+        self._files = [_settled(one, sources, complete) for one in files]
 
     @property
-    def joints(self) -> tuple[str, ...]:
-        """Names of the keypoints' joints; none without keypoints."""
-        pairs = [files.pair for files in self._files if isinstance(files.pair, KeypointsPair)]
-        return (pairs[0].joints or ()) if pairs else ()
+    def pairs(self) -> Mapping[str, Paired]:
+        """By kind, how the paired data is read, with all that only the files tell."""
+        return {pair.kind: pair for pair in (*(pair for pair, _ in self._files), *self._made)}
 
     def read(self, source: int, name: str) -> list[tuple[FilePair[Any], RawImage]]:
         """The files of a scene, still encoded, and the pair that each is of.
@@ -102,25 +100,25 @@ class Companions:
             BrokenImageError: one cannot be read.
             InputError: one is of another kind, or a map of another size than the picture.
         """
-        found: dict[str, Any] = {}
+        held: dict[str, Any] = {}
         for pair, raw in self.read(source, name):
             decoded = pair.decode(raw.content, raw.key)
-            found[pair.kind] = laid_over(pair, decoded, raw.key, image, size)
-        return found
+            held[pair.kind] = laid_over(pair, decoded, raw.key, image, size)
+        return held
 
     def conditions(
-        self, found: Mapping[str, Any], size: PixelSize, cropped: Image.Image, crop: Crop
+        self, held: Mapping[str, Any], size: PixelSize, cropped: Image.Image, crop: Crop
     ) -> dict[str, Tensor]:
         """The conditions of an image, by kind.
 
         Args:
-            found: what `decode` gives.
+            held: what `decode` gives.
             size: of the image's whole picture.
             cropped: its crop, not mirrored yet.
             crop: where that lies.
         """
-        told = {pair.kind: pair.cut(found[pair.kind], size, crop) for pair, _ in self._files}
-        return told | {pair.kind: pair.make(cropped, crop) for pair in self._made}
+        cut = {pair.kind: pair.cut(held[pair.kind], size, crop) for pair, _ in self._files}
+        return cut | {pair.kind: pair.make(cropped, crop) for pair in self._made}
 
     def fingerprint(self) -> str:
         """A hash that changes when a file is added, removed or replaced; empty without files."""
@@ -134,12 +132,12 @@ class Companions:
         return digest.hexdigest()
 
 
-def laid_over(pair: FilePair[Any], found: Any, key: str, image: RawImage, size: PixelSize) -> Any:
+def laid_over(pair: FilePair[Any], decoded: Any, key: str, image: RawImage, size: PixelSize) -> Any:
     """What a file holds, turned if need be so that it covers its image.
 
     Args:
         pair: how the file is read.
-        found: what it holds.
+        decoded: what it holds.
         key: where it came from, for the message.
         image: as it is stored.
         size: of the image's whole picture, upright.
@@ -147,21 +145,11 @@ def laid_over(pair: FilePair[Any], found: Any, key: str, image: RawImage, size: 
     Raises:
         InputError: it is a map of another size than the image.
     """
-    own_size = pair.size(found)
-    if own_size is None or own_size == size:
-        return found
-    orientation = how_map_lies(own_size, size, header_of(image).orientation, key, image.key)
-    return pair.turned(found, orientation)
-
-
-def pairings_of(images: ImageSource) -> dict[str, Pairing]:
-    """By kind, how all the files beside a source of images fit to them."""
-    kinds = {kind: PAIRED[kind] for kind in PAIRED}
-    return {
-        kind: match(images, pair.partners(images))
-        for kind, pair in kinds.items()
-        if issubclass(pair, FilePair) and pair.part in images.parts
-    }
+    map_size = pair.size(decoded)
+    if map_size is None or map_size == size:
+        return decoded
+    orientation = how_map_lies(map_size, size, header_of(image).orientation, key, image.key)
+    return pair.turned(decoded, orientation)
 
 
 def _compared(sources: Sequence[ImageSource], partners: Sequence[Partners]) -> Pairing:

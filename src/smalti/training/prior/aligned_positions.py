@@ -10,7 +10,6 @@ Axes: h/w latent grid, W width, S conditioning tokens, L image tokens.
 import torch
 from torch import Tensor
 
-from smalti.conditions import SpatialCondition
 from smalti.prior import GPT
 from smalti.sampling.prior_model import PriorModelConfig
 
@@ -26,23 +25,23 @@ def align_positions(prior: GPT, model: PriorModelConfig, generator: torch.Genera
 
     Args:
         prior: new, on the processor; its position embeddings (S + L - 1, W) are changed in place.
-        model: its conditioners, ordering and grid.
+        model: its conditions, ordering and grid.
         generator: source of the vectors.
 
     Deviation: the released code begins with zeros.
     """
     layout, conditioning = model.layout, model.build_conditioning()
-    if not any(isinstance(part, SpatialCondition) for part in conditioning.conditioners):
+    if all(condition.picture_grid is None for condition in conditioning.conditions):
         return
     positions = prior.position_embedding
     shape = (model.grid_height, model.grid_width, positions.shape[1])
     cells = DEVIATION * torch.randn(shape, generator=generator)
     start = 0
-    for part in conditioning.conditioners:
-        if isinstance(part, SpatialCondition):
-            rows, columns = part.config.grid_height, part.config.grid_width
-            positions[start : start + part.length] += _resampled(cells, rows, columns)
-        start += part.length
+    for condition in conditioning.conditions:
+        if condition.picture_grid is not None:
+            shown = _resampled(cells, *condition.picture_grid)
+            positions[start : start + condition.length] += shown
+        start += condition.length
     in_order = cells.flatten(0, 1)[model.build_ordering().forward]
     predicting = slice(layout.cond_length - 1, layout.input_length)
     positions[predicting] += in_order

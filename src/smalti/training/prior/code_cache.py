@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from smalti.conditions import SpatialCondition
-from smalti.conditions.conditioning import Conditioning, values_of
+from smalti.conditions import Condition
+from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader, Draw
@@ -38,7 +38,7 @@ from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_
 from smalti.model_folder import map_tensors, write_tensors
 from smalti.tokenizer.base import TokenizerModel
 from smalti.training.log import say
-from smalti.types import Batch, Conditioner, Tokenizer
+from smalti.types import Batch, Tokenizer
 from smalti.weights import weights_hash
 
 MANIFEST_FILE = "manifest.json"
@@ -175,7 +175,7 @@ def _made_from(
         "transform": _made_from_transform(loader.dataset.transform),
         "crop_seed": loader.dataset.seed,
         "tokenizer": weights_hash(tokenizer),
-        "conditions": {one.kind: _made_from_condition(one) for one in conditioning.conditioners},
+        "conditions": {one.kind: _made_from_condition(one) for one in conditioning.conditions},
         "views": views,
     }
 
@@ -187,12 +187,13 @@ def _made_from_transform(transform: TransformConfig) -> dict[str, object]:
     return transform.model_dump(mode="json", exclude={"small"}) | former
 
 
-def _made_from_condition(conditioner: Conditioner) -> dict[str, object]:
-    if not isinstance(conditioner, SpatialCondition):
+def _made_from_condition(condition: Condition[Any]) -> dict[str, object]:
+    """What decides a condition's codes beside the data: its tokenizer, where it has one."""
+    if condition.tokenizer is None:
         return {}
-    assert isinstance(conditioner.tokenizer, nn.Module)
-    weights = weights_hash(conditioner.tokenizer)
-    config = conditioner.config.model_dump(mode="json")
+    assert isinstance(condition.tokenizer, nn.Module)
+    weights = weights_hash(condition.tokenizer)
+    config = condition.config.model_dump(mode="json")
     if config["content"].get("white_level") is None:  # the first caches were written without it
         config["content"].pop("white_level", None)
     return {"config": config, "tokenizer": weights}
@@ -224,7 +225,7 @@ def encode_batch(
     Raises:
         InputError: the data lacks a condition.
     """
-    values = {kind: value.to(device) for kind, value in values_of(batch).items()}
+    values = {kind: value.to(device) for kind, value in conditioning.batch_values(batch).items()}
     conditions = {kind: codes.cpu() for kind, codes in conditioning.encode(values).items()}
     codes = tokenizer.encode(batch.images.to(device)).cpu()
     return CodeBatch(batch.keys, codes, conditions)

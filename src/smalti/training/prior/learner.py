@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from smalti.conditions.asked import FOUND
 from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
@@ -15,15 +14,13 @@ from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sheet import contact_sheet, pose_picture
+from smalti.sampling.sheet import contact_sheet
 from smalti.sampling.sliding_window import Canvas
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 
 PICTURES = 16  # samples in the picture
-MADE_UP = {"class", *FOUND}
-"""Conditions that a pipeline finds by itself."""
 
 
 class PriorLearner:
@@ -99,28 +96,26 @@ class PriorLearner:
     def pictures(self) -> Mapping[str, Image.Image]:
         """New images, from the same seeds each time.
 
-        A prior that needs maps or poses is told those of the evaluated images; the first rows are
-        the maps and poses, the last the images drawn from them.
+        Where a user would have to ask for a condition, the samples have the conditions of the
+        evaluated images: the first rows show the maps and poses, the last the images drawn from
+        them.
         """
-        if set(self._pipeline.conditioning.kinds) <= MADE_UP:
+        if all(condition.has_default for condition in self._pipeline.conditioning.conditions):
             samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
             return {"samples": contact_sheet(samples)}
-        return {"samples": self._picture_of_told()}
+        return {"samples": self._picture_with_conditions()}
 
     @torch.no_grad()
-    def _picture_of_told(self) -> Image.Image:
+    def _picture_with_conditions(self) -> Image.Image:
         pipeline, batch = self._pipeline, self._evaluation[0]
-        told = {kind: codes[:PICTURES] for kind, codes in batch.conditions.items()}
+        conditions = {
+            kind: codes[:PICTURES].to(pipeline.device) for kind, codes in batch.conditions.items()
+        }
         canvas = Canvas.unknown(torch.zeros_like(batch.codes[:PICTURES], device=pipeline.device))
         count, rows, columns = canvas.codes.shape
         draw = seeded_draw(self._seed, range(count), rows * columns, pipeline.device)
-        pipeline.fill(canvas, told, draw, SamplingConfig())
-        pictures = [
-            tokenizer.content.draw(image)
-            for kind, tokenizer in pipeline.condition_tokenizers.items()
-            for image in tokenizer.decode(told[kind].to(pipeline.device))
-        ]
-        pictures += [pose_picture(pose, *pipeline.size) for pose in told.get("keypoints", ())]
+        pipeline.fill(canvas, conditions, draw, SamplingConfig())
+        pictures = pipeline.conditioning.pictures(conditions)
         content = pipeline.tokenizer.content
         pictures += [content.draw(image) for image in pipeline.decode(canvas.codes)]
         return contact_sheet(pictures, columns=count)

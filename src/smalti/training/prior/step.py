@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from smalti.compute import Compute
-from smalti.conditions import draw_kept
-from smalti.conditions.conditioning import Conditioning
+from smalti.conditions.conditioning import Conditioning, draw_present
 from smalti.distributed import rank, without_sync
 from smalti.metrics.nll import nats_per_token
 from smalti.prior import PriorModel
@@ -61,11 +60,11 @@ class PriorStepConfig:
             dropping: decides which conditions are dropped and which image tokens are replaced, on
                 the processor; None keeps them all.
         """
-        kept = None
+        present = None
         if dropping is not None and self.condition_drop > 0:
             conditions = len(self.conditioning.kinds)
-            kept = draw_kept(len(batch.codes), conditions, self.condition_drop, dropping)
-        cond_tokens = self.conditioning.tokens(batch.conditions, kept)
+            present = draw_present(len(batch.codes), conditions, self.condition_drop, dropping)
+        cond_tokens = self.conditioning.tokens(batch.conditions, present)
         sequence = self.layout.join(cond_tokens, self.ordering.to_tokens(batch.codes))
         if dropping is None or self.token_keep == 1:
             return sequence

@@ -10,25 +10,31 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.conditions.keypoints import Keypoints, KeypointsConfig, KeypointsPair
+from smalti.conditions.low_resolution import LowResolution, LowResolutionConfig
+from smalti.conditions.maps import (
+    Depth,
+    DepthConfig,
+    Edges,
+    EdgesConfig,
+    Segmentation,
+    SegmentationConfig,
+)
+from smalti.conditions.pose_file import COCO_JOINTS
 from smalti.config import InputError
-from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
+from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.pairing import (
-    CoordinateMapPair,
-    CoordinatesPair,
-    DepthPair,
-    EdgesPair,
-    KeypointsPair,
-    LowResolutionPair,
-    SegmentationPair,
-)
-from smalti.data.pairing.pose_file import COCO_JOINTS
 from smalti.data.readers import reader_of
 from smalti.data.sources import open_source
 
-TWO = KeypointsPair(("nose", "tail"))
+TWO = Keypoints(KeypointsConfig(joints=("nose", "tail"), height_px=8, width_px=8))
+SIZES = {"codebook_size": 8, "grid_height": 2, "grid_width": 2}
+
+
+def edges_of(content: EdgesContent) -> Edges:
+    return Edges(EdgesConfig(content=content, **SIZES))
 
 
 def as_json(**document: Any) -> bytes:
@@ -80,7 +86,7 @@ def test_17_joints_without_names_are_those_of_coco() -> None:
 
 def test_other_joints_need_names() -> None:
     with pytest.raises(InputError, match="key has 2 joints without names; allowed are the 17"):
-        KeypointsPair(None).read(as_json(keypoints=[1, 2, 2] * 2), "key")
+        KeypointsPair(None).decode(as_json(keypoints=[1, 2, 2] * 2), "key")
 
 
 def test_names_come_from_the_person_s_category() -> None:
@@ -168,7 +174,7 @@ def test_one_file_may_cover_many_images(tmp_path: Path, folder: str) -> None:
         "a.png": [[5.5, 6.5, 1], [0, 0, 0]],
         "b.png": [[1.5, 2.5, 1], [3.5, 4.5, 1]],
     }
-    assert dataset.joints == ("nose", "tail")
+    assert dataset.pairs["keypoints"].joints == ("nose", "tail")
     pairing = dataset.pairing["keypoints"]
     inside = f"{folder}/" if folder else ""
     assert (list(pairing.missing), list(pairing.alone)) == ([f"{inside}c"], [f"{inside}d"])
@@ -218,7 +224,7 @@ def test_persons_of_another_category_are_passed_over_and_counted(
         {"image_id": 13, "category_id": 2, "keypoints": [1, 2, 2, 3, 4, 2]},
     ]
     dataset = write_coco(tmp_path, annotations=people, categories=categories)
-    assert dataset.joints == ("nose", "tail")
+    assert dataset.pairs["keypoints"].joints == ("nose", "tail")
     assert [dataset.scene(index) for index in range(len(dataset))] == ["b", "c"]
     for index in range(2):
         told = dataset.sample(index, 0).conditions["keypoints"].tolist()
@@ -262,15 +268,17 @@ def test_wrong_joints_name_the_file_and_the_image(tmp_path: Path) -> None:
 
 
 def test_a_whole_label_map_is_read() -> None:
-    pair = SegmentationPair(LabelsContent(classes=3, ignore=255))
-    labels = pair.read(as_file(np.array([[0, 2, 255]], np.uint8)), "key")
+    content = LabelsContent(classes=3, ignore=255)
+    condition = Segmentation(SegmentationConfig(content=content, **SIZES))
+    labels = condition.read(as_file(np.array([[0, 2, 255]], np.uint8)), "key")
     assert labels.tolist() == [[0, 2, IGNORED]]
     with pytest.raises(InputError, match="key has label 3; allowed are 0 to 2"):
-        pair.read(as_file(np.array([[3]], np.uint8)), "key")
+        condition.read(as_file(np.array([[3]], np.uint8)), "key")
 
 
 def test_a_whole_depth_map_is_read() -> None:
-    depth = DepthPair(DepthContent()).read(as_file(np.array([[0, 51, 255]], np.uint8)), "key")
+    condition = Depth(DepthConfig(content=DepthContent(), **SIZES))
+    depth = condition.read(as_file(np.array([[0, 51, 255]], np.uint8)), "key")
     assert depth.shape == (1, 1, 3)
     assert depth.flatten().tolist() == pytest.approx([-1, -0.6, 1])
 
@@ -278,7 +286,7 @@ def test_a_whole_depth_map_is_read() -> None:
 def test_edges_of_a_photograph_are_found() -> None:
     values = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     content = EdgesContent(sigma=2.0)
-    edges = EdgesPair(content).read(as_file(values), "key")
+    edges = edges_of(content).read(as_file(values), "key")
     assert edges.shape == (1, 30, 40)
     assert torch.equal(edges, reader_of(content).to_image(Image.fromarray(values)))
 
@@ -286,53 +294,44 @@ def test_edges_of_a_photograph_are_found() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA"])
 def test_a_drawing_is_taken_for_edges(mode: str) -> None:
     values = np.random.default_rng(0).integers(0, 2, (30, 40), dtype=np.uint8) * 255
-    edges = EdgesPair(EdgesContent()).read(as_file(values, mode), "key")
+    edges = edges_of(EdgesContent()).read(as_file(values, mode), "key")
     assert torch.equal(edges[0] == 1, torch.from_numpy(values == 255))
     assert set(edges.unique().tolist()) == {-1, 1}
 
 
 def test_a_drawing_of_16_bits_is_split_at_half() -> None:
     values = np.array([[0, 32000, 33000, 65535]], dtype=np.uint16)
-    edges = EdgesPair(EdgesContent()).read(as_file(values), "key")
+    edges = edges_of(EdgesContent()).read(as_file(values), "key")
     assert edges.flatten().tolist() == [-1, -1, 1, 1]
 
 
 def test_edges_come_back_from_their_picture() -> None:
     content = EdgesContent()
     edges = (torch.rand(1, 9, 7, generator=torch.Generator().manual_seed(0)) > 0.5) * 2.0 - 1
-    assert torch.equal(EdgesPair(content).read(as_file(content.to_picture(edges)), "key"), edges)
+    assert torch.equal(edges_of(content).read(as_file(content.to_picture(edges)), "key"), edges)
 
 
 def test_a_small_picture_is_enlarged() -> None:
     values = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
-    image = LowResolutionPair(8).read(as_file(values), "key")
+    config = LowResolutionConfig(content=RGBContent(), factor=8, **SIZES)
+    image = LowResolution(config).read(as_file(values), "key")
     assert image.shape == (3, 8, 16)
     assert (image.min(), image.max()) == (-1, 1)
     assert (image[..., 0] < -0.9).all()
     assert (image[..., -1] > 0.9).all()
 
 
-def test_the_factor_is_2_at_least() -> None:
-    with pytest.raises(InputError, match="the factor of low resolution is 1; allowed are 2"):
-        LowResolutionPair(1)
-
-
-def test_coordinates_are_read_from_no_file() -> None:
-    with pytest.raises(InputError, match="coordinates follow from the size asked for"):
-        CoordinatesPair().read(b"", "key")
-    with pytest.raises(InputError, match="a coordinate map follows from the size asked for"):
-        CoordinateMapPair().read(b"", "key")
-
-
 @pytest.mark.parametrize(
-    "pair",
+    "condition",
     [
-        SegmentationPair(LabelsContent(classes=3)),
-        DepthPair(DepthContent()),
-        EdgesPair(EdgesContent()),
-        LowResolutionPair(2),
+        Segmentation(SegmentationConfig(content=LabelsContent(classes=3), **SIZES)),
+        Depth(DepthConfig(content=DepthContent(), **SIZES)),
+        edges_of(EdgesContent()),
+        LowResolution(LowResolutionConfig(content=RGBContent(), **SIZES)),
+        TWO,
     ],
+    ids=str,
 )
-def test_damaged_files_are_broken(pair: Any) -> None:
+def test_damaged_files_are_broken(condition: Any) -> None:
     with pytest.raises(BrokenImageError, match="key"):
-        pair.read(b"text", "key")
+        condition.read(b"text", "key")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from smalti.data.pairing import joint_sides
-from smalti.data.pairing.pose_file import COCO_JOINTS
+from smalti.conditions.joint_sides import joint_sides
+from smalti.conditions.pose_file import COCO_JOINTS
 
 
 def pairs(*names: str) -> set[tuple[str, str]]:

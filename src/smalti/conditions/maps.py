@@ -1,0 +1,177 @@
+"""Conditions on maps of the scene: label maps, depth maps and edges.
+
+H, W: size of the image in pixels.
+Reference: arXiv:2012.09841, Sec. 4.2: semantic image synthesis, depth-to-image, edge-guided
+    synthesis.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti.conditions.base import CONDITIONS, Setup
+from smalti.conditions.grid import SpatialCondition, SpatialConfig
+from smalti.content import ContentConfig, DepthContent, LabelsContent
+from smalti.data.config import TransformConfig
+from smalti.data.dataset import ImageDataset
+from smalti.data.decode import read_header
+from smalti.data.pairing import FilePair, MadePair, Paired, require_photographs
+from smalti.data.readers import reader_of
+from smalti.data.transforms import Crop, PixelSize
+from smalti.data.upright import upright
+
+DRAWING_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B")
+"""Pillow's names of the colour layouts that are taken for a drawing rather than a photograph."""
+HALF = 127
+
+
+class SegmentationConfig(SpatialConfig):
+    """Config of `Segmentation`."""
+
+    kind: Literal["segmentation"] = "segmentation"
+
+
+class DepthConfig(SpatialConfig):
+    """Config of `Depth`."""
+
+    kind: Literal["depth"] = "depth"
+
+
+class EdgesConfig(SpatialConfig):
+    """Config of `Edges`."""
+
+    kind: Literal["edges"] = "edges"
+
+
+class MapPair(FilePair[Image.Image]):
+    """A map beside each image, of its size: each pixel says something of the pixel there.
+
+    Args:
+        content: what the maps are.
+    """
+
+    def __init__(self, content: ContentConfig) -> None:
+        self._reader = reader_of(content)
+
+    def decode(self, content: bytes, key: str) -> Image.Image:
+        """The map as a picture whose values are intact; see the reader of its content."""
+        return self._reader.decode(content, key)
+
+    def size(self, decoded: Image.Image) -> PixelSize:
+        """The size of the map."""
+        return PixelSize(*decoded.size)
+
+    def turned(self, decoded: Image.Image, orientation: int) -> Image.Image:
+        """The map turned as its image is."""
+        return upright(decoded, orientation)
+
+    def cut(self, decoded: Image.Image, size: PixelSize, crop: Crop) -> Tensor:
+        """The map of the crop, as the content says."""
+        return crop.image(decoded, self._reader)
+
+
+class SegmentationPair(MapPair):
+    """Label maps in `segmentations/` or a column `segmentation`: (H, W) int64."""
+
+    kind = "segmentation"
+    part = LabelsContent.part
+
+
+class DepthPair(MapPair):
+    """Depth maps in `depths/` or a column `depth`: (1, H, W) float32 in [-1, 1]."""
+
+    kind = "depth"
+    part = DepthContent.part
+
+
+class EdgesPair(MadePair):
+    """Edges found in the crop of the image: (1, H, W) float32, 1 on an edge, else -1.
+
+    Args:
+        content: how they are found.
+    """
+
+    kind = "edges"
+
+    def __init__(self, content: ContentConfig) -> None:
+        self._reader = reader_of(content)
+
+    def check(self, content: ContentConfig, transform: TransformConfig) -> None:
+        """Refuse images that are no photographs."""
+        require_photographs(content, self.kind)
+
+    def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
+        """Edges (1, H, W) of the RGB crop."""
+        return crop.to_image(cropped, self._reader)
+
+
+@CONDITIONS.register("segmentation")
+class Segmentation(SpatialCondition[SegmentationConfig]):
+    """A label map: which class each pixel shows. Values are (B, H, W) int64 in [0, classes)."""
+
+    kind = "segmentation"
+    content_kind = "labels"
+    files = SegmentationPair
+
+    @classmethod
+    def pair(cls, setup: Setup) -> Paired:
+        """The label map beside each image."""
+        return SegmentationPair(cls.tokenizer_of(setup).content)
+
+    @classmethod
+    def configure(cls, setup: Setup, dataset: ImageDataset) -> SegmentationConfig:
+        """The sizes of the tokenizer's codes."""
+        return SegmentationConfig(**cls.sizes(setup))
+
+
+@CONDITIONS.register("depth")
+class Depth(SpatialCondition[DepthConfig]):
+    """A depth map. Values are (B, 1, H, W) float32 in [-1, 1]."""
+
+    kind = "depth"
+    content_kind = "depth"
+    files = DepthPair
+
+    @classmethod
+    def pair(cls, setup: Setup) -> Paired:
+        """The depth map beside each image."""
+        return DepthPair(cls.tokenizer_of(setup).content)
+
+    @classmethod
+    def configure(cls, setup: Setup, dataset: ImageDataset) -> DepthConfig:
+        """The sizes of the tokenizer's codes."""
+        return DepthConfig(**cls.sizes(setup))
+
+
+@CONDITIONS.register("edges")
+class Edges(SpatialCondition[EdgesConfig]):
+    """The edges of the image by Canny's method. Values are (B, 1, H, W) float32, 1 or -1."""
+
+    kind = "edges"
+    content_kind = "edges"
+
+    @classmethod
+    def pair(cls, setup: Setup) -> Paired:
+        """The edges of each crop."""
+        return EdgesPair(cls.tokenizer_of(setup).content)
+
+    @classmethod
+    def configure(cls, setup: Setup, dataset: ImageDataset) -> EdgesConfig:
+        """The sizes of the tokenizer's codes."""
+        return EdgesConfig(**cls.sizes(setup))
+
+    def read(self, content: bytes, key: str) -> Tensor:
+        """Edges (1, H, W) found in a photograph, or drawn.
+
+        A picture without colours of its own (greyscale, black and white, with a palette) is a
+        drawing: what is brighter than half is an edge.
+        """
+        reader = reader_of(self.config.content)
+        picture = reader.decode(content, key)
+        if read_header(content, key).mode not in DRAWING_MODES:
+            return reader.to_image(picture)
+        is_edge = torch.from_numpy(np.asarray(picture.convert("L")) > HALF)
+        return (2.0 * is_edge.float() - 1.0)[None]

@@ -1,0 +1,133 @@
+"""From `--condition KIND=TOKENIZER` to the kinds of a run and the tokenizers that they need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from smalti.conditions import CONDITIONS, ConditionConfig, Setup
+from smalti.config import InputError
+from smalti.data.dataset import ImageDataset
+from smalti.data.pairing import Paired, Pairing, match
+from smalti.data.sources.base import ImageSource
+from smalti.registry import unknown_name
+from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.load import load_tokenizer
+
+CONDITIONS_FOLDER = "conditions"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The kinds of conditions of a run, in their order, and the tokenizers that they need."""
+
+    kinds: Sequence[str]
+    tokenizers: Mapping[str, TokenizerModel]
+    """By kind."""
+    former: Sequence[ConditionConfig] = ()
+    """Configs of the conditions of the prior that the run begins with; none for a new prior."""
+
+    @property
+    def need_classes(self) -> bool:
+        """Whether the data set must have classes."""
+        return any(CONDITIONS[kind].needs_classes for kind in self.kinds)
+
+    def pairs(self, setup: Setup) -> list[Paired]:
+        """What each image of the data set is read with."""
+        pairs = (CONDITIONS[kind].pair(self._setup_of(kind, setup)) for kind in self.kinds)
+        return [pair for pair in pairs if pair is not None]
+
+    def configs(self, setup: Setup, dataset: ImageDataset) -> tuple[ConditionConfig, ...]:
+        """The config of each condition.
+
+        Args:
+            setup: of the run.
+            dataset: the training images.
+
+        Raises:
+            InputError: the data or the setup has not what a condition needs.
+        """
+        if self.former:
+            return tuple(CONDITIONS[one.kind](one).config_for(dataset) for one in self.former)
+        return tuple(
+            CONDITIONS[kind].configure(self._setup_of(kind, setup), dataset) for kind in self.kinds
+        )
+
+    def _setup_of(self, kind: str, setup: Setup) -> Setup:
+        former = next((config for config in self.former if config.kind == kind), None)
+        return replace(setup, tokenizer=self.tokenizers.get(kind), former=former)
+
+
+def condition_folder(folder: Path, kind: str) -> Path:
+    """Where the tokenizer of a condition lies, in the folder of a run or of a pipeline."""
+    return folder / CONDITIONS_FOLDER / kind
+
+
+def open_conditions(specs: Sequence[str], run: Path, of_images: TokenizerModel) -> Conditions:
+    """Read what `condition` names.
+
+    Args:
+        specs: each `KIND` or `KIND=TOKENIZER`; none is a start token.
+        run: folder of the run, whose own copies of the tokenizers come first.
+        of_images: tokenizer of the images.
+
+    Raises:
+        InputError: a kind is unknown or named twice, needs a tokenizer, cannot have one, or the
+            tokenizer is of other content.
+    """
+    tokenizers: dict[str, TokenizerModel] = {}
+    kinds: list[str] = []
+    for spec in specs:
+        kind, _, path = spec.partition("=")
+        if "," in kind:
+            raise InputError(f"condition {spec!r}: give --condition once for each, not with commas")
+        if kind not in CONDITIONS or kind == "none":
+            raise unknown_name("condition", kind, set(CONDITIONS) - {"none"})
+        if kind in kinds:
+            raise InputError(f"the condition {kind} is given twice")
+        kinds.append(kind)
+        if CONDITIONS[kind].content_kind is not None:
+            copy = condition_folder(run, kind)
+            tokenizers[kind] = (
+                load_tokenizer(copy) if copy.is_dir() else open_tokenizer(spec, of_images)
+            )
+        elif path:
+            raise InputError(f"the condition {kind} has no tokenizer; write {kind} alone")
+    return Conditions(kinds or ["none"], tokenizers)
+
+
+def open_tokenizer(spec: str, of_images: TokenizerModel) -> TokenizerModel:
+    """The tokenizer that `KIND=TOKENIZER` names.
+
+    Args:
+        spec: of a kind that needs a tokenizer.
+        of_images: tokenizer of the images, which serves some kinds where no other is named.
+
+    Raises:
+        InputError: none is named or lies there, or it is of other content than the kind needs.
+    """
+    kind, _, path = spec.partition("=")
+    content_kind = CONDITIONS[kind].content_kind
+    if not path and CONDITIONS[kind].shares_tokenizer:
+        return of_images
+    if not path:
+        raise InputError(
+            f"the condition {kind} needs a tokenizer: {kind}=RUN, where RUN comes from `smalti "
+            f"train vqgan --vqgan.content.kind {content_kind} --vqgan.quantizer.kind fsq`"
+        )
+    tokenizer = load_tokenizer(path)
+    if tokenizer.content.kind != content_kind:
+        raise InputError(
+            f"the condition {kind} needs a tokenizer of {content_kind}, but {path} is one of "
+            f"{tokenizer.content.kind}"
+        )
+    return tokenizer
+
+
+def pairings_of(images: ImageSource) -> dict[str, Pairing]:
+    """By kind, how all the files beside a source of images fit to them."""
+    files = {kind: CONDITIONS[kind].files for kind in CONDITIONS}
+    return {
+        kind: match(images, pair.partners(images))
+        for kind, pair in files.items()
+        if pair is not None and pair.part in images.parts
+    }
