@@ -7,38 +7,56 @@ Axes: B batch, C features of an image.
 Reference: Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
 """
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
-from smalti.config import InputError
+from smalti.metrics.moments import FeatureMoments, Gaussian
 
-SMALLEST_SET = 2  # a covariance needs two
+
+def frechet_distance(first: Gaussian, second: Gaussian) -> float:
+    """Frechet distance between two Gaussians, >= 0, and 0 for equal ones within rounding.
+
+    |mean_1 - mean_2|^2 + trace(cov_1 + cov_2 - 2 (cov_1 cov_2)^(1/2)).
+    """
+    # With cov = F F^T, the trace of the root is the sum of the singular values of F_1^T F_2. The
+    # eigenvalues of cov_1 cov_2 would give it too, but through roots of their rounding errors
+    # where there are fewer images than features.
+    factors = _factor(first.covariance), _factor(second.covariance)
+    overlap = torch.linalg.svdvals(factors[0].T @ factors[1]).sum()
+    shift = (first.mean - second.mean).square().sum()
+    spread = first.covariance.trace() + second.covariance.trace() - 2 * overlap
+    # Rounding may end a hair below 0.
+    return max(0.0, float(shift + spread))
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """F (C, r) with F F^T = covariance, r its rank: directions without any spread are left out."""
+    variances, directions = torch.linalg.eigh(covariance)  # ascending
+    rounding = len(variances) * torch.finfo(variances.dtype).eps * variances[-1]
+    has_spread = variances > rounding
+    factor: Tensor = directions[:, has_spread] * variances[has_spread].sqrt()
+    return factor
 
 
 class FrechetDistance:
     """Distance between the Gaussians with the means and covariances of two sets of features.
 
-    |mean_1 - mean_2|^2 + trace(cov_1 + cov_2 - 2 (cov_1 cov_2)^(1/2)), 0 for equal sets. Batches
-    may have any size and come in any order. Sums are float64 and stay on the CPU: differences of
-    large sums remain, and some devices have no float64.
+    Batches may have any size and come in any order. Sums are float64 and stay on the CPU.
 
     Args:
         features: C.
     """
 
     def __init__(self, features: int) -> None:
-        # torchmetrics takes seconds to import, and only evaluation needs it.
-        from torchmetrics.image.fid import FrechetInceptionDistance
-
-        self.features = features
-        self._metric = FrechetInceptionDistance(feature=_AsGiven(features))
+        self.real, self.fake = FeatureMoments(features), FeatureMoments(features)
 
     def add_real(self, features: Tensor) -> None:
         """Add features (B, C) floating point of images of the first set, on any device."""
-        self._add(features, real=True)
+        self.real.add(features)
 
     def add_fake(self, features: Tensor) -> None:
         """Add features (B, C) floating point of images of the second set, on any device."""
-        self._add(features, real=False)
+        self.fake.add(features)
 
     def compute(self) -> float:
         """The distance, >= 0.
@@ -46,31 +64,7 @@ class FrechetDistance:
         Raises:
             InputError: a set has fewer than two images.
         """
-        images = min(
-            int(self._metric.real_features_num_samples), int(self._metric.fake_features_num_samples)
-        )
-        if images < SMALLEST_SET:
-            raise InputError(
-                f"a Frechet distance needs at least {SMALLEST_SET} images, got {images}"
-            )
-        # Rounding may end a hair below 0.
-        return max(0.0, float(self._metric.compute()))
-
-    def _add(self, features: Tensor, real: bool) -> None:
-        assert features.ndim == 2, features.shape
-        assert features.shape[1] == self.features, features.shape
-        self._metric.update(features.detach().cpu().double(), real=real)
-
-
-class _AsGiven(nn.Module):
-    """The metric's extractor, where the features are computed outside of it."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.num_features = features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
+        return frechet_distance(self.real.gaussian(), self.fake.gaussian())
 
 
 def frechet_warning(images: int, features: int) -> str | None:
