@@ -1,7 +1,7 @@
 """The house rules that a reader cannot see in one file: who may import whom, and what nobody may.
 
 layer 0  config, types, registry, ranges, content, files, paths, plain_data, model_folder,
-         distributed, hub, compute, randomness, weights
+         distributed, hub, compute, randomness, weights, published_weights
 layer 1  data, tokenizer, losses, sequence, prior, metrics layer 0, and not each other
 layer 2  conditions, evaluation, health                    layers 0 and 1, and not each other
 layer 3  sampling                                          layers 0 to 2
@@ -37,6 +37,7 @@ LAYERS = (
         "compute",
         "randomness",
         "weights",
+        "published_weights",
     },
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},
     {"conditions", "evaluation", "health"},

@@ -62,6 +62,14 @@ def test_another_network_is_refused_with_the_first_name_that_differs(tmp_path):
         load_vgg(path)
 
 
+@pytest.mark.parametrize("content", [[1, 2], {"features.0.weight": "none"}])
+def test_what_is_no_state_dict_is_refused(tmp_path, content):
+    path = tmp_path / "list.pth"
+    torch.save(content, path)
+    with pytest.raises(InputError, match=r"is not VGG16: features\.0\.weight .* has nothing"):
+        load_vgg(path)
+
+
 @pytest.mark.parametrize("name", ["cut.pth", "cut.safetensors"])
 def test_a_damaged_file_is_refused(tmp_path, name):
     path = tmp_path / name

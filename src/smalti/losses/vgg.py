@@ -10,13 +10,11 @@ Reference: Simonyan and Zisserman 2014, arXiv:1409.1556, Table 1, column D.
 import os
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from smalti.config import InputError
-from smalti.files import disk_errors
-from smalti.model_folder import read_tensors
 from smalti.paths import expand
+from smalti.published_weights import download, download_path, load_weights
 
 VGG_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 VGG_SHA256_PREFIX = "397923af"
@@ -76,7 +74,8 @@ def find_vgg_weights(path: Path | None) -> Path | None:
         if not Path(named).is_file():
             raise InputError(f"VGG16 weights {named} do not exist; {HOW_TO_GET}")
         return Path(named)
-    return _cached() if _cached().is_file() else None
+    cached = download_path(VGG_URL)
+    return cached if cached.is_file() else None
 
 
 def download_vgg_weights(url: str = VGG_URL, sha256_prefix: str = VGG_SHA256_PREFIX) -> Path:
@@ -89,13 +88,8 @@ def download_vgg_weights(url: str = VGG_URL, sha256_prefix: str = VGG_SHA256_PRE
     Raises:
         InputError: no connection, another file than expected, or a disk that refuses it.
     """
-    path = _cached()
-    try:
-        with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256_prefix)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"cannot download VGG16 weights from {url}: {error}") from error
+    path = download_path(VGG_URL)
+    download(url, path, sha256_prefix, "VGG16 weights")
     return path
 
 
@@ -106,27 +100,5 @@ def load_vgg(path: Path) -> VGG16:
         InputError: the file is damaged or holds another network.
     """
     trunk = VGG16()
-    expected = trunk.state_dict()
-    tensors = _read(path)
-    for name, tensor in expected.items():
-        if name not in tensors or tensors[name].shape != tensor.shape:
-            found = tuple(tensors[name].shape) if name in tensors else "nothing"
-            raise InputError(
-                f"{path} is not VGG16: {name} must be {tuple(tensor.shape)}, the file has {found}"
-            )
-    trunk.load_state_dict({name: tensors[name] for name in expected})
+    load_weights(trunk, path, "VGG16")
     return trunk.requires_grad_(False)
-
-
-def _cached() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / VGG_URL.rpartition("/")[2]
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return read_tensors(path)
-    try:
-        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise InputError(f"{path} is damaged or not a file of weights: {error}") from error
-    return tensors
