@@ -1,4 +1,4 @@
-"""What the folders say to each other: examples, batches and the three protocols.
+"""What the folders say to each other: examples, batches and the two protocols.
 
 Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, L sequence length,
 V vocabulary size.
@@ -27,8 +27,7 @@ class Sample:
     label: int | None
     """Class number, or None where the data set has no classes."""
     conditions: Mapping[str, Tensor] = field(default_factory=dict)
-    """What a prior is to be told of the image, by kind of conditioner: a map of the same crop
-    (segmentation, depth, edges, low_resolution), or what that kind says."""
+    """Values of the conditions of the image, by kind; docs/tasks.md has their forms in a table."""
 
 
 @dataclass(frozen=True, slots=True)

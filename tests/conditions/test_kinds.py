@@ -3,9 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from smalti.conditions import CONDITIONS, ConditionConfig
 from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
 from smalti.conditions.conditioning import draw_present
 from smalti.conditions.coordinate_map import (
@@ -15,105 +14,52 @@ from smalti.conditions.coordinate_map import (
 )
 from smalti.conditions.coordinates import Coordinates, CoordinatesConfig
 from smalti.conditions.keypoints import Keypoints, KeypointsConfig
-from smalti.conditions.low_resolution import LowResolutionConfig
-from smalti.conditions.maps import DepthConfig, EdgesConfig, Segmentation, SegmentationConfig
+from smalti.conditions.maps import Segmentation, SegmentationConfig
 from smalti.conditions.none import Unconditional, UnconditionalConfig
 from smalti.config import InputError
 from smalti.content import (
-    DepthContent,
-    EdgesContent,
     LabelsContent,
-    RGBContent,
     label_colours,
 )
 from smalti.types import Window
 
-GRID = {"codebook_size": 9, "grid_height": 3, "grid_width": 5}
-CONFIGS = {
-    "none": UnconditionalConfig(),
-    "class": ClassLabelConfig(class_names=("cat", "dog", "7")),
-    "segmentation": SegmentationConfig(content=LabelsContent(classes=4), **GRID),
-    "depth": DepthConfig(content=DepthContent(), **GRID),
-    "edges": EdgesConfig(content=EdgesContent(), **GRID),
-    "low_resolution": LowResolutionConfig(content=RGBContent(), **GRID),
-    "coordinates": CoordinatesConfig(rows=4, columns=7),
-    "coordinate_map": CoordinateMapConfig(levels=9, cell_px=4, grid_height=3, grid_width=5),
-    "keypoints": KeypointsConfig(joints=("nose", "left_eye"), height_px=12, width_px=20),
-}
+MAPS = SegmentationConfig(
+    content=LabelsContent(classes=4), codebook_size=9, grid_height=3, grid_width=5
+)
+PLACES = CoordinatesConfig(rows=4, columns=7)
+POSES = KeypointsConfig(joints=("nose", "left_eye"), height_px=12, width_px=20)
 CANVAS = (6, 11)
 """Rows and columns of a canvas, of which a window has 3 x 5."""
 
 
-def canvas_codes(kind: str, generator: torch.Generator, count: int = 5) -> torch.Tensor:
-    """Codes of a whole canvas, in the form of each kind."""
-    if kind == "class":
-        return torch.randint(3, (count,), generator=generator)
-    if kind in ("none", "coordinates"):
-        return torch.zeros(count, 0 if kind == "none" else 2, dtype=torch.int64)
-    if kind == "keypoints":
-        return torch.rand(count, 2, 3, generator=generator) * torch.tensor([44.0, 24.0, 2.0]) - 0.5
-    return torch.randint(9, (count, *CANVAS), generator=generator)
-
-
 @pytest.fixture
 def animals() -> ClassLabel:
-    return ClassLabel(CONFIGS["class"])
-
-
-@pytest.mark.parametrize("kind", list(CONDITIONS))
-def test_every_kind_gives_tokens_of_its_length_inside_its_vocabulary(kind, generator):
-    conditioner = CONDITIONS[kind](CONFIGS[kind])
-    codes = canvas_codes(kind, generator)
-    for top, left in ((0, 0), (3, 6), (1, 4)):
-        window_codes = conditioner.at(codes, Window(top, left, 3, 5, *CANVAS))
-        for tokens in (conditioner.tokens(window_codes), conditioner.null_tokens(5)):
-            assert tokens.shape == (5, conditioner.length)
-            assert tokens.dtype == torch.int64
-            assert tokens.min() >= 0
-            assert tokens.max() < conditioner.vocab_size
-
-
-@pytest.mark.parametrize("kind", [kind for kind in CONDITIONS if kind != "none"])
-def test_no_condition_is_mistaken_for_a_dropped_one(kind, generator):
-    conditioner = CONDITIONS[kind](CONFIGS[kind])
-    codes = conditioner.at(canvas_codes(kind, generator), Window(1, 2, 3, 5, *CANVAS))
-    assert (conditioner.tokens(codes) != conditioner.null_tokens(5)).all()
-
-
-@pytest.mark.parametrize("kind", list(CONDITIONS))
-def test_every_kind_goes_by_its_name(kind):
-    assert CONDITIONS[kind](CONFIGS[kind]).kind == CONFIGS[kind].kind == kind
-
-
-@pytest.mark.parametrize("kind", list(CONDITIONS))
-def test_every_kind_is_chosen_by_its_tag(kind):
-    adapter = TypeAdapter(ConditionConfig)
-    assert adapter.validate_python(adapter.dump_python(CONFIGS[kind])) == CONFIGS[kind]
+    return ClassLabel(ClassLabelConfig(class_names=("cat", "dog", "7")))
 
 
 def test_map_of_a_window_is_that_part_of_the_canvas(generator):
-    conditioner = Segmentation(CONFIGS["segmentation"])
-    codes = canvas_codes("segmentation", generator)
-    found = conditioner.at(codes, Window(2, 6, 3, 5, *CANVAS))
+    condition = Segmentation(MAPS)
+    codes = torch.randint(9, (2, *CANVAS), generator=generator)
+    found = condition.at(codes, Window(2, 6, 3, 5, *CANVAS))
     assert torch.equal(found, codes[:, 2:5, 6:11])
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(6, 10), (2, 3)])
 def test_map_may_be_finer_or_coarser_than_the_image(rows, columns, generator):
     """A window of 4 x 6 cells moves over a canvas of 8 x 12 cells."""
-    config = CONFIGS["segmentation"].model_copy(update={"grid_height": rows, "grid_width": columns})
+    config = MAPS.model_copy(update={"grid_height": rows, "grid_width": columns})
     codes = torch.randint(9, (1, 2 * rows, 2 * columns), generator=generator)
-    conditioner = Segmentation(config)
-    assert torch.equal(conditioner.at(codes, Window(0, 0, 4, 6, 8, 12)), codes[:, :rows, :columns])
-    last = conditioner.at(codes, Window(4, 6, 4, 6, 8, 12))
+    condition = Segmentation(config)
+    assert torch.equal(condition.at(codes, Window(0, 0, 4, 6, 8, 12)), codes[:, :rows, :columns])
+    last = condition.at(codes, Window(4, 6, 4, 6, 8, 12))
     assert torch.equal(last, codes[:, rows:, columns:])
 
 
 def test_coordinates_tell_every_cell_of_the_training_size_apart():
-    conditioner = Coordinates(CONFIGS["coordinates"])
+    condition = Coordinates(PLACES)
     codes = torch.zeros(1, 2, dtype=torch.int64)
     seen = {
-        tuple(conditioner.tokens(conditioner.at(codes, Window(top, left, 3, 5, 6, 11)))[0].tolist())
+        tuple(condition.tokens(condition.at(codes, Window(top, left, 3, 5, 6, 11)))[0].tolist())
         for top in range(4)
         for left in range(7)
     }
@@ -137,36 +83,36 @@ def test_coordinate_map_stays_in_its_vocabulary_in_the_tallest_pictures():
 
 
 def test_coordinates_of_a_crop_equal_those_of_the_window_at_its_place():
-    conditioner = Coordinates(CONFIGS["coordinates"])
+    condition = Coordinates(PLACES)
     codes = torch.zeros(1, 2, dtype=torch.int64)
-    window = conditioner.at(codes, Window(2, 3, 3, 5, 6, 11))
-    assert torch.equal(conditioner.encode(torch.tensor([[2 / 3, 3 / 6]])), window)
+    window = condition.at(codes, Window(2, 3, 3, 5, 6, 11))
+    assert torch.equal(condition.encode(torch.tensor([[2 / 3, 3 / 6]])), window)
 
 
 def test_joint_keeps_its_place_under_a_moving_window():
     """The window has 12 x 20 pixels and 3 x 5 cells; 32 positions a side."""
-    conditioner = Keypoints(CONFIGS["keypoints"])
+    condition = Keypoints(POSES)
     joints = torch.tensor([[[9.0, 7.0, 1.0], [30.0, 7.0, 1.0]]])
-    first = conditioner.tokens(conditioner.at(joints, Window(0, 0, 3, 5, 6, 11)))
+    first = condition.tokens(condition.at(joints, Window(0, 0, 3, 5, 6, 11)))
     column, row = int(9 / 20 * 32), int(7 / 12 * 32)
     assert first.tolist() == [[1 + 32 * row + column, 0]]
-    moved = conditioner.tokens(conditioner.at(joints, Window(1, 5, 3, 5, 6, 11)))
+    moved = condition.tokens(condition.at(joints, Window(1, 5, 3, 5, 6, 11)))
     assert moved.tolist() == [[0, 1 + 32 * int(3 / 12 * 32) + int(10 / 20 * 32)]]
 
 
 def test_a_side_has_the_positions_asked_for():
     """Four a side: pixel 9 of 20 lies in the second column, pixel 7 of 12 in the third row."""
-    config = CONFIGS["keypoints"].model_copy(update={"positions": 4})
-    conditioner = Keypoints(config)
+    config = POSES.model_copy(update={"positions": 4})
+    condition = Keypoints(config)
     joints = torch.tensor([[[9.0, 7.0, 1.0], [19.0, 11.0, 1.0]]])
-    assert conditioner.tokens(joints).tolist() == [[1 + 4 * 2 + 1, 16]]
-    assert conditioner.null_tokens(1).tolist() == [[17, 17]]
-    assert conditioner.vocab_size == 18
+    assert condition.tokens(joints).tolist() == [[1 + 4 * 2 + 1, 16]]
+    assert condition.null_tokens(1).tolist() == [[17, 17]]
+    assert condition.vocab_size == 18
 
 
 def test_joint_that_is_not_seen_is_absent():
-    conditioner = Keypoints(CONFIGS["keypoints"])
-    assert conditioner.tokens(torch.tensor([[[9.0, 7.0, 0.0], [9.0, 7.0, 1.0]]]))[0, 0] == 0
+    condition = Keypoints(POSES)
+    assert condition.tokens(torch.tensor([[[9.0, 7.0, 0.0], [9.0, 7.0, 1.0]]]))[0, 0] == 0
 
 
 def test_class_token_is_the_label(animals):
@@ -214,11 +160,11 @@ def test_number_that_is_no_name_is_refused_where_names_are_numbers(numbered, ask
 def test_no_two_answers_give_one_class():
     """Whatever two things are asked for: the same class only where one is its name."""
     for names in (("1", "2", "3"), ("cat", "0", "dog"), ("2", "cat", "0"), ("0", "1", "2")):
-        conditioner = ClassLabel(ClassLabelConfig(class_names=names))
+        condition = ClassLabel(ClassLabelConfig(class_names=names))
         found = {}
         for asked in map(str, range(4)):
             with contextlib.suppress(InputError):
-                found[asked] = conditioner.class_number(asked)
+                found[asked] = condition.class_number(asked)
         assert len(set(found.values())) == len(found)
         for asked, number in found.items():
             assert names[number] == asked or not names[number].isdecimal()
@@ -234,8 +180,8 @@ def test_number_of_a_class_that_is_called_another_one_is_refused():
 def test_class_is_found_whatever_way_its_accents_are_written():
     composed, apart = "caf\u00e9", "cafe\u0301"
     for name in (composed, apart):
-        conditioner = ClassLabel(ClassLabelConfig(class_names=("tea", name)))
-        assert conditioner.class_number(composed) == conditioner.class_number(apart) == 1
+        condition = ClassLabel(ClassLabelConfig(class_names=("tea", name)))
+        assert condition.class_number(composed) == condition.class_number(apart) == 1
     both = ClassLabel(ClassLabelConfig(class_names=(composed, apart)))
     assert [both.class_number(name) for name in (composed, apart)] == [0, 1]
 
@@ -259,9 +205,9 @@ def test_two_classes_of_one_name_are_refused():
 
 
 def test_start_token_of_an_imported_prior_is_kept():
-    conditioner = Unconditional(UnconditionalConfig(token=32))
-    assert conditioner.tokens(torch.zeros(2, 0)).tolist() == [[32], [32]]
-    assert conditioner.vocab_size == 33
+    condition = Unconditional(UnconditionalConfig(token=32))
+    assert condition.tokens(torch.zeros(2, 0)).tolist() == [[32], [32]]
+    assert condition.vocab_size == 33
 
 
 def test_only_condition_is_dropped_at_the_rate_asked_for(generator):

@@ -1,75 +1,24 @@
 """Every condition from files to pictures: a prior is trained on it, saved, loaded and asked."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from smalti.conditions import CONDITIONS
 from smalti.config import InputError
-from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.content import LabelsContent
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.prior import train_prior
 from smalti.sampling.pipeline import Pipeline
-from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.vqgan import VQGAN
-
-IMAGES, HEIGHT, WIDTH = 6, 21, 26
-JOINTS = 17  # COCO's, which need no names
-CONTENTS = {
-    "rgb": RGBContent(),
-    "segmentation": LabelsContent(classes=4),
-    "depth": DepthContent(),
-    "edges": EdgesContent(),
-}
-
-
-def write_scene(root: Path, number: int) -> None:
-    random = np.random.default_rng(number)
-    name = f"{'day' if number % 2 else 'night'}/{number}.png"
-    pictures = {
-        "images": random.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
-        "segmentations": random.integers(0, 4, (HEIGHT, WIDTH), dtype=np.uint8),
-        "depths": random.integers(0, 2**16, (HEIGHT, WIDTH)).astype(np.uint16),
-    }
-    for part, pixels in pictures.items():
-        path = root / part / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
-    pose = root / "keypoints" / Path(name).with_suffix(".json")
-    pose.parent.mkdir(parents=True, exist_ok=True)
-    places = [[int(random.integers(WIDTH)), int(random.integers(HEIGHT)), 2] for _ in range(JOINTS)]
-    pose.write_text(
-        json.dumps({"keypoints": [value for place in places for value in place]}), encoding="utf-8"
-    )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("scenes")
-    for number in range(IMAGES):
-        write_scene(root, number)
-    return root
-
-
-@pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory) -> Path:
-    """Untrained ones, with f = 4."""
-    root = tmp_path_factory.mktemp("tokenizers")
-    for name, content in CONTENTS.items():
-        shape = {"channels": 8, "norm_groups": 2, "channel_multipliers": (1, 1, 1)}
-        config = VQGANConfig(content=content, codebook_size=16, code_dim=4, **shape)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            VQGAN(config).save_pretrained(root / name)
-    return root
 
 
 def run_config(data: Path, tokenizers: Path, out: Path, *kinds: str, **changes) -> PriorRunConfig:
-    condition = [f"{kind}={tokenizers / kind}" if kind in CONTENTS else kind for kind in kinds]
+    named = [kind for kind in kinds if CONDITIONS[kind].content_kind not in (None, "rgb")]
+    condition = [
+        f"{kind}={tokenizers / CONDITIONS[kind].content_kind}" if kind in named else kind
+        for kind in kinds
+    ]
     return PriorRunConfig.model_validate(
         {
             "data": [str(data)],
@@ -86,31 +35,18 @@ def run_config(data: Path, tokenizers: Path, out: Path, *kinds: str, **changes) 
     )
 
 
-def request_of(kind: str, data: Path, larger: bool = False) -> object:
-    """What a user gives: a file where the condition is one."""
-    folders = {"segmentation": "segmentations", "depth": "depths", "edges": "images"}
-    if kind in folders:
-        with Image.open(data / folders[kind] / "day" / "1.png") as picture:
-            return picture.crop((0, 0, 24, 20) if larger else (0, 0, 16, 16))
-    if kind == "low_resolution":
-        return Image.new("RGB", (6, 5) if larger else (4, 4), "orange")
-    if kind == "keypoints":
-        return data / "keypoints" / "day" / "1.json"
-    return "day" if kind == "class" else None
-
-
 KINDS = [kind for kind in CONDITIONS if kind != "none"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_prior_of_each_condition_trains_and_makes_images(kind, data, tokenizers, tmp_path):
+def test_prior_of_each_condition_trains_and_makes_images(kind, data, tokenizers, asked, tmp_path):
     config = run_config(data, tokenizers, tmp_path / "run", kind, low_resolution_factor=4)
     pipeline = Pipeline.from_pretrained(train_prior(config))
     assert list((tmp_path / "run" / "samples").glob("*.png"))
-    condition = request_of(kind, data)
+    condition = asked(kind, 1, 16, 16)
     pictures = pipeline.sample(2, condition=condition, guidance=2.0, progress=False)
     assert [picture.size for picture in pictures] == [(16, 16)] * 2
-    larger = request_of(kind, data, larger=True)
+    larger = asked(kind, 1)
     (wide,) = pipeline.sample(1, condition=larger, size=(20, 24), progress=False)
     assert wide.size == (24, 20)
 
@@ -126,28 +62,28 @@ def test_exchanged_joints_are_said_where_images_are_mirrored(
     assert (line in capsys.readouterr().err) == flip
 
 
-def test_several_conditions_stand_together_and_are_guided_apart(data, tokenizers, tmp_path):
+def test_several_conditions_stand_together_and_are_guided_apart(data, tokenizers, asked, tmp_path):
     kinds = ("class", "segmentation", "keypoints")
     config = run_config(data, tokenizers, tmp_path / "run", *kinds)
     pipeline = Pipeline.from_pretrained(train_prior(config))
     assert pipeline.conditioning.kinds == kinds
-    told = {kind: request_of(kind, data) for kind in kinds}
+    wanted = {kind: asked(kind, 1, 16, 16) for kind in kinds}
     codes = {
-        scales: pipeline.sample(1, condition=told, guidance=scales, progress=False)[0].tobytes()
+        scales: pipeline.sample(1, condition=wanted, guidance=scales, progress=False)[0].tobytes()
         for scales in ((1.0,), (1.0, 1.0, 1.0), (1.0, 1e5, 1.0), (1e5, 1.0, 1.0))
     }
     assert codes[(1.0,)] == codes[(1.0, 1.0, 1.0)]
     assert len(set(codes.values())) == 3
     with pytest.raises(InputError, match="guidance"):
-        pipeline.sample(1, condition=told, guidance=(1.0, 2.0), progress=False)
+        pipeline.sample(1, condition=wanted, guidance=(1.0, 2.0), progress=False)
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "coordinates"])
-def test_pixelsnail_takes_conditions_too(kind, data, tokenizers, tmp_path):
+def test_pixelsnail_takes_conditions_too(kind, data, tokenizers, asked, tmp_path):
     shape = {"kind": "pixelsnail", "blocks": 1, "residual_blocks": 1, "width": 16, "heads": 2}
     config = run_config(data, tokenizers, tmp_path / "run", kind, prior=shape)
     pipeline = Pipeline.from_pretrained(train_prior(config))
-    condition = request_of(kind, data)
+    condition = asked(kind, 1, 16, 16)
     assert pipeline.sample(1, condition=condition, progress=False)[0].size == (16, 16)
 
 
@@ -156,7 +92,7 @@ def test_run_keeps_the_tokenizers_of_its_conditions(data, tokenizers, tmp_path):
     train_prior(config)
     gone = config.model_copy(update={"condition": ("segmentation=nowhere",)})
     kept = Pipeline.from_pretrained(tmp_path / "run").condition_tokenizers["segmentation"]
-    assert kept.content == CONTENTS["segmentation"]
+    assert kept.content == LabelsContent(classes=4)
     with pytest.raises(InputError, match="nowhere does not exist"):
         train_prior(gone)
 
@@ -196,7 +132,7 @@ def grey(width: int, height: int, value: int = 1) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("wrong", "message"),
     [
         ({}, "this prior needs the condition segmentation"),
         ({"condition": grey(16, 16, 4)}, "label 4; allowed are 0 to 3"),
@@ -210,7 +146,7 @@ def grey(width: int, height: int, value: int = 1) -> Image.Image:
         ({"condition": grey(20, 20), "stride": 9}, "stride"),
     ],
 )
-def test_wrong_request_is_one_clear_line(of_maps, asked, message):
+def test_wrong_wrongis_one_clear_line(of_maps, wrong, message):
     with pytest.raises(InputError, match=message) as caught:
-        of_maps.sample(1, progress=False, **asked)
+        of_maps.sample(1, progress=False, **wrong)
     assert "\n" not in str(caught.value)
