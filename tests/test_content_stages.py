@@ -176,7 +176,7 @@ def test_a_palette_that_is_there_is_kept(scenes: Path, tmp_path: Path) -> None:
 def test_more_colours_than_there_are_write_nothing(scenes: Path, tmp_path: Path) -> None:
     values = {"data": (str(scenes),), "out": str(tmp_path / "run"), "image": {"size": 8}}
     config = PixelsRunConfig.model_validate(values | {"codebook_size": 5000, "pixels": 100})
-    with pytest.raises(InputError, match="codebook_size 5000 is more than the"):
+    with pytest.raises(InputError, match="codebook-size 5000 is more than the"):
         train_pixels(config)
     assert not (tmp_path / "run").exists()
 

@@ -11,15 +11,18 @@ from typing import NamedTuple
 import pytest
 
 from smalti.cli.main import COMMANDS, MODULES
+from smalti.cli.options import hyphened, options_of, sections_of
+from smalti.cli.presets import presets
 from smalti.cli.resume import changeable_options
-from smalti.cli.train_config import option_paths, presets, read_config
+from smalti.cli.train_config import read_config
+from smalti.cli.train_help import page as help_page
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]
 PAGES = sorted(page for page in PAGES if page.name != "CHANGELOG.md")  # it tells what once was
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
-TRAIN_WORDS = {"--preset", "--config", "--dry-run", "--print_config", "--help"}
+TRAIN_WORDS = {"--preset", "--config", "--dry-run", "--print-config", "--help"}
 PLACEHOLDERS = {"COMMAND", "STAGE", "..."}
 """Words that stand for several commands or for what the reader has to fill in."""
 SECTIONS = ("image", "vqgan", "prior", "training", "loss", "discriminator", "codes", "optimizer")
@@ -79,17 +82,24 @@ def test_command_is_understood(typed: Typed) -> None:
 @pytest.mark.parametrize("typed", TRAINING, ids=str)
 def test_options_of_training_exist(typed: Typed) -> None:
     root = ROOTS[typed.words[1]]
-    known = {f"--{path}" for path in option_paths(root)} | TRAIN_WORDS
+    known = {option.flag for option in options_of(root).values()} | TRAIN_WORDS
+    known |= {f"--{hyphened(path)}" for path in sections_of(root)}
     assert options_in(typed.words) <= known | {"--auto-remedy"}
+
+
+@pytest.mark.parametrize("typed", [typed for typed in TRAINING if "--help" in typed.words], ids=str)
+def test_topics_of_help_exist(typed: Typed) -> None:
+    following = typed.words[typed.words.index("--help") + 1 :]
+    for topic in set(following) - {"SECTION"}:
+        assert help_page(ROOTS[typed.words[1]], topic)
 
 
 @pytest.mark.parametrize("typed", RESUMING, ids=str)
 def test_options_of_resuming_may_change(typed: Typed) -> None:
     changeable = itertools.chain.from_iterable(map(changeable_options, ROOTS.values()))
-    assert options_in(typed.words) <= {f"--{path}" for path in changeable}
+    assert options_in(typed.words) <= {option.flag for option in changeable}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("typed", [typed for typed in TRAINING if typed.is_whole], ids=str)
 def test_values_of_training_are_allowed(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(typed.page.parent)
@@ -103,9 +113,11 @@ def test_values_of_training_are_allowed(typed: Typed, monkeypatch: pytest.Monkey
 
 
 def test_dotted_options_in_sentences_exist() -> None:
-    known = set(itertools.chain.from_iterable(map(option_paths, ROOTS.values())))
+    paths = itertools.chain.from_iterable(map(options_of, ROOTS.values()))
+    known = {hyphened(path) for path in paths}
     known |= {path.partition(".")[2] for path in known}  # a page may leave the section out
     for page in PAGES:
-        for name in re.findall(r"`(?:--)?((?:\w+\.)+\w+)[ `]", page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`(?:--)?((?:[\w-]+\.)+[\w-]+)[ `]", text):
             if name.partition(".")[0] in SECTIONS and not name.endswith((".py", ".yaml")):
                 assert name in known, f"{page.name} names {name}"

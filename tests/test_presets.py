@@ -10,7 +10,8 @@ import pytest
 import torch
 import yaml
 
-from smalti.cli.train_config import presets, read_config
+from smalti.cli.presets import presets
+from smalti.cli.train_config import read_config
 from smalti.compute import Compute
 from smalti.conditions import CONDITIONS, ConditionConfig, Setup
 from smalti.conditions.coordinates import CoordinatesConfig

@@ -46,5 +46,6 @@ class Config(BaseModel):
         for name, value in self:
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int) and abs(number) > LARGEST_INTEGER:
-                    raise ValueError(f"{name} is {number}; allowed are at most {LARGEST_INTEGER}")
+                    option = name.replace("_", "-")
+                    raise ValueError(f"{option} is {number}; allowed are at most {LARGEST_INTEGER}")
         return self

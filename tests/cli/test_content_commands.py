@@ -162,7 +162,7 @@ def test_photographs_given_as_label_maps(scenes, fails):
 def test_more_colours_than_there_are(scenes, fails):
     options = ["--codebook_size=9999", "--image.size=8"]
     command = ["train", "pixels", "--data", scenes / "images", "--out", "out", *options]
-    fails(command, "codebook_size 9999 is more than the", "different colours")
+    fails(command, "codebook-size 9999 is more than the", "different colours")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_more_colours_than_there_are(scenes, fails):
         ("--loss.pixel=l2", "loss.pixel l2 does not fit label maps"),
         ("--loss.adversary.kind=hinge", "hinge does not fit label maps"),
         ("--loss.perceptual.kind=lpips", "lpips compares photographs, not labels"),
-        ("--vqgan.content.classes=1", "greater than or equal to 2"),
+        ("--vqgan.content.classes=1", "from 2 to 65536"),
         ("--vqgan.content.sigma=1", "sigma"),
     ],
 )

@@ -41,7 +41,7 @@ def test_transformer_is_imported_and_sampled(here, succeed, checkpoint):
         "condition: nothing, start token 32",
         "none missing; passed over: none",
         "next: smalti sample model --out samples",
-        "smalti train prior --data PHOTOS --init model --image.size 32 --token_keep 0.9 --out RUN",
+        "smalti train prior --data PHOTOS --init model --image.size 32 --token-keep 0.9 --out RUN",
         "trained with pkeep 0.9",
     ):
         assert line in out

@@ -71,19 +71,19 @@ def test_seed_of_a_run_that_torch_cannot_take(refused, world, stage):
 
 def test_largest_seed_is_taken(succeed, world, here):
     succeed("sample", world.prior, "-n", 1, "--seed", TOO_LARGE - 1, "--out", "samples")
-    line = ["train", "pixels", "--data", world.photos, "--image.size=8", "--codebook_size=2"]
+    line = ["train", "pixels", "--data", world.photos, "--image.size=8", "--codebook-size=2"]
     succeed(*line, "--out=run", f"--seed={TOO_LARGE - 1}")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--training.total_steps 99999999999999999999", ["total_steps is 99999999999999999999"]),
-        ("--vqgan.channel_multipliers [1,99999999999999999999]", ["channel_multipliers is 9999"]),
-        ("--optimizer.learning_rate inf", ["optimizer.learning_rate", "finite", "got inf"]),
-        ("--optimizer.learning_rate 1e999", ["optimizer.learning_rate", "finite", "1e999"]),
-        ("--training.ema_decay nan", ["training.ema_decay", "got nan"]),
-        ("--data_weights [inf]", ["data_weights", "finite", "got inf"]),
+        ("--training.total-steps 99999999999999999999", ["total-steps is 99999999999999999999"]),
+        ("--vqgan.channel-multipliers [1,99999999999999999999]", ["channel-multipliers is 9999"]),
+        ("--optimizer.learning-rate inf", ["optimizer.learning-rate", "finite", "got 'inf'"]),
+        ("--optimizer.learning-rate 1e999", ["optimizer.learning-rate", "finite", "1e999"]),
+        ("--training.ema-decay nan", ["training.ema-decay", "got 'nan'"]),
+        ("--data-weights [inf]", ["data-weights", "finite", "got [inf]"]),
     ],
 )
 def test_number_of_a_run_that_torch_cannot_take(refused, world, options, words):
@@ -161,7 +161,7 @@ def test_dotted_keys_of_a_config_are_those_of_its_blocks(succeed, here):
         "training: {total_steps: 7}\nvqgan: {quantizer: {kind: ema}}", encoding="utf-8"
     )
     shown = [
-        succeed("train", "vqgan", "--data", "x", "--config", name, "--print_config").out
+        succeed("train", "vqgan", "--data", "x", "--config", name, "--print-config").out
         for name in ("dotted.yaml", "blocks.yaml")
     ]
     assert shown[0] == shown[1]

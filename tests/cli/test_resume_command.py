@@ -30,41 +30,41 @@ def rewrite(run, **changes) -> None:
 def test_moved_run_goes_on_by_its_own_config(succeed, copied):
     rewrite(copied / "classes", vqgan="runs/gone")
     before = read_run_config(copied / "classes")
-    out = succeed("resume", copied / "classes", "--training.total_steps", 4).out
+    out = succeed("resume", copied / "classes", "--training.total-steps", 4).out
     after = read_run_config(copied / "classes")
     assert steps(copied / "classes") == 4
     assert after["training"].pop("total_steps") == 4
     assert before["training"].pop("total_steps") == 3
     assert after == before | {"out": str(copied / "classes")}
-    assert f"longer: smalti resume {copied / 'classes'} --training.total_steps 8" in out
+    assert f"longer: smalti resume {copied / 'classes'} --training.total-steps 8" in out
 
 
 @pytest.mark.parametrize("stage", ["vqgan", "pixels"])
 def test_every_stage_is_resumed(succeed, world, copied, here, stage):
     if stage == "pixels":
-        line = ["--data", world.photos, "--image.size=8", "--codebook_size=2"]
+        line = ["--data", world.photos, "--image.size=8", "--codebook-size=2"]
         succeed("train", "pixels", *line, "--out", copied / "pixels")
     out = succeed("resume", copied / stage).out
     assert f"done: {copied / stage}" in out
 
 
 def test_told_of_fewer_steps_than_done_advises_more_than_done(succeed, copied):
-    out = succeed("resume", copied / "vqgan", "--training.total_steps", 1).out
-    assert f"--training.total_steps {2 * steps(copied / 'vqgan')}" in out
+    out = succeed("resume", copied / "vqgan", "--training.total-steps", 1).out
+    assert f"--training.total-steps {2 * steps(copied / 'vqgan')}" in out
 
 
 def test_option_that_may_not_change_is_refused_with_those_that_may(refused, world):
-    words = ["--prior.width cannot change", "--training.total_steps", "--optimizer.learning_rate"]
+    words = ["--prior.width cannot change", "--training.total-steps", "--optimizer.learning-rate"]
     refused(["resume", world.prior, "--prior.width", "8"], *words)
     refused(["resume", world.prior, "--config", "x.yaml"], "--config cannot change")
-    refused(["resume", world.vqgan, "--vqgan.codebook_size", "8"], "--training.auto_remedy")
+    refused(["resume", world.vqgan, "--vqgan.codebook_size", "8"], "--training.auto-remedy")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["nowhere"], "nowhere is no run; give the folder of one"),
-        (["--training.total_steps", "4"], "the run comes first: smalti resume RUN"),
+        (["--training.total-steps", "4"], "the run comes first: smalti resume RUN"),
         ([""], "'' is no path"),
     ],
 )
@@ -74,7 +74,7 @@ def test_nothing_to_resume(refused, arguments, words):
 
 def test_help_explains_what_may_change(succeed):
     text = succeed("resume", "--help").out
-    assert "--training.total_steps\n        Steps of the whole run" in text
+    assert "--training.total-steps\n        Steps of the whole run" in text
     assert "--seed" not in text
 
 
@@ -84,7 +84,7 @@ def test_help_explains_what_may_change(succeed):
 def test_prior_moved_with_its_tokenizer_goes_on_with_the_new_path(succeed, world, copied):
     rewrite(copied / "prior", vqgan="runs/gone")
     line = ["train", "prior", "--data", world.photos, "--vqgan", copied / "vqgan"]
-    succeed(*line, *world.tiny_prior, "--training.total_steps=4", "--out", copied / "prior")
+    succeed(*line, *world.tiny_prior, "--training.total-steps=4", "--out", copied / "prior")
     assert steps(copied / "prior") == 4
     assert read_run_config(copied / "prior")["vqgan"] == str(copied / "vqgan")
 
@@ -92,12 +92,12 @@ def test_prior_moved_with_its_tokenizer_goes_on_with_the_new_path(succeed, world
 def test_prior_whose_tokenizer_is_gone_goes_on_with_the_old_path(succeed, world, copied):
     rewrite(copied / "prior", vqgan="runs/gone")
     line = ["train", "prior", "--data", world.photos, "--vqgan", "runs/gone"]
-    succeed(*line, *world.tiny_prior, "--training.total_steps=4", "--out", copied / "prior")
+    succeed(*line, *world.tiny_prior, "--training.total-steps=4", "--out", copied / "prior")
     assert read_run_config(copied / "prior")["image"] == read_run_config(world.prior)["image"]
 
 
 def test_other_tokenizer_is_refused(refused, succeed, world, copied):
-    succeed("resume", copied / "vqgan", "--training.total_steps=4")
+    succeed("resume", copied / "vqgan", "--training.total-steps=4")
     shutil.rmtree(copied / "vqgan" / "checkpoints" / "best")  # the newest one counts then
     line = ["train", "prior", "--data", world.photos, "--vqgan", copied / "vqgan"]
     words = ["another config: vqgan", "which is another model", "smalti resume"]
@@ -107,7 +107,7 @@ def test_other_tokenizer_is_refused(refused, succeed, world, copied):
 
 def test_tokenizer_of_a_condition_may_lie_elsewhere(refused, succeed, world, copied, here):
     line = ["train", "prior", "--data", world.photos, "--vqgan", world.vqgan, *world.tiny_prior]
-    line += ["--image.size=16", "--low_resolution_factor=2", "--out", "run"]
+    line += ["--image.size=16", "--low-resolution-factor=2", "--out", "run"]
     succeed(*line, "--condition", f"low_resolution={world.vqgan}")
     succeed("resume", "run", "--condition", f"low_resolution={copied / 'vqgan'}")
     assert read_run_config(here / "run")["condition"] == [f"low_resolution={copied / 'vqgan'}"]

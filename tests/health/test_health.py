@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from smalti.cli.train_config import option_paths
+from smalti.cli.options import hyphened, options_of, sections_of
 from smalti.content import EdgesContent
 from smalti.health.examine import examine
 from smalti.health.findings import FindingKind, in_words
@@ -119,7 +119,7 @@ SICK = {
             "step": 2001,
             "group": "not_finite",
             "what": "norm became nan at step 2001",
-            "advice": "a lower --optimizer.learning_rate",
+            "advice": "a lower --optimizer.learning-rate",
         },
     ],
     "adversary_dominates": history(train=after(1000, adversary_weight=0.6)),
@@ -150,9 +150,10 @@ def options(text: str) -> list[str]:
 def test_advice_names_options_that_exist(kind):
     (finding,) = examine(SICK[kind], PHOTOGRAPHS)
     named = options(finding.advice)
-    known = {*option_paths(VQGANRunConfig), *option_paths(PriorRunConfig)}
+    roots = (VQGANRunConfig, PriorRunConfig)
+    known = {path for root in roots for path in [*options_of(root), *sections_of(root)]}
     assert named
-    assert {name.removeprefix("--") for name in named} <= known
+    assert {name.removeprefix("--") for name in named} <= set(map(hyphened, known))
 
 
 def test_message_has_the_figures():

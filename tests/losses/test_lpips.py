@@ -43,7 +43,7 @@ def test_auto_does_not_pass_over_a_named_file_that_is_missing(tmp_path):
 def test_lpips_without_weights_names_the_ways_to_get_them():
     with pytest.raises(InputError) as error:
         choose_perceptual(PerceptualConfig(kind="lpips"))
-    for way in ("perceptual.vgg_weights", VGG_VARIABLE, "download_vgg_weights()"):
+    for way in ("perceptual.vgg-weights", VGG_VARIABLE, "download_vgg_weights()"):
         assert way in str(error.value)
 
 

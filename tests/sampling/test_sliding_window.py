@@ -471,7 +471,7 @@ def test_impossible_stride_and_guidance_are_refused():
     model = model_of(CLASSES, condition_drop=0)
     with pytest.raises(InputError, match="stride 4 is not possible: it must be 1 to 3"):
         paint(model, blank(1, 6, 9), stride=4)
-    with pytest.raises(InputError, match="condition_drop above 0"):
+    with pytest.raises(InputError, match="condition-drop above 0"):
         paint(model, blank(1, 6, 9), SamplingConfig(guidance=2))
 
 

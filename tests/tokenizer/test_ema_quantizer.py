@@ -230,7 +230,7 @@ def test_start_is_remembered(generator):
 
 def test_fewer_vectors_than_codes_are_refused_where_kmeans_was_asked_for(generator):
     quantizer = EMAQuantizer(PLAIN.model_copy(update={"kmeans_start": True}), 17, 2)
-    with pytest.raises(InputError, match="codebook_size 17 is more than the 16 vectors of the fir"):
+    with pytest.raises(InputError, match="codebook-size 17 is more than the 16 vectors of the fir"):
         quantizer.start(torch.randn(1, 2, 4, 4, generator=generator))
 
 

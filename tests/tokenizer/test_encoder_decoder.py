@@ -114,7 +114,7 @@ def test_non_local_blocks_stand_where_asked():
 
 @pytest.mark.parametrize("level", [-1, 3])
 def test_attention_at_a_level_that_does_not_exist_is_refused(level):
-    with pytest.raises(ValidationError, match=rf"attention_levels \[{level}\] must be from 0 to 2"):
+    with pytest.raises(ValidationError, match=rf"attention-levels \[{level}\] must be from 0 to 2"):
         VQGANConfig(channel_multipliers=(1, 1, 1), attention_levels=(level,))
 
 

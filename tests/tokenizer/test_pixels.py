@@ -39,7 +39,7 @@ def test_a_palette_comes_back_from_disk(tokenizer, tmp_path):
 
 
 def test_more_colours_than_the_pixels_have_are_refused():
-    with pytest.raises(InputError, match="codebook_size 4 is more than the 3 different colours"):
+    with pytest.raises(InputError, match="codebook-size 4 is more than the 3 different colours"):
         PixelTokenizer.learn(COLOURS.repeat(9, 1), 4, 5, torch.Generator())
 
 

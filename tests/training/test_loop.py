@@ -285,7 +285,7 @@ def test_the_global_generator_is_left_as_it_was(tmp_path):
 
 
 def test_more_parts_than_images_in_a_batch_are_refused():
-    with pytest.raises(ValidationError, match="accumulation_steps 3 is more than the batch_size 2"):
+    with pytest.raises(ValidationError, match="accumulation-steps 3 is more than the batch-size 2"):
         TrainingConfig(batch_size=2, accumulation_steps=3)
 
 
@@ -498,7 +498,7 @@ def test_message_of_a_number_that_is_none_says_how_to_go_on(tmp_path, step, wher
     with pytest.raises(NotFiniteError) as error:
         train(tmp_path, stage, log_steps=100, precision="float32")
     where = where.format(run=tmp_path)
-    assert str(error.value).endswith(f". {where}; give it a lower --optimizer.learning_rate")
+    assert str(error.value).endswith(f". {where}; give it a lower --optimizer.learning-rate")
 
 
 def test_run_that_ended_by_a_number_that_is_none_is_found_sick_until_it_goes_on(tmp_path):
@@ -509,7 +509,7 @@ def test_run_that_ended_by_a_number_that_is_none_is_found_sick_until_it_goes_on(
     (finding,) = examine(read_metrics(tmp_path), vqgan=None)
     assert finding.kind == "not_finite"
     assert "norm became nan at step 4" in finding.message
-    assert "a lower --optimizer.learning_rate" in finding.advice
+    assert "a lower --optimizer.learning-rate" in finding.advice
     train(tmp_path, SumStage(), log_steps=100)
     assert not examine(read_metrics(tmp_path), vqgan=None)
 
@@ -518,7 +518,7 @@ def test_message_of_a_number_that_is_none_names_the_options_that_may_help(tmp_pa
     trainer = Trainer(
         SumStage(), numbers, TrainingConfig(precision="bfloat16"), tmp_path, SEED, IMAGES
     )
-    advice = "a lower --discriminator_optimizer.learning_rate or --training.precision float32"
+    advice = "a lower --discriminator-optimizer.learning-rate or --training.precision float32"
     assert str(trainer._not_finite("discriminator_loss", "It is NaN")).endswith(advice)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from smalti.cli.former_spellings import present_config
 from smalti.config import InputError
 from smalti.paths import expand
 from smalti.plain_data import read_yaml
@@ -39,7 +38,7 @@ def read_config_file(file: str) -> dict[str, Any]:
         raise InputError(f"config {path} is not plain YAML: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"config {path} must be a mapping of options to values")
-    return present_config(_with_blocks(content, f"config {path}"))
+    return _with_blocks(content, f"config {path}")
 
 
 def _with_blocks(content: Mapping[Any, Any], where: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _keep_prior(imported: "ImportedPrior", out: Path) -> None:
     print(f"next: smalti sample {out}{picture} --out samples")
     height, width = pipeline.size
     size = str(height) if height == width else f"'[{height},{width}]'"
-    keep = f" --token_keep {imported.token_keep:g}" if imported.token_keep < 1 else ""
+    keep = f" --token-keep {imported.token_keep:g}" if imported.token_keep < 1 else ""
     print(
         f"      smalti train prior --data PHOTOS --init {out} --image.size {size}{keep} --out RUN"
     )

@@ -16,33 +16,63 @@ stages:
   prior   stage 2: learns the compositions   smalti train prior --data photos/ --vqgan runs/vqgan
 
 With --dry-run nothing is trained: parameters, sequence length, memory and time a step are shown.
-`smalti train STAGE --help` lists all options of a stage; `smalti resume RUN` goes on with a run."""
+`smalti train STAGE --help` explains a stage's options; `smalti resume RUN` goes on with a run."""
 
-DRY_RUN = "--dry-run"
+DRY_RUN, PRINT_CONFIG, HELP = "--dry-run", "--print-config", "--help"
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Train a stage."""
-    if not arguments or arguments[0] in ("-h", "--help"):
+    """Train a stage, or show what would be trained."""
+    if not arguments or arguments[0] in ("-h", HELP):
         print(USAGE)
         sys.exit(0 if arguments else 2)
-    stage, *options = arguments
-    for word in options:
+    stage, *words = arguments
+    for word in words:
         _check_text(word)
 
-    from smalti.cli.train_config import read_config
     from smalti.registry import unknown_name
 
     if stage not in roots():
         raise unknown_name("stage", stage, roots())
-    options = without_short(stage, options)
-    config = read_config(roots()[stage], [option for option in options if option != DRY_RUN])
-    if DRY_RUN in options:
+    shown = [as_flag(word) for word in words]
+    if HELP in shown:
+        _show_help(stage, words[shown.index(HELP) + 1 :])
+        return
+
+    from smalti.cli.train_config import read_config
+
+    flags = {DRY_RUN, PRINT_CONFIG} & set(shown)
+    options = [word for word, flag in zip(words, shown, strict=True) if flag not in flags]
+    if PRINT_CONFIG in flags:
+        _print_config(stage, options)
+    elif DRY_RUN in flags:
         from smalti.cli.dry_run import describe_dry_run
 
-        describe_dry_run(config)
+        describe_dry_run(read_config(roots()[stage], options))
     else:
-        train(config)
+        train(read_config(roots()[stage], options))
+
+
+def as_flag(word: str) -> str:
+    """A word of the command line as the flags are spelled; `-h` is `--help`."""
+    return HELP if word == "-h" else word.replace("_", "-")
+
+
+def _show_help(stage: str, following: Sequence[str]) -> None:
+    from smalti.cli.train_help import page
+
+    topic = following[0] if following and not following[0].startswith("-") else ""
+    print(page(roots()[stage], topic))
+
+
+def _print_config(stage: str, options: Sequence[str]) -> None:
+    """What would run, as a config file, in which the reader fills in the data if none was named."""
+    import yaml
+
+    from smalti.cli.train_config import read_config
+
+    config = read_config(roots()[stage], options, {"data": ("PHOTOS",)})
+    print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), end="")
 
 
 def _check_text(word: str) -> None:
@@ -68,12 +98,6 @@ def roots() -> "dict[str, type[BaseRunConfig]]":
     from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
     return {"vqgan": VQGANRunConfig, "pixels": PixelsRunConfig, "prior": PriorRunConfig}
-
-
-def without_short(stage: str, options: Sequence[str]) -> list[str]:
-    """Options of a stage, short ones written out."""
-    short = {"--auto-remedy": "--training.auto_remedy=true"} if stage == "vqgan" else {}
-    return [short.get(option, option) for option in options]
 
 
 def train(config: "BaseRunConfig") -> None:
@@ -113,4 +137,4 @@ def _say_how_to_go_on(config: "RunConfig") -> None:
 
     done = newest_step(Path(config.out) / "checkpoints")
     if done >= config.training.total_steps:  # more, if the run was told of fewer than it has done
-        print(f"longer: {resume_command(Path(config.out))} --training.total_steps {2 * done}")
+        print(f"longer: {resume_command(Path(config.out))} --training.total-steps {2 * done}")

@@ -1,228 +1,303 @@
-"""Preset, files and options of `smalti train` -> a valid config, or one line of what is wrong."""
+"""Words of `smalti train` -> a valid config, or one line of what is wrong.
 
-import argparse
-import contextlib
+Defaults, presets, config files and options are mappings that lie on each other, later ones winning;
+the whole is checked once, by the config's own model.
+"""
+
 import difflib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-import jsonargparse
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from smalti.cli.config_file import read_config_file
-from smalti.cli.former_spellings import present_options
-from smalti.cli.tagged_unions import (
-    name_and_value,
-    nested_config,
-    options,
-    settle_unions,
-    union_fields,
-    union_paths,
-    with_plain_mappings,
+from smalti.cli.config_file import merge, nest, read_config_file
+from smalti.cli.options import (
+    Section,
+    hyphened,
+    members_of,
+    options_of,
+    parse_value,
+    sections_of,
+    shown,
+    underscored,
 )
-from smalti.cli.wording import one_line, plain_types
-from smalti.config import InputError, describe
+from smalti.cli.presets import preset_path
+from smalti.config import InputError
 from smalti.data.config import present_transform
 from smalti.paths import expand
-from smalti.plain_data import read_yaml
 from smalti.registry import unknown_name
 from smalti.runs.config import BaseRunConfig, PriorRunConfig
 from smalti.runs.folder import read_run_config
 
 R = TypeVar("R", bound=BaseRunConfig)
+Values = dict[str, Any]
+
+SHORT = {"auto_remedy": "training.auto_remedy"}
+"""Options that have a short name, which takes no value and means true."""
+FORMER = {"image.upscale"}
+"""Options that are called otherwise today, and still read."""
+LONGEST = 200  # characters of a value in a message
 
 
-def read_config(root: type[R], arguments: Sequence[str]) -> R:
-    """The config of a stage: defaults, then preset, files and options, later ones winning.
+def read_config(
+    root: type[R], arguments: Sequence[str], start: Mapping[str, Any] = MappingProxyType({})
+) -> R:
+    """The config of a stage: defaults, then presets, files and options, later ones winning.
+
+    Args:
+        root: the stage's config.
+        arguments: words of the command line.
+        start: values that count where nothing else is said.
 
     Raises:
         InputError: an option, a key or a value is not allowed.
     """
-    data, rest = _take_list([*present_options(arguments)], "data")
-    chosen, rest = _take_list(rest, "preset")
-    condition: list[str] = []
-    if root is PriorRunConfig:
-        condition, rest = _take_list(rest, "condition")
-    _check_options(root, rest)
-    ordered = [*_tokenizer_defaults(root, rest)]
-    for name in chosen:
-        ordered += ["--config", str(preset_path(name, _stage(root)))]
-    ordered += rest
-    if data:
-        ordered += ["--data", json.dumps(data)]
-    if condition:
-        said = [] if condition == ["none"] else condition
-        ordered += ["--condition", json.dumps(said)]
-    _check_files(root, ordered)
-    ordered = settle_unions(list(union_fields(root)), ordered, read_config_file)
-    ordered = list(_with_contents(ordered))
-    parser = _parser(root)
-    try:
-        parsed = parser.parse_args(ordered).as_dict()
-    except argparse.ArgumentError as error:
-        raise InputError(one_line(str(error))) from error
-    parsed.pop("config")
-    try:
-        return root.model_validate(parsed)
-    except ValidationError as error:
-        raise InputError(describe(error)) from error
+    layers = [dict(start), *_layers(root, arguments)]
+    images = _images_of_others(root, _folded(root, layers))
+    return _validated(root, _folded(root, [*images, *layers]))
 
 
-def preset_path(name: str, stage: str) -> Path:
-    """The file of a preset.
+def words_of(
+    root: type[BaseRunConfig], arguments: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """The options of a command line, named as in config files, each with the words of its value.
 
     Raises:
-        InputError: there is none of that name for the stage.
+        InputError: an option is unknown or has no value, or a word belongs to none.
     """
-    known = {path.stem: path for path in presets() if _stage_of(path) == stage}
-    if name not in known:
-        raise unknown_name("preset", name, known)
-    return known[name]
+    options = options_of(root)
+    short = {name for name, path in SHORT.items() if path in options}
+    known = {*options, *sections_of(root), *short, "config", "preset"} - {""}
+    several = {"preset", *(path for path, option in options.items() if option.is_list_of_texts)}
+    words = list(arguments)
+    while words:
+        flag, equals, value = words.pop(0).partition("=")
+        name = underscored(flag.removeprefix("--"))
+        if not flag.startswith("--"):
+            raise InputError(
+                f"{flag!r} belongs to no option; what an option takes follows its name"
+            )
+        if name not in known | FORMER:
+            raise InputError(f"unknown option {flag}{_hint(root, name, known, '--')}")
+        values = [value] if equals else []
+        most = 0 if equals or name in short else len(words) if name in several else 1
+        while words and len(values) < most and not words[0].startswith("--"):
+            values.append(words.pop(0))
+        if not values and name not in short:
+            count = "at least one value" if name in several else "one value"
+            raise InputError(f"{flag} needs {count}")
+        yield name, values
 
 
-def presets() -> list[Path]:
-    """The files of all presets."""
-    folder = Path(str(resources.files("smalti") / "presets"))
-    return sorted(folder.glob("*.yaml"))
-
-
-def _stage_of(path: Path) -> str:
-    return str(yaml.safe_load(path.read_text(encoding="utf-8"))["stage"])
-
-
-def _stage(root: type[BaseRunConfig]) -> str:
-    return str(root.model_fields["stage"].default)
-
-
-def _parser(root: type[BaseRunConfig]) -> jsonargparse.ArgumentParser:
-    stage = _stage(root)
-    parser = jsonargparse.ArgumentParser(
-        prog=f"smalti train {stage}",
-        usage=f"smalti train {stage} --data PHOTOS [options]",
-        description="Values come from the defaults, then --preset, --config and options in order.",
-        formatter_class=_HelpFormatter,
-        exit_on_error=False,
-    )
-    names = ", ".join(path.stem for path in presets() if _stage_of(path) == stage) or "none yet"
-    parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"one of {names}")
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="train nothing, write nothing: show parameters, sequence length, memory and time",
-    )
-    parser.add_argument("--config", action="config", help="YAML file with any of these options")
-    parser.add_class_arguments(with_plain_mappings(root))
-    return parser
-
-
-class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
-    """Help that shows types as people write them."""
-
-    def _expand_help(self, action: argparse.Action) -> str:
-        return plain_types(super()._expand_help(action))
-
-
-def _take_list(arguments: Sequence[str], name: str) -> tuple[list[str], list[str]]:
-    """Split `--name a b c` off a command line.
-
-    Returns:
-        The values (empty if the option is not there), and the other arguments.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument(f"--{name}", nargs="+", action="extend", default=[])
-    try:
-        found, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise InputError(str(error)) from error
-    return getattr(found, name), rest
-
-
-def _tokenizer_defaults(root: type[BaseRunConfig], arguments: Sequence[str]) -> Iterator[str]:
-    """A prior sees images as it did, or the run of its tokenizer or first weights, unless told."""
-    if root is not PriorRunConfig:
-        return
-    files = [read_config_file(file) for file in _values(arguments, "config")]
-    named = [str(c[name]) for c in files for name in ("vqgan", "init") if c.get(name)]
-    named += [*_values(arguments, "vqgan"), *_values(arguments, "init")]
-    outs = [root.model_fields["out"].default, *(str(c["out"]) for c in files if "out" in c)]
-    own = [*outs, *_values(arguments, "out")][-1]
-    if (read_run_config(Path(expand(own))) or {}).get("stage") == _stage(root):
-        named.append(own)  # where that of its tokenizer lay may be gone
-    for path in named:
-        stored = read_run_config(Path(expand(path)))
-        if stored and isinstance(stored.get("image"), dict):
-            yield from ("--image", json.dumps(present_transform(stored["image"])))
-
-
-def _check_options(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
-    known = {"config", "preset", "print_config", "help", "dry-run", *option_paths(root)}
-    for words in options(arguments):
-        if words[0].startswith("--"):
-            name, value = name_and_value(words)
-            if name not in known:
-                raise InputError(f"unknown option --{name}{_hint(root, name, known)}")
-            with contextlib.suppress(yaml.YAMLError, RecursionError):  # its type says what is wrong
-                read_yaml(value, f"--{name}")
-
-
-def _check_files(root: type[BaseRunConfig], arguments: Sequence[str]) -> None:
-    """Read the config files of a command line for keys that do not exist.
+def _layers(root: type[BaseRunConfig], arguments: Sequence[str]) -> list[Values]:
+    """What presets, files and options say, in the order in which later ones win.
 
     Raises:
-        InputError: a file is missing, too large or not a mapping, or a key is unknown or written
-            twice.
+        InputError: as `read_config`.
     """
-    known = set(option_paths(root))
-    for file in _values(arguments, "config"):
-        for key in _keys(read_config_file(file), known):
-            if key not in known:
-                raise InputError(f"{file}: unknown key {key!r}{_hint(root, key, known)}")
-
-
-def _values(arguments: Sequence[str], name: str) -> Iterator[str]:
-    """Values of an option, written `--name value` or `--name=value`."""
-    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        if argument == f"--{name}" and following and not following.startswith("--"):
-            yield following
-        elif argument.startswith(f"--{name}="):
-            yield argument.partition("=")[2]
-
-
-def _hint(root: type[BaseRunConfig], name: str, known: Iterable[str]) -> str:
-    """The nearest name, and where all are explained: they are too many for one line."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    found = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{found} `smalti train {_stage(root)} --help` explains all"
-
-
-def _with_contents(arguments: Sequence[str]) -> Iterator[str]:
-    """The command line with each config file replaced by what it says, as JSON."""
-    for words in options(arguments):
-        name, value = name_and_value(words)
-        if name == "config" and value:
-            yield from ("--config", json.dumps(read_config_file(value)))
+    options = options_of(root)
+    presets: list[Values] = []
+    layers: list[Values] = [{}]  # options between two files count as written at once
+    lists: Values = {}
+    for name, words in words_of(root, arguments):
+        if name == "preset":
+            presets += [_file(root, str(preset_path(word, stage_of(root)))) for word in words]
+        elif name == "config":
+            layers += [_file(root, words[0]), {}]
+        elif name in SHORT:
+            merge(layers[-1], nest(SHORT[name], True))
+        elif name in options and options[name].is_list_of_texts:
+            lists.setdefault(name, []).extend(words)
         else:
-            yield from words
+            value = options[name].parse(words[0]) if name in options else _block(name, words[0])
+            merge(layers[-1], _as_today(nest(name, value)))
+    if lists.get("condition") == ["none"]:
+        lists["condition"] = []
+    for layer in layers[::2]:
+        _check_keys(root, layer, "")
+    return [*presets, *layers, lists]
 
 
-def _keys(content: Mapping[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:
+def _file(root: type[BaseRunConfig], file: str) -> Values:
+    """What a config file says, with the options as they are called today.
+
+    Raises:
+        InputError: it is missing or no plain mapping, or a key is unknown or written twice.
+    """
+    content = _as_today(read_config_file(file))
+    _check_keys(root, content, f"{file}: ")
+    return content
+
+
+def _block(name: str, text: str) -> Any:
+    """Several options of a section at once: `{kind: ema, decay: 0.9}`."""
+    return parse_value(f"--{hyphened(name)}", text)
+
+
+def _as_today(values: Values) -> Values:
+    image = values.get("image")
+    return values | {"image": present_transform(image)} if isinstance(image, dict) else values
+
+
+def _check_keys(
+    root: type[BaseRunConfig], content: Mapping[str, Any], where: str, prefix: str = ""
+) -> None:
+    """Refuse keys that do not exist, and values where a section is.
+
+    Raises:
+        InputError: with the nearest key.
+    """
+    sections, options = sections_of(root), options_of(root)
     for key, value in content.items():
         path = f"{prefix}{key}"
-        yield path
-        if isinstance(value, dict) and path in known:
-            yield from _keys(value, known, f"{path}.")
+        if path in sections and not isinstance(value, dict):
+            kind = ".kind" if sections[path].comes_in_kinds else ""
+            raise InputError(
+                f"{where}{path} is a section of options{kind and ', of which kind is one'}; give "
+                f"them one by one or as a mapping, got {shown(value)!r}"
+            )
+        if path in sections:
+            _check_keys(root, value, where, f"{path}.")
+        elif path not in options:
+            known = {*options, *sections} - {""}
+            raise InputError(f"{where}unknown key {path!r}{_hint(root, path, known)}")
+        elif isinstance(value, bool) and "true" not in options[path].choices:
+            allowed = options[path].allowed  # else it would count as 1 or 0
+            raise InputError(f"{where}{hyphened(path)} must be {allowed}, got {shown(value)}")
 
 
-def option_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Dotted names of all fields of a config."""
-    for name, field in model.model_fields.items():
-        yield f"{prefix}{name}"
-        if field.discriminator:
-            yield from union_paths(field, f"{prefix}{name}.")
-        elif nested := nested_config(field):
-            yield from option_paths(nested, f"{prefix}{name}.")
+def _folded(root: type[BaseRunConfig], layers: Sequence[Values]) -> Values:
+    """The defaults with layers on them, later ones winning."""
+    values: Values = {}
+    for name, field in root.model_fields.items():
+        if not field.is_required():
+            is_config = isinstance(field.default, BaseModel)
+            values[name] = field.default.model_dump() if is_config else field.default
+    for layer in layers:
+        values = _laid_on(root, values, layer)
+    return values
+
+
+def _laid_on(model: type[BaseModel], below: Values, above: Values) -> Values:
+    """Values with those above in their place; another kind drops those of the former kind."""
+    both = below | above
+    for name in below.keys() & above.keys():
+        members = members_of(model.model_fields[name])
+        low, high = below[name], above[name]
+        if "" in members:
+            both[name] = _laid_on(members[""], low, high)
+        elif members and high.get("kind", low["kind"]) == low["kind"]:
+            both[name] = low | high
+    return both
+
+
+def _images_of_others(root: type[BaseRunConfig], values: Values) -> list[Values]:
+    """How images are made in the runs that a prior builds on: it sees them so, unless told."""
+    if root is not PriorRunConfig:
+        return []
+    stored = [
+        read_run_config(Path(expand(str(values[name]))))
+        for name in ("vqgan", "init")
+        if values[name]
+    ]
+    own = read_run_config(Path(expand(str(values["out"]))))
+    if (own or {}).get("stage") == stage_of(root):
+        stored.append(own)  # where its tokenizer lay may be nothing by now
+    images = [
+        config["image"] for config in stored if config and isinstance(config.get("image"), dict)
+    ]
+    return [{"image": present_transform(image)} for image in images]
+
+
+def _validated(root: type[R], values: Values) -> R:
+    """The config of values, all of which have known names.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    for section in sections_of(root).values():
+        if section.comes_in_kinds:
+            _check_kind(section, _look_up(values, section.path))
+    try:
+        return root.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_in_words(root, values, error)) from error
+
+
+def _check_kind(section: Section, values: Values) -> None:
+    """Refuse a kind that does not exist, and options of another kind.
+
+    Raises:
+        InputError: with what there is.
+    """
+    kind = str(values["kind"])
+    if kind not in section.members:
+        raise unknown_name(f"{hyphened(section.path)}.kind", kind, section.members)
+    own = [name for name in section.members[kind].model_fields if name != "kind"]
+    for name in values.keys() - {"kind", *own}:
+        raise InputError(
+            f"{hyphened(section.path)}: {kind} has no option {hyphened(name)!r}; its options: "
+            f"{', '.join(map(hyphened, own)) or 'none'}"
+        )
+
+
+def _in_words(root: type[BaseRunConfig], values: Values, error: ValidationError) -> str:
+    """What is wrong with values, in one line: of each option its name, what is allowed, the value.
+
+    A value may be wrong in as many ways as its option has types; that is told once.
+    """
+    options = options_of(root)
+    lines: dict[str, str] = {}
+    for item in error.errors():
+        path = _path_of(root, item["loc"])
+        name, value = hyphened(path), _look_up(values, path)
+        got = "" if isinstance(value, dict) else f", got {_short(value)}"
+        if item["type"] == "missing":
+            lines[path] = f"--{name} is required: {options[path].allowed}"
+        elif item["type"] == "value_error":
+            lines[path] = f"{name}: {item['msg'].removeprefix('Value error, ')}{got}".removeprefix(
+                ": "
+            )
+        elif item["type"] == "finite_number":
+            lines[path] = f"{name} must be finite{got}"
+        else:
+            lines[path] = f"{name} must be {options[path].allowed}{got}"
+    return "; ".join(lines.values())
+
+
+def _path_of(root: type[BaseRunConfig], location: Sequence[str | int]) -> str:
+    """The option or section that pydantic's location lies in, which also names kinds and types."""
+    known = {*options_of(root), *sections_of(root)}
+    path = ""
+    for part in location:
+        inside = f"{path}.{part}".lstrip(".")
+        path = inside if inside in known else path
+    return path
+
+
+def _look_up(values: Values, path: str) -> Any:
+    """What nested values say of a dotted name; None where they say nothing."""
+    found: Any = values
+    for part in filter(None, path.split(".")):
+        found = found.get(part)
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else shown(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _hint(root: type[BaseRunConfig], name: str, known: Iterable[str], dashes: str = "") -> str:
+    """The nearest name, and where all are explained: they are too many for one line."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    spelled = f"--{hyphened(near[0])}" if dashes and near else "".join(near)
+    found = f"; did you mean {spelled!r}?" if near else "."
+    return f"{found} `smalti train {stage_of(root)} --help all` explains all"
+
+
+def stage_of(root: type[BaseRunConfig]) -> str:
+    """The name of a config's stage, as in `smalti train NAME`."""
+    return str(root.model_fields["stage"].default)

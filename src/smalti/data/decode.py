@@ -239,7 +239,7 @@ def _deep_grey_to_rgb(
         raise BrokenImageError(
             key,
             "its pixels are floating-point numbers of unknown range; a white level gives them one "
-            "(content.white_level)",
+            "(--vqgan.content.white-level)",
         )
     lowest, highest = numbers.min(), numbers.max()
     if lowest < 0 or (white_level is None and highest > top) or not np.isfinite(highest - lowest):

@@ -18,7 +18,7 @@ LONG_WAIT = 0.3
 OVER_FITTING_ADVICE = {
     "reconstruction_loss": "use more images, a smaller --vqgan.channels, or fewer steps",
     "nll": "use more images, more --codes.views, a higher --prior.dropout, a lower "
-    "--token_keep, or fewer steps",
+    "--token-keep, or fewer steps",
 }
 
 
@@ -64,7 +64,7 @@ def worse_than_uniform(history: History) -> Finding | None:
         "worse_than_uniform",
         f"worse than knowing nothing: nll of {history.scored} is {now['nll']:.3f}, that of codes "
         f"that are all equally likely {now['nll_uniform']:.3f}",
-        "a lower --optimizer.learning_rate while the nll of training is as high; more images, or "
+        "a lower --optimizer.learning-rate while the nll of training is as high; more images, or "
         "a smaller --prior.width and --prior.layers, where it is far lower",
     )
 

@@ -52,8 +52,8 @@ def codebook_collapse(history: History, vqgan: VQGANConfig) -> Finding | None:
         f"codebook collapse: {now['code_use']:.0%} of {vqgan.codebook_size} codes are in use, "
         f"perplexity {now['code_perplexity']:.0f}",
         "another --vqgan.quantizer (kind fsq has no codes that could die, ema moves unused ones by "
-        "itself; vector needs lookup_dim 8 and l2_normalised true), or a smaller "
-        "--vqgan.codebook_size",
+        "itself; vector needs lookup-dim 8 and l2-normalised true), or a smaller "
+        "--vqgan.codebook-size",
         "restart_codes",
     )
 
@@ -100,7 +100,7 @@ def discriminator_too_strong(history: History) -> Finding | None:
         "discriminator_too_strong",
         f"discriminator too strong: it is right about {accuracy:.0%} of the patches, and the "
         f"generator loss rises (now {losses[-1]:.2f})",
-        "lower --discriminator_optimizer.learning_rate or --discriminator.filters",
+        "lower --discriminator-optimizer.learning-rate or --discriminator.filters",
         "slow_discriminator",
     )
 
@@ -118,7 +118,7 @@ def discriminator_stuck(history: History) -> Finding | None:
         "discriminator_stuck",
         f"discriminator stuck: it is right about {accuracy:.0%} of the patches, as by chance, and "
         f"its loss stays at {lines[-1]['discriminator_loss']:.2f}",
-        "raise --discriminator_optimizer.learning_rate or --discriminator.filters",
+        "raise --discriminator-optimizer.learning-rate or --discriminator.filters",
     )
 
 

@@ -20,7 +20,7 @@ VGG_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 VGG_SHA256_PREFIX = "397923af"
 VGG_VARIABLE = "SMALTI_VGG_WEIGHTS"
 HOW_TO_GET = (
-    "name a file with perceptual.vgg_weights or the environment variable "
+    "name a file with --loss.perceptual.vgg-weights or the environment variable "
     f"{VGG_VARIABLE}, or download it (528 MB) with: python -c "
     "'from smalti.losses.vgg import download_vgg_weights; download_vgg_weights()'"
 )

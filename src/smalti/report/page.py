@@ -89,7 +89,7 @@ def _health(state: RunState) -> Iterator[str]:
 
 def _figures(state: RunState, names: Sequence[str], steps: dict[str, int]) -> Iterator[str]:
     if not names:
-        yield "<p>None yet: the first come after training.picture_steps steps.</p>"
+        yield "<p>None yet: the first come after training.picture-steps steps.</p>"
     for name in names:
         caption = CAPTIONS.get(name, name.replace("_", " ").capitalize())
         caption = caption.format(scored=state.scored, Scored=state.scored.capitalize())

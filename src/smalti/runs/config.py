@@ -30,8 +30,9 @@ class BaseRunConfig(Config):
     stage: str
 
     data: tuple[str, ...] = Field(min_length=1)
-    """Images to learn from, one or several: a folder, a text file with one path a line, Parquet,
-    WebDataset tars (globs and brace ranges), or a data set of the hub (hf://owner/name)."""
+    """Images to learn from: one or several folders, lists, tars or other data sets. A text file
+    lists one path a line; WebDataset tars may be named by globs and brace ranges; Parquet and data
+    sets of the hub (hf://owner/name) are read too."""
     data_weights: tuple[PositiveFloat, ...] | None = None
     """How often each of `data` is drawn, relative to the others; null draws each image once an
     epoch."""
@@ -73,9 +74,8 @@ class VQGANTrainingConfig(TrainingConfig):
     """The same, and what may be done about a sick tokenizer."""
 
     auto_remedy: bool = False
-    """Apply safe remedies of what goes wrong, and log them: move unused codes, halve the
-    discriminator's learning rate or the adversary's weight (`smalti inspect RUN` tells).
-    `--auto-remedy` for short."""
+    """Apply safe remedies of what goes wrong, and log them. They move unused codes, halve the
+    discriminator's learning rate or the adversary's weight. `--auto-remedy` for short."""
 
 
 class VQGANRunConfig(RunConfig):

@@ -92,7 +92,7 @@ def _look_for_bad_images(config: RunConfig, split: Split) -> None:
     next(trial.batches(0))
     if next(evaluation_loader(config, split).evaluation_batches(), None) is None:
         scored = RunImages.of(split).scored
-        raise InputError(f"all {scored} are broken or too small; change --held_out")
+        raise InputError(f"all {scored} are broken or too small; change --held-out")
 
 
 def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:

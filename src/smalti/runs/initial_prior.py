@@ -104,7 +104,7 @@ def continued_model_config(
         return PriorModelConfig.model_validate(initial.config.model_dump() | changed)
     except ValidationError as error:
         raise InputError(
-            f"condition_drop {config.condition_drop} does not fit the model of --init "
+            f"condition-drop {config.condition_drop} does not fit the model of --init "
             f"{config.init}: {describe(error)}"
         ) from error
 

@@ -113,7 +113,7 @@ def build_guidance(config: SamplingConfig, kinds: Sequence[str], condition_drop:
             raise InputError(f"{given} needs a prior with a condition; leave it at 1")
         if condition_drop == 0:
             raise InputError(
-                f"{given} needs a prior trained with condition_drop above 0, so that it knows "
+                f"{given} needs a prior trained with condition-drop above 0, so that it knows "
                 "images without their conditions; leave it at 1"
             )
     if len(scales) == 1:

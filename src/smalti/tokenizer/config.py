@@ -14,8 +14,7 @@ class VQGANConfig(Config):
 
     kind: Literal["vqgan"] = "vqgan"
     content: ContentConfig = RGBContent()
-    """What its images are: `kind` rgb, labels (with `classes`, and `ignore` or
-    `shift`), depth or edges."""
+    """What the images are."""
     channels: int = Field(default=32, ge=1)
     """Channels at full resolution, a multiple of `norm_groups`; the paper's models have 128."""
     channel_multipliers: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2, max_length=6)
@@ -52,7 +51,7 @@ class VQGANConfig(Config):
     def _groups_divide(self) -> Self:
         if self.channels % self.norm_groups:
             raise ValueError(
-                f"channels {self.channels} is not a multiple of norm_groups {self.norm_groups}"
+                f"channels {self.channels} is not a multiple of norm-groups {self.norm_groups}"
             )
         return self
 
@@ -66,8 +65,8 @@ class VQGANConfig(Config):
         lowest = len(self.channel_multipliers) - 1
         if self.attention_levels and not set(self.attention_levels) <= set(range(lowest + 1)):
             raise ValueError(
-                f"attention_levels {list(self.attention_levels)} must be from 0 to {lowest}, the "
-                "levels of channel_multipliers"
+                f"attention-levels {list(self.attention_levels)} must be from 0 to {lowest}, the "
+                "levels of channel-multipliers"
             )
         return self
 

@@ -60,7 +60,7 @@ class PixelTokenizer(TokenizerModel):
         colours = len(torch.unique(pixels, dim=0))
         if colours < codebook_size:
             raise InputError(
-                f"codebook_size {codebook_size} is more than the {colours} different colours of "
+                f"codebook-size {codebook_size} is more than the {colours} different colours of "
                 f"the {len(pixels)} pixels that were looked at"
             )
         tokenizer = cls(PixelTokenizerConfig(codebook_size=codebook_size)).to(pixels.device)

@@ -39,7 +39,7 @@ class TrainingConfig(Config):
     def _parts_fit(self) -> Self:
         if self.accumulation_steps > self.batch_size:
             raise ValueError(
-                f"accumulation_steps {self.accumulation_steps} is more than the batch_size "
+                f"accumulation-steps {self.accumulation_steps} is more than the batch-size "
                 f"{self.batch_size}"
             )
         return self

@@ -153,7 +153,7 @@ class Trainer(Generic[B]):
         return (
             f"stopped early at step {counters.step} of {self.config.total_steps}: "
             f"{counters.without_gain} evaluation{plural} without gain. {best}; to train "
-            f"on: {resume_command(self.folder)} --training.early_stop null"
+            f"on: {resume_command(self.folder)} --training.early-stop null"
         )
 
     def _resume(self) -> int:
@@ -330,8 +330,8 @@ class Trainer(Generic[B]):
         again = f"No checkpoint was saved yet, so {resume_command(self.folder)} begins anew"
         if step:
             again = f"{resume_command(self.folder)} goes on from the checkpoint of step {step}"
-        optimizer = "discriminator_optimizer" if "discriminator" in name else "optimizer"
-        advice = f"a lower --{optimizer}.learning_rate"
+        optimizer = "discriminator-optimizer" if "discriminator" in name else "optimizer"
+        advice = f"a lower --{optimizer}.learning-rate"
         if choose_compute(self.config.device, self.config.precision).dtype != torch.float32:
             advice += " or --training.precision float32"
         if rank() == 0:

@@ -97,9 +97,9 @@ class EMAQuantizerConfig(LookupOptions):
         """
         if self.kmeans_start and codebook_size > vectors:
             raise InputError(
-                f"codebook_size {codebook_size} is more than the {vectors} vectors of the first "
-                "batch; raise training.batch_size, lower vqgan.codebook_size or leave out "
-                "vqgan.quantizer.kmeans_start"
+                f"codebook-size {codebook_size} is more than the {vectors} vectors of the first "
+                "batch; raise training.batch-size, lower vqgan.codebook-size or leave out "
+                "vqgan.quantizer.kmeans-start"
             )
 
 
@@ -152,7 +152,7 @@ class FSQConfig(QuantizerOptions):
             if product != codebook_size:
                 shown = " * ".join(map(str, self.levels))
                 raise ValueError(
-                    f"codebook_size {codebook_size} is not the product of the quantizer's levels: "
+                    f"codebook-size {codebook_size} is not the product of the quantizer's levels: "
                     f"{shown} = {product}"
                 )
             return self.levels
@@ -162,7 +162,7 @@ class FSQConfig(QuantizerOptions):
             above = next(k for k in range(codebook_size, 2 * codebook_size + 2) if levels_for(k))
             near = f"{below} or {above}" if below else str(above)
             raise ValueError(
-                f"codebook_size {codebook_size} is not a product of levels from {FEWEST_LEVELS} to "
+                f"codebook-size {codebook_size} is not a product of levels from {FEWEST_LEVELS} to "
                 f"{MOST_LEVELS}, which fsq needs; near it are {near}"
             )
         return levels
@@ -188,7 +188,7 @@ class LFQConfig(EntropyOptions):
         below = 2 ** (codebook_size.bit_length() - 1)
         if below != codebook_size:
             raise ValueError(
-                f"codebook_size {codebook_size} is not a power of two, which lfq needs; near it "
+                f"codebook-size {codebook_size} is not a power of two, which lfq needs; near it "
                 f"are {below} and {2 * below}"
             )
 

@@ -21,7 +21,7 @@ class AdversaryConfig(Config):
     """hinge (released code), log (Eq. 5), or none: no adversary at all. auto is hinge for
     photographs and none for maps."""
     start: Duration | Literal["auto"] = "auto"
-    """When the discriminator begins to learn: a step (1000), a share of the run (0.4), or auto:
+    """When the discriminator begins to learn: at a step (1000) or a share of the run (0.4). auto is
     when the reconstruction error has levelled off."""
     auto_improvement: float = Field(default=0.03, gt=0, lt=1)
     """With start auto: the error has levelled off when it falls by less than this share over a

@@ -1,0 +1,168 @@
+"""Help of `smalti train STAGE`: a page of what people change first, and one for each section."""
+
+import itertools
+import re
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from smalti.cli.options import (
+    Option,
+    Section,
+    hyphened,
+    options_of,
+    sections_of,
+    shown,
+    underscored,
+)
+from smalti.cli.train_config import stage_of
+from smalti.registry import unknown_name
+from smalti.runs.config import BaseRunConfig
+
+FIRST = {
+    "vqgan": (
+        "data out image.size training.total_steps training.batch_size vqgan.codebook_size "
+        "vqgan.quantizer.kind vqgan.content.kind loss.adversary.start training.auto_remedy "
+        "training.device"
+    ),
+    "prior": (
+        "data vqgan condition out training.total_steps training.batch_size training.early_stop "
+        "prior.kind prior.layers prior.width training.device"
+    ),
+    "pixels": "data out image.size codebook_size pixels iterations",
+}
+"""The options of each stage that people change first."""
+WHAT = {
+    "vqgan": "Stage 1: learn a tokenizer with its codebook from images.",
+    "prior": "Stage 2: learn which codes follow each other in images, to make new ones.",
+    "pixels": "In place of stage 1: learn a palette of colours, a tokenizer with f = 1.",
+}
+RUN = "run"
+"""Name of the section of what lies directly in a config."""
+COLUMN = 28
+"""Where the text beside a name begins; the longest name is that of `discriminator_optimizer`."""
+WIDEST, NARROWEST = 100, 80
+COMMON = {
+    "--preset NAME": "Options of a preset; `smalti presets` lists them.",
+    "--config FILE": "YAML file with options; what stands later wins.",
+    "--dry-run": "Only show parameters, memory and time.",
+    "--print-config": "Show what would run, as a config file.",
+}
+
+
+def page(root: type[BaseRunConfig], topic: str = "") -> str:
+    """The help of a stage, or of one topic: a section, an option or `all`.
+
+    Raises:
+        InputError: the topic is unknown.
+    """
+    if not topic:
+        return _first_page(root)
+    topic = underscored(topic).lstrip("_")
+    sections = {section.path or RUN: section for section in sections_of(root).values()}
+    options = options_of(root)
+    if topic in sections:
+        lines = _section(root, topic, sections[topic])
+    elif topic in options:
+        lines = explained(root, options[topic])
+    elif topic == "all":
+        pages = [[*_section(root, name, section), ""] for name, section in sections.items()]
+        lines = itertools.chain.from_iterable(pages)
+    else:
+        known = [hyphened(name) for name in [*sections, *options, "all"]]
+        raise unknown_name("topic of help", hyphened(topic), known)
+    return "\n".join(lines).rstrip()
+
+
+def _first_page(root: type[BaseRunConfig]) -> str:
+    stage, options, sections = stage_of(root), options_of(root), sections_of(root)
+    rows = [(options[path].flag, _brief(root, options[path])) for path in FIRST[stage].split()]
+    parts = [(hyphened(name), _first_sentence(one.about)) for name, one in sections.items() if name]
+    lines = [
+        f"usage: smalti train {stage} --data PHOTOS{' --vqgan RUN' * (stage == 'prior')} [options]",
+        "",
+        WHAT[stage],
+        "",
+        "What people change first:",
+        *_table(rows + list(COMMON.items())),
+        "",
+        "Sections of options (`--help SECTION` explains one, `--help all` explains all):",
+        *_table([(RUN, "Data, folder, seed and beginning of the run."), *parts]),
+    ]
+    return "\n".join(lines)
+
+
+def _section(root: type[BaseRunConfig], name: str, section: Section) -> Iterator[str]:
+    """All options of a section, each kind's under its name."""
+    yield from _wrapped(f"{hyphened(name)}: {_spelled(root, section.about)}".removesuffix(": "))
+    kinds = dict.fromkeys(option.kind for option in section.options)
+    for kind in kinds:
+        if kind:
+            about = (section.members[kind].__doc__ or "").partition("\n\n")[0]
+            yield from ["", *_wrapped(f"{kind}: {about}")]
+        for option in section.options:
+            if option.kind == kind and not option.is_fixed:
+                yield from explained(root, option)
+
+
+def explained(root: type[BaseRunConfig], option: Option) -> Iterator[str]:
+    """What an option is, in lines: its default, what is allowed, and what it does."""
+    yield from _wrapped(f"{option.flag} {_facts(option)}", "  ", "        ")
+    yield from meaning(root, option)
+
+
+def meaning(root: type[BaseRunConfig], option: Option) -> list[str]:
+    """What an option does, in lines."""
+    return _wrapped(_spelled(root, option.about), "        ", "        ")
+
+
+def _brief(root: type[BaseRunConfig], option: Option) -> str:
+    """The first sentence of what an option is, its default and what is allowed."""
+    return f"{_first_sentence(_spelled(root, option.about))} {_facts(option)}"
+
+
+def _facts(option: Option) -> str:
+    facts = ["needed" if option.default is ... else f"default {_default(option)}"]
+    if not (option.is_text or option.is_list_of_texts):
+        range_of_number = r"a (?:whole )?number (?:of )?(?=above|at|from|below)"
+        facts.append(re.sub(range_of_number, "", option.allowed))
+    return f"[{'; '.join(facts)}]"
+
+
+def _default(option: Option) -> str:
+    return "none" if option.default == () else shown(option.default)
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[a-z`)]\.) ", " ".join(text.split()))[0]
+
+
+def _spelled(root: type[BaseRunConfig], text: str) -> str:
+    """A text with the names of options in it as on the command line."""
+    names = {end for path in options_of(root) for end in (path, path.rpartition(".")[2])}
+    return re.sub(
+        r"[a-z0-9._]*[a-z0-9]",
+        lambda found: hyphened(found[0]) if found[0] in names else found[0],
+        text,
+    )
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Names, and beside them what they are."""
+    for name, text in rows:
+        lines = _wrapped(text, " " * COLUMN, " " * COLUMN)
+        head = f"  {name:{COLUMN - 4}}  "
+        yield from [head + lines[0].lstrip(), *lines[1:]]
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    """Lines of a text, the first and the rest of them indented."""
+    columns = min(max(shutil.get_terminal_size((WIDEST, 0)).columns, NARROWEST), WIDEST)
+    return textwrap.wrap(
+        " ".join(text.split()),
+        columns - 1,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
