@@ -1,7 +1,7 @@
 """The house rules that a reader cannot see in one file: who may import whom, and what nobody may.
 
-layer 0  config, types, registry, ranges, content, files, paths, plain_data, model_folder,
-         distributed, hub, compute, randomness, weights, published_weights
+layer 0  config, types, registry, ranges, content, content_images, files, paths, plain_data,
+         model_folder, distributed, hub, compute, randomness, weights, published_weights
 layer 1  data, tokenizer, losses, sequence, prior, metrics layer 0, and not each other
 layer 2  conditions, evaluation, health                    layers 0 and 1, and not each other
 layer 3  sampling                                          layers 0 to 2
@@ -10,11 +10,12 @@ layer 5  everything else                                   all; nothing imports 
 """
 
 import ast
+import graphlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ LAYERS = (
         "registry",
         "ranges",
         "content",
+        "content_images",
         "files",
         "paths",
         "plain_data",
@@ -92,6 +94,29 @@ def may_import(part: str, name: str) -> bool:
     if target == "cli":
         return False
     return layer_of(target) == 0 or layer_of(target) < layer_of(part) or layer_of(part) == TOP
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Modules that import each other in a circle, the first of them again at the end.
+
+    Every import counts: those inside functions, and those for type checkers only. `from a import b`
+    is an import of `a.b` where that is a module, else of `a`.
+
+    Args:
+        sources: the text of each module by its dotted name, packages without `__init__`.
+    """
+    graph = {
+        name: {
+            imported if imported in sources else imported.rpartition(".")[0]
+            for imported in imported_modules(ast.parse(source))
+        }
+        for name, source in sources.items()
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
 
 
 def forbidden_calls(source: str) -> list[str]:
@@ -162,6 +187,32 @@ def test_imports_go_downward_only(path):
     if part in ("__init__", "__main__"):
         return  # the package's doors name its two classes and its command, from any layer
     assert forbidden_imports(part, path.read_text(encoding="utf-8")) == []
+
+
+def test_no_modules_import_each_other():
+    sources = {
+        ".".join(("smalti", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path.read_text(encoding="utf-8")
+        for path in SOURCES
+        if within(path) != "__init__.py"  # the package's door, which nobody goes through
+    }
+    assert circle(sources) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ({"a": "import b", "b": "import c", "c": ""}, set()),
+        ({"a": "import b", "b": "from c import x", "c": "import a"}, {"a", "b", "c"}),
+        ({"a": "def late():\n    import b", "b": "import a", "c": "import a"}, {"a", "b"}),
+        ({"a": "if TYPE_CHECKING:\n    from p.b import B", "p.b": "import a"}, {"a", "p.b"}),
+        ({"p": "from p import b", "p.b": "from p.c import x", "p.c": ""}, set()),
+        ({"p": "from p.b import B", "p.b": "from p import A"}, {"p", "p.b"}),
+    ],
+)
+def test_the_circle_rule_itself(sources, found):
+    assert set(circle(sources)) == found
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=within)
@@ -293,6 +344,15 @@ def test_a_broken_torchvision_breaks_nothing(tmp_path):
 @pytest.mark.parametrize("module", ["smalti", "smalti.cli.main"])
 def test_help_does_not_wait_for_torch(module):
     result = run_python(f"import sys, {module}\nassert 'torch' not in sys.modules")
+    assert result.returncode == 0, result.stderr
+
+
+def test_configs_do_not_wait_for_torch():
+    """The help of a command is made from them, and must be there at once."""
+    heavy = ("torch", "numpy", "PIL")
+    result = run_python(
+        f"import sys, smalti.runs.config\nassert not sys.modules.keys() & set({heavy})"
+    )
     assert result.returncode == 0, result.stderr
 
 

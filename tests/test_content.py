@@ -18,8 +18,8 @@ from smalti.content import (
     EdgesContent,
     LabelsContent,
     RGBContent,
-    label_colours,
 )
+from smalti.content_images import content_images, label_colours
 from smalti.ranges import from_uint16
 
 LABELS = LabelsContent(classes=12, ignore=255)
@@ -40,22 +40,22 @@ def by_kind(content):
 
 @pytest.mark.parametrize("content", ALL, ids=by_kind)
 def test_blank_images_are_images(content):
-    images = content.blank(2, 4, 6)
-    content.check(images)
-    content.check_values(images)
-    assert content.to_input(images).shape == (2, content.channels, 4, 6)
+    images = content_images(content).blank(2, 4, 6)
+    content_images(content).check(images)
+    content_images(content).check_values(images)
+    assert content_images(content).to_input(images).shape == (2, content.channels, 4, 6)
 
 
 @pytest.mark.parametrize("content", ALL, ids=by_kind)
 def test_outputs_become_images_again(content):
-    images = content.to_images(torch.randn(2, content.channels, 4, 6))
-    assert images.shape == content.blank(2, 4, 6).shape
-    assert images.dtype == content.blank(1, 1, 1).dtype
+    images = content_images(content).to_images(torch.randn(2, content.channels, 4, 6))
+    assert images.shape == content_images(content).blank(2, 4, 6).shape
+    assert images.dtype == content_images(content).blank(1, 1, 1).dtype
 
 
 @pytest.mark.parametrize("content", ALL, ids=by_kind)
 def test_drawings_are_rgb_and_of_the_images_size(content):
-    drawn = content.draw(content.blank(1, 4, 6)[0])
+    drawn = content_images(content).draw(content_images(content).blank(1, 4, 6)[0])
     assert drawn.mode == "RGB"
     assert drawn.size == (6, 4)
 
@@ -73,32 +73,32 @@ def test_unknown_kinds_are_refused():
 
 def test_labels_enter_as_one_hot_vectors():
     labels = torch.tensor([[[3, 0], [IGNORED, 11]]])
-    vectors = LABELS.to_input(labels)
+    vectors = content_images(LABELS).to_input(labels)
     assert vectors.sum(1).tolist() == [[[1, 1], [0, 1]]]
-    assert LABELS.to_images(vectors)[labels != IGNORED].tolist() == [3, 0, 11]
+    assert content_images(LABELS).to_images(vectors)[labels != IGNORED].tolist() == [3, 0, 11]
 
 
 def test_labels_are_intact_in_an_indexed_picture():
     labels = torch.arange(12).reshape(3, 4)
-    picture = saved(LABELS.to_picture(labels))
+    picture = saved(content_images(LABELS).to_picture(labels))
     assert picture.mode == "P"
     assert np.array_equal(picture, labels)
 
 
 def test_ignored_pixels_get_the_number_that_stands_for_them():
-    picture = saved(LABELS.to_picture(torch.tensor([[IGNORED, 5]])))
+    picture = saved(content_images(LABELS).to_picture(torch.tensor([[IGNORED, 5]])))
     assert np.asarray(picture).tolist() == [[255, 5]]
 
 
 def test_many_labels_are_intact_in_a_16_bit_picture():
     labels = torch.tensor([[0, 999, 40]])
-    picture = saved(LabelsContent(classes=1000).to_picture(labels))
+    picture = saved(content_images(LabelsContent(classes=1000)).to_picture(labels))
     assert picture.mode == "I;16"
     assert np.array_equal(picture, labels)
 
 
 def test_shifted_labels_get_their_numbers_back():
-    picture = saved(SHIFTED.to_picture(torch.tensor([[0, 1, 11, IGNORED]])))
+    picture = saved(content_images(SHIFTED).to_picture(torch.tensor([[0, 1, 11, IGNORED]])))
     assert np.asarray(picture).tolist() == [[255, 0, 10, 255]]
 
 
@@ -106,8 +106,10 @@ def test_shifted_labels_get_their_numbers_back():
 def test_numbers_of_a_picture_are_its_labels_again(classes, seed, shift):
     content = LabelsContent(classes=classes, shift=shift)
     labels = np.random.default_rng(seed).integers(0, classes, (5, 7))
-    numbers = np.asarray(content.to_picture(torch.from_numpy(labels)))
-    assert np.array_equal(content.from_numbers(numbers.astype(np.int64), "key"), labels)
+    numbers = np.asarray(content_images(content).to_picture(torch.from_numpy(labels)))
+    assert np.array_equal(
+        content_images(content).from_numbers(numbers.astype(np.int64), "key"), labels
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,17 +130,24 @@ def test_every_label_has_its_own_colour_whatever_their_number():
 @pytest.mark.parametrize("content", [LABELS, SHIFTED])
 def test_drawing_labels_looks_like_their_indexed_picture(content):
     labels = torch.arange(12).reshape(3, 4)
-    drawn, indexed = content.draw(labels), content.to_picture(labels).convert("RGB")
+    drawn, indexed = (
+        content_images(content).draw(labels),
+        content_images(content).to_picture(labels).convert("RGB"),
+    )
     assert np.array_equal(drawn, indexed)
 
 
 def test_ignored_pixels_are_drawn_white():
-    assert LABELS.draw(torch.tensor([[IGNORED]])).getpixel((0, 0)) == (255, 255, 255)
+    assert content_images(LABELS).draw(torch.tensor([[IGNORED]])).getpixel((0, 0)) == (
+        255,
+        255,
+        255,
+    )
 
 
 def test_all_16_bit_depths_are_intact():
     values = torch.arange(2**16).reshape(1, 256, 256)
-    picture = saved(DepthContent().to_picture(from_uint16(values)))
+    picture = saved(content_images(DepthContent()).to_picture(from_uint16(values)))
     assert picture.mode == "I;16"
     assert np.array_equal(picture, values[0])
 
@@ -155,11 +164,11 @@ def test_all_16_bit_depths_are_intact():
 )
 def test_tensors_of_another_content_are_refused(content, shape, words):
     with pytest.raises(InputError, match=words):
-        content.check(torch.zeros(shape))
+        content_images(content).check(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("label", [12, 255, -2])
 def test_labels_that_are_no_class_are_refused(label):
     labels = torch.tensor([[[0, label]]])
     with pytest.raises(InputError, match=rf"in \[0, 12\), or -1 where ignored; got .*{label}"):
-        LABELS.check_values(labels)
+        content_images(LABELS).check_values(labels)

@@ -18,6 +18,7 @@ from smalti.conditions.coordinates import CoordinatesConfig
 from smalti.conditions.keypoints import KeypointsPair
 from smalti.conditions.none import UnconditionalConfig
 from smalti.conditions.pose_file import COCO_JOINTS
+from smalti.content_images import content_images
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
@@ -283,10 +284,10 @@ def test_tokenizer_builds(name):
     vqgan = tokenizer_of(name)
     with torch.device("meta"):
         discriminator = PatchDiscriminator(config.discriminator, content.channels)
-        images = content.blank(1, config.image.height_px, config.image.width_px)
+        images = content_images(content).blank(1, config.image.height_px, config.image.width_px)
         # Without the lookup between them, which needs values.
         outputs = vqgan.decoder(vqgan.from_code(vqgan.latent(images)))
-        assert content.to_images(outputs).shape == images.shape
+        assert content_images(content).to_images(outputs).shape == images.shape
         assert discriminator(outputs).shape[:2] == (1, 1)
 
 

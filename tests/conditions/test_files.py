@@ -23,6 +23,7 @@ from smalti.conditions.maps import (
 from smalti.conditions.pose_file import COCO_JOINTS
 from smalti.config import InputError
 from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.content_images import content_images
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
@@ -308,7 +309,9 @@ def test_a_drawing_of_16_bits_is_split_at_half() -> None:
 def test_edges_come_back_from_their_picture() -> None:
     content = EdgesContent()
     edges = (torch.rand(1, 9, 7, generator=torch.Generator().manual_seed(0)) > 0.5) * 2.0 - 1
-    assert torch.equal(edges_of(content).read(as_file(content.to_picture(edges)), "key"), edges)
+    assert torch.equal(
+        edges_of(content).read(as_file(content_images(content).to_picture(edges)), "key"), edges
+    )
 
 
 def test_a_small_picture_is_enlarged() -> None:

@@ -17,10 +17,8 @@ from smalti.conditions.keypoints import Keypoints, KeypointsConfig
 from smalti.conditions.maps import Segmentation, SegmentationConfig
 from smalti.conditions.none import Unconditional, UnconditionalConfig
 from smalti.config import InputError
-from smalti.content import (
-    LabelsContent,
-    label_colours,
-)
+from smalti.content import LabelsContent
+from smalti.content_images import label_colours
 from smalti.types import Window
 
 MAPS = SegmentationConfig(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from smalti.conditions.low_resolution import LowResolution, LowResolutionConfig
 from smalti.config import InputError
 from smalti.content import ContentConfig, DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.content_images import content_images
 from smalti.data.decode import BrokenImageError, decode_image
 from smalti.data.readers import reader_of
 from smalti.data.sources import open_source
@@ -96,7 +97,7 @@ def test_a_white_level_counts_for_depth_of_8_bits() -> None:
 
 def test_depth_is_written_as_its_files_have_it() -> None:
     content = DepthContent(white_level=4095)
-    picture = content.to_picture(read(content, png(TWELVE_BITS)))
+    picture = content_images(content).to_picture(read(content, png(TWELVE_BITS)))
     assert np.array_equal(np.asarray(picture), TWELVE_BITS)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smalti.compute import Compute
 from smalti.config import InputError
+from smalti.content_images import content_images
 from smalti.interop.taming_net2net import ImportedPrior
 from smalti.interop.tokenizers import import_model
 from smalti.metrics.nll import nats_per_token
@@ -364,7 +365,7 @@ def test_condition_that_is_a_picture(released, vqgan, channels, key, content):
     tokenizer = found.condition_tokenizers[key]
     weight = tokenizer.encoder.conv_in.weight
     assert torch.equal(weight, stage["encoder.conv_in.weight"])
-    images = tokenizer.content.blank(2, 32, 32)
+    images = content_images(tokenizer.content).blank(2, 32, 32)
     pipeline = Pipeline(found.tokenizer, found.prior, found.config, found.condition_tokenizers)
     tokens = pipeline.conditioning.tokens(pipeline.conditioning.encode({key: images}))
     assert tokens.shape == (2, 64)

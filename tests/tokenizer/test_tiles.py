@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.content_images import content_images
 from smalti.tokenizer.blocks import NonLocalAttention
 from smalti.tokenizer.config import PixelTokenizerConfig, VQGANConfig
 from smalti.tokenizer.pixels import PixelTokenizer
@@ -176,7 +177,7 @@ def images_of(vqgan: VQGAN, height: int, width: int, batch: int = 1) -> Tensor:
     """Random images of a size in codes."""
     generator = torch.Generator().manual_seed(height * width)
     f = vqgan.downsampling_factor
-    blank = vqgan.content.blank(batch, f * height, f * width)
+    blank = content_images(vqgan.content).blank(batch, f * height, f * width)
     if isinstance(vqgan.content, LabelsContent):
         return torch.randint(vqgan.content.classes, blank.shape, generator=generator)
     return 2 * torch.rand(blank.shape, generator=generator) - 1
@@ -185,9 +186,11 @@ def images_of(vqgan: VQGAN, height: int, width: int, batch: int = 1) -> Tensor:
 def assert_encodes_as_whole(vqgan: VQGAN, images: Tensor, tile: int, error: float = 1e-4) -> None:
     """Latents are compared: codes could hide a difference, or make a large one of a small one."""
     with torch.no_grad():
-        whole = vqgan.encoder(vqgan.content.to_input(images))
+        whole = vqgan.encoder(content_images(vqgan.content).to_input(images))
         tile_px = tile * vqgan.downsampling_factor
-        tiled = encoded_in_tiles(vqgan.encoder, images, vqgan.content.to_input, tile_px)
+        tiled = encoded_in_tiles(
+            vqgan.encoder, images, content_images(vqgan.content).to_input, tile_px
+        )
     assert whole.std() > 0.1
     torch.testing.assert_close(tiled, whole, rtol=error, atol=error)
 
@@ -238,7 +241,7 @@ def test_no_map_of_encoding_grows_with_the_image():
 
     def largest(images):
         with LargestMap() as found, torch.no_grad():
-            encoded_in_tiles(vqgan.encoder, images, vqgan.content.to_input, 8)
+            encoded_in_tiles(vqgan.encoder, images, content_images(vqgan.content).to_input, 8)
         return found.elements
 
     assert largest(images_of(vqgan, 2, 16)) == largest(images_of(vqgan, 2, 32))

@@ -19,6 +19,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.output import check_folder, save_pictures
     from smalti.compute import choose_compute
     from smalti.config import InputError
+    from smalti.content_images import content_images
     from smalti.data.sources.base import counted
     from smalti.tokenizer.load import load_tokenizer
     from smalti.weights import weights_hash
@@ -42,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
             image = tokenizer.decode(grid[None].to(compute.device))[0]
         except InputError as error:
             raise InputError(f"{options.codes}: {name!r}: {error}") from error
-        pictures[names[name]] = tokenizer.content.to_picture(image)
+        pictures[names[name]] = content_images(tokenizer.content).to_picture(image)
     save_pictures(out, pictures)
     print(f"done: {counted(len(pictures), 'picture')} in {out}")
 

@@ -29,6 +29,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.pictures import find_pictures, read_picture
     from smalti.compute import choose_compute
     from smalti.config import InputError
+    from smalti.content_images import content_images
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
     from smalti.evaluation.measures import closeness
@@ -43,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     tokenizer.to(compute.device)
-    reader = reader_of(tokenizer.content)
+    reader, images = reader_of(tokenizer.content), content_images(tokenizer.content)
     pairs: list[Image.Image] = []
     for one in found:
         try:
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
         image = reader.to_image(picture)[None].to(compute.device)
         reconstruction = tokenizer.reconstruct(image)
         print(f"{one.key}: {closeness(tokenizer.content, image, reconstruction)}")
-        drawn = [tokenizer.content.draw(both[0]) for both in (image, reconstruction)]
+        drawn = [images.draw(both[0]) for both in (image, reconstruction)]
         pairs.append(contact_sheet(drawn, columns=2))
     if not pairs:
         raise InputError(f"all {len(found)} pictures are broken")

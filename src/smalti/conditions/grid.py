@@ -16,6 +16,7 @@ from smalti.conditions.asked import Items, read_files
 from smalti.conditions.base import Condition, Setup
 from smalti.config import Config, InputError
 from smalti.content import ContentConfig
+from smalti.content_images import content_images
 from smalti.data.readers import reader_of
 from smalti.types import Tokenizer, Window
 
@@ -150,7 +151,8 @@ class SpatialCondition(GridCondition[S]):
     def pictures(self, codes: Tensor) -> list[Image.Image]:
         """What the tokenizer makes of the codes (n, h, w)."""
         assert self.tokenizer is not None, "a condition without its tokenizer cannot decode"
-        return [self.tokenizer.content.draw(image) for image in self.tokenizer.decode(codes)]
+        draw = content_images(self.tokenizer.content).draw
+        return [draw(image) for image in self.tokenizer.decode(codes)]
 
 
 def spatial_sizes(tokenizer: Tokenizer, height_px: int, width_px: int) -> Mapping[str, Any]:

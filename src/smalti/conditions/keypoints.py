@@ -20,7 +20,7 @@ from smalti.conditions.base import CONDITIONS, Condition, Setup
 from smalti.conditions.joint_sides import joint_sides
 from smalti.conditions.pose_file import COCO_JOINTS, Pose, read_pose, split_by_image
 from smalti.config import Config, InputError
-from smalti.content import label_colours
+from smalti.content_images import label_colours
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError

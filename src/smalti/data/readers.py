@@ -21,6 +21,7 @@ from smalti.content import (
     LabelsContent,
     RGBContent,
 )
+from smalti.content_images import LabelMaps
 from smalti.data.decode import BrokenImageError, decode_image, decode_map
 from smalti.registry import Registry
 
@@ -101,12 +102,12 @@ class LabelReader(Reader):
     resampling = Image.Resampling.NEAREST  # a mean of two labels is a third one
 
     def __init__(self, content: LabelsContent) -> None:
-        self._content = content
+        self._maps = LabelMaps(content)
 
     def decode(self, content: bytes, key: str) -> Image.Image:
         """Picture of mode I whose values are the labels, checked; `IGNORED` where ignored."""
         numbers = decode_map(content, key).numbers.astype(np.int64)
-        return Image.fromarray(self._content.from_numbers(numbers, key))
+        return Image.fromarray(self._maps.from_numbers(numbers, key))
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """(H, W) int64."""

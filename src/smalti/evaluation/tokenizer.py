@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.content import ContentConfig
+from smalti.content_images import content_images
 from smalti.evaluation.frechet import ReconstructionFD
 from smalti.evaluation.measures import (
     Average,
@@ -65,7 +66,7 @@ def evaluate(
         codes = tokenizer.encode(images)
         outputs = tokenizer.outputs(codes)
         use.add(codes)
-        batch = Reconstructed(images, tokenizer.content.to_images(outputs), outputs)
+        batch = Reconstructed(images, content_images(tokenizer.content).to_images(outputs), outputs)
         for measure in measures:
             measure.add(batch)
         count += len(images)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from smalti.compute import Compute
+from smalti.content_images import content_images
 from smalti.losses.config import PatchDiscriminatorConfig
 from smalti.losses.discriminator import Judge, PatchDiscriminator
 from smalti.losses.perceptual import PerceptualLoss
@@ -146,7 +147,7 @@ def vqgan_cost(
     shape = (images, content.channels, *size)
     autoencoder = forward_cost(
         lambda: VQGAN(config),
-        lambda: content.blank(images, *size),
+        lambda: content_images(content).blank(images, *size),
         lambda: _autocast(compute),
     )
     compared = forward_cost(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from smalti.compute import Compute, choose_compute
 from smalti.content import ContentConfig, LabelsContent, RGBContent
+from smalti.content_images import content_images
 from smalti.data.loader import stack
 from smalti.data.split import Split
 from smalti.losses.build import choose_perceptual
@@ -220,7 +221,7 @@ def _vqgan_trial(config: VQGANRunConfig, compute: Compute) -> Callable[[], objec
         accumulation_steps=config.training.accumulation_steps,
     )
     size = (config.image.height_px, config.image.width_px)
-    blank = config.vqgan.content.blank(config.training.batch_size, *size)
+    blank = content_images(config.vqgan.content).blank(config.training.batch_size, *size)
     images = _random_images(config.vqgan.content, blank, config.seed).to(compute.device)
     return lambda: vqgan_step(state, images, step_config)
 

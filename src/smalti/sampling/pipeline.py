@@ -19,6 +19,7 @@ from tqdm import tqdm
 from smalti.conditions.asked import Asked
 from smalti.conditions.opening import condition_folder
 from smalti.config import InputError, describe
+from smalti.content_images import content_images
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.paths import expand
@@ -328,7 +329,7 @@ class Pipeline:
         together = max(1, LARGEST_WHOLE_CELLS // (codes.shape[1] * codes.shape[2]))
         content = self.tokenizer.content
         return [
-            content.to_picture(image)
+            content_images(content).to_picture(image)
             for part in torch.split(codes, together)
             for image in self.decode(part)
         ]

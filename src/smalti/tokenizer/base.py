@@ -67,7 +67,7 @@ class TokenizerModel(nn.Module, abc.ABC):
         """What the decoder gives for codes (B, h, w) int64 in [0, K): logits of label maps.
 
         Returns:
-            (B, C, f h, f w) floating point, of which `content.to_images` makes images.
+            (B, C, f h, f w) floating point, which become images by `content_images`.
 
         Raises:
             InputError: a code is outside [0, K).

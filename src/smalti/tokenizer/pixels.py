@@ -15,6 +15,7 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.content import RGBContent
+from smalti.content_images import content_images
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
@@ -74,7 +75,7 @@ class PixelTokenizer(TokenizerModel):
         Raises:
             InputError: the images have another number of channels.
         """
-        self.content.check(images)
+        content_images(self.content).check(images)
         pixels = images.float().permute(0, 2, 3, 1)
         return self.nearest(pixels.flatten(0, 2)).view(pixels.shape[:3])
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from smalti.config import InputError
+from smalti.content_images import content_images
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
@@ -29,7 +30,7 @@ class Reconstruction(NamedTuple):
 
     reconstructions: Tensor
     """(B, C, H, W), what the decoder gives: of photographs about [-1, 1], not clipped; of label
-    maps a logit for each class. `content.to_images` makes images of them."""
+    maps a logit for each class. `content_images(content).to_images` makes images of them."""
     quantized: Quantized
     last_features: Tensor
     """(B, channels, H, W), input of the decoder's last convolution: the adaptive weight needs the
@@ -53,6 +54,7 @@ class VQGAN(TokenizerModel):
         super().__init__()
         self.config = config
         self.content = config.content
+        self._images = content_images(config.content)
         self.codebook_size = config.codebook_size
         self.downsampling_factor = config.downsampling_factor
         latent_channels = config.latent_channels or config.code_dim
@@ -93,10 +95,10 @@ class VQGAN(TokenizerModel):
             InputError: a side does not divide by f, or the images are of another content.
         """
         self._check_images(images)
-        return self.to_code(self.encoder(self.content.to_input(images)))  # type: ignore[no-any-return]
+        return self.to_code(self.encoder(self._images.to_input(images)))  # type: ignore[no-any-return]
 
     def _check_images(self, images: Tensor) -> None:
-        self.content.check(images)
+        self._images.check(images)
         height, width = images.shape[-2:]
         if height % self.downsampling_factor or width % self.downsampling_factor:
             raise InputError(
@@ -111,8 +113,8 @@ class VQGAN(TokenizerModel):
         Raises:
             InputError: a side does not divide by f, or the images are of another content.
         """
-        self.content.check(images)
-        self.content.check_values(images)
+        self._images.check(images)
+        self._images.check_values(images)
         return self.quantizer.encode(self.latent(images))
 
     @torch.no_grad()
@@ -136,9 +138,9 @@ class VQGAN(TokenizerModel):
         if tile_px >= max(images.shape[-2:]):
             return self.encode(images)
         self._check_images(images)
-        self.content.check_values(images)
+        self._images.check_values(images)
         latents = [
-            encoded_in_tiles(self.encoder, image, self.content.to_input, tile_px)
+            encoded_in_tiles(self.encoder, image, self._images.to_input, tile_px)
             for image in torch.split(images, 1)
         ]
         return self.quantizer.encode(self.to_code(torch.cat(latents)))
@@ -153,7 +155,7 @@ class VQGAN(TokenizerModel):
         Raises:
             InputError: a code is outside [0, K).
         """
-        return self.content.to_images(self.outputs(codes))
+        return self._images.to_images(self.outputs(codes))
 
     @torch.no_grad()
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
@@ -181,9 +183,9 @@ class VQGAN(TokenizerModel):
         self._check_codes(codes)
         z_q = self.from_code(self.quantizer.embed(codes))
         f = self.downsampling_factor
-        images = self.content.blank(batch, f * height, f * width)
+        images = self._images.blank(batch, f * height, f * width)
         for box, outputs in decoded_tiles(self.decoder, z_q, tile):
-            box.cut(images).copy_(self.content.to_images(outputs))
+            box.cut(images).copy_(self._images.to_images(outputs))
         return images
 
     @torch.no_grad()

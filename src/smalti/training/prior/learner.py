@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.content_images import content_images
 from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
@@ -116,8 +117,8 @@ class PriorLearner:
         draw = seeded_draw(self._seed, range(count), rows * columns, pipeline.device)
         pipeline.fill(canvas, conditions, draw, SamplingConfig())
         pictures = pipeline.conditioning.pictures(conditions)
-        content = pipeline.tokenizer.content
-        pictures += [content.draw(image) for image in pipeline.decode(canvas.codes)]
+        images = content_images(pipeline.tokenizer.content)
+        pictures += [images.draw(image) for image in pipeline.decode(canvas.codes)]
         return contact_sheet(pictures, columns=count)
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.content_images import content_images
 from smalti.sampling.sheet import contact_sheet
 from smalti.tokenizer.base import TokenizerModel
 
@@ -87,4 +88,5 @@ def _rows_in_context(
 
 def _tile(tokenizer: TokenizerModel, image: Tensor) -> Image.Image:
     """A small image at the size of the tiles, its pixels to be seen."""
-    return tokenizer.content.draw(image).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST)
+    drawn = content_images(tokenizer.content).draw(image)
+    return drawn.resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST)

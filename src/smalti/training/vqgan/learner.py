@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from smalti.content_images import content_images
 from smalti.distributed import sum_over_processes
 from smalti.evaluation.tokenizer import evaluate
 from smalti.health.examine import examine
@@ -116,7 +117,8 @@ class VQGANLearner:
         evaluated = next(iter(self._evaluated()))
         images = evaluated[:PICTURES]
         both = torch.cat([images, tokenizer.reconstruct(images)])
-        sheet = contact_sheet([tokenizer.content.draw(i) for i in both], columns=len(images))
+        draw = content_images(tokenizer.content).draw
+        sheet = contact_sheet([draw(image) for image in both], columns=len(images))
         return {"reconstructions": sheet, **codebook_pictures(tokenizer, evaluated)}
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
