@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from smalti.conditions import CONDITIONS, Condition, ConditionConfig, Setup
 from smalti.conditions.conditioning import Conditioning
-from smalti.conditions.opening import Conditions
+from smalti.conditions.opening import RunConditions
 from smalti.content import RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
@@ -44,7 +44,7 @@ def made(request, data, tokenizers) -> Made:
     kind = request.param
     content_kind = CONDITIONS[kind].content_kind
     needed = {} if content_kind is None else {kind: load_tokenizer(tokenizers / content_kind)}
-    conditions = Conditions([kind], needed)
+    conditions = RunConditions([kind], needed)
     setup = Setup(SIDE, SIDE, cell_px=FACTOR, low_resolution_factor=FACTOR)
 
     def open_data(size: tuple[int, int]) -> ImageDataset:

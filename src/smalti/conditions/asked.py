@@ -29,7 +29,7 @@ def by_kind(asked: Asked, kinds: Sequence[str]) -> Mapping[str, Items]:
         kinds: of the prior's conditions that can be asked for.
 
     Raises:
-        InputError: a kind is unknown, or none is said where there are several.
+        InputError: a kind is unknown, or the kind is missing where there are several.
     """
     if asked is None:
         return {}

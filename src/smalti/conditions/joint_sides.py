@@ -48,22 +48,22 @@ class JointSides(NamedTuple):
         pairs = [(one, two) for one, two in enumerate(self.partners) if one < two]
         single = [joint for joint, other in enumerate(self.partners) if joint == other]
         middle = [self.names[joint] for joint in single if joint not in self.one_sided]
-        said = []
+        sentences = []
         if pairs:
             exchanged = [f"{self.names[one]}/{self.names[two]}" for one, two in pairs]
-            said.append(f"mirrored images exchange {listed(exchanged, MOST_PAIRS)}")
+            sentences.append(f"mirrored images exchange {listed(exchanged, MOST_PAIRS)}")
         if middle:
             has = "have" if len(middle) > 1 else "has"
             advice = "" if pairs else "; if there is a left and a right, set --image.flip false"
             shown = listed(middle, MOST_ALONE)
-            said.append(f"{shown} {has} no partner and no side{advice}")
+            sentences.append(f"{shown} {has} no partner and no side{advice}")
         if self.one_sided:
             shown = listed([self.names[joint] for joint in self.one_sided], MOST_ALONE)
-            said.append(
+            sentences.append(
                 f"the other side of {shown} is missing, so mirrored images count as without; "
                 "--image.flip false keeps all"
             )
-        return "; ".join(said)
+        return "; ".join(sentences)
 
 
 def joint_sides(names: Sequence[str]) -> JointSides:
@@ -71,10 +71,10 @@ def joint_sides(names: Sequence[str]) -> JointSides:
     written = [_words(name) for name in names]
     counts = Counter(written)
     numbers = {words: number for number, words in enumerate(written) if counts[words] == 1}
-    found = [_partner(words, numbers) for words in written]
+    candidates = [_partner(words, numbers) for words in written]
     partners = tuple(
-        other if other is not None and found[other] == number else number
-        for number, other in enumerate(found)
+        other if other is not None and candidates[other] == number else number
+        for number, other in enumerate(candidates)
     )
     one_sided = tuple(
         number

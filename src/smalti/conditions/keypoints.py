@@ -90,9 +90,10 @@ class PosePartners(Partners):
         for file_name, content in files.items():
             # File names are relative to the folder of images.
             below = file_name.replace("\\", "/")  # as a program on Windows writes them
-            own = posixpath.splitext(posixpath.join(posixpath.dirname(name), below))[0]
-            own = same_spelling(own)
-            self._many.setdefault(own, RawImage(f"{raw.key}:{file_name}", content, None))
+            image = posixpath.splitext(posixpath.join(posixpath.dirname(name), below))[0]
+            self._many.setdefault(
+                same_spelling(image), RawImage(f"{raw.key}:{file_name}", content, None)
+            )
         if files:
             del self._positions[name]
 

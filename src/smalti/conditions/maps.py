@@ -5,7 +5,7 @@ Reference: arXiv:2012.09841, Sec. 4.2: semantic image synthesis, depth-to-image,
     synthesis.
 """
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.conditions.base import CONDITIONS, Setup
-from smalti.conditions.grid import SpatialCondition, SpatialConfig
+from smalti.conditions.grid import S, SpatialCondition, SpatialConfig
 from smalti.content import ContentConfig, DepthContent, LabelsContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
@@ -88,10 +88,10 @@ class DepthPair(MapPair):
 
 
 class EdgesPair(MadePair):
-    """Edges found in the crop of the image: (1, H, W) float32, 1 on an edge, else -1.
+    """The edges of the crop of the image: (1, H, W) float32, 1 on an edge, else -1.
 
     Args:
-        content: how they are found.
+        content: how edges are detected.
     """
 
     kind = "edges"
@@ -108,63 +108,56 @@ class EdgesPair(MadePair):
         return crop.to_image(cropped, self._reader)
 
 
+class MapCondition(SpatialCondition[S]):
+    """A map of the scene, which is read and configured by what its tokenizer's images are."""
+
+    config_type: ClassVar[type[SpatialConfig]]
+    """Class of its config."""
+    pair_type: ClassVar[type[MapPair] | type[EdgesPair]]
+    """How it is read with each image; built with the content of the maps."""
+
+    @classmethod
+    def pair(cls, setup: Setup) -> Paired:
+        """The map of each image."""
+        return cls.pair_type(cls.tokenizer_of(setup).content)
+
+    @classmethod
+    def configure(cls, setup: Setup, dataset: ImageDataset) -> Any:
+        """The sizes of the tokenizer's codes."""
+        return cls.config_type(**cls.sizes(setup))
+
+
 @CONDITIONS.register("segmentation")
-class Segmentation(SpatialCondition[SegmentationConfig]):
+class Segmentation(MapCondition[SegmentationConfig]):
     """A label map: which class each pixel shows. Values are (B, H, W) int64 in [0, classes)."""
 
     kind = "segmentation"
     content_kind = "labels"
-    files = SegmentationPair
-
-    @classmethod
-    def pair(cls, setup: Setup) -> Paired:
-        """The label map beside each image."""
-        return SegmentationPair(cls.tokenizer_of(setup).content)
-
-    @classmethod
-    def configure(cls, setup: Setup, dataset: ImageDataset) -> SegmentationConfig:
-        """The sizes of the tokenizer's codes."""
-        return SegmentationConfig(**cls.sizes(setup))
+    config_type = SegmentationConfig
+    files = pair_type = SegmentationPair
 
 
 @CONDITIONS.register("depth")
-class Depth(SpatialCondition[DepthConfig]):
+class Depth(MapCondition[DepthConfig]):
     """A depth map. Values are (B, 1, H, W) float32 in [-1, 1]."""
 
     kind = "depth"
     content_kind = "depth"
-    files = DepthPair
-
-    @classmethod
-    def pair(cls, setup: Setup) -> Paired:
-        """The depth map beside each image."""
-        return DepthPair(cls.tokenizer_of(setup).content)
-
-    @classmethod
-    def configure(cls, setup: Setup, dataset: ImageDataset) -> DepthConfig:
-        """The sizes of the tokenizer's codes."""
-        return DepthConfig(**cls.sizes(setup))
+    config_type = DepthConfig
+    files = pair_type = DepthPair
 
 
 @CONDITIONS.register("edges")
-class Edges(SpatialCondition[EdgesConfig]):
+class Edges(MapCondition[EdgesConfig]):
     """The edges of the image by Canny's method. Values are (B, 1, H, W) float32, 1 or -1."""
 
     kind = "edges"
     content_kind = "edges"
-
-    @classmethod
-    def pair(cls, setup: Setup) -> Paired:
-        """The edges of each crop."""
-        return EdgesPair(cls.tokenizer_of(setup).content)
-
-    @classmethod
-    def configure(cls, setup: Setup, dataset: ImageDataset) -> EdgesConfig:
-        """The sizes of the tokenizer's codes."""
-        return EdgesConfig(**cls.sizes(setup))
+    config_type = EdgesConfig
+    pair_type = EdgesPair
 
     def read(self, content: bytes, key: str) -> Tensor:
-        """Edges (1, H, W) found in a photograph, or drawn.
+        """Edges (1, H, W) of a photograph, or a drawing of edges.
 
         A picture without colours of its own (greyscale, black and white, with a palette) is a
         drawing: what is brighter than half is an edge.

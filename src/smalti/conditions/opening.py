@@ -17,7 +17,7 @@ CONDITIONS_FOLDER = "conditions"
 
 
 @dataclass(frozen=True)
-class Conditions:
+class RunConditions:
     """The kinds of conditions of a run, in their order, and the tokenizers that they need."""
 
     kinds: Sequence[str]
@@ -62,12 +62,12 @@ def condition_folder(folder: Path, kind: str) -> Path:
     return folder / CONDITIONS_FOLDER / kind
 
 
-def open_conditions(specs: Sequence[str], run: Path, of_images: TokenizerModel) -> Conditions:
+def open_conditions(specs: Sequence[str], run: Path, of_images: TokenizerModel) -> RunConditions:
     """Read what `condition` names.
 
     Args:
         specs: each `KIND` or `KIND=TOKENIZER`; none is a start token.
-        run: folder of the run, whose own copies of the tokenizers come first.
+        run: folder of the run, whose copies of the tokenizers come first.
         of_images: tokenizer of the images.
 
     Raises:
@@ -92,7 +92,7 @@ def open_conditions(specs: Sequence[str], run: Path, of_images: TokenizerModel) 
             )
         elif path:
             raise InputError(f"the condition {kind} has no tokenizer; write {kind} alone")
-    return Conditions(kinds or ["none"], tokenizers)
+    return RunConditions(kinds or ["none"], tokenizers)
 
 
 def open_tokenizer(spec: str, of_images: TokenizerModel) -> TokenizerModel:

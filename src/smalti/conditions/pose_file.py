@@ -63,10 +63,10 @@ def read_pose(content: bytes, key: str, wanted: Names | None = None) -> Pose:
     by_category = _names_by_category(document, key)
     people = [(_names_of(person, by_category), person) for person in _people(document, key)]
     names = wanted if wanted in by_category.values() else _most_common(people, by_category)
-    found = [(_joints(person, key), person) for own, person in people if own == names]
-    if not found:
+    poses = [(_joints(person, key), person) for one, person in people if one == names]
+    if not poses:
         return Pose(np.zeros((0, 3)), names or None)
-    joints, _ = max(found, key=lambda pose: _extent(*pose))
+    joints, _ = max(poses, key=lambda pose: _extent(*pose))
     if names and len(names) != len(joints):
         raise InputError(
             f"{key} has {len(joints)} joints, but names of {len(names)}: {', '.join(names)}"
@@ -102,14 +102,14 @@ def split_by_image(content: bytes, key: str) -> Mapping[str, bytes]:
         ) from error
     names = _most_common(people, by_category)
     by_image: dict[str, list[Any]] = {}
-    for own, person in people:
-        if own == names:
+    for one, person in people:
+        if one == names:
             by_image.setdefault(images[person["image_id"]], []).append(person)
     _report(key, document, people, names)
     categories = document.get("categories") or []
     return {
-        name: json.dumps({"annotations": found, "categories": categories}).encode()
-        for name, found in by_image.items()
+        name: json.dumps({"annotations": annotations, "categories": categories}).encode()
+        for name, annotations in by_image.items()
     }
 
 
@@ -119,7 +119,7 @@ def _report(
     """Log what a user would miss: persons with other joints, or annotations without any."""
     if document["annotations"] and not people:
         logger.warning("no annotation in %s has keypoints of an image there", key)
-    others = sum(own != names for own, _ in people)
+    others = sum(one != names for one, _ in people)
     if others:
         logger.warning(
             "passed over %d of %d poses in %s: their category has other joints than %s",

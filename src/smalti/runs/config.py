@@ -168,12 +168,13 @@ class PriorRunConfig(RunConfig):
     """A prior whose weights the run begins with: a model folder, a run or a hub id. Tokenizers,
     conditions, ordering and the shape of the transformer then come from it."""
     condition: tuple[str, ...] = ()
-    """What the prior is told of an image, as `KIND` or `KIND=TOKENIZER`; none is nothing. Kinds:
-    class (sub-folders or labels of the data), segmentation and depth (maps beside the images,
-    through a tokenizer of theirs), edges (found in the images), low_resolution (the images made
-    smaller; the images' own tokenizer unless another is named), coordinates (where a crop lies, in
-    two tokens), coordinate_map (the same, with a token for each cell), keypoints (JSON beside the
-    images). Several stand one after the other."""
+    """What the prior knows of an image before it draws it: each condition as `KIND` or
+    `KIND=TOKENIZER`, in the order of the sequence; `none` is no condition. Among the kinds are
+    class (sub-folders or labels of the data), segmentation and depth (maps beside the images, with
+    a tokenizer of such maps), edges (of the images), low_resolution (the images made smaller; the
+    tokenizer of the images serves unless another is named), coordinates (where a crop lies, in two
+    tokens), coordinate_map (the same, with a token for each cell) and keypoints (JSON beside the
+    images); docs/tasks.md lists all of them."""
     condition_drop: float | None = Field(default=None, ge=0, lt=1)
     """Share of the examples trained without their conditions, for guidance in sampling; of several,
     each is left out as often by itself too. Null is 0.1, or what the prior of `init` has."""

@@ -9,7 +9,7 @@ from smalti.compute import Compute, choose_compute
 from smalti.conditions import ConditionConfig, Setup
 from smalti.conditions.conditioning import Conditioning, conditioning_of
 from smalti.conditions.opening import (
-    Conditions,
+    RunConditions,
     condition_folder,
     open_conditions,
     open_tokenizer,
@@ -52,7 +52,7 @@ class PriorPlan:
     compute: Compute
     tokenizer: TokenizerModel
     """Of the images."""
-    conditions: Conditions
+    conditions: RunConditions
     """What the prior knows of the images before it draws them."""
     split: Split
     loader: BatchLoader
@@ -135,7 +135,7 @@ def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None)
 
 def _open_conditions(
     config: PriorRunConfig, of_images: TokenizerModel, initial: Pipeline | None
-) -> Conditions:
+) -> RunConditions:
     """The conditions of the prior that the run begins with, or those that `condition` names.
 
     Raises:
@@ -148,7 +148,7 @@ def _open_conditions(
             assert isinstance(tokenizer, TokenizerModel)
             tokenizers[kind] = tokenizer
         kinds = [conditioner.kind for conditioner in initial.config.conditioners]
-        return Conditions(kinds, tokenizers, initial.config.conditioners)
+        return RunConditions(kinds, tokenizers, initial.config.conditioners)
     folder = Path(config.out)
     conditions = open_conditions(config.condition, folder, of_images)
     was = begun_option(config, "condition") or ()

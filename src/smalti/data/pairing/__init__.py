@@ -1,4 +1,4 @@
-"""Data that is read with each image of a data set: its files found, compared with the images, read.
+"""Data that is read with each image of a data set: its files, their images, and how each is read.
 
 Which kinds there are is no matter here; see `smalti.conditions`.
 """
