@@ -4,18 +4,10 @@ import pytest
 import skimage.data
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 
 from smalti.config import InputError
 from smalti.content import RGBContent
-from smalti.evaluation.frechet import (
-    LARGEST_FD_PX,
-    SMALLEST_FD_PX,
-    ReconstructionFD,
-    fd_features,
-    fd_size,
-)
+from smalti.evaluation.frechet import ReconstructionFD
 from smalti.evaluation.measures import (
     Average,
     Measure,
@@ -26,7 +18,6 @@ from smalti.evaluation.measures import (
 )
 from smalti.evaluation.tokenizer import Evaluation, evaluate, photograph_measures
 from smalti.losses.config import PerceptualConfig
-from smalti.losses.efficientnet import load_efficientnet
 from smalti.losses.perceptual import NoPerceptualLoss
 from smalti.ranges import from_uint8
 
@@ -143,24 +134,3 @@ def test_labels_name_the_network_and_never_the_fid():
     (figure,) = fd.figures()
     assert "EfficientNet-Lite0 at 192x128" in figure.label
     assert "FID" not in figure.label
-
-
-@given(st.integers(8, 1024), st.integers(8, 1024))
-def test_the_network_sees_every_image_in_its_shape_and_at_a_size_it_knows(height, width):
-    seen_height, seen_width = fd_size(height, width)
-    assert SMALLEST_FD_PX <= min(seen_height, seen_width) <= LARGEST_FD_PX
-    scale = min(seen_height, seen_width) / min(height, width)
-    assert abs(seen_height - scale * height) <= 0.5
-    assert abs(seen_width - scale * width) <= 0.5
-
-
-@pytest.mark.parametrize(("side", "seen"), [(32, 128), (128, 128), (160, 160), (512, 224)])
-def test_sizes_between_the_smallest_and_the_largest_are_kept(side, seen):
-    assert fd_size(side, side) == (seen, seen)
-
-
-def test_features_are_float32_under_autocast(photographs):
-    network = load_efficientnet()
-    expected = fd_features(network, photographs[:2])
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(fd_features(network, photographs[:2]), expected)

