@@ -11,10 +11,10 @@ from skimage import data
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-from smalti.runs.loss_choice import fit_loss
 from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
-from smalti.runs.vqgan import resolve_vqgan, train_vqgan
+from smalti.runs.settle import fit_loss, settle_vqgan
+from smalti.runs.vqgan import train_vqgan
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.load import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer
@@ -188,7 +188,7 @@ def test_more_colours_than_there_are_write_nothing(scenes: Path, tmp_path: Path)
 def test_maps_have_no_adversary_and_no_perceptual_loss_unless_asked(
     scenes: Path, tmp_path: Path, kind: str
 ) -> None:
-    loss = resolve_vqgan(config_of(scenes, tmp_path, kind)).loss
+    loss = settle_vqgan(config_of(scenes, tmp_path, kind)).loss
     assert loss.adversary.kind == "none"
     assert loss.perceptual.kind == "none"
     assert loss.pixel == {"labels": "cross_entropy", "edges": "l2"}.get(kind, "l1")

@@ -14,7 +14,8 @@ from smalti.metrics.reconstruction import psnr
 from smalti.runs import data as run_data
 from smalti.runs.config import VQGANRunConfig
 from smalti.runs.data import open_data
-from smalti.runs.vqgan import resolve_vqgan, train_vqgan
+from smalti.runs.settle import settle_vqgan
+from smalti.runs.vqgan import train_vqgan
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
@@ -110,11 +111,11 @@ def test_run_learns_from_there(config, model):
 
 def test_shape_comes_from_the_model(config, model):
     assert config().vqgan == VQGANConfig()
-    assert resolve_vqgan(config()).vqgan == SHAPE
+    assert settle_vqgan(config()).vqgan == SHAPE
 
 
 def test_option_that_says_what_the_model_has_is_allowed(config, model):
-    assert resolve_vqgan(config(vqgan={"codebook_size": 16})).vqgan == SHAPE
+    assert settle_vqgan(config(vqgan={"codebook_size": 16})).vqgan == SHAPE
 
 
 @pytest.mark.parametrize(

@@ -19,15 +19,16 @@ from smalti.conditions.keypoints import KeypointsPair
 from smalti.conditions.none import UnconditionalConfig
 from smalti.conditions.pose_file import COCO_JOINTS
 from smalti.content_images import content_images
+from smalti.health.run_images import RunImages
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior import PriorModel, build_prior
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import Parts, prior_cost, vqgan_cost, weight_bytes
-from smalti.runs.over_fitting import settle_measures
 from smalti.runs.prior_plan import prior_model_config
-from smalti.runs.vqgan import check_size, resolve_vqgan
+from smalti.runs.settle import settle_prior, settle_vqgan
+from smalti.runs.vqgan import check_size
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.base import TokenizerModel
 from smalti.tokenizer.config import PixelTokenizerConfig
@@ -197,7 +198,7 @@ def model_of(name: str) -> PriorModelConfig:
         conditioner_of(name, kind, config, tokenizer_of(run) if run else tokenizer)
         for kind, run in command.conditions.items()
     )
-    config = settle_measures(config, 10**6, has_held_out=True)
+    config = settle_prior(config, RunImages(training=10**6, held_out=1000))
     return prior_model_config(config, tokenizer, conditioners or (UnconditionalConfig(),))
 
 
@@ -278,7 +279,7 @@ def test_every_task_has_a_small_and_a_tiny_preset(name, size):
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_tokenizer_builds(name):
-    config = resolve_vqgan(config_of(name))
+    config = settle_vqgan(config_of(name))
     check_size(config)
     content = config.vqgan.content
     vqgan = tokenizer_of(name)
@@ -306,7 +307,7 @@ def test_defaults_build_without_a_preset(stage):
         vqgan = VQGAN(tokenizer.vqgan)
         if stage == "prior":
             config = PriorRunConfig(data=("photos",), vqgan="run")
-            config = settle_measures(config, 100, has_held_out=True)
+            config = settle_prior(config, RunImages(training=100, held_out=5))
             build_prior(prior_model_config(config, vqgan, (UnconditionalConfig(),)).prior)
 
 
@@ -400,7 +401,7 @@ def cost_on_card(name: str) -> float:
         return prior_cost(
             lambda: build_prior(model.prior), model.layout, parts, CARD, 2 * frozen
         ).memory_bytes
-    config = resolve_vqgan(config)
+    config = settle_vqgan(config)
     discriminator = config.discriminator if config.loss.adversary.is_played else None
     perceptual = choose_perceptual(
         PerceptualConfig(kind="efficientnet" if discriminator else "none")

@@ -18,6 +18,7 @@ from smalti.health.findings import Finding
 from smalti.runs import prior as prior_module
 from smalti.runs import vqgan as vqgan_module
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.folder import read_run_config
 from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
 from smalti.runs.vqgan import train_vqgan
@@ -335,6 +336,7 @@ def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, mon
     order = {"ordering": "row_major", "ordering_seed": 1}
     train_prior(prior_config(photos, tmp_path / "next", **changes, **order))
     assert factors == [4, 4]
+    assert read_run_config(tmp_path / "next")["low_resolution_factor"] == 4
 
 
 @pytest.mark.parametrize(("asked", "drop"), [(None, 0.35), (0.6, 0.6)])

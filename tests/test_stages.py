@@ -21,7 +21,8 @@ from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.data import open_data
 from smalti.runs.folder import open_run, read_run_config
 from smalti.runs.prior import train_prior
-from smalti.runs.vqgan import resolve_vqgan, train_vqgan
+from smalti.runs.settle import settle_vqgan
+from smalti.runs.vqgan import train_vqgan
 from smalti.sampling.pipeline import Pipeline
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.vqgan import VQGAN
@@ -348,10 +349,10 @@ def test_resumed_run_keeps_the_perceptual_loss_that_it_began_with(photos, tmp_pa
     for kind in ("lpips", "efficientnet"):
         run = tmp_path / kind
         config = vqgan_config(photos, run, loss={"perceptual": {"kind": "auto"}})
-        assert resolve_vqgan(config).loss.perceptual.kind in ("lpips", "efficientnet")
+        assert settle_vqgan(config).loss.perceptual.kind in ("lpips", "efficientnet")
         begun = vqgan_config(photos, run, loss={"perceptual": {"kind": kind}})
         with open_run(run, begun):
-            assert resolve_vqgan(config).loss.perceptual.kind == kind
+            assert settle_vqgan(config).loss.perceptual.kind == kind
 
 
 def test_prior_goes_on_with_its_own_tokenizer(photos, vqgan_run, tmp_path, no_curves):

@@ -122,7 +122,7 @@ CHANGES = {
 
 
 def test_every_changeable_key_is_tried():
-    of_priors = {"training.early_stop"}  # tried in test_over_fitting.py
+    of_priors = {"training.early_stop"}  # tried in test_settle.py
     assert set(CHANGES) | of_priors == CHANGEABLE
 
 

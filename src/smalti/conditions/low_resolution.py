@@ -77,7 +77,9 @@ class LowResolution(SpatialCondition[LowResolutionConfig]):
     @classmethod
     def pair(cls, setup: Setup) -> Paired:
         """Each crop at a low resolution."""
-        return LowResolutionPair(setup.low_resolution_factor)
+        former: LowResolutionConfig | None = setup.former
+        factor = setup.low_resolution_factor if former is None else former.factor
+        return LowResolutionPair(factor)
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> LowResolutionConfig:

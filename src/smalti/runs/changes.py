@@ -31,6 +31,8 @@ CHANGEABLE_ON_RECORD = {
 }
 # What may lie elsewhere, if it is the same: the stages see to that, who open it.
 PLACES = {"data", "vqgan", "init", "condition"}
+# What a run of stage 2 settles where it is auto; see `settle`.
+SETTLED = {"prior.dropout", "token_keep", "codes.views", "training.early_stop"}
 
 
 class Change(NamedTuple):
@@ -45,6 +47,11 @@ class Change(NamedTuple):
     def is_allowed(self) -> bool:
         """Whether a run may go on with it, as far as the two configs tell."""
         return self.option in CHANGEABLE | CHANGEABLE_ON_RECORD or self._may_have_moved()
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether the new config leaves the option as the run began with it."""
+        return self.option in SETTLED and self.now == "auto"
 
     def _may_have_moved(self) -> bool:
         """Whether the two values may be two places of the same thing."""

@@ -33,7 +33,8 @@ from smalti.runs.data import open_data, training_loader
 from smalti.runs.folder import check_run_folder
 from smalti.runs.prior import prior_state
 from smalti.runs.prior_plan import PriorPlan, plan_prior
-from smalti.runs.vqgan import check_size, resolve_vqgan, vqgan_state
+from smalti.runs.settle import settle_vqgan, settled
+from smalti.runs.vqgan import check_size, vqgan_state
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
@@ -89,9 +90,9 @@ class PaletteDryRun:
     config: PixelsRunConfig
 
 
-def dry_run_vqgan(config: VQGANRunConfig) -> DryRun:
+def dry_run_vqgan(asked: VQGANRunConfig) -> DryRun:
     """What `train_vqgan` would take; it raises the same errors."""
-    config = resolve_vqgan(config)
+    config = settle_vqgan(asked)
     check_run_folder(Path(config.out), config)
     compute = choose_compute(config.training.device, config.training.precision)
     split = open_data(config, classes=False, content=config.vqgan.content)
@@ -124,9 +125,9 @@ def dry_run_vqgan(config: VQGANRunConfig) -> DryRun:
     )
 
 
-def dry_run_prior(config: PriorRunConfig) -> DryRun:
+def dry_run_prior(asked: PriorRunConfig) -> DryRun:
     """What `train_prior` would take, beside the encoding; it raises the same errors."""
-    plan = plan_prior(config)
+    plan = plan_prior(asked)
     config, compute, tokenizer = plan.config, plan.compute, plan.tokenizer
     split, model_config = plan.split, plan.model_config
     with torch.device("meta"):
@@ -246,7 +247,7 @@ def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
         optimizer=config.optimizer,
         total_steps=config.training.total_steps,
         accumulation_steps=config.training.accumulation_steps,
-        token_keep=plan.measures.token_keep,
+        token_keep=settled(config.token_keep),
     )
     generator = torch.Generator().manual_seed(config.seed)
     count = config.training.batch_size
@@ -272,4 +273,4 @@ def _encoding_seconds(plan: PriorPlan) -> float:
         encode_batch(batch, plan.tokenizer, conditioning, compute.device)
 
     seconds = seconds_of(encode, compute.device, MEASURED_STEPS) / count
-    return seconds * plan.measures.views * len(images)
+    return seconds * settled(plan.config.codes.views) * len(images)

@@ -12,9 +12,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import ValidationError
 
 from smalti.config import InputError
 from smalti.distributed import rank, together
@@ -28,6 +29,8 @@ from smalti.training.run_lock import LOCK_FILES, hold_run
 
 CONFIG_FILE = "config.yaml"
 DAY_SECONDS = 24 * 60 * 60
+
+R = TypeVar("R", bound=BaseRunConfig)
 
 
 def read_run_config(folder: Path) -> dict[str, Any] | None:
@@ -48,8 +51,21 @@ def read_run_config(folder: Path) -> dict[str, Any] | None:
     return stored
 
 
+def begun_config(config: R) -> R | None:
+    """The stored config of the run in the folder of a config; None where none of its stage is."""
+    stored = read_run_config(Path(config.out)) or {}
+    if stored.get("stage") != config.stage:
+        return None
+    try:
+        return type(config).model_validate(stored)
+    except ValidationError:  # `check_run_folder` names what does not fit
+        return None
+
+
 def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
     """Refuse a folder that `config` cannot begin or resume; changes nothing.
+
+    What the config leaves open is what the run began with.
 
     Raises:
         InputError: it holds another kind of run, a run with another config, or other files, or it
@@ -71,7 +87,11 @@ def _check_stored(folder: Path, config: BaseRunConfig) -> None:
             f"{folder} is a run of stage {stored.get('stage')!r}, not {config.stage!r}; "
             "choose another --out"
         )
-    changed = [change for change in changes(stored, config) if not change.is_allowed]
+    changed = [
+        change
+        for change in changes(stored, config)
+        if not (change.is_allowed or change.is_left_open)
+    ]
     if changed:
         raise InputError(
             f"{folder} was begun with another config: {', '.join(map(str, changed))}; "

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from smalti.conditions import ConditionConfig
 from smalti.config import InputError, describe
 from smalti.runs.config import GPTShapeConfig, PixelSNAILShapeConfig, PriorRunConfig
-from smalti.runs.folder import read_run_config
-from smalti.runs.origin import begun_option, check_same_init, has_begun
+from smalti.runs.folder import begun_config, read_run_config
+from smalti.runs.origin import check_same_init, has_begun
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 
@@ -43,42 +44,45 @@ def open_initial(config: PriorRunConfig) -> Pipeline | None:
     is_prior = (read_run_config(folder) or {}).get("stage") == "prior"
     if not (is_prior and has_begun(config)):
         return Pipeline.from_pretrained(config.init)
-    was = begun_option(config, "init")
-    if was is not None and was != config.init:
-        check_same_init(config, was, config.init, Pipeline.from_pretrained(config.init).prior)
+    begun = begun_config(config)
+    if begun is not None and begun.init is not None and begun.init != config.init:
+        found = Pipeline.from_pretrained(config.init).prior
+        check_same_init(config, begun.init, config.init, found)
     return Pipeline.from_pretrained(folder)
 
 
-def resolve_prior(config: PriorRunConfig, initial: Pipeline | None) -> PriorRunConfig:
-    """The same with what follows from the model that the run begins with.
+def options_of(initial: Pipeline | None, asked: PriorRunConfig) -> dict[str, Any]:
+    """Options of a run that follow from the model that it begins with, if there is one.
+
+    Args:
+        initial: the model; None for new weights.
+        asked: the config as the user wrote it.
 
     Raises:
         InputError: the model is of another shape, ordering or size than asked for, or has other
             conditions.
     """
-    drop = config.condition_drop
+    drop = asked.condition_drop
     if initial is None:
-        return config.model_copy(
-            update={"condition_drop": CONDITION_DROP if drop is None else drop}
-        )
-    if config.condition:
+        return {"condition_drop": CONDITION_DROP if drop is None else drop}
+    if asked.condition:
         has = ", ".join(initial.config.condition_kinds) or "none"
         raise InputError(
-            f"condition is {' '.join(config.condition)}, but conditions come from the model of "
-            f"--init {config.init} (it has {has}); leave condition out"
+            f"condition is {' '.join(asked.condition)}, but conditions come from the model of "
+            f"--init {asked.init} (it has {has}); leave condition out"
         )
-    _check_size(config, initial)
-    order = {name: getattr(initial.config, name) for name in ("ordering", "ordering_seed")}
-    for name, given in order.items():
+    _check_size(asked, initial)
+    options = {name: getattr(initial.config, name) for name in ("ordering", "ordering_seed")}
+    for name, given in options.items():
         default = PriorRunConfig.model_fields[name].default
-        _check_same(config, name, getattr(config, name), default, given)
-    update = order | {
-        "prior": _initial_shape(config, initial),
+        _check_same(asked, name, getattr(asked, name), default, given)
+    options |= {
+        "prior": _initial_shape(asked, initial),
         "condition_drop": initial.config.condition_drop if drop is None else drop,
     }
     for condition in initial.conditioning.conditions:
-        update |= condition.run_options()
-    return config.model_copy(update=update)
+        options |= condition.run_options()
+    return options
 
 
 def continued_model_config(
@@ -87,7 +91,7 @@ def continued_model_config(
     """What the prior of a run that began with another one must know of itself.
 
     Args:
-        config: of the run, resolved.
+        config: of the run, settled.
         initial: what it begins with.
         conditioners: the same as there, but for the names of classes.
 

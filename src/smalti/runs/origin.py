@@ -5,9 +5,7 @@ model that a run began with it keeps a hash, in RUN/origin.json.
 """
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
 from torch import nn
 
 from smalti.config import InputError
@@ -16,23 +14,12 @@ from smalti.files import atomic_file, write_json
 from smalti.model_folder import step_folders
 from smalti.plain_data import read_json
 from smalti.runs.config import BaseRunConfig
-from smalti.runs.folder import read_run_config
+from smalti.runs.folder import begun_config
 from smalti.weights import weights_hash
 
 ORIGIN_FILE = "origin.json"
 DATA = "data"
 INIT = "init"
-
-
-def begun_option(config: BaseRunConfig, name: str) -> Any:
-    """What the run in the folder of a config says of an option; None where none has begun."""
-    stored = read_run_config(Path(config.out)) or {}
-    if stored.get("stage") != config.stage:
-        return None
-    try:
-        return getattr(type(config).model_validate(stored), name)
-    except ValidationError:  # `check_run_folder` names what does not fit
-        return None
 
 
 def has_begun(config: BaseRunConfig) -> bool:
@@ -46,11 +33,11 @@ def check_same_data(config: BaseRunConfig, split: Split) -> None:
     Raises:
         InputError: they differ in names, sizes or times of their files, or nothing tells.
     """
-    was = begun_option(config, DATA)
-    if was is not None and was != config.data:
+    begun = begun_config(config)
+    if begun is not None and begun.data != config.data:
         same = _read(Path(config.out)).get(DATA) == split.train.fingerprint()
         why = "whose files have not all the same names, sizes and times"
-        _check(config, DATA, was, config.data, same, why)
+        _check(config, DATA, begun.data, config.data, same, why)
 
 
 def check_same_model(

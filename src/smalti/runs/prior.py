@@ -20,10 +20,8 @@ from smalti.runs.data import (
 )
 from smalti.runs.folder import open_run
 from smalti.runs.origin import has_begun, keep_origin
-from smalti.runs.over_fitting import (
-    in_words,
-)
 from smalti.runs.prior_plan import plan_prior
+from smalti.runs.settle import regularisation_in_words, settled
 from smalti.runs.tokenizer_images import count_overlap, keep_tokenizer_images
 from smalti.runs.training_images import write_training_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
@@ -68,14 +66,14 @@ def _train_prior(config: PriorRunConfig) -> Path:
         folder = Path(plan.config.out)
         codes_folder = Path(plan.config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
-    config, compute, split, measures = plan.config, plan.compute, plan.split, plan.measures
+    config, compute, split = plan.config, plan.compute, plan.split
     tokenizer, model_config = plan.tokenizer, plan.model_config
     state = prior_state(config, model_config, compute, plan.initial)
     announce(config, compute, split)
     images = RunImages.of(split, count_overlap(split, plan.tokenizer_images))
     for line in images.overlap_in_words:
         say(f"data: {line}")
-    say(in_words(measures, len(split.train), split.held_out is not None))
+    say(regularisation_in_words(config, images))
     if split.train.pairing:
         say(f"pairs: {describe(split.train.pairing)}")
     for pair in split.train.pairs.values():
@@ -101,7 +99,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
             plan.loader,
             tokenizer,
             pipeline.conditioning,
-            measures.views,
+            settled(config.codes.views),
             compute.device,
         )
         step_config = PriorStepConfig(
@@ -112,7 +110,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
             optimizer=config.optimizer,
             total_steps=config.training.total_steps,
             accumulation_steps=config.training.accumulation_steps,
-            token_keep=measures.token_keep,
+            token_keep=settled(config.token_keep),
         )
         with together():
             evaluation = _evaluation_codes(config, split, pipeline, compute) if rank() == 0 else []
@@ -124,7 +122,7 @@ def _train_prior(config: PriorRunConfig) -> Path:
             folder,
             config.seed,
             images,
-            measures.early_stop,
+            settled(config.training.early_stop),
         ).run()
         finish(folder, split)
     return folder

@@ -17,23 +17,14 @@ from smalti.conditions.opening import (
 from smalti.config import InputError, describe
 from smalti.data.loader import BatchLoader
 from smalti.data.split import Split
+from smalti.health.run_images import RunImages
 from smalti.prior import PriorConfig
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import check_divides, open_data, training_loader
-from smalti.runs.folder import check_run_folder
-from smalti.runs.initial_prior import (
-    CONDITION_DROP,
-    continued_model_config,
-    open_initial,
-    resolve_prior,
-)
-from smalti.runs.origin import begun_option, check_same_model
-from smalti.runs.over_fitting import (
-    Measures,
-    keep_begun_measures,
-    measures_of,
-    settle_measures,
-)
+from smalti.runs.folder import begun_config, check_run_folder
+from smalti.runs.initial_prior import continued_model_config, open_initial, options_of
+from smalti.runs.origin import check_same_model
+from smalti.runs.settle import settle_prior
 from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
@@ -48,7 +39,7 @@ class PriorPlan:
     """A run of stage 2 that may begin."""
 
     config: PriorRunConfig
-    """With all that was left to choose chosen."""
+    """Settled."""
     compute: Compute
     tokenizer: TokenizerModel
     """Of the images."""
@@ -57,8 +48,6 @@ class PriorPlan:
     split: Split
     loader: BatchLoader
     """Of the training images."""
-    measures: Measures
-    """Against over-fitting."""
     model_config: PriorModelConfig
     tokenizer_images: TokenizerImages
     """The images that the tokenizers were trained on."""
@@ -66,33 +55,29 @@ class PriorPlan:
     """Whose weights the run begins with, if not with new ones."""
 
 
-def plan_prior(config: PriorRunConfig) -> PriorPlan:
+def plan_prior(asked: PriorRunConfig) -> PriorPlan:
     """Open all that a run needs.
 
     Raises:
         InputError: the config, the data, the tokenizers or the folder do not allow it.
     """
-    folder = Path(config.out)
-    config = keep_begun_measures(config)
-    initial = open_initial(config)
-    config = resolve_prior(config, initial)
-    check_run_folder(folder, config)
-    compute = choose_compute(config.training.device, config.training.precision)
-    tokenizer = _open_tokenizer(config, folder / TOKENIZER_FOLDER, initial)
+    folder = Path(asked.out)
+    initial = open_initial(asked)
+    check_run_folder(folder, asked.model_copy(update=options_of(initial, asked)))
+    compute = choose_compute(asked.training.device, asked.training.precision)
+    tokenizer = _open_tokenizer(asked, folder / TOKENIZER_FOLDER, initial)
     tokenizer.to(compute.device)
-    conditions = _open_conditions(config, tokenizer, initial)
+    conditions = _open_conditions(asked, tokenizer, initial)
     setup = Setup(
-        height_px=config.image.height_px,
-        width_px=config.image.width_px,
+        height_px=asked.image.height_px,
+        width_px=asked.image.width_px,
         cell_px=tokenizer.downsampling_factor,
-        low_resolution_factor=config.low_resolution_factor,
+        low_resolution_factor=asked.low_resolution_factor,
     )
     pairs = conditions.pairs(setup)
-    split = open_data(config, conditions.need_classes, tokenizer.content, pairs)
-    loader = training_loader(config, split, compute)
-    config = settle_measures(config, len(split.train), split.held_out is not None)
-    measures = measures_of(config)
-    assert measures is not None, "they were settled"
+    split = open_data(asked, conditions.need_classes, tokenizer.content, pairs)
+    loader = training_loader(asked, split, compute)
+    config = settle_prior(asked, RunImages.of(split), initial)
     conditioners = conditions.configs(setup, split.train)
     model_config = (
         prior_model_config(config, tokenizer, conditioners)
@@ -106,7 +91,6 @@ def plan_prior(config: PriorRunConfig) -> PriorPlan:
         conditions,
         split,
         loader,
-        measures,
         model_config,
         tokenizer_images(config, conditions.tokenizers),
         initial,
@@ -121,7 +105,8 @@ def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None)
     """
     if own.is_dir():
         kept = load_tokenizer(own)
-        was = begun_option(config, "vqgan")
+        begun = begun_config(config)
+        was = None if begun is None else begun.vqgan
         if config.vqgan is not None and was != config.vqgan:
             found = load_tokenizer(config.vqgan)
             check_same_model(config, "vqgan", was, config.vqgan, kept, found)
@@ -151,7 +136,8 @@ def _open_conditions(
         return RunConditions(kinds, tokenizers, initial.config.conditioners)
     folder = Path(config.out)
     conditions = open_conditions(config.condition, folder, of_images)
-    was = begun_option(config, "condition") or ()
+    begun = begun_config(config)
+    was = () if begun is None else begun.condition
     for spec in config.condition:
         kind = spec.partition("=")[0]
         if spec not in was and condition_folder(folder, kind).is_dir():
@@ -166,7 +152,7 @@ def prior_model_config(
     """What the prior of a run must know of itself.
 
     Args:
-        config: of the run, whose measures against over-fitting are settled.
+        config: of the run, settled.
         tokenizer: of the images.
         conditioners: what stands before the image.
 
@@ -178,21 +164,17 @@ def prior_model_config(
     height = config.image.height_px // tokenizer.downsampling_factor
     width = config.image.width_px // tokenizer.downsampling_factor
     build_ordering(config.ordering, height, width, config.ordering_seed)
-    assert config.prior.dropout != "auto"
+    assert config.condition_drop is not None
     return PriorModelConfig(
         prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
-        condition_drop=_drop(config) if config.condition else 0.0,
+        condition_drop=config.condition_drop if config.condition else 0.0,
         ordering=config.ordering,
         ordering_seed=config.ordering_seed,
         grid_height=height,
         grid_width=width,
     )
-
-
-def _drop(config: PriorRunConfig) -> float:
-    return CONDITION_DROP if config.condition_drop is None else config.condition_drop
 
 
 def _shape(

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from smalti.compute import Compute, choose_compute
 from smalti.config import InputError
 from smalti.distributed import from_first, together, wrap
@@ -23,11 +21,10 @@ from smalti.runs.data import (
     training_loader,
     weights_from,
 )
-from smalti.runs.folder import check_run_folder, open_run, read_run_config
-from smalti.runs.loss_choice import fit_loss
-from smalti.runs.origin import check_same_init, has_begun, keep_origin
+from smalti.runs.folder import check_run_folder, open_run
+from smalti.runs.origin import has_begun, keep_origin
+from smalti.runs.settle import settle_vqgan
 from smalti.runs.training_images import write_training_images
-from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
 from smalti.training.log import say
@@ -52,9 +49,9 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
         return _train_vqgan(config)
 
 
-def _train_vqgan(config: VQGANRunConfig) -> Path:
+def _train_vqgan(asked: VQGANRunConfig) -> Path:
     with together():
-        config = resolve_vqgan(config)
+        config = settle_vqgan(asked)
         folder = Path(config.out)
         check_run_folder(folder, config)
         compute = choose_compute(config.training.device, config.training.precision)
@@ -93,53 +90,6 @@ def _train_vqgan(config: VQGANRunConfig) -> Path:
     return folder
 
 
-def resolve_vqgan(config: VQGANRunConfig) -> VQGANRunConfig:
-    """The same with the shape of the model to begin with, and losses that fit its content.
-
-    A run keeps those that it began with, however that model or the weights at hand may change.
-
-    Raises:
-        InputError: there is no model to begin with, it is of another shape than asked for, or a
-            loss does not fit what the images are.
-    """
-    begun = _begun_config(Path(config.out))
-    vqgan = config.vqgan if config.init is None else _initial_shape(config, config.init, begun)
-    chosen = fit_loss(config.loss, vqgan.content)
-    perceptual = chosen.perceptual
-    if begun is None:
-        perceptual = resolve_perceptual(perceptual)
-    elif perceptual.kind == "auto":
-        perceptual = perceptual.model_copy(update={"kind": begun.loss.perceptual.kind})
-    loss = chosen.model_copy(update={"perceptual": perceptual})
-    return config.model_copy(update={"loss": loss, "vqgan": vqgan})
-
-
-def _begun_config(folder: Path) -> VQGANRunConfig | None:
-    try:
-        return VQGANRunConfig.model_validate(read_run_config(folder))
-    except ValidationError:  # no run of this stage: `check_run_folder` says what is there
-        return None
-
-
-def _initial_shape(config: VQGANRunConfig, init: str, begun: VQGANRunConfig | None) -> VQGANConfig:
-    """Shape of the model that a run begins with, unless the config asks for another one."""
-    if begun is not None and begun.init == init:
-        shape = begun.vqgan
-    else:
-        model = VQGAN.from_pretrained(init)
-        shape = model.config
-        if begun is not None and begun.init is not None and has_begun(config):
-            check_same_init(config, begun.init, init, model)
-    for name, default in VQGANConfig():
-        asked, given = getattr(config.vqgan, name), getattr(shape, name)
-        if asked not in (default, given):
-            raise InputError(
-                f"vqgan.{name} is {asked}, but the model of --init {init} has {given}; leave "
-                "vqgan's options out, they come from the model"
-            )
-    return shape
-
-
 def check_size(config: VQGANRunConfig) -> None:
     """Refuse image sizes that a network of the run cannot take, before anything is written.
 
@@ -175,7 +125,7 @@ def _check_smallest(config: RunConfig, needed_px: int, what: str, advice: str) -
 
 
 def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
-    """Networks and optimizers of a resolved run as it begins."""
+    """Networks and optimizers of a run as it begins, by its settled config."""
     with weights_from(config.seed):
         vqgan = VQGAN(config.vqgan)
         if config.init is not None and not has_begun(config):

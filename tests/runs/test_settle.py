@@ -1,27 +1,32 @@
-"""What auto is against over-fitting, and that a run keeps and says it."""
+"""What auto is against over-fitting, and that a run keeps and says it.
 
+The losses and shapes of stage 1 are tried in test_content_stages.py and test_init.py.
+"""
+
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from smalti.config import InputError
+from smalti.health.run_images import RunImages
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.folder import check_run_folder, open_run, read_run_config
-from smalti.runs.over_fitting import (
-    Measures,
-    in_words,
-    keep_begun_measures,
-    measures_for,
-    measures_of,
-    settle_measures,
+from smalti.runs.settle import (
+    Regularisation,
+    regularisation_for,
+    regularisation_in_words,
+    settle_prior,
 )
 
-SMALL = Measures(dropout=0.2, token_keep=0.9, views=32, early_stop=5)
+SMALL = Regularisation(dropout=0.2, token_keep=0.9, views=32, early_stop=5)
+IMAGES = RunImages(training=164, held_out=8)
 
 
 def prior_config(**changes) -> PriorRunConfig:
-    return PriorRunConfig.model_validate({"data": ("photos",), "vqgan": "run"} | changes)
+    options = {"data": ("photos",), "vqgan": "run", "condition_drop": 0.1}
+    return PriorRunConfig.model_validate(options | changes)
 
 
 def given(early_stop: int | None = 3, **changes) -> PriorRunConfig:
@@ -35,48 +40,53 @@ def given(early_stop: int | None = 3, **changes) -> PriorRunConfig:
     return prior_config(**(values | changes))
 
 
+def regularisation_of(config: PriorRunConfig) -> Regularisation:
+    return Regularisation(
+        config.prior.dropout, config.token_keep, config.codes.views, config.training.early_stop
+    )
+
+
 @pytest.mark.parametrize(
     ("images", "expected"),
     [
-        (1, Measures(0.2, 0.9, 128, 5)),
+        (1, Regularisation(0.2, 0.9, 128, 5)),
         (164, SMALL),
-        (1_250, Measures(0.2, 0.9, 8, 5)),
-        (4_999, Measures(0.2, 0.9, 8, 5)),
-        (5_000, Measures(0.1, 1.0, 8, None)),
-        (49_999, Measures(0.1, 1.0, 8, None)),
-        (50_000, Measures(0.0, 1.0, 4, None)),
+        (1_250, Regularisation(0.2, 0.9, 8, 5)),
+        (4_999, Regularisation(0.2, 0.9, 8, 5)),
+        (5_000, Regularisation(0.1, 1.0, 8, None)),
+        (49_999, Regularisation(0.1, 1.0, 8, None)),
+        (50_000, Regularisation(0.0, 1.0, 4, None)),
     ],
 )
 def test_auto_does_the_more_the_fewer_images_there_are(images, expected):
-    assert measures_for(images) == expected
+    assert regularisation_for(images) == expected
 
 
 def test_every_auto_is_settled_and_the_rest_of_the_config_stays():
     config = prior_config(prior={"layers": 3}, training={"total_steps": 7})
-    assert measures_of(config) is None
-    settled = settle_measures(config, 164, has_held_out=True)
-    assert measures_of(settled) == SMALL
+    settled = settle_prior(config, IMAGES)
+    assert regularisation_of(settled) == SMALL
     assert (settled.prior.layers, settled.training.total_steps) == (3, 7)
 
 
 @pytest.mark.parametrize("early_stop", [3, None])
 def test_what_was_asked_for_is_kept(early_stop):
     config = given(early_stop)
-    assert settle_measures(config, 164, has_held_out=True) == config
-    assert measures_of(config) == Measures(0.0, 1.0, 3, early_stop)
+    assert settle_prior(config, IMAGES) == config
 
 
 @pytest.mark.parametrize("config", [prior_config(), given(3)], ids=["auto", "asked_for"])
 def test_early_stop_is_off_without_held_out_images(config):
-    settled = settle_measures(config, 12, has_held_out=False)
+    images = RunImages(training=12, held_out=0)
+    settled = settle_prior(config, images)
     assert settled.training.early_stop is None
-    assert in_words(measures_of(settled), 12, False).endswith(
+    assert regularisation_in_words(settled, images).endswith(
         ", no early stop, since no images are held out"
     )
 
 
 @pytest.mark.parametrize(
-    ("measures", "images", "line"),
+    ("regularisation", "images", "line"),
     [
         (
             SMALL,
@@ -85,21 +95,28 @@ def test_early_stop_is_off_without_held_out_images(config):
             "5 evaluations without gain",
         ),
         (
-            Measures(0.1, 1.0, 8, None),
+            Regularisation(0.1, 1.0, 8, None),
             12_000,
             "middle-sized data set (12,000 images): dropout 0.1, token keep 1, 8 views, no early "
             "stop",
         ),
         (
-            Measures(0.0, 1.0, 1, 1),
+            Regularisation(0.0, 1.0, 1, 1),
             50_000,
             "large data set (50,000 images): dropout 0, token keep 1, 1 view, early stop after "
             "1 evaluation without gain",
         ),
     ],
 )
-def test_a_line_says_size_and_measures(measures, images, line):
-    assert in_words(measures, images, has_held_out=True) == line
+def test_a_line_says_size_and_regularisation(regularisation, images, line):
+    dropout, token_keep, views, early_stop = astuple(regularisation)
+    config = prior_config(
+        prior={"dropout": dropout},
+        token_keep=token_keep,
+        codes={"views": views},
+        training={"early_stop": early_stop},
+    )
+    assert regularisation_in_words(config, RunImages(images, held_out=5)) == line
 
 
 @pytest.mark.parametrize(
@@ -125,7 +142,7 @@ def test_values_out_of_range_are_refused(wrong):
 def begun(tmp_path) -> Path:
     """A run that began with 164 images."""
     config = prior_config(out=str(tmp_path / "run"))
-    with open_run(tmp_path / "run", settle_measures(config, 164, has_held_out=True)):
+    with open_run(tmp_path / "run", settle_prior(config, IMAGES)):
         return tmp_path / "run"
 
 
@@ -139,20 +156,14 @@ def test_values_of_auto_are_in_the_run_s_config(begun):
 
 def test_resumed_run_keeps_what_it_began_with(begun):
     """Its data may have grown meanwhile."""
-    config = keep_begun_measures(prior_config(out=str(begun)))
-    assert measures_of(settle_measures(config, 10_000, has_held_out=True)) == SMALL
+    config = prior_config(out=str(begun))
     check_run_folder(begun, config)
+    assert regularisation_of(settle_prior(config, RunImages(10_000, held_out=50))) == SMALL
 
 
 def test_resumed_run_may_change_its_early_stop_and_nothing_else(begun):
     config = prior_config(out=str(begun), training={"batch_size": 32, "early_stop": None})
-    config = keep_begun_measures(config)
     check_run_folder(begun, config)
-    assert config.training.early_stop is None
+    assert settle_prior(config, IMAGES).training.early_stop is None
     with pytest.raises(InputError, match=r"token_keep \(was 0.9, now 1.0\)"):
-        check_run_folder(begun, keep_begun_measures(prior_config(out=str(begun), token_keep=1)))
-
-
-def test_new_run_keeps_auto_until_its_images_are_counted(tmp_path):
-    config = prior_config(out=str(tmp_path / "run"))
-    assert keep_begun_measures(config) == config
+        check_run_folder(begun, prior_config(out=str(begun), token_keep=1))

@@ -1,0 +1,244 @@
+"""Settling: what a run's config leaves open is decided once, before the run begins.
+
+The settled config is the one that the run keeps, so nothing in a resumed run is decided anew. Only
+what depends on the machine at hand stays `auto` in it: the device and the precision.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from smalti.config import InputError
+from smalti.content import ContentConfig
+from smalti.health.run_images import RunImages
+from smalti.losses.build import resolve_perceptual
+from smalti.losses.config import PixelKind
+from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+from smalti.runs.folder import begun_config
+from smalti.runs.initial_prior import options_of
+from smalti.runs.origin import check_same_init, has_begun
+from smalti.sampling.pipeline import Pipeline
+from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.vqgan.config import VQGANLossConfig
+
+T = TypeVar("T")
+
+PIXEL_LOSS_OF: Mapping[str, PixelKind] = {"labels": "cross_entropy", "edges": "l2"}
+"""Of contents that have one only."""
+
+SMALL = 5_000  # training images below which a data set is small
+LARGE = 50_000
+# Crops and flips of all images together: a prior of default size learns fewer by heart.
+ENOUGH_VIEWS = 5_000
+FEWEST_VIEWS, MOST_VIEWS = 8, 128  # of each image; each is a file, and must be encoded
+
+
+def settled(option: T | Literal["auto"]) -> T:
+    """An option of a settled config, where it is not `auto`."""
+    assert option != "auto", "the config was not settled"
+    return option
+
+
+def _unless_auto(asked: T | Literal["auto"], instead: T) -> T:
+    return instead if asked == "auto" else asked
+
+
+# Stage 1
+
+
+def settle_vqgan(asked: VQGANRunConfig) -> VQGANRunConfig:
+    """The config of a run of stage 1, in which the tokenizer's shape and the losses are decided.
+
+    A run keeps those that it began with, however the model of `init` or the weights at hand may
+    change.
+
+    Args:
+        asked: by the user.
+
+    Raises:
+        InputError: there is no model to begin with, it is of another shape than asked for, or a
+            loss does not fit what the images are.
+    """
+    begun = begun_config(asked)
+    vqgan = asked.vqgan if asked.init is None else _initial_shape(asked, asked.init, begun)
+    loss = fit_loss(asked.loss, vqgan.content)
+    perceptual = loss.perceptual
+    if begun is None:
+        perceptual = resolve_perceptual(perceptual)
+    elif perceptual.kind == "auto":
+        perceptual = perceptual.model_copy(update={"kind": begun.loss.perceptual.kind})
+    loss = loss.model_copy(update={"perceptual": perceptual})
+    return asked.model_copy(update={"loss": loss, "vqgan": vqgan})
+
+
+def _initial_shape(asked: VQGANRunConfig, init: str, begun: VQGANRunConfig | None) -> VQGANConfig:
+    """Shape of the model that a run begins with, unless the config asks for another one."""
+    if begun is not None and begun.init == init:
+        shape = begun.vqgan
+    else:
+        model = VQGAN.from_pretrained(init)
+        shape = model.config
+        if begun is not None and begun.init is not None and has_begun(asked):
+            check_same_init(asked, begun.init, init, model)
+    for name, default in VQGANConfig():
+        option, given = getattr(asked.vqgan, name), getattr(shape, name)
+        if option not in (default, given):
+            raise InputError(
+                f"vqgan.{name} is {option}, but the model of --init {init} has {given}; leave "
+                "vqgan's options out, they come from the model"
+            )
+    return shape
+
+
+def fit_loss(loss: VQGANLossConfig, content: ContentConfig) -> VQGANLossConfig:
+    """The losses of stage 1 with what is left open decided for a content.
+
+    Label maps have the cross-entropy for pixel loss and no adversary: the discriminator would know
+    them from logits at once. Edges have l2: few pixels are edges, so by l1 it is best to draw none
+    wherever it is not certain that there is one, and nothing is learned. No network that learned
+    from photographs compares maps.
+
+    Raises:
+        InputError: a loss is asked for that does not fit.
+
+    Reference: arXiv:2012.09841, Sec. 4.1, for the cross-entropy.
+    """
+    _check_pixel(loss, content)
+    if content.kind == "rgb":
+        return loss
+    if loss.perceptual.kind not in ("auto", "none"):
+        raise InputError(
+            f"loss.perceptual.kind {loss.perceptual.kind} compares photographs, not "
+            f"{content.kind}; allowed are auto and none"
+        )
+    if content.kind == "labels" and loss.adversary.kind not in ("auto", "none"):
+        raise InputError(
+            f"loss.adversary.kind {loss.adversary.kind} does not fit label maps: they have no "
+            "adversary; allowed are auto and none"
+        )
+    adversary = _unless_auto(loss.adversary.kind, "none")
+    return loss.model_copy(
+        update={
+            "pixel": PIXEL_LOSS_OF.get(content.kind, loss.pixel),
+            "perceptual": loss.perceptual.model_copy(update={"kind": "none"}),
+            "adversary": loss.adversary.model_copy(update={"kind": adversary}),
+        }
+    )
+
+
+def _check_pixel(loss: VQGANLossConfig, content: ContentConfig) -> None:
+    # l1 is also what stands there when nobody asked.
+    if content.kind == "labels" and loss.pixel == "l2":
+        raise InputError("loss.pixel l2 does not fit label maps; they have the cross-entropy")
+    if content.kind != "labels" and loss.pixel == "cross_entropy":
+        raise InputError(
+            f"loss.pixel cross_entropy is for label maps, not {content.kind}; allowed are l1 and l2"
+        )
+
+
+# Stage 2
+
+
+def settle_prior(
+    asked: PriorRunConfig, images: RunImages, initial: Pipeline | None = None
+) -> PriorRunConfig:
+    """The config of a run of stage 2, in which nothing is left open.
+
+    Options against over-fitting follow from the number of training images; a run keeps those that
+    it began with, also where it has more images later.
+
+    Args:
+        asked: by the user.
+        images: of the run.
+        initial: the prior that the run begins with, which has some options; None for new weights.
+
+    Raises:
+        InputError: the model of `init` has other options than those asked for.
+    """
+    options = options_of(initial, asked)
+    shape = options.get("prior", asked.prior)
+    auto = _begun_regularisation(asked) or regularisation_for(images.training)
+    dropout = _unless_auto(asked.prior.dropout, auto.dropout)
+    views = _unless_auto(asked.codes.views, auto.views)
+    # Without held-out images, evaluations say nothing of over-fitting.
+    early_stop = _unless_auto(asked.training.early_stop, auto.early_stop)
+    early_stop = early_stop if images.held_out else None
+    regularisation = {
+        "token_keep": _unless_auto(asked.token_keep, auto.token_keep),
+        "prior": shape.model_copy(update={"dropout": dropout}),
+        "codes": asked.codes.model_copy(update={"views": views}),
+        "training": asked.training.model_copy(update={"early_stop": early_stop}),
+    }
+    return asked.model_copy(update=options | regularisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Regularisation:
+    """Values of the options against over-fitting."""
+
+    dropout: float
+    """Share of activations dropped."""
+    token_keep: float
+    """Chance of an image token to be read as it is."""
+    views: int
+    """Crops and flips of each image."""
+    early_stop: int | None
+    """Evaluations without gain that end the run; None is no such end."""
+
+
+def regularisation_for(images: int) -> Regularisation:
+    """What auto is for a number of training images: the fewer, the more is done."""
+    if images < SMALL:
+        return Regularisation(dropout=0.2, token_keep=0.9, views=_views_for(images), early_stop=5)
+    if images < LARGE:
+        return Regularisation(dropout=0.1, token_keep=1.0, views=8, early_stop=None)
+    # Short runs see each of them a few times only.
+    return Regularisation(dropout=0.0, token_keep=1.0, views=4, early_stop=None)
+
+
+def _views_for(images: int) -> int:
+    """The lowest power of two that gives enough views, within bounds."""
+    views = FEWEST_VIEWS
+    while views < MOST_VIEWS and views * images < ENOUGH_VIEWS:
+        views *= 2
+    return views
+
+
+def _begun_regularisation(asked: PriorRunConfig) -> Regularisation | None:
+    """What the run in the folder of a config began with; None where none has begun."""
+    begun = begun_config(asked)
+    if begun is None:
+        return None
+    dropout, token_keep = begun.prior.dropout, begun.token_keep
+    views, early_stop = begun.codes.views, begun.training.early_stop
+    if dropout == "auto" or token_keep == "auto" or views == "auto" or early_stop == "auto":
+        return None  # a run of before these were settled
+    return Regularisation(dropout, token_keep, views, early_stop)
+
+
+def regularisation_in_words(config: PriorRunConfig, images: RunImages) -> str:
+    """A line for people on what a run does against over-fitting.
+
+    Args:
+        config: of the run, settled.
+        images: of the run.
+    """
+    count, early_stop = images.training, settled(config.training.early_stop)
+    size = "small" if count < SMALL else "middle-sized" if count < LARGE else "large"
+    words = [
+        f"dropout {settled(config.prior.dropout):g}",
+        f"token keep {settled(config.token_keep):g}",
+        _counted(settled(config.codes.views), "view"),
+    ]
+    if early_stop is not None:
+        words.append(f"early stop after {_counted(early_stop, 'evaluation')} without gain")
+    elif images.held_out:
+        words.append("no early stop")
+    else:
+        words.append("no early stop, since no images are held out")
+    return f"{size} data set ({_counted(count, 'image')}): {', '.join(words)}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
