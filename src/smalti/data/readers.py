@@ -51,8 +51,7 @@ READERS: Registry[Reader] = Registry("content")
 
 def reader_of(content: ContentConfig) -> Reader:
     """The reader of a content's kind."""
-    reader: Reader = READERS[content.kind](content)  # type: ignore[call-arg]
-    return reader
+    return READERS[content.kind](content)  # type: ignore[call-arg]
 
 
 @READERS.register("rgb")
@@ -163,5 +162,4 @@ def _stretched(depths: NDArray[np.float32]) -> NDArray[np.float32]:
     """Depths (H, W) whose lowest becomes 0 and whose highest 65535."""
     wide = depths.astype(np.float64)
     wide -= wide.min()
-    stretched: NDArray[np.float32] = (wide * (65535 / max(wide.max(), 1e-8))).astype(np.float32)
-    return stretched
+    return (wide * (65535 / max(wide.max(), 1e-8))).astype(np.float32)

@@ -72,8 +72,7 @@ class CondStage:
             )
         ((_, tokenizer),) = self.tokenizers.items()
         sizes = spatial_sizes(tokenizer, height_px, width_px)
-        spatial: ConditionConfig = SPATIAL[tokenizer.content.kind](**sizes)
-        return spatial
+        return SPATIAL[tokenizer.content.kind](**sizes)
 
     def length(self, height_px: int, width_px: int) -> int:
         """Number of conditioning tokens of images of a size in pixels."""

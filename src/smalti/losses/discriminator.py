@@ -69,8 +69,7 @@ class PatchDiscriminator(nn.Module):
         features = self.activation(self.stem(images))
         for block in self.blocks:
             features = self.activation(block(features))
-        logits: Tensor = self.head(features)
-        return logits
+        return self.head(features)
 
 
 class Judgement(NamedTuple):
@@ -105,8 +104,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         """Normalize features (B, C, h, w), in training by the statistics of the global batch."""
         if not (self.training and is_distributed()):
-            local: Tensor = super().forward(input)
-            return local
+            return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
             features = input.float()
             mean = mean_with_gradient(features.mean((0, 2, 3)))
@@ -116,8 +114,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             self._follow(mean.detach(), variance.detach(), world_size() * input[:, 0].numel())
             scale = self.weight * (variance + self.eps).rsqrt()
             normalized = centred * scale.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
-        result: Tensor = normalized.to(input.dtype)
-        return result
+        return normalized.to(input.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Update the running statistics, which evaluation uses, as `nn.BatchNorm2d` does."""
@@ -141,8 +138,7 @@ class _Block(nn.Module):
         self.norm = nn.Identity() if is_spectral else GlobalBatchNorm(channels_out)
 
     def forward(self, features: Tensor) -> Tensor:
-        normalized: Tensor = self.norm(self.conv(features))
-        return normalized
+        return self.norm(self.conv(features))
 
 
 def _initialize(module: nn.Module) -> None:

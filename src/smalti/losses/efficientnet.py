@@ -72,8 +72,7 @@ class EfficientNetLite0(nn.Module):
         Returns:
             Logits (B, 1000) of ImageNet's classes in their usual order.
         """
-        logits: Tensor = self.classifier(self.pool(self.features(images, (BLOCKS,))[0]))
-        return logits
+        return self.classifier(self.pool(self.features(images, (BLOCKS,))[0]))
 
     def features(self, images: Tensor, depths: tuple[int, ...]) -> list[Tensor]:
         """Feature maps at several depths, without running what lies beyond the last.

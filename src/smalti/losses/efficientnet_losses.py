@@ -76,8 +76,7 @@ class EfficientNetLogitsLoss(PerceptualLoss):
         return feature_distance(real, fake) + self.logit_weight * logit_distance
 
     def _logits(self, last_map: Tensor) -> Tensor:
-        logits: Tensor = self.network.classifier(self.network.pool(last_map))
-        return logits
+        return self.network.classifier(self.network.pool(last_map))
 
 
 def feature_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

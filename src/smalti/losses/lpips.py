@@ -86,8 +86,7 @@ class LPIPS(PerceptualLoss):
         with torch.no_grad():
             real = self.trunk(self.scaling(images))
         fake = self.trunk(self.scaling(reconstructions))
-        distances: Tensor = self.heads(real, fake)
-        return distances
+        return self.heads(real, fake)
 
 
 def load_heads() -> LPIPSHeads:

@@ -34,8 +34,7 @@ def _factor(covariance: Tensor) -> Tensor:
     variances, directions = torch.linalg.eigh(covariance)  # ascending
     rounding = len(variances) * torch.finfo(variances.dtype).eps * variances[-1]
     has_spread = variances > rounding
-    factor: Tensor = directions[:, has_spread] * variances[has_spread].sqrt()
-    return factor
+    return directions[:, has_spread] * variances[has_spread].sqrt()
 
 
 class FrechetDistance:

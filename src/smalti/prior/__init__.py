@@ -17,8 +17,7 @@ PriorConfig = Annotated[GPTConfig | PixelSNAILConfig, Field(discriminator="kind"
 
 def build_prior(config: GPTConfig | PixelSNAILConfig) -> PriorModel:
     """The prior of a config, with new weights."""
-    prior: PriorModel = PRIORS[config.kind](config)
-    return prior
+    return PRIORS[config.kind](config)
 
 
 __all__ = [

@@ -38,7 +38,7 @@ class CausalSelfAttention(nn.Module):
             k, v = cache.append(self.layer, k, v)
         attended = causal_attention(q, k, v, self.dropout if self.training else 0.0)
         joined = attended.transpose(1, 2).reshape(batch, length, width)
-        return self.projection(joined)  # type: ignore[no-any-return]
+        return self.projection(joined)
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:

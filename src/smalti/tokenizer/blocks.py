@@ -41,11 +41,11 @@ class ResidualBlock(nn.Module):
 
     def first_half(self, normed: Tensor) -> Tensor:
         """(B, out_channels, H, W) of what the first norm gives, (B, in_channels, H, W)."""
-        return self.conv1(F.silu(normed))  # type: ignore[no-any-return]
+        return self.conv1(F.silu(normed))
 
     def second_half(self, features: Tensor, normed: Tensor) -> Tensor:
         """The block's output of its input and of what the second norm gives."""
-        return self.skip(features) + self.conv2(F.silu(normed))  # type: ignore[no-any-return]
+        return self.skip(features) + self.conv2(F.silu(normed))
 
 
 class NonLocalAttention(nn.Module):
@@ -69,7 +69,7 @@ class NonLocalAttention(nn.Module):
         )
         mixed = F.scaled_dot_product_attention(query, key, value)
         mixed = mixed.squeeze(1).mT.reshape(features.shape)
-        return features + self.project(mixed)  # type: ignore[no-any-return]
+        return features + self.project(mixed)
 
 
 class Downsample(nn.Module):
@@ -81,7 +81,7 @@ class Downsample(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
-        return self.conv(F.pad(features, (0, 1, 0, 1)))  # type: ignore[no-any-return]
+        return self.conv(F.pad(features, (0, 1, 0, 1)))
 
 
 class Upsample(nn.Module):
@@ -93,7 +93,7 @@ class Upsample(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
-        return self.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
+        return self.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))
 
 
 class Level(nn.Module):
@@ -135,7 +135,7 @@ class Level(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
-        return self.resample(self.mix(features))  # type: ignore[no-any-return]
+        return self.resample(self.mix(features))
 
     def mix(self, features: Tensor) -> Tensor:
         """What the blocks make of (B, in_channels, H, W): (B, out_channels, H, W)."""
@@ -155,7 +155,7 @@ class Middle(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        return self.block2(self.attention(self.block1(features)))  # type: ignore[no-any-return]
+        return self.block2(self.attention(self.block1(features)))
 
 
 def initialize(module: nn.Module) -> None:

@@ -64,7 +64,7 @@ class Decoder(nn.Module):
 
     def forward(self, z_q: Tensor) -> Tensor:
         """Outputs (B, C, 2^m h, 2^m w) of (B, latent_channels, h, w)."""
-        return self.conv_out(self.features(z_q))  # type: ignore[no-any-return]
+        return self.conv_out(self.features(z_q))
 
     # The same in two parts, for `tiles`: the first needs the whole map at once, the second
     # sees a neighbourhood only, but for the statistics of its norms.
@@ -89,7 +89,7 @@ class Decoder(nn.Module):
 
     def to_outputs(self, normed: Tensor) -> Tensor:
         """Outputs (B, C, H, W) of what `norm_out` gives, (B, channels, H, W)."""
-        return self.conv_out(F.silu(normed))  # type: ignore[no-any-return]
+        return self.conv_out(F.silu(normed))
 
     @property
     def _levels(self) -> list[Level]:

@@ -68,7 +68,7 @@ class Encoder(nn.Module):
 
     def _latent(self, features: Tensor) -> Tensor:
         features = self.middle(features)
-        return self.conv_out(F.silu(self.norm_out(features)))  # type: ignore[no-any-return]
+        return self.conv_out(F.silu(self.norm_out(features)))
 
     # The same in two parts, for `tiles`: the first sees a neighbourhood only, but for the
     # statistics of its norms; the second needs the whole map at once.

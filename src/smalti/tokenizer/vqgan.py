@@ -95,7 +95,7 @@ class VQGAN(TokenizerModel):
             InputError: a side does not divide by f, or the images are of another content.
         """
         self._check_images(images)
-        return self.to_code(self.encoder(self._images.to_input(images)))  # type: ignore[no-any-return]
+        return self.to_code(self.encoder(self._images.to_input(images)))
 
     def _check_images(self, images: Tensor) -> None:
         self._images.check(images)
@@ -197,7 +197,7 @@ class VQGAN(TokenizerModel):
         """
         self._check_codes(codes)
         z_q = self.quantizer.embed(codes)
-        return self.decoder(self.from_code(z_q))  # type: ignore[no-any-return]
+        return self.decoder(self.from_code(z_q))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, whole or not at all.

@@ -61,8 +61,7 @@ def cell_content(cell: Any, part: str, folder: str, key: str) -> bytes:
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
     if not isinstance(cell, str) or not cell:
-        content: bytes = cell or b""
-        return content
+        return cell or b""
     return cell.encode() if part == KEYPOINTS else _file_content(folder, cell, key)
 
 

@@ -22,7 +22,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, W) -> (B, L, W)."""
-        return self.contract(F.gelu(self.expand(x)))  # type: ignore[no-any-return]
+        return self.contract(F.gelu(self.expand(x)))
 
 
 class Block(nn.Module):
@@ -46,4 +46,4 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """(B, L, W) -> (B, L, W); with a cache, x are the positions that follow the cached ones."""
         x = x + self.dropout(self.attention(self.attention_norm(x), cache))
-        return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))

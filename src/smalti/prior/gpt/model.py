@@ -108,7 +108,7 @@ class GPT(nn.Module):
             cache.advance(tokens.shape[1])
         if last_only:
             x = x[:, -1:]
-        return self.head(self.norm(x))  # type: ignore[no-any-return]
+        return self.head(self.norm(x))
 
     def new_cache(self, batch_size: int) -> DecodingCache:
         """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.

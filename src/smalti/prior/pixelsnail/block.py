@@ -62,4 +62,4 @@ class SnailBlock(nn.Module):
         for residual in self.residuals:
             x = residual(x, conditioning.cells, cache=cache)
         found = self.attention(x, embedded, conditioning.states, cache)
-        return self.join(x, conditioning.cells, found, cache)  # type: ignore[no-any-return]
+        return self.join(x, conditioning.cells, found, cache)

@@ -62,7 +62,7 @@ class CausalConv(nn.Module):
         width, reach = x.shape[3], self.reach
         left = self.left(F.pad(x, (reach, 0)))[..., :width]
         above = self.above(F.pad(x, (reach, reach, reach, 0)))[:, :, :-1]
-        return (left + above).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+        return (left + above).permute(0, 2, 3, 1)
 
     def _one_cell(self, x: Tensor, cache: CellCache) -> Tensor:
         """(B, 1, 1, I) -> (B, 1, 1, O), and the input to its cell in the cache."""

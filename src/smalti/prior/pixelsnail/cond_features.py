@@ -57,7 +57,7 @@ class CondLayer(nn.Module):
         dropout = self.dropout.p if self.training else 0.0
         attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
         x = x + self.dropout(self.projection(attended.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 
 class CondEncoder(nn.Module):

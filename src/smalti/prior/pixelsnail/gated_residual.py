@@ -61,4 +61,4 @@ class GatedResidual(nn.Module):
             hidden = hidden + self.second_input(F.elu(second))
         hidden = self.second(self.dropout(F.elu(hidden)), cache)
         value, gate = (hidden + self.modulation(cond_cells)).chunk(2, dim=-1)
-        return x + value * gate.sigmoid()  # type: ignore[no-any-return]
+        return x + value * gate.sigmoid()

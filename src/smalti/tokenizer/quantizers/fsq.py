@@ -71,7 +71,7 @@ class FSQ(Quantizer):
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the weights."""
         digits = (codes[:, None] // self.strides) % self.levels
         latent = self.project_out(self._unit(self._centred(digits)))
-        return latent.to(self.project_out.weight.dtype)  # type: ignore[no-any-return]
+        return latent.to(self.project_out.weight.dtype)
 
     def _bounded(self, z: Tensor) -> Tensor:
         """(B, d, h, w) float32, in [-(L - 1) / 2, (L - 1) / 2] less half where L is even."""

@@ -96,7 +96,7 @@ class IBQ(Quantizer):
     def embed(self, codes: Tensor) -> Tensor:
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the codebook."""
         latent = self.project_out(to_grid(self._pick(codes.flatten()), codes))
-        return latent.to(self.codebook.weight.dtype)  # type: ignore[no-any-return]
+        return latent.to(self.codebook.weight.dtype)
 
     @torch.no_grad()
     def restart(self, unused: Tensor, z: Tensor) -> int:

@@ -69,12 +69,12 @@ class LFQ(Quantizer):
     def embed(self, codes: Tensor) -> Tensor:
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the weights."""
         latent = self.project_out(self._signs(codes))
-        return latent.to(self.project_out.weight.dtype)  # type: ignore[no-any-return]
+        return latent.to(self.project_out.weight.dtype)
 
     def _numbers(self, z: Tensor) -> Tensor:
         """(B, bits, h, w) float32."""
         check_shape(z, self.code_dim)
-        return self.project_in(z)  # type: ignore[no-any-return]
+        return self.project_in(z)
 
     def _codes(self, numbers: Tensor) -> Tensor:
         return ((numbers > 0).long() << self.bits.view(-1, 1, 1)).sum(1)

@@ -103,7 +103,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
         with torch.autocast(codes.device.type, enabled=False):
             entries = self.all_entries()
             latent = self.project_out(_pick(self._scale(entries.float()), codes))
-        return latent.to(entries.dtype)  # type: ignore[no-any-return]
+        return latent.to(entries.dtype)
 
     def match(self, z: Tensor) -> Match:
         """The nearest entry of each vector of an encoder output z (B, D, h, w).
@@ -119,7 +119,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
     def latent(self, match: Match, dtype: torch.dtype) -> Tensor:
         """Quantized latent (B, D, h, w) with the gradient passed on to the encoder."""
         passed = GRADIENTS[self.options.gradient](match.vectors, match.entries.detach())
-        return self.project_out(passed).to(dtype)  # type: ignore[no-any-return]
+        return self.project_out(passed).to(dtype)
 
     def lookup_vectors(self, z: Tensor) -> Tensor:
         """What is compared with the codebook: (B, d, h, w) float32, whatever autocast says.
