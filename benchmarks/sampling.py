@@ -29,7 +29,8 @@ from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import probabilities
-from smalti.sampling.generate import Prompt, generate
+from smalti.sampling.generate import Decoder
+from smalti.sampling.guidance import Guidance
 from smalti.types import Prior
 
 CODES = 1024  # K; the start token has number K
@@ -79,11 +80,21 @@ def start_tokens(batch: int) -> Tensor:
     return torch.full((batch, 1), CODES)
 
 
+@torch.inference_mode()
 def ours(model: Prior, batch: int, tokens: int) -> Tensor:
     """Our sampler."""
     start = start_tokens(batch)
     draw = seeded_draw(0, range(batch), tokens, torch.device("cpu"))
-    return generate(model, Prompt(start, start), tokens, CODES, SAMPLING, draw)
+    drawn: list[Tensor] = []
+
+    def settle(step: int, codes: Tensor) -> Tensor:
+        drawn.append(codes)
+        return codes
+
+    decoder = Decoder(model, Guidance((1.0,)), SAMPLING, draw, CODES, tokens)
+    decoder.decode(start, range(tokens), settle)
+    decoder.check_finite()
+    return torch.stack(drawn, dim=1)
 
 
 @torch.inference_mode()

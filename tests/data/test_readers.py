@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.crops import center_transform, random_transform
 from smalti.config import InputError
 from smalti.content import IGNORED, DepthContent, EdgesContent, LabelsContent
 from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import reader_of
-from smalti.data.transforms import center_transform, random_transform
 from smalti.ranges import to_uint16
 
 SHIFTED = reader_of(LabelsContent(classes=12, shift=True))

@@ -8,14 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from helpers.crops import center_transform, random_transform
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
-from smalti.data.transforms import (
-    PixelSize,
-    center_transform,
-    random_transform,
-    resized_size,
-)
+from smalti.data.transforms import PixelSize, resized_size
 from smalti.randomness import generator_for
 
 sizes = st.integers(1, 80)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.generation import Prompt, generate
 from smalti.config import InputError
 from smalti.interop.taming_gpt import import_gpt, name_gpt
 from smalti.metrics.nll import nats_per_token
@@ -11,7 +12,6 @@ from smalti.prior import GPT, GPTConfig
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import Draw
 from smalti.sampling.filters import keep_top_k
-from smalti.sampling.generate import Prompt, generate
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import RowMajor
 

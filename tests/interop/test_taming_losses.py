@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from smalti.config import InputError
-from smalti.interop.taming_losses import (
+from helpers.released_losses import (
     import_discriminator,
     import_lpips_heads,
     name_discriminator,
@@ -46,37 +45,6 @@ def lpips_oracle(oracle_tensors) -> dict[str, torch.Tensor]:
 
 def test_shape_of_the_discriminator_follows_from_its_tensors(discriminator):
     assert discriminator.config == PatchDiscriminatorConfig(filters=16, layers=2)
-
-
-@pytest.mark.parametrize("layers", [1, 3, 4])
-def test_every_name_of_a_discriminator_is_mapped(layers):
-    """A released state dict of any depth fills ours, each name once."""
-    ours = PatchDiscriminator(PatchDiscriminatorConfig(filters=2, layers=layers)).state_dict()
-    kinds = ["conv", "activation", *(["conv", "norm", "activation"] * layers), "conv"]
-    released = []
-    for number, kind in enumerate(kinds):
-        ends = {"conv": ["weight"], "norm": ["weight", "bias"], "activation": []}[kind]
-        if kind == "norm":
-            ends = [*ends, "running_mean", "running_var", "num_batches_tracked"]
-        if number in (0, len(kinds) - 1):
-            ends = [*ends, "bias"]
-        released += [f"main.{number}.{end}" for end in ends]
-    renamed = name_discriminator(dict.fromkeys(released, torch.zeros(())), layers)
-    assert set(renamed) == set(ours)
-    assert len(released) == len(ours)
-
-
-def test_the_variant_with_actnorm_is_refused(oracle):
-    with pytest.raises(InputError, match="batch normalization"):
-        import_discriminator(below(oracle, "actnorm.sd_before."))
-
-
-@pytest.mark.parametrize("missing", ["main.0.bias", "main.3.weight", "main.8.weight"])
-def test_missing_weight_of_the_discriminator_is_refused(oracle, missing):
-    tensors = below(oracle, "sd.")
-    del tensors[missing]
-    with pytest.raises(InputError, match="not a whole patch discriminator"):
-        import_discriminator(tensors)
 
 
 @pytest.mark.parametrize("which", ["real", "fake"])

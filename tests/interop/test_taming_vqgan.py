@@ -6,10 +6,10 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from helpers.released_losses import import_discriminator, name_discriminator
 from smalti.compute import Compute
 from smalti.config import InputError
 from smalti.interop.taming_config import ToldVQGAN, check_released_config, released_config
-from smalti.interop.taming_losses import import_discriminator, name_discriminator
 from smalti.interop.taming_vqgan import export_vqgan, import_vqgan, released_name
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import AdaptiveWeightConfig, PerceptualConfig

@@ -5,11 +5,11 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from helpers.generation import Prompt, generate
 from smalti.prior import PRIORS, GPTConfig, PixelSNAILConfig, PriorConfig, build_prior
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import probabilities
-from smalti.sampling.generate import Prompt, generate
 
 COND_LENGTH = 2
 SIZE = {"vocab_size": 11, "max_length": 13, "width": 16, "heads": 2}

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.generation import Prompt, generate
 from smalti.config import InputError
 from smalti.prior import GPT, GPTConfig
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
-from smalti.sampling.generate import Prompt, generate
 
 CODES, LENGTH = 8, 6
 ALL = SamplingConfig(top_k=0)

@@ -92,8 +92,8 @@ def test_one_scale_is_for_all_conditions():
         (TWO, 0.1, (2, 2, 2), r"guidance 2\.0, 2\.0, 2\.0: .* are: class, segmentation; give"),
         (("none",), 0.1, (2, 2), "are: none; give"),
         (("none",), 0.1, 2, r"guidance 2\.0 needs a prior with a condition; leave it at 1"),
-        (TWO, 0.0, (1, 2), r"guidance 1\.0, 2\.0 needs .* condition_drop above 0"),
-        (TWO, 0.0, 0, r"guidance 0\.0 needs a prior trained with condition_drop above 0"),
+        (TWO, 0.0, (1, 2), r"guidance 1\.0, 2\.0 needs .* condition-drop above 0"),
+        (TWO, 0.0, 0, r"guidance 0\.0 needs a prior trained with condition-drop above 0"),
     ],
 )
 def test_impossible_guidance_is_refused_in_one_line(kinds, drop, scales, said):

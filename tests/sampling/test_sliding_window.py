@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from helpers.generation import Prompt, generate
 from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.coordinates import CoordinatesConfig
 from smalti.conditions.maps import SegmentationConfig
@@ -16,7 +17,6 @@ from smalti.prior import GPT, GPTConfig
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import probabilities
-from smalti.sampling.generate import Prompt, generate
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, sample_canvas
 from smalti.sequence.ordering import ORDERINGS, Ordering

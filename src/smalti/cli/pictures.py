@@ -13,7 +13,7 @@ from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
 from smalti.data.readers import Reader
 from smalti.data.sources import SOURCES, open_source
-from smalti.data.transforms import center_transform
+from smalti.data.transforms import PixelSize, center_crop
 from smalti.types import Sample
 
 
@@ -113,5 +113,5 @@ def load_image(picture: Picture, transform: TransformConfig | None, reader: Read
     decoded = read_picture(picture, reader)
     if transform is None:
         return Sample(picture.key, reader.to_image(decoded), None)
-    image = center_transform(decoded, transform, picture.key, reader)
-    return Sample(picture.key, image, None)
+    crop = center_crop(PixelSize(*decoded.size), transform, picture.key)
+    return Sample(picture.key, crop.image(decoded, reader), None)

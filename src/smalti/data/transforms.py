@@ -11,12 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.config import InputError
-from smalti.content import RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError
-from smalti.data.readers import PhotographReader, Reader
-
-PHOTOGRAPHS = PhotographReader(RGBContent())
+from smalti.data.readers import Reader
 
 
 class PixelSize(NamedTuple):
@@ -95,42 +92,6 @@ def center_crop(size: PixelSize, config: TransformConfig, key: str) -> Crop:
     resized = resized_size(size, config, key)
     whole = Crop(resized, 0, 0, PixelSize(config.width_px, config.height_px))
     return whole._replace(left=whole.room.width // 2, top=whole.room.height // 2)
-
-
-def random_transform(
-    picture: Image.Image,
-    config: TransformConfig,
-    generator: torch.Generator,
-    key: str,
-    reader: Reader = PHOTOGRAPHS,
-) -> Tensor:
-    """The training image of a picture: resized, cropped and flipped as `config` says.
-
-    Args:
-        picture: as the reader decodes it.
-        config: as `draw_crop`.
-        generator: as `draw_crop`.
-        key: where the picture came from, for the message.
-        reader: of the picture's kind.
-
-    Returns:
-        (3, H, W) float32 in [-1, 1] of a photograph; else what the reader says.
-
-    Raises:
-        InputError: the picture is smaller than the crop, and `config.small` is error or auto.
-        BrokenImageError: the picture is smaller than the crop, and `config.small` is skip.
-    """
-    return draw_crop(PixelSize(*picture.size), config, generator, key).image(picture, reader)
-
-
-def center_transform(
-    picture: Image.Image, config: TransformConfig, key: str, reader: Reader = PHOTOGRAPHS
-) -> Tensor:
-    """The evaluation image of a picture: resized, center crop, no flip.
-
-    Args, Returns and Raises as `random_transform`.
-    """
-    return center_crop(PixelSize(*picture.size), config, key).image(picture, reader)
 
 
 def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSize:

@@ -1,6 +1,6 @@
 """The released code's discriminator and LPIPS heads, under our names.
 
-In a released checkpoint they lie under `loss.discriminator.` and `loss.perceptual_loss.`; both
+In a released checkpoint they lie under `loss.discriminator.` and `loss.perceptual_loss.`; these
 functions take tensors without that prefix.
 """
 
@@ -9,36 +9,17 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from smalti.config import InputError
 from smalti.losses.config import PatchDiscriminatorConfig
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.lpips import LPIPSHeads, name_heads
 
 
 def import_discriminator(tensors: Mapping[str, Tensor]) -> PatchDiscriminator:
-    """Build the discriminator of a released state dict; filters and layers follow from it.
-
-    Args:
-        tensors: `main.N.weight` and so on.
-
-    Raises:
-        InputError: it is not a discriminator with batch normalization, or a weight is missing or
-            left over.
-    """
+    """The discriminator of a released state dict; filters and layers follow from it."""
     layers = sum(name.endswith(".running_mean") for name in tensors)
-    if "main.0.weight" not in tensors or layers == 0:
-        raise InputError(
-            "these tensors are not a patch discriminator with batch normalization: "
-            f"got {', '.join(sorted(tensors)[:3])}, ..."
-        )
     filters = tensors["main.0.weight"].shape[0]
-    config = PatchDiscriminatorConfig(filters=filters, layers=layers)
-    discriminator = PatchDiscriminator(config)
-    try:
-        discriminator.load_state_dict(name_discriminator(tensors, layers))
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise InputError(f"these tensors are not a whole patch discriminator: {reason}") from error
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=filters, layers=layers))
+    discriminator.load_state_dict(name_discriminator(tensors, layers))
     return discriminator
 
 
@@ -59,7 +40,7 @@ def name_discriminator(tensors: Mapping[str, Tensor], layers: int) -> dict[str, 
 
 
 def import_lpips_heads(tensors: Mapping[str, Tensor]) -> LPIPSHeads:
-    """Build the LPIPS heads from the released state dict, `lin0.model.1.weight` to `lin4...`."""
+    """The LPIPS heads of the released state dict, `lin0.model.1.weight` to `lin4...`."""
     heads = LPIPSHeads()
     heads.load_state_dict(name_heads(tensors))
     return heads.requires_grad_(False)
