@@ -31,17 +31,17 @@ from smalti.runs.cost import (
 )
 from smalti.runs.data import open_data, training_loader
 from smalti.runs.folder import check_run_folder
-from smalti.runs.prior import prior_state
+from smalti.runs.prior import prior_state, prior_step_config
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.settle import settle_vqgan, settled
-from smalti.runs.vqgan import check_size, vqgan_state
+from smalti.runs.vqgan import check_size, vqgan_state, vqgan_step_config
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.prior.code_cache import CodeBatch, encode_batch
-from smalti.training.prior.step import PriorStepConfig, prior_step
-from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
+from smalti.training.prior.step import prior_step
+from smalti.training.vqgan.step import vqgan_step
 from smalti.weights import count_parameters
 
 MEASURED_ITERATIONS = 2  # of k-means
@@ -213,14 +213,8 @@ def _vqgan_trial(config: VQGANRunConfig, compute: Compute) -> Callable[[], objec
     now = {"start": 0, "warmup": 0, "ramp": 0}
     adversary = config.loss.adversary.model_copy(update=now)
     loss = config.loss.model_copy(update={"adversary": adversary})
-    state = vqgan_state(config.model_copy(update={"loss": loss, "init": None}), compute)
-    step_config = VQGANStepConfig(
-        loss=loss,
-        optimizer=config.optimizer,
-        discriminator_optimizer=config.discriminator_optimizer,
-        total_steps=config.training.total_steps,
-        accumulation_steps=config.training.accumulation_steps,
-    )
+    trial = config.model_copy(update={"loss": loss, "init": None})
+    state, step_config = vqgan_state(trial, compute), vqgan_step_config(trial)
     size = (config.image.height_px, config.image.width_px)
     blank = content_images(config.vqgan.content).blank(config.training.batch_size, *size)
     images = _random_images(config.vqgan.content, blank, config.seed).to(compute.device)
@@ -239,23 +233,15 @@ def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
     """A step on random codes, ready to be called."""
     config, model_config = plan.config, plan.model_config
     state = prior_state(config, model_config, plan.compute)
-    step_config = PriorStepConfig(
-        layout=model_config.layout,
-        ordering=model_config.build_ordering(),
-        conditioning=model_config.build_conditioning(),
-        condition_drop=model_config.condition_drop,
-        optimizer=config.optimizer,
-        total_steps=config.training.total_steps,
-        accumulation_steps=config.training.accumulation_steps,
-        token_keep=settled(config.token_keep),
-    )
+    conditioning = model_config.build_conditioning()
+    step_config = prior_step_config(config, model_config, conditioning)
     generator = torch.Generator().manual_seed(config.seed)
     count = config.training.batch_size
     shape = (count, model_config.grid_height, model_config.grid_width)
     batch = CodeBatch(
         keys=[""] * count,
         codes=torch.randint(model_config.codebook_size, shape, generator=generator),
-        conditions=model_config.build_conditioning().blank(count),
+        conditions=conditioning.blank(count),
     )
     return lambda: prior_step(state, batch, step_config)
 

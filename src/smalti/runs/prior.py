@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from smalti.compute import Compute
+from smalti.conditions.conditioning import Conditioning
 from smalti.data.pairing import describe
-from smalti.data.split import Split
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.health.run_images import RunImages
 from smalti.prior import GPT, build_prior
@@ -20,13 +20,12 @@ from smalti.runs.data import (
 )
 from smalti.runs.folder import open_run
 from smalti.runs.origin import has_begun, keep_origin
-from smalti.runs.prior_plan import plan_prior
+from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.settle import regularisation_in_words, settled
 from smalti.runs.tokenizer_images import count_overlap, keep_tokenizer_images
 from smalti.runs.training_images import write_training_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.base import TokenizerModel
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
@@ -60,63 +59,34 @@ def train_prior(config: PriorRunConfig) -> Path:
         return _train_prior(config)
 
 
-def _train_prior(config: PriorRunConfig) -> Path:
+def _train_prior(asked: PriorRunConfig) -> Path:
     with together():
-        plan = plan_prior(config)
-        folder = Path(plan.config.out)
-        codes_folder = Path(plan.config.codes.folder or folder / CODES_FOLDER)
+        plan = plan_prior(asked)
+        config, folder = plan.config, Path(plan.config.out)
+        codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written
-    config, compute, split = plan.config, plan.compute, plan.split
-    tokenizer, model_config = plan.tokenizer, plan.model_config
-    state = prior_state(config, model_config, compute, plan.initial)
-    announce(config, compute, split)
-    images = RunImages.of(split, count_overlap(split, plan.tokenizer_images))
-    for line in images.overlap_in_words:
-        say(f"data: {line}")
-    say(regularisation_in_words(config, images))
-    if split.train.pairing:
-        say(f"pairs: {describe(split.train.pairing)}")
-    for pair in split.train.pairs.values():
-        for line in pair.remarks(split.train.transform):
-            say(line)
-    say(
-        f"prior: {millions(state.prior)} M parameters, sequences of "
-        f"{model_config.layout.input_length} tokens from {model_config.layout.vocab_size}"
+    state = prior_state(config, plan.model_config, plan.compute, plan.initial)
+    pipeline = Pipeline(
+        plan.tokenizer, state.average.model, plan.model_config, plan.conditions.tokenizers
     )
+    images = RunImages.of(plan.split, count_overlap(plan.split, plan.tokenizer_images))
+    _announce(plan, images, state)
     with open_run(folder, config):
-        first = state.prior if plan.initial is not None and not has_begun(config) else None
-        from_first(lambda: keep_origin(folder, split, first))
-        from_first(lambda: _keep(tokenizer, folder / TOKENIZER_FOLDER))
-        pipeline = Pipeline(
-            tokenizer, state.average.model, model_config, plan.conditions.tokenizers
-        )
-        pipeline.to(compute.device)
-        from_first(lambda: pipeline.save_condition_tokenizers(folder))
-        from_first(lambda: keep_tokenizer_images(folder, plan.tokenizer_images))
-        from_first(lambda: write_training_images(folder, split))
+        pipeline.to(plan.compute.device)
+        from_first(lambda: _keep_beginning(plan, pipeline, state))
         cache = load_or_encode(
             codes_folder,
             plan.loader,
-            tokenizer,
+            plan.tokenizer,
             pipeline.conditioning,
             settled(config.codes.views),
-            compute.device,
-        )
-        step_config = PriorStepConfig(
-            layout=model_config.layout,
-            ordering=pipeline.ordering,
-            conditioning=pipeline.conditioning,
-            condition_drop=model_config.condition_drop,
-            optimizer=config.optimizer,
-            total_steps=config.training.total_steps,
-            accumulation_steps=config.training.accumulation_steps,
-            token_keep=settled(config.token_keep),
+            plan.compute.device,
         )
         with together():
-            evaluation = _evaluation_codes(config, split, pipeline, compute) if rank() == 0 else []
-        stage = PriorLearner(state, step_config, pipeline, evaluation, config.seed)
+            evaluation = _evaluation_codes(plan, pipeline) if rank() == 0 else []
+        step_config = prior_step_config(config, plan.model_config, pipeline.conditioning)
         Trainer(
-            stage,
+            PriorLearner(state, step_config, pipeline, evaluation, config.seed),
             cache.batches,
             config.training,
             folder,
@@ -124,13 +94,54 @@ def _train_prior(config: PriorRunConfig) -> Path:
             images,
             settled(config.training.early_stop),
         ).run()
-        finish(folder, split)
+        finish(folder, plan.split)
     return folder
 
 
-def _keep(tokenizer: TokenizerModel, folder: Path) -> None:
-    if not folder.is_dir():
-        tokenizer.save_pretrained(folder)
+def _announce(plan: PriorPlan, images: RunImages, state: PriorState) -> None:
+    """Say what is trained, on what, and how."""
+    train, layout = plan.split.train, plan.model_config.layout
+    announce(plan.config, plan.compute, plan.split)
+    for line in images.overlap_in_words:
+        say(f"data: {line}")
+    say(regularisation_in_words(plan.config, images))
+    if train.pairing:
+        say(f"pairs: {describe(train.pairing)}")
+    for pair in train.pairs.values():
+        for line in pair.remarks(train.transform):
+            say(line)
+    say(
+        f"prior: {millions(state.prior)} M parameters, sequences of {layout.input_length} tokens "
+        f"from {layout.vocab_size}"
+    )
+
+
+def _keep_beginning(plan: PriorPlan, pipeline: Pipeline, state: PriorState) -> None:
+    """Write into the run's folder what it begins with, as far as it is not there yet."""
+    folder = Path(plan.config.out)
+    has_new_weights = plan.initial is None or has_begun(plan.config)
+    keep_origin(folder, plan.split, None if has_new_weights else state.prior)
+    if not (folder / TOKENIZER_FOLDER).is_dir():
+        plan.tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+    pipeline.save_condition_tokenizers(folder)
+    keep_tokenizer_images(folder, plan.tokenizer_images)
+    write_training_images(folder, plan.split)
+
+
+def prior_step_config(
+    config: PriorRunConfig, model_config: PriorModelConfig, conditioning: Conditioning
+) -> PriorStepConfig:
+    """What a step needs to know of a run, by its settled config."""
+    return PriorStepConfig(
+        layout=model_config.layout,
+        ordering=model_config.build_ordering(),
+        conditioning=conditioning,
+        condition_drop=model_config.condition_drop,
+        optimizer=config.optimizer,
+        total_steps=config.training.total_steps,
+        accumulation_steps=config.training.accumulation_steps,
+        token_keep=settled(config.token_keep),
+    )
 
 
 def prior_state(
@@ -156,18 +167,13 @@ def prior_state(
     )
 
 
-def _evaluation_codes(
-    config: PriorRunConfig, split: Split, pipeline: Pipeline, compute: Compute
-) -> list[CodeBatch]:
+def _evaluation_codes(plan: PriorPlan, pipeline: Pipeline) -> list[CodeBatch]:
     """Codes of the images that scores are of, `eval_images` together at most."""
     batches: list[CodeBatch] = []
-    left = config.training.eval_images
-    for batch in evaluation_loader(config, split).evaluation_batches():
-        batches.append(
-            encode_batch(
-                _first(batch, left), pipeline.tokenizer, pipeline.conditioning, compute.device
-            )
-        )
+    left = plan.config.training.eval_images
+    for batch in evaluation_loader(plan.config, plan.split).evaluation_batches():
+        chosen, device = _first(batch, left), plan.compute.device
+        batches.append(encode_batch(chosen, pipeline.tokenizer, pipeline.conditioning, device))
         left -= len(batch.keys)
         if left <= 0:
             break
@@ -175,6 +181,7 @@ def _evaluation_codes(
 
 
 def _first(batch: Batch, count: int) -> Batch:
+    """The first images of a batch."""
     return Batch(
         batch.keys[:count],
         batch.images[:count],

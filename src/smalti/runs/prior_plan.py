@@ -85,15 +85,15 @@ def plan_prior(asked: PriorRunConfig) -> PriorPlan:
         else continued_model_config(config, initial, conditioners)
     )
     return PriorPlan(
-        config,
-        compute,
-        tokenizer,
-        conditions,
-        split,
-        loader,
-        model_config,
-        tokenizer_images(config, conditions.tokenizers),
-        initial,
+        config=config,
+        compute=compute,
+        tokenizer=tokenizer,
+        conditions=conditions,
+        split=split,
+        loader=loader,
+        model_config=model_config,
+        tokenizer_images=tokenizer_images(config, conditions.tokenizers),
+        initial=initial,
     )
 
 

@@ -66,16 +66,9 @@ def _train_vqgan(asked: VQGANRunConfig) -> Path:
         f"K = {state.vqgan.codebook_size}; {_describe_adversary(state)}; "
         f"perceptual loss: {state.perceptual.name}"
     )
-    step_config = VQGANStepConfig(
-        loss=config.loss,
-        optimizer=config.optimizer,
-        discriminator_optimizer=config.discriminator_optimizer,
-        total_steps=config.training.total_steps,
-        accumulation_steps=config.training.accumulation_steps,
-    )
-    stage = VQGANLearner(
+    learner = VQGANLearner(
         state,
-        step_config,
+        vqgan_step_config(config),
         evaluation_loader(config, split).evaluation_batches,
         config.training.eval_images,
         config.training.auto_remedy,
@@ -85,9 +78,20 @@ def _train_vqgan(asked: VQGANRunConfig) -> Path:
         first = state.vqgan if config.init and not has_begun(config) else None
         from_first(lambda: keep_origin(folder, split, first))
         images = RunImages.of(split)
-        Trainer(stage, loader.batches, config.training, folder, config.seed, images).run()
+        Trainer(learner, loader.batches, config.training, folder, config.seed, images).run()
         finish(folder, split)
     return folder
+
+
+def vqgan_step_config(config: VQGANRunConfig) -> VQGANStepConfig:
+    """What a step needs to know of a run, by its settled config."""
+    return VQGANStepConfig(
+        loss=config.loss,
+        optimizer=config.optimizer,
+        discriminator_optimizer=config.discriminator_optimizer,
+        total_steps=config.training.total_steps,
+        accumulation_steps=config.training.accumulation_steps,
+    )
 
 
 def check_size(config: VQGANRunConfig) -> None:
