@@ -107,7 +107,7 @@ def test_code_outside_the_codebook_is_refused(vqgan, code):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"channels": 36}, "channels 36 is not a multiple of norm_groups 8"),
+        ({"channels": 36}, "channels 36 is not a multiple of norm-groups 8"),
         ({"channel_multipliers": (1,)}, "at least 2"),
         ({"channel_multipliers": (1, 0)}, "every multiplier must be at least 1"),
         ({"codebook_size": 1}, "greater than or equal to 2"),

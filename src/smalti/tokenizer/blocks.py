@@ -36,16 +36,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        change = self.first_half(self.norm1(features))
-        return self.second_half(features, self.norm2(change))
-
-    def first_half(self, normed: Tensor) -> Tensor:
-        """(B, out_channels, H, W) of what the first norm gives, (B, in_channels, H, W)."""
-        return self.conv1(F.silu(normed))
-
-    def second_half(self, features: Tensor, normed: Tensor) -> Tensor:
-        """The block's output of its input and of what the second norm gives."""
-        return self.skip(features) + self.conv2(F.silu(normed))
+        change = self.conv1(F.silu(self.norm1(features)))
+        return self.skip(features) + self.conv2(F.silu(self.norm2(change)))
 
 
 class NonLocalAttention(nn.Module):
@@ -128,20 +120,11 @@ class Level(nn.Module):
         )
         self.resample = resample or nn.Identity()
 
-    @property
-    def has_attention(self) -> bool:
-        """Whether it has non-local blocks."""
-        return any(isinstance(module, NonLocalAttention) for module in self.attentions)
-
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
-        return self.resample(self.mix(features))
-
-    def mix(self, features: Tensor) -> Tensor:
-        """What the blocks make of (B, in_channels, H, W): (B, out_channels, H, W)."""
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             features = attention(block(features))
-        return features
+        return self.resample(features)
 
 
 class Middle(nn.Module):

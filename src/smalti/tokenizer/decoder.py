@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from smalti.tokenizer.blocks import (
     Level,
     Middle,
-    ResidualBlock,
     Upsample,
     group_norm,
 )
@@ -65,38 +64,3 @@ class Decoder(nn.Module):
     def forward(self, z_q: Tensor) -> Tensor:
         """Outputs (B, C, 2^m h, 2^m w) of (B, latent_channels, h, w)."""
         return self.conv_out(self.features(z_q))
-
-    # The same in two parts, for `tiles`: the first needs the whole map at once, the second
-    # sees a neighbourhood only, but for the statistics of its norms.
-
-    def global_features(self, z_q: Tensor) -> Tensor:
-        """What the last non-local block gives, before its level's up-sampling: (B, C', h', w')."""
-        features: Tensor = self.middle(self.conv_in(z_q))
-        levels = self._levels[: self._last_attended + 1]
-        for level in levels:
-            features = level.mix(features) if level is levels[-1] else level(features)
-        return features
-
-    def local_parts(self) -> list[ResidualBlock | Upsample]:
-        """What follows `global_features`, in order; `norm_out` and `to_outputs` follow them."""
-        parts: list[nn.Module] = []
-        for number, level in enumerate(self._levels):
-            if number > self._last_attended:
-                parts += level.blocks
-            if number >= self._last_attended:
-                parts.append(level.resample)
-        return [part for part in parts if isinstance(part, ResidualBlock | Upsample)]
-
-    def to_outputs(self, normed: Tensor) -> Tensor:
-        """Outputs (B, C, H, W) of what `norm_out` gives, (B, channels, H, W)."""
-        return self.conv_out(F.silu(normed))
-
-    @property
-    def _levels(self) -> list[Level]:
-        return [level for level in self.levels if isinstance(level, Level)]
-
-    @property
-    def _last_attended(self) -> int:
-        """Position in `levels` of the last one with a non-local block, -1 where there is none."""
-        attended = (number for number, level in enumerate(self._levels) if level.has_attention)
-        return max(attended, default=-1)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smalti.tokenizer.blocks import Downsample, Level, Middle, ResidualBlock, group_norm
+from smalti.tokenizer.blocks import Downsample, Level, Middle, group_norm
 
 
 class Encoder(nn.Module):
@@ -64,34 +64,5 @@ class Encoder(nn.Module):
         features = self.conv_in(images)
         for level in self.levels:
             features = level(features)
-        return self._latent(features)
-
-    def _latent(self, features: Tensor) -> Tensor:
         features = self.middle(features)
         return self.conv_out(F.silu(self.norm_out(features)))
-
-    # The same in two parts, for `tiles`: the first sees a neighbourhood only, but for the
-    # statistics of its norms; the second needs the whole map at once.
-
-    def local_parts(self) -> list[ResidualBlock | Downsample]:
-        """What lies between `conv_in` and the first level with non-local blocks, or the lowest."""
-        parts: list[nn.Module] = []
-        for level in self._levels[: self._first_whole]:
-            parts += [*level.blocks, level.resample]
-        return [part for part in parts if isinstance(part, ResidualBlock | Downsample)]
-
-    def global_latent(self, features: Tensor) -> Tensor:
-        """The latent (B, latent_channels, h, w) of what `local_parts` give, (B, C', H', W')."""
-        for level in self._levels[self._first_whole :]:
-            features = level(features)
-        return self._latent(features)
-
-    @property
-    def _levels(self) -> list[Level]:
-        return [level for level in self.levels if isinstance(level, Level)]
-
-    @property
-    def _first_whole(self) -> int:
-        """Position in `levels` of the first one that runs whole."""
-        attended = (number for number, level in enumerate(self._levels) if level.has_attention)
-        return next(attended, len(self._levels) - 1)

@@ -18,9 +18,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from smalti.tokenizer.blocks import Downsample, ResidualBlock, Upsample
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
+from smalti.tokenizer.tile_steps import (
+    Scale,
+    Step,
+    decoding_steps,
+    encoding_steps,
+    global_features,
+    global_latent,
+)
 
 
 class Box(NamedTuple):
@@ -40,7 +47,7 @@ class Box(NamedTuple):
             min(self.right + margin, around.right),
         )
 
-    def scaled(self, scale: "_Scale") -> "Box":
+    def scaled(self, scale: Scale) -> "Box":
         """The same rectangle where the resolution is `scale` times as high."""
         return Box(*(scale.up * side // scale.down for side in self))
 
@@ -48,32 +55,6 @@ class Box(NamedTuple):
         """This rectangle of features (..., H, W), a view; their first pixel is at (top, left)."""
         rows = slice(self.top - top, self.bottom - top)
         return features[..., rows, self.left - left : self.right - left]
-
-
-class _Scale(NamedTuple):
-    """How a step changes the size of its map."""
-
-    up: int = 1
-    down: int = 1
-
-    def margin(self, after: int) -> int:
-        """Pixels around a tile that a 3x3 convolution needs, for so many around its result."""
-        if self.down > 1:
-            return self.down * (after + 1)  # even where the size is halved, so that tiles fit
-        return -(-(after + 1) // self.up)
-
-
-SAME_SIZE = _Scale()
-
-
-class _Step(NamedTuple):
-    """A norm, where there is one, and what follows it up to and with the next 3x3 convolution."""
-
-    run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    """(stream, normed) -> (stream, branch): the residual stream, and what the next step norms."""
-    norm: nn.GroupNorm | None = None
-    scale: _Scale = SAME_SIZE
-    """Of the convolution's result."""
 
 
 class _Statistics(NamedTuple):
@@ -102,9 +83,9 @@ def decoded_tiles(decoder: Decoder, z_q: Tensor, tile: int) -> Iterator[tuple[Bo
         A rectangle of the outputs, and the outputs there, (B, C, its height, its width). Together
         they cover what `decoder(z_q)` gives.
     """
-    features = decoder.global_features(z_q)
+    features = global_features(decoder, z_q)
     factor = features.shape[-1] // z_q.shape[-1]
-    tiled = _Tiled(features, _decoding_steps(decoder), tile * factor)
+    tiled = _Tiled(features, decoding_steps(decoder), tile * factor)
     tiled.gather_statistics()
     yield from tiled.outputs()
 
@@ -123,7 +104,7 @@ def encoded_in_tiles(
     Returns:
         (B, latent_channels, h, w), what `encoder(to_input(images))` gives.
     """
-    tiled = _Tiled(images, _encoding_steps(encoder, to_input), tile)
+    tiled = _Tiled(images, encoding_steps(encoder, to_input), tile)
     tiled.gather_statistics()
     size = tiled.result.bottom, tiled.result.right
     features = None
@@ -132,7 +113,7 @@ def encoded_in_tiles(
             features = part.new_empty(*part.shape[:2], *size)
         box.cut(features).copy_(part)
     assert features is not None, "an image has a tile"
-    return encoder.global_latent(features)
+    return global_latent(encoder, features)
 
 
 class _Tiled:
@@ -144,7 +125,7 @@ class _Tiled:
         tile: side of the tiles in pixels of that map.
     """
 
-    def __init__(self, features: Tensor, steps: Sequence[_Step], tile: int) -> None:
+    def __init__(self, features: Tensor, steps: Sequence[Step], tile: int) -> None:
         self.features = features
         self.steps = steps
         self.margins = _margins(steps)
@@ -228,49 +209,7 @@ class _Moments:
         return _Statistics(*(part.to(device, dtype)[..., None, None] for part in (scale, shift)))
 
 
-def _decoding_steps(decoder: Decoder) -> list[_Step]:
-    """All that follows the decoder's last non-local block."""
-    last = _Step(lambda stream, normed: (stream, decoder.to_outputs(normed)), decoder.norm_out)
-    return [*_steps_of(decoder.local_parts()), last]
-
-
-def _encoding_steps(encoder: Encoder, to_input: Callable[[Tensor], Tensor]) -> list[_Step]:
-    """All that precedes the encoder's first non-local block, at higher resolutions."""
-    first = _convolution(lambda images: encoder.conv_in(to_input(images)))
-    return [first, *_steps_of(encoder.local_parts())]
-
-
-def _steps_of(parts: Sequence[ResidualBlock | Upsample | Downsample]) -> list[_Step]:
-    steps: list[_Step] = []
-    for part in parts:
-        if isinstance(part, ResidualBlock):
-            steps += _halves(part)
-        else:
-            scale = _Scale(up=2) if isinstance(part, Upsample) else _Scale(down=2)
-            steps.append(_convolution(part, scale))
-    return steps
-
-
-def _convolution(convolution: Callable[[Tensor], Tensor], scale: _Scale = SAME_SIZE) -> _Step:
-    def run(stream: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        stream = convolution(stream)
-        return stream, stream
-
-    return _Step(run, scale=scale)
-
-
-def _halves(block: ResidualBlock) -> tuple[_Step, _Step]:
-    def second(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
-        stream = block.second_half(stream, normed)
-        return stream, stream
-
-    return (
-        _Step(lambda stream, normed: (stream, block.first_half(normed)), block.norm1),
-        _Step(second, block.norm2),
-    )
-
-
-def _margins(steps: Sequence[_Step]) -> list[int]:
+def _margins(steps: Sequence[Step]) -> list[int]:
     """Pixels around a tile that the outputs depend on: before each step, and 0 behind the last.
 
     A step looks one pixel far, at the resolution of its result.

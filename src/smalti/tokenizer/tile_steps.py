@@ -1,0 +1,149 @@
+"""Encoder and decoder cut in two, for `tiles`: what needs the whole map, and steps that do not.
+
+A step sees a neighbourhood of each pixel only, but for the statistics of its norm, which are of the
+whole map.
+
+Axes: B batch, C channels, H/W size of a map at some resolution, h/w latent grid.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smalti.tokenizer.blocks import Downsample, Level, NonLocalAttention, ResidualBlock, Upsample
+from smalti.tokenizer.decoder import Decoder
+from smalti.tokenizer.encoder import Encoder
+
+
+class Scale(NamedTuple):
+    """How a step changes the size of its map."""
+
+    up: int = 1
+    down: int = 1
+
+    def margin(self, after: int) -> int:
+        """Pixels around a tile that a 3x3 convolution needs, for so many around its result."""
+        if self.down > 1:
+            return self.down * (after + 1)  # even where the size is halved, so that tiles fit
+        return -(-(after + 1) // self.up)
+
+
+SAME_SIZE = Scale()
+
+
+class Step(NamedTuple):
+    """A norm, where there is one, and what follows it up to and with the next 3x3 convolution."""
+
+    run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    """(stream, normed) -> (stream, branch): the residual stream, and what the next step norms."""
+    norm: nn.GroupNorm | None = None
+    scale: Scale = SAME_SIZE
+    """Of the convolution's result."""
+
+
+def global_features(decoder: Decoder, z_q: Tensor) -> Tensor:
+    """What the decoder's last non-local block gives, before its level's up-sampling.
+
+    Args:
+        decoder: its mode and weights are not touched.
+        z_q: (B, latent_channels, h, w).
+
+    Returns:
+        (B, C, H, W).
+    """
+    features = decoder.middle(decoder.conv_in(z_q))
+    levels = _levels(decoder)[: _last_attended(decoder) + 1]
+    for level in levels:
+        for block, attention in zip(level.blocks, level.attentions, strict=True):
+            features = attention(block(features))
+        if level is not levels[-1]:
+            features = level.resample(features)
+    return features
+
+
+def decoding_steps(decoder: Decoder) -> list[Step]:
+    """All that follows `global_features`; the branch of the last step is the outputs."""
+
+    def to_outputs(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+        return stream, decoder.conv_out(F.silu(normed))
+
+    last = _last_attended(decoder)
+    parts: list[nn.Module] = []
+    for number, level in enumerate(_levels(decoder)):
+        if number > last:
+            parts += level.blocks
+        if number >= last:
+            parts.append(level.resample)
+    return [*_steps_of(parts), Step(to_outputs, decoder.norm_out)]
+
+
+def encoding_steps(encoder: Encoder, to_input: Callable[[Tensor], Tensor]) -> list[Step]:
+    """All that precedes the encoder's first non-local block, at higher resolutions."""
+    parts: list[nn.Module] = []
+    for level in _levels(encoder)[: _first_attended(encoder)]:
+        parts += [*level.blocks, level.resample]
+    first = _convolution(lambda images: encoder.conv_in(to_input(images)))
+    return [first, *_steps_of(parts)]
+
+
+def global_latent(encoder: Encoder, features: Tensor) -> Tensor:
+    """The latent (B, latent_channels, h, w) of what `encoding_steps` give, (B, C, H, W)."""
+    for level in _levels(encoder)[_first_attended(encoder) :]:
+        features = level(features)
+    return encoder.conv_out(F.silu(encoder.norm_out(encoder.middle(features))))
+
+
+def _levels(network: Encoder | Decoder) -> list[Level]:
+    return cast(list[Level], list(network.levels))
+
+
+def _attended(network: Encoder | Decoder) -> list[int]:
+    """Positions in `levels` of those with non-local blocks."""
+    return [
+        number
+        for number, level in enumerate(_levels(network))
+        if any(isinstance(module, NonLocalAttention) for module in level.attentions)
+    ]
+
+
+def _first_attended(encoder: Encoder) -> int:
+    """Position of the first level that runs whole: the lowest where none has non-local blocks."""
+    return min(_attended(encoder), default=len(encoder.levels) - 1)
+
+
+def _last_attended(decoder: Decoder) -> int:
+    """Position of the last level that runs whole, -1 where none has non-local blocks."""
+    return max(_attended(decoder), default=-1)
+
+
+def _steps_of(parts: Iterable[nn.Module]) -> list[Step]:
+    steps: list[Step] = []
+    for part in parts:
+        if isinstance(part, ResidualBlock):
+            steps += _halves(part)
+        elif isinstance(part, Upsample):
+            steps.append(_convolution(part, Scale(up=2)))
+        elif isinstance(part, Downsample):
+            steps.append(_convolution(part, Scale(down=2)))
+    return steps
+
+
+def _convolution(convolution: Callable[[Tensor], Tensor], scale: Scale = SAME_SIZE) -> Step:
+    def run(stream: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        stream = convolution(stream)
+        return stream, stream
+
+    return Step(run, scale=scale)
+
+
+def _halves(block: ResidualBlock) -> tuple[Step, Step]:
+    def first(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+        return stream, block.conv1(F.silu(normed))
+
+    def second(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+        stream = block.skip(stream) + block.conv2(F.silu(normed))
+        return stream, stream
+
+    return Step(first, block.norm1), Step(second, block.norm2)
