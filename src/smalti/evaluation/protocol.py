@@ -47,8 +47,8 @@ class ReferenceRecord(Config):
 
     source: str
     """The data set, folder or file, as it was named."""
-    fingerprint: str
-    """SHA-256 of the file with the statistics, or the hash of the data set."""
+    fingerprint: str | None
+    """SHA-256 of the file with the statistics; that of the images where there is no file."""
     images: ImageRecord | None
     """How its images were read; None where its file does not tell."""
 

@@ -1,6 +1,5 @@
 """DINOv2 with a tiny random network in the published form."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -74,9 +73,17 @@ def test_a_damaged_file_is_one_line(folder, tmp_path):
         DINOv2Extractor.load(str(tmp_path))
 
 
-def test_another_network_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}), encoding="utf-8")
-    with pytest.raises(InputError, match="model_type is 'vit', not 'dinov2'"):
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ('{"model_type": "vit"}', "model_type is 'vit', not 'dinov2'"),
+        ("[]", "model_type is None"),
+        ('{"model_type": ', r"config\.json is damaged"),
+    ],
+)
+def test_another_network_is_refused(tmp_path, config, message):
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
         DINOv2Extractor.load(str(tmp_path))
 
 

@@ -69,6 +69,7 @@ def test_features_are_float32_under_autocast():
     corner = Corner.load(None)
     images = torch.rand(2, 3, 4, 4)
     expected = corner.features(images)
+    assert expected.dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(corner.features(images), expected)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from smalti.config import InputError
 from smalti.evaluation.extractors.base import EXTRACTORS, Extractor, as_pictures
 from smalti.files import sha256
-from smalti.model_folder import WEIGHTS_FILE, find_model
+from smalti.model_folder import CONFIG_FILE, WEIGHTS_FILE, find_model
 from smalti.plain_data import read_json
 
 PUBLISHED = "hf://facebook/dinov2-large"
@@ -64,8 +64,7 @@ class DINOv2Extractor(Extractor):
         if find_spec("transformers") is None:
             raise InputError("DINOv2 needs transformers: pip install 'smalti[dino]'")
         folder = find_model(weights or PUBLISHED)
-        text = (folder / "config.json").read_text(encoding="utf-8")
-        kind = read_json(text, str(folder / "config.json")).get("model_type")
+        kind = _model_type(folder / CONFIG_FILE)
         if kind != "dinov2":
             raise InputError(f"{folder} holds no DINOv2: its model_type is {kind!r}, not 'dinov2'")
         network = _load(folder)
@@ -93,6 +92,15 @@ def resize_like_pillow(images: Tensor, size_px: int) -> Tensor:
         images = F.interpolate(images, size, mode="bicubic", antialias=True)
         images = images.clamp(0.0, 255.0).round()
     return images
+
+
+def _model_type(path: Path) -> Any:
+    """What a config of transformers says that the model is; None where it says nothing."""
+    try:
+        config = read_json(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    return config.get("model_type") if isinstance(config, dict) else None
 
 
 def _load(folder: Path) -> Any:
