@@ -30,7 +30,7 @@ from smalti.runs.prior_plan import prior_model_config
 from smalti.runs.settle import settle_prior, settle_vqgan
 from smalti.runs.vqgan import check_size
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.config import PixelTokenizerConfig
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
@@ -149,7 +149,7 @@ def read_preset(name: str) -> BaseRunConfig:
 
 
 @cache
-def tokenizer_of(name: str) -> TokenizerModel:
+def tokenizer_of(name: str) -> Tokenizer:
     """The tokenizer of a preset, without values."""
     config = config_of(name)
     with torch.device("meta"):
@@ -203,7 +203,7 @@ def model_of(name: str) -> PriorModelConfig:
 
 
 def conditioner_of(
-    name: str, kind: str, config: PriorRunConfig, tokenizer: TokenizerModel
+    name: str, kind: str, config: PriorRunConfig, tokenizer: Tokenizer
 ) -> ConditionConfig:
     """The config of a condition, without data."""
     height, width = config.image.height_px, config.image.width_px

@@ -1,4 +1,4 @@
-"""What the folders say to each other: examples, batches and the two protocols.
+"""What the folders say to each other: examples, batches and the protocol of priors.
 
 Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, L sequence length,
 V vocabulary size.
@@ -6,13 +6,9 @@ V vocabulary size.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
-
-from smalti.content import ContentConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +52,6 @@ class Window:
     """Rows of the whole grid."""
     canvas_width: int
     """Columns of the whole grid."""
-
-
-class Tokenizer(Protocol):
-    """images <-> codes. The prior sees nothing else of the first stage."""
-
-    content: ContentConfig
-    """What its images are: their shape, dtype and range, and how they become pictures."""
-    codebook_size: int
-    """K: codes are in [0, K)."""
-    downsampling_factor: int
-    """f: an image of (H, W) has a grid of (H / f, W / f) codes."""
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Codes (B, h, w) int64 in [0, K) of images (B, 3, H, W) float32 in [-1, 1].
-
-        Tokenizers of other content than photographs take what that says: (B, 1, H, W) float32 in
-        [-1, 1] of depth maps and edges, (B, H, W) int64 of label maps.
-        """
-
-    def encode_in_tiles(self, images: Tensor) -> Tensor:
-        """As `encode`, in memory that does not grow with images but for their codes."""
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Images of codes (B, h, w) int64 in [0, K), in the form that `encode` takes."""
-
-    def decode_in_tiles(self, codes: Tensor) -> Tensor:
-        """As `decode`, in memory that does not grow with the image but for the image itself."""
-
-    def to(self, device: torch.device) -> Any:
-        """Move to a device, in place."""
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model folder that loads it again."""
 
 
 class Prior(Protocol):

@@ -15,7 +15,7 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import write_tensors
-from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.base import Tokenizer
 from smalti.weights import weights_hash
 
 
@@ -29,7 +29,7 @@ class CodeFile:
     """Hash of the tokenizer's weights, or "" where the file does not say."""
 
 
-def write_codes(path: Path, codes: Mapping[str, Tensor], tokenizer: TokenizerModel) -> None:
+def write_codes(path: Path, codes: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:
     """Write codes (h, w) int64 by name, whole or not at all.
 
     Raises:

@@ -17,7 +17,8 @@ from smalti.config import Config
 from smalti.data.dataset import ImageDataset
 from smalti.data.pairing import FilePair, Paired
 from smalti.registry import Registry
-from smalti.types import Batch, Tokenizer, Window
+from smalti.tokenizer.base import Tokenizer
+from smalti.types import Batch, Window
 
 C = TypeVar("C", bound=Config)
 """Config of a kind."""

@@ -13,7 +13,8 @@ from torch import Tensor
 from smalti.conditions import CONDITIONS, Condition, ConditionConfig
 from smalti.conditions.asked import Asked, by_kind
 from smalti.config import InputError
-from smalti.types import Batch, Tokenizer, Window
+from smalti.tokenizer.base import Tokenizer
+from smalti.types import Batch, Window
 
 
 class Conditioning:

@@ -18,7 +18,8 @@ from smalti.config import Config, InputError
 from smalti.content import ContentConfig
 from smalti.content_images import content_images
 from smalti.data.readers import reader_of
-from smalti.types import Tokenizer, Window
+from smalti.tokenizer.base import Tokenizer
+from smalti.types import Window
 
 
 class GridConfig(Config):

@@ -10,7 +10,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.pairing import Paired, Pairing, match
 from smalti.data.sources.base import ImageSource
 from smalti.registry import unknown_name
-from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
 
 CONDITIONS_FOLDER = "conditions"
@@ -21,7 +21,7 @@ class RunConditions:
     """The kinds of conditions of a run, in their order, and the tokenizers that they need."""
 
     kinds: Sequence[str]
-    tokenizers: Mapping[str, TokenizerModel]
+    tokenizers: Mapping[str, Tokenizer]
     """By kind."""
     former: Sequence[ConditionConfig] = ()
     """Configs of the conditions of the prior that the run begins with; none for a new prior."""
@@ -62,7 +62,7 @@ def condition_folder(folder: Path, kind: str) -> Path:
     return folder / CONDITIONS_FOLDER / kind
 
 
-def open_conditions(specs: Sequence[str], run: Path, of_images: TokenizerModel) -> RunConditions:
+def open_conditions(specs: Sequence[str], run: Path, of_images: Tokenizer) -> RunConditions:
     """Read what `condition` names.
 
     Args:
@@ -74,7 +74,7 @@ def open_conditions(specs: Sequence[str], run: Path, of_images: TokenizerModel) 
         InputError: a kind is unknown or named twice, needs a tokenizer, cannot have one, or the
             tokenizer is of other content.
     """
-    tokenizers: dict[str, TokenizerModel] = {}
+    tokenizers: dict[str, Tokenizer] = {}
     kinds: list[str] = []
     for spec in specs:
         kind, _, path = spec.partition("=")
@@ -95,7 +95,7 @@ def open_conditions(specs: Sequence[str], run: Path, of_images: TokenizerModel) 
     return RunConditions(kinds or ["none"], tokenizers)
 
 
-def open_tokenizer(spec: str, of_images: TokenizerModel) -> TokenizerModel:
+def open_tokenizer(spec: str, of_images: Tokenizer) -> Tokenizer:
     """The tokenizer that `KIND=TOKENIZER` names.
 
     Args:

@@ -27,7 +27,7 @@ from smalti.losses.config import PerceptualConfig
 from smalti.losses.perceptual import PerceptualLoss
 from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.reconstruction import ssim
-from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.base import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    tokenizer: TokenizerModel, batches: Iterable[Tensor], measures: Sequence[Measure]
+    tokenizer: Tokenizer, batches: Iterable[Tensor], measures: Sequence[Measure]
 ) -> Evaluation:
     """Send images through a tokenizer and back, and measure what was kept.
 

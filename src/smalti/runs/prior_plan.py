@@ -29,9 +29,8 @@ from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import build_ordering
-from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
-from smalti.types import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class PriorPlan:
     config: PriorRunConfig
     """Settled."""
     compute: Compute
-    tokenizer: TokenizerModel
+    tokenizer: Tokenizer
     """Of the images."""
     conditions: RunConditions
     """What the prior knows of the images before it draws them."""
@@ -97,7 +96,7 @@ def plan_prior(asked: PriorRunConfig) -> PriorPlan:
     )
 
 
-def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None) -> TokenizerModel:
+def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None) -> Tokenizer:
     """The tokenizer of the run, which keeps it, even if the one it came from was trained further.
 
     Raises:
@@ -112,14 +111,13 @@ def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None)
             check_same_model(config, "vqgan", was, config.vqgan, kept, found)
         return kept
     if initial is not None:
-        assert isinstance(initial.tokenizer, TokenizerModel)
         return initial.tokenizer
     assert config.vqgan is not None
     return load_tokenizer(config.vqgan)
 
 
 def _open_conditions(
-    config: PriorRunConfig, of_images: TokenizerModel, initial: Pipeline | None
+    config: PriorRunConfig, of_images: Tokenizer, initial: Pipeline | None
 ) -> RunConditions:
     """The conditions of the prior that the run begins with, or those that `condition` names.
 
@@ -128,12 +126,8 @@ def _open_conditions(
             the one that the run has a copy of.
     """
     if initial is not None:
-        tokenizers = {}
-        for kind, tokenizer in initial.condition_tokenizers.items():
-            assert isinstance(tokenizer, TokenizerModel)
-            tokenizers[kind] = tokenizer
         kinds = [conditioner.kind for conditioner in initial.config.conditioners]
-        return RunConditions(kinds, tokenizers, initial.config.conditioners)
+        return RunConditions(kinds, initial.condition_tokenizers, initial.config.conditioners)
     folder = Path(config.out)
     conditions = open_conditions(config.condition, folder, of_images)
     begun = begun_config(config)

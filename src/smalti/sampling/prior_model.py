@@ -15,7 +15,7 @@ from smalti.config import Config
 from smalti.prior import PriorConfig
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
-from smalti.types import Tokenizer
+from smalti.tokenizer.base import Tokenizer
 
 
 class PriorModelConfig(Config):

@@ -15,8 +15,8 @@ from smalti.content import ContentConfig
 from smalti.registry import Registry
 
 
-class TokenizerModel(nn.Module, abc.ABC):
-    """A `Tokenizer` of the package's own.
+class Tokenizer(nn.Module, abc.ABC):
+    """images <-> codes. The prior sees nothing else of the first stage.
 
     Images are what `content` says: of photographs (B, 3, H, W) float32 in [-1, 1].
 
@@ -129,7 +129,7 @@ class TokenizerModel(nn.Module, abc.ABC):
             )
 
 
-TOKENIZERS: Registry[TokenizerModel] = Registry("tokenizer")
+TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer")
 """By the `kind` that a model folder's config gives."""
 
 

@@ -6,10 +6,10 @@ from smalti.config import InputError
 from smalti.model_folder import find_model, read_description
 from smalti.tokenizer import pixels as pixels
 from smalti.tokenizer import vqgan as vqgan
-from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
+from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 
 
-def load_tokenizer(name: str | Path) -> TokenizerModel:
+def load_tokenizer(name: str | Path) -> Tokenizer:
     """Load a tokenizer of any kind from a folder, a training run or a hub id, in eval mode.
 
     Raises:

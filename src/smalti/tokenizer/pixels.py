@@ -18,14 +18,14 @@ from smalti.content import RGBContent
 from smalti.content_images import content_images
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
-from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
+from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 from smalti.tokenizer.config import PixelTokenizerConfig
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import nearest_entries
 
 
 @TOKENIZERS.register("pixels")
-class PixelTokenizer(TokenizerModel):
+class PixelTokenizer(Tokenizer):
     """Each pixel's code is the nearest colour of a palette.
 
     Args:
@@ -121,12 +121,12 @@ class PixelTokenizer(TokenizerModel):
         return self.decode(codes).cpu()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`; see `TokenizerModel`."""
+        """Write `config.json` and `model.safetensors`; see `Tokenizer`."""
         save_model(Path(expand(folder)), "pixels", self.config, self.state_dict())
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Self:
-        """Load from a folder, a run or a hub id, in eval mode; see `TokenizerModel`."""
+        """Load from a folder, a run or a hub id, in eval mode; see `Tokenizer`."""
         files = load_model(name, "pixels")
         tokenizer = cls(files.parse_config(PixelTokenizerConfig))
         files.load_into(tokenizer)

@@ -15,7 +15,7 @@ from smalti.config import InputError
 from smalti.content_images import content_images
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
-from smalti.tokenizer.base import TOKENIZERS, TokenizerModel
+from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 from smalti.tokenizer.blocks import initialize
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.decoder import Decoder
@@ -38,10 +38,10 @@ class Reconstruction(NamedTuple):
 
 
 @TOKENIZERS.register("vqgan")
-class VQGAN(TokenizerModel):
+class VQGAN(Tokenizer):
     """Encoder, quantizer and decoder.
 
-    Follows the `Tokenizer` protocol; `encode` and `decode` work without gradients, `forward` is
+    `encode` and `decode` work without gradients, `forward` is
     what training calls.
 
     Attributes:

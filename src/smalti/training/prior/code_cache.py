@@ -36,9 +36,9 @@ from smalti.data.loader import BatchLoader, Draw
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
-from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.base import Tokenizer
 from smalti.training.log import say
-from smalti.types import Batch, Tokenizer
+from smalti.types import Batch
 from smalti.weights import weights_hash
 
 MANIFEST_FILE = "manifest.json"
@@ -105,7 +105,7 @@ def _stack(rows: Sequence[View]) -> Tensor:
 def load_or_encode(
     folder: Path,
     loader: BatchLoader,
-    tokenizer: TokenizerModel,
+    tokenizer: Tokenizer,
     conditioning: Conditioning,
     views: int,
     device: torch.device,
@@ -152,7 +152,7 @@ def _alone_at(folder: Path) -> Iterator[None]:
 def _encode_if_new(
     folder: Path,
     loader: BatchLoader,
-    tokenizer: TokenizerModel,
+    tokenizer: Tokenizer,
     conditioning: Conditioning,
     views: int,
     device: torch.device,
@@ -166,7 +166,7 @@ def _encode_if_new(
 
 
 def _made_from(
-    loader: BatchLoader, tokenizer: TokenizerModel, conditioning: Conditioning, views: int
+    loader: BatchLoader, tokenizer: Tokenizer, conditioning: Conditioning, views: int
 ) -> dict[str, object]:
     return {
         "format": FORMAT,
@@ -239,7 +239,7 @@ def _compact(codes: Tensor) -> Tensor:
 def _encode(
     folder: Path,
     loader: BatchLoader,
-    tokenizer: TokenizerModel,
+    tokenizer: Tokenizer,
     conditioning: Conditioning,
     made_from: dict[str, object],
     device: torch.device,

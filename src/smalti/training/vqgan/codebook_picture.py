@@ -11,7 +11,7 @@ from torch import Tensor
 
 from smalti.content_images import content_images
 from smalti.sampling.sheet import contact_sheet
-from smalti.tokenizer.base import TokenizerModel
+from smalti.tokenizer.base import Tokenizer
 
 ALONE = 256  # codes shown alone, at most
 IN_CONTEXT = 48  # codes shown where they are used, at most
@@ -22,7 +22,7 @@ CONTEXT_CELLS = 3  # side of the surroundings of a place, in codes; the code is 
 DECODED_AT_ONCE = 64  # grids, to keep memory small
 
 
-def codebook_pictures(tokenizer: TokenizerModel, images: Tensor) -> Mapping[str, Image.Image]:
+def codebook_pictures(tokenizer: Tokenizer, images: Tensor) -> Mapping[str, Image.Image]:
     """Draw the codes that some images use, most-used first.
 
     Args:
@@ -51,7 +51,7 @@ def most_used(codes: Tensor, codebook_size: int) -> Tensor:
     return order[: int((counts > 0).sum())]
 
 
-def _decode_alone(tokenizer: TokenizerModel, codes: Tensor) -> list[Image.Image]:
+def _decode_alone(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
     """A tile for each of codes (n,): the middle of an image made of that code only."""
     tiles: list[Image.Image] = []
     f = tokenizer.downsampling_factor
@@ -63,7 +63,7 @@ def _decode_alone(tokenizer: TokenizerModel, codes: Tensor) -> list[Image.Image]
 
 
 def _rows_in_context(
-    tokenizer: TokenizerModel, codes: Tensor, chosen: Sequence[int], alone: Sequence[Image.Image]
+    tokenizer: Tokenizer, codes: Tensor, chosen: Sequence[int], alone: Sequence[Image.Image]
 ) -> list[Image.Image]:
     """A strip of tiles for each chosen code; places at the border are not shown."""
     margin = CONTEXT_CELLS // 2
@@ -86,7 +86,7 @@ def _rows_in_context(
     return rows
 
 
-def _tile(tokenizer: TokenizerModel, image: Tensor) -> Image.Image:
+def _tile(tokenizer: Tokenizer, image: Tensor) -> Image.Image:
     """A small image at the size of the tiles, its pixels to be seen."""
     drawn = content_images(tokenizer.content).draw(image)
     return drawn.resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST)
