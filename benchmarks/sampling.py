@@ -26,11 +26,11 @@ from torch import Tensor
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
+from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import probabilities
-from smalti.sampling.generate import Decoder
 from smalti.sampling.guidance import Guidance
+from smalti.sampling.token_loop import TokenLoop
 from smalti.types import Prior
 
 CODES = 1024  # K; the start token has number K
@@ -84,27 +84,27 @@ def start_tokens(batch: int) -> Tensor:
 def ours(model: Prior, batch: int, tokens: int) -> Tensor:
     """Our sampler."""
     start = start_tokens(batch)
-    draw = seeded_draw(0, range(batch), tokens, torch.device("cpu"))
+    choose = seeded_choice(0, range(batch), tokens, torch.device("cpu"))
     drawn: list[Tensor] = []
 
-    def settle(step: int, codes: Tensor) -> Tensor:
+    def place(step: int, codes: Tensor) -> Tensor:
         drawn.append(codes)
         return codes
 
-    decoder = Decoder(model, Guidance((1.0,)), SAMPLING, draw, CODES, tokens)
-    decoder.decode(start, range(tokens), settle)
-    decoder.check_finite()
+    loop = TokenLoop(model, Guidance((1.0,)), SAMPLING, choose, CODES, tokens)
+    loop.run(start, range(tokens), place)
+    loop.check_finite()
     return torch.stack(drawn, dim=1)
 
 
 @torch.inference_mode()
 def without_cache(model: Prior, batch: int, tokens: int) -> Tensor:
     """The same, reading the whole sequence again for each token."""
-    draw = seeded_draw(0, range(batch), tokens, torch.device("cpu"))
+    choose = seeded_choice(0, range(batch), tokens, torch.device("cpu"))
     sequence = start_tokens(batch)
     for step in range(tokens):
         logits = model.logits(sequence)[:, -1, :CODES]
-        drawn = draw(probabilities(logits, SAMPLING), step)
+        drawn = choose(probabilities(logits, SAMPLING), step)
         sequence = torch.cat([sequence, drawn.unsqueeze(1)], dim=1)
     return sequence
 

@@ -21,7 +21,7 @@ from smalti.config import InputError
 from smalti.data import loader as loader_module
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.loader import BatchLoader, Draw, _ignore_stop_signals, _Reader
+from smalti.data.loader import BatchLoader, Drawn, _ignore_stop_signals, _Reader
 from smalti.data.sources import FolderSource
 from smalti.types import Batch
 
@@ -194,7 +194,7 @@ def test_workers_leave_stop_signals_to_the_main_process(many_photos: Path, stop:
 
 def test_reader_reaches_workers_that_are_not_forked(photos: Path) -> None:
     """On macOS and Windows a worker starts anew, and what it needs is sent to it."""
-    reader, job = _Reader(make_loader(photos).dataset), [Draw(1, 0), Draw(2, None)]
+    reader, job = _Reader(make_loader(photos).dataset), [Drawn(1, 0), Drawn(2, None)]
     sent = [pickle.loads(ForkingPickler.dumps(what)) for what in (reader, _ignore_stop_signals)]
     assert sent[1] is _ignore_stop_signals
     assert torch.equal(sent[0][job].batch.images, reader[job].batch.images)

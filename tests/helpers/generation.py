@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import Draw
-from smalti.sampling.generate import Decoder
 from smalti.sampling.guidance import Guidance
+from smalti.sampling.token_loop import TokenLoop
 from smalti.types import Prior
 
 
@@ -29,7 +29,7 @@ def generate(
     length: int,
     codebook_size: int,
     config: SamplingConfig,
-    draw: Draw,
+    choose: Choose,
     on_token: Callable[[], object] = lambda: None,
 ) -> Tensor:
     """Draw the image tokens of a batch, one sequence of the prior each.
@@ -40,7 +40,7 @@ def generate(
         length: L, number of tokens to draw.
         codebook_size: K; conditioning tokens (K and above) are never drawn.
         config: temperature, top-k, top-p, guidance with one scale.
-        draw: chooses tokens from probabilities.
+        choose: draws tokens from probabilities.
         on_token: called after each step, to show progress.
 
     Returns:
@@ -56,7 +56,7 @@ def generate(
     guidance = Guidance(config.guidance, config.guidance_schedule)
     tokens: list[Tensor] = []
 
-    def settle(step: int, drawn: Tensor) -> Tensor:
+    def place(step: int, drawn: Tensor) -> Tensor:
         tokens.append(drawn)
         on_token()
         return drawn
@@ -64,9 +64,9 @@ def generate(
     with torch.inference_mode():
         by_prefix = (prompt.null_tokens, prompt.cond_tokens)
         context = torch.cat([by_prefix[prefix] for prefix in guidance.prefixes])
-        decoder = Decoder(prior, guidance, config, draw, codebook_size, length)
-        decoder.decode(context, range(length), settle)
-        decoder.check_finite()
+        loop = TokenLoop(prior, guidance, config, choose, codebook_size, length)
+        loop.run(context, range(length), place)
+        loop.check_finite()
         stacked = torch.stack(tokens, dim=1)
     # A tensor made in inference mode could not take part in training any more; a copy can.
     return stacked.clone()

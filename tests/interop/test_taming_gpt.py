@@ -9,8 +9,8 @@ from smalti.config import InputError
 from smalti.interop.taming_gpt import import_gpt, name_gpt
 from smalti.metrics.nll import nats_per_token
 from smalti.prior import GPT, GPTConfig
+from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import Draw
 from smalti.sampling.filters import keep_top_k
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import RowMajor
@@ -39,7 +39,7 @@ def multinomial(probabilities: Tensor, step: int) -> Tensor:
     return torch.multinomial(probabilities, 1).squeeze(1)
 
 
-def sample(gpt: GPT, cond_tokens: Tensor, length: int, config: SamplingConfig, draw: Draw):
+def sample(gpt: GPT, cond_tokens: Tensor, length: int, config: SamplingConfig, draw: Choose):
     """The released code draws from the whole vocabulary, so K is V here."""
     prompt = Prompt(cond_tokens, null_tokens=cond_tokens)
     return generate(gpt, prompt, length, gpt.config.vocab_size, config, draw)

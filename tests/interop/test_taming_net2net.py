@@ -19,7 +19,7 @@ from smalti.metrics.nll import nats_per_token
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sliding_window import Canvas
+from smalti.sampling.sliding_window import Canvas, sample_canvas
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
@@ -190,7 +190,15 @@ def test_greedy_grid_of_our_sampler(pipeline, oracle, model):
     values = {"none": torch.zeros(2, 0), "low_resolution": oracle["in.c"]}
     told = {kind: values[kind] for kind in pipeline.conditioning.kinds}
     codes = pipeline.encode_conditions(told)
-    pipeline.fill(canvas, codes, lambda probabilities, step: probabilities.argmax(1), GREEDY)
+    sample_canvas(
+        pipeline.prior,
+        pipeline.config,
+        pipeline.conditioning,
+        codes,
+        canvas,
+        GREEDY,
+        lambda probabilities, step: probabilities.argmax(1),
+    )
     tokens = pipeline.ordering.to_tokens(canvas.codes)
     alike = slice(FIRST_START_TOKEN[model])
     assert torch.equal(tokens[:, alike], expected["greedy_64_clamped31"][:, alike])

@@ -7,8 +7,8 @@ from torch import Tensor
 from smalti.conditions.maps import SegmentationConfig
 from smalti.content import LabelsContent
 from smalti.interop.taming_gpt import import_gpt
+from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import seeded_draw
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, plan, sample_canvas
 
@@ -43,7 +43,7 @@ def run_of_oracle(oracle_tensors, name: str, weights: str, window: int) -> dict[
         {"segmentation": parts["cond_grid"]},
         Canvas(codes, known),
         SamplingConfig(temperature=0),
-        seeded_draw(0, [0], height * width, torch.device("cpu")),
+        seeded_choice(0, [0], height * width, torch.device("cpu")),
     )
     return parts | {"drawn": codes}
 
@@ -66,10 +66,10 @@ def test_windows_of_the_released_code(oracle_tensors, name, window):
     stored = oracle_tensors("sliding_window")
     trace, (_, height, width) = stored[f"{name}.trace"], stored[f"{name}.cond_grid"].shape
     rows = []
-    for stretch in plan(height, width, window, window):
-        for step in range(stretch.start, stretch.stop):
+    for run in plan(height, width, window, window):
+        for step in range(run.start, run.stop):
             i, j = divmod(step, width)
-            local = divmod(stretch.offset + step - stretch.start, window)
-            ends = [stretch.top, stretch.top + window, stretch.left, stretch.left + window]
+            local = divmod(run.offset + step - run.start, window)
+            ends = [run.top, run.top + window, run.left, run.left + window]
             rows.append([i, j, *local, *ends])
     assert rows[-len(trace) :] == trace.tolist()

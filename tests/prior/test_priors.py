@@ -7,8 +7,8 @@ from torch import Tensor
 
 from helpers.generation import Prompt, generate
 from smalti.prior import PRIORS, GPTConfig, PixelSNAILConfig, PriorConfig, build_prior
+from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import probabilities
 
 COND_LENGTH = 2
@@ -81,7 +81,7 @@ def test_last_only_leaves_out_the_others(prior, tokens, chunks):
 def test_generation_draws_from_the_logits_of_the_whole_sequence(prior, guidance):
     prompt = Prompt(torch.tensor([[9, 8], [8, 9]]), torch.tensor([[10, 10], [10, 10]]))
     config = SamplingConfig(temperature=0.5, guidance=guidance)
-    draw = seeded_draw(0, range(2), 12, torch.device("cpu"))
+    draw = seeded_choice(0, range(2), 12, torch.device("cpu"))
     tokens = generate(prior, prompt, 12, 8, config, draw)
 
     def last_logits(cond_tokens: Tensor) -> Tensor:

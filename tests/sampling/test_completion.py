@@ -21,6 +21,7 @@ from smalti.sampling.completion import (
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -87,14 +88,13 @@ def test_cell_is_known_if_all_its_pixels_are():
 
 def test_known_codes_are_held_and_the_others_drawn(pipeline, monkeypatch):
     filled = {}
-    fill = pipeline.fill
 
-    def keep(canvas, *arguments, **options):
+    def keep(prior, model, conditioning, conditions, canvas, *arguments):
         before = canvas.codes.clone()
-        fill(canvas, *arguments, **options)
+        sample_canvas(prior, model, conditioning, conditions, canvas, *arguments)
         filled["before"], filled["after"], filled["known"] = before, canvas.codes, canvas.known
 
-    monkeypatch.setattr(pipeline, "fill", keep)
+    monkeypatch.setattr("smalti.sampling.pipeline.sample_canvas", keep)
     complete(pipeline, photograph(12, 8), lower_half(12, 8), n=3)
     known = filled["known"]
     assert known.tolist() == [[True] * 4] * 3 + [[False] * 4] * 3

@@ -77,19 +77,19 @@ def test_other_work_begins_anew(pipeline, tmp_path, stop_after, monkeypatch, cha
     with pytest.raises(StopError):
         pipeline.sample_codes(request, 7, keep=keep, **QUIET)
     monkeypatch.undo()
-    seed, config, stride = 7, SamplingConfig(), 1
+    seed, config = 7, SamplingConfig()
     if change == "seed":
         seed = 8
     elif change == "config":
         config = SamplingConfig(top_k=3)
     elif change == "stride":
-        stride = 2
+        config = SamplingConfig(stride=2)
     elif change == "size":
         request = pipeline.request(1, size=(16, 10))
     else:
         with torch.no_grad():
             pipeline.prior.head.weight.mul_(2)
-    options = {"config": config, "stride": stride} | QUIET
+    options = {"config": config} | QUIET
     expected = pipeline.sample_codes(request, seed, **options)
     found = pipeline.sample_codes(request, seed, keep=keep, **options)
     assert torch.equal(found, expected)

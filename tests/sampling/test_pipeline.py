@@ -111,17 +111,16 @@ def test_temperature_0_and_top_1_agree(pipeline):
     assert torch.equal(greedy, top_1)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_codes_are_drawn_in_the_stride_asked_for(pipeline, monkeypatch, stride):
+def test_pictures_are_drawn_in_the_stride_asked_for(pipeline, monkeypatch):
     strides = []
 
-    def noted(*args, **options):
-        strides.append(options["stride"])
-        return sample_canvas(*args, **options)
+    def noted(*args):
+        strides.append(args[5].stride)
+        return sample_canvas(*args)
 
     monkeypatch.setattr("smalti.sampling.pipeline.sample_canvas", noted)
-    pipeline.sample_codes(pipeline.request(1, size=(6, 16)), stride=stride, **QUIET)
-    assert strides == [stride]
+    pipeline.sample(1, size=(12, 32), stride=2, **QUIET)
+    assert strides == [2]
 
 
 def test_training_mode_is_set_aside_and_restored(generator):

@@ -14,11 +14,11 @@ from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.prior import GPT, GPTConfig
+from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import seeded_draw
 from smalti.sampling.filters import probabilities
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import Canvas, CellCount, sample_canvas
 from smalti.sequence.ordering import ORDERINGS, Ordering
 from smalti.types import Window
 
@@ -103,7 +103,7 @@ def paint(model, canvas, config=None, images=None, prior=None, **options):
         {kind: codes[list(images)] for kind, codes in conditions.items()},
         canvas,
         config or SamplingConfig(top_k=0),
-        seeded_draw(0, images, height * width, CPU),
+        seeded_choice(0, images, height * width, CPU),
         **options,
     )
 
@@ -115,7 +115,7 @@ def brute_force(model, height, width, n, config, stride=1, codes=None, known=Non
     """Cell by cell without a cache: only the prior, the conditioning and a window's cells."""
     prior, conditioning = prior_of(model), model.build_conditioning()
     conditions = conditions_of(model, n, height, width)
-    draw = seeded_draw(0, range(n), height * width, CPU)
+    draw = seeded_choice(0, range(n), height * width, CPU)
     codes = torch.zeros(n, height, width, dtype=torch.int64) if codes is None else codes.clone()
     for i, j in itertools.product(range(height), range(width)):
         if known is not None and known[i, j]:
@@ -143,8 +143,8 @@ def test_equals_reading_every_window_again(kinds, size):
 
 @pytest.mark.parametrize("stride", [2, 3])
 def test_strides_equal_reading_their_windows_again(stride):
-    model, config = model_of(*KINDS["all"]), SamplingConfig(top_k=0)
-    drawn = paint(model, blank(2, 6, 12), config, stride=stride)
+    model, config = model_of(*KINDS["all"]), SamplingConfig(top_k=0, stride=stride)
+    drawn = paint(model, blank(2, 6, 12), config)
     assert torch.equal(drawn, brute_force(model, 6, 12, 2, config, stride=stride))
 
 
@@ -171,7 +171,7 @@ def test_one_window_equals_plain_generation(ordering, guidance):
     config = SamplingConfig(guidance=guidance, guidance_schedule="cosine")
     classes = torch.arange(3).unsqueeze(1) + CODES
     prompt = Prompt(classes, torch.full_like(classes, CODES + 3))
-    draw = seeded_draw(0, range(3), 16, CPU)
+    draw = seeded_choice(0, range(3), 16, CPU)
     tokens = generate(prior_of(model), prompt, 16, CODES, config, draw)
     expected = model.build_ordering().to_codes(tokens, 4, 4)
     assert torch.equal(paint(model, blank(3, 4, 4), config), expected)
@@ -263,14 +263,14 @@ class Stopped(Exception):
 
 
 def stopping(seen: list[int], stop_at: int):
-    """An `on_cell` that stops as soon as so many cells are done."""
+    """A count that stops as soon as so many cells are done."""
 
-    def on_cell(done: int) -> None:
+    def stop(done: int) -> None:
         seen.append(done)
         if done >= stop_at:
             raise Stopped
 
-    return on_cell
+    return CellCount(0, stop)
 
 
 @settings(max_examples=15)
@@ -286,20 +286,20 @@ def test_what_was_stopped_anywhere_goes_on_to_the_same_codes(
 ):
     stop_at = min(stop_at, size[0] * size[1])
     model = model_of(*KINDS[kinds])
-    config = SamplingConfig(guidance=1 if kinds == "none" else guidance)
+    config = SamplingConfig(guidance=1 if kinds == "none" else guidance, stride=stride)
     known = torch.zeros(size, dtype=torch.bool)
     known[2, 1:4] = True
-    expected = paint(model, Canvas(torch.zeros(2, *size).long(), known), config, stride=stride)
+    expected = paint(model, Canvas(torch.zeros(2, *size).long(), known), config)
 
     canvas = Canvas(torch.zeros(2, *size).long(), known)
     seen = []
     with pytest.raises(Stopped):
-        paint(model, canvas, config, stride=stride, on_cell=stopping(seen, stop_at))
+        paint(model, canvas, config, count=stopping(seen, stop_at))
     done = seen[-1]
     undone = ~known & (torch.arange(known.numel()).view(size) >= done)
     canvas.codes[:, undone] = 10**6
     resumed = []
-    codes = paint(model, canvas, config, stride=stride, start=done, on_cell=resumed.append)
+    codes = paint(model, canvas, config, count=CellCount(done, resumed.append))
     assert torch.equal(codes, expected)
     assert all(cells > done for cells in resumed)
 
@@ -329,7 +329,7 @@ def test_resumed_logits_are_the_same_to_the_last_bit():
     whole, resumed = Recorder(), Recorder()
     codes = paint_with(model, blank(1, 6, 9), whole)
     canvas = Canvas.unknown(codes.clone())
-    paint_with(model, canvas, resumed, start=1)  # in the midst of the first stretch
+    paint_with(model, canvas, resumed, count=CellCount(1))  # in the midst of the first run
     assert torch.equal(torch.stack(whole.seen[1:]), torch.stack(resumed.seen[1:]))
 
 
@@ -338,7 +338,7 @@ def test_progress_rises_to_the_number_of_cells(known):
     model, seen = model_of(CLASSES), []
     cells = torch.full((6, 9), known == "all")
     cells[1:4] |= known == "some"
-    paint(model, Canvas(torch.zeros(1, 6, 9).long(), cells), on_cell=seen.append)
+    paint(model, Canvas(torch.zeros(1, 6, 9).long(), cells), count=CellCount(0, seen.append))
     assert seen == sorted(set(seen))
     assert seen[-1] == 54
     if known == "nothing":
@@ -363,7 +363,7 @@ def test_prior_of_these_tests_listens():
     assert min(len(image.unique()) for image in codes) > 2
 
 
-def test_one_cache_serves_all_stretches():
+def test_one_cache_serves_all_runs():
     model = model_of(CLASSES)
     prior = prior_of(model)
     caches = []
@@ -431,7 +431,7 @@ def test_guidance_of_0_ignores_the_condition():
         {"class": torch.tensor([2])},
         blank(1, 6, 9),
         SamplingConfig(guidance=0),
-        seeded_draw(0, [0], 54, CPU),
+        seeded_choice(0, [0], 54, CPU),
     )
     assert torch.equal(codes, other)
 
@@ -470,7 +470,7 @@ def test_canvas_below_one_window_is_refused(size):
 def test_impossible_stride_and_guidance_are_refused():
     model = model_of(CLASSES, condition_drop=0)
     with pytest.raises(InputError, match="stride 4 is not possible: it must be 1 to 3"):
-        paint(model, blank(1, 6, 9), stride=4)
+        paint(model, blank(1, 6, 9), SamplingConfig(stride=4))
     with pytest.raises(InputError, match="condition-drop above 0"):
         paint(model, blank(1, 6, 9), SamplingConfig(guidance=2))
 
@@ -499,7 +499,7 @@ def test_codes_on_a_gpu_equal_those_on_a_processor():
             {kind: part.to(device) for kind, part in conditions.items()},
             Canvas.unknown(torch.zeros(2, 6, 9, dtype=torch.int64, device=device)),
             config,
-            seeded_draw(0, range(2), 54, torch.device(device)),
+            seeded_choice(0, range(2), 54, torch.device(device)),
         ).cpu()
 
     assert torch.equal(codes("cuda"), codes("cpu"))

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smalti.config import InputError
-from smalti.sampling.sliding_window import Stretch, check_stride, plan, window_start
+from smalti.sampling.sliding_window import Run, check_stride, plan, window_start
 
 
-def test_one_window_is_one_stretch():
-    assert plan(4, 5, 4, 5) == [Stretch(top=0, left=0, offset=0, start=0, stop=20)]
+def test_one_window_is_one_run():
+    assert plan(4, 5, 4, 5) == [Run(top=0, left=0, offset=0, start=0, stop=20)]
     assert plan(4, 5, 4, 5, stride=3) == plan(4, 5, 4, 5)
 
 
@@ -28,10 +28,10 @@ def test_every_step_lies_in_its_window_behind_what_the_window_has_before(sizes, 
     h, w, more_rows, more_columns = sizes
     height, width = h + more_rows, w + more_columns
     stride = data.draw(st.integers(1, w - w // 2))
-    stretches = plan(height, width, h, w, stride)
-    steps = [step for s in stretches for step in range(s.start, s.stop)]
+    runs = plan(height, width, h, w, stride)
+    steps = [step for s in runs for step in range(s.start, s.stop)]
     assert steps == list(range(height * width))
-    for s in stretches:
+    for s in runs:
         assert 0 <= s.top <= height - h
         assert 0 <= s.left <= width - w
         for step in range(s.start, s.stop):
@@ -41,7 +41,7 @@ def test_every_step_lies_in_its_window_behind_what_the_window_has_before(sizes, 
             assert s.top == window_start(row, height, h)
             group = column - column % stride
             assert s.left == window_start(group, width, w)
-    for before, after in itertools.pairwise(stretches):
+    for before, after in itertools.pairwise(runs):
         assert (before.top, before.left) != (after.top, after.left)
 
 

@@ -43,11 +43,11 @@ from smalti.ranges import to_pil
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.folder import read_run_config
 from smalti.runs.training_images import rule_of_run
-from smalti.sampling.draw import seeded_draw
+from smalti.sampling.choice import seeded_choice
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
-from smalti.sampling.sliding_window import Canvas
+from smalti.sampling.sliding_window import Canvas, sample_canvas
 from smalti.types import Batch
 
 COLUMNS = 16
@@ -108,9 +108,11 @@ def draw(
     for rows in torch.arange(count).split(50):
         codes = torch.zeros(len(rows), config.grid_height, config.grid_width, dtype=torch.int64)
         canvas = Canvas.unknown(codes)
-        drawn = seeded_draw(seed, rows.tolist(), cells, pipeline.device)
+        choose = seeded_choice(seed, rows.tolist(), cells, pipeline.device)
         part = {kind: value[rows] for kind, value in told.items()}
-        pipeline.fill(canvas, part, drawn, sampling)
+        sample_canvas(
+            pipeline.prior, pipeline.config, pipeline.conditioning, part, canvas, sampling, choose
+        )
         images.append(pipeline.decode(canvas.codes))
     return torch.cat(images)
 

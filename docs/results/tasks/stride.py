@@ -14,9 +14,9 @@ import torch
 from measure import images_of, read
 from torch import Tensor
 
-from smalti.sampling.filters import SamplingConfig
+from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sliding_window import Canvas, plan
+from smalti.sampling.sliding_window import Canvas, plan, sample_canvas
 
 
 def nats_of(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: int = 1) -> Tensor:
@@ -29,7 +29,10 @@ def nats_of(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: 
         return true[:, step]
 
     canvas = Canvas.unknown(torch.zeros_like(codes))
-    pipeline.fill(canvas, told, follow, SamplingConfig(top_k=0), stride=stride)
+    config = SamplingConfig(top_k=0, stride=stride)
+    sample_canvas(
+        pipeline.prior, pipeline.config, pipeline.conditioning, told, canvas, config, follow
+    )
     return nats.view(codes.shape)
 
 

@@ -52,7 +52,6 @@ def run(arguments: Sequence[str]) -> None:
             margins=margins,
             config=sampling_options(options),
             batch_size=options.batch_size,
-            stride=options.stride,
             blend_px=options.paste,
             keep=partial,
         )

@@ -45,7 +45,6 @@ def run(arguments: Sequence[str]) -> None:
             options.seed,
             config=config,
             batch_size=options.batch_size,
-            stride=options.stride,
             keep=partial,
         )
         save_with_sheet(out, pipeline.pictures(codes))
@@ -78,12 +77,12 @@ def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str
 
 
 def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
-    """The config of temperature, top-k, top-p and guidance that a command line asks for.
+    """The config of sampling that a command line asks for.
 
     Raises:
         InputError: a value is not allowed.
     """
-    from smalti.sampling.pipeline import sampling_config
+    from smalti.sampling.config import sampling_config
 
     return sampling_config(
         temperature=options.temperature,
@@ -91,6 +90,7 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
         top_p=options.top_p,
         guidance=tuple(options.guidance or (1.0,)),
         guidance_schedule=options.guidance_schedule,
+        stride=options.stride,
     )
 
 

@@ -113,19 +113,19 @@ class BatchLoader:
         """
         return self._fetch(self._in_order(None))
 
-    def draws(self, step: int) -> list["Draw"]:
+    def draws(self, step: int) -> list["Drawn"]:
         """Which images training batch number `step` holds, and of which epoch."""
         length = len(self.dataset)
         # Images used of an epoch: whole batches, or all of a data set smaller than a batch.
         used = length - length % self.batch_size or length
         first = step * self.batch_size
-        draws: list[Draw] = []
+        draws: list[Drawn] = []
         for position in range(first, first + self.batch_size):
             epoch, place = divmod(position, used)
-            draws.append(Draw(int(self._order(epoch)[place]), epoch))
+            draws.append(Drawn(int(self._order(epoch)[place]), epoch))
         return draws
 
-    def own_draws(self, step: int) -> list["Draw"]:
+    def own_draws(self, step: int) -> list["Drawn"]:
         """This process's share of `draws(step)`: of each part of the batch a piece, by rank."""
         draws = self.draws(step)
         if world_size() == 1:
@@ -134,13 +134,13 @@ class BatchLoader:
         starts = range(rank() * size, self.batch_size, world_size() * size)
         return [draw for start in starts for draw in draws[start : start + size]]
 
-    def _in_order(self, epoch: int | None) -> Iterator[list["Draw"]]:
+    def _in_order(self, epoch: int | None) -> Iterator[list["Drawn"]]:
         length = len(self.dataset)
         for start in range(0, length, self.batch_size):
             end = min(start + self.batch_size, length)
-            yield [Draw(index, epoch) for index in range(start, end)]
+            yield [Drawn(index, epoch) for index in range(start, end)]
 
-    def _fetch(self, jobs: Iterable[list["Draw"]]) -> Generator[Batch, None, None]:
+    def _fetch(self, jobs: Iterable[list["Drawn"]]) -> Generator[Batch, None, None]:
         self.check_workers()
         fetched_batches: DataLoader[_Fetched] = DataLoader(
             _Reader(self.dataset),
@@ -180,7 +180,7 @@ class BatchLoader:
             )
 
 
-class Draw(NamedTuple):
+class Drawn(NamedTuple):
     """One image of a batch: sample number, and epoch (None: the evaluation crop)."""
 
     number: int
@@ -214,7 +214,7 @@ class _Reader(Dataset[_Fetched]):
     def __init__(self, dataset: ImageDataset) -> None:
         self._dataset = dataset
 
-    def __getitem__(self, job: list[Draw]) -> _Fetched:
+    def __getitem__(self, job: list[Drawn]) -> _Fetched:
         samples: list[Sample] = []
         broken: dict[str, str] = {}
         try:
@@ -227,7 +227,7 @@ class _Reader(Dataset[_Fetched]):
             return _Fetched(None, broken, str(error))
         return _Fetched(stack(samples) if samples else None, broken)
 
-    def _load(self, draw: Draw) -> Loaded:
+    def _load(self, draw: Drawn) -> Loaded:
         if draw.epoch is None:
             return self._dataset.load_center(draw.number)
         return self._dataset.load(draw.number, draw.epoch)

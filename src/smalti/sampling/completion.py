@@ -134,7 +134,6 @@ def complete(
     margins: Margins | None = None,
     config: SamplingConfig | None = None,
     batch_size: int = 16,
-    stride: int = 1,
     blend_px: int | None = None,
     progress: bool = True,
     keep: Path | None = None,
@@ -149,9 +148,8 @@ def complete(
         seed: result i is a function of (seed, i).
         condition: as `Pipeline.sample`; pictures have the size of the canvas.
         margins: pixels to add around the photograph.
-        config: temperature, top-k, top-p, guidance.
+        config: temperature, top-k, top-p, guidance, stride.
         batch_size: as `Pipeline.sample`.
-        stride: as `Pipeline.sample`.
         blend_px: put the known pixels back, mixed over so many of them; None leaves all as decoded.
         progress: show a bar.
         keep: as `Pipeline.sample_codes`.
@@ -178,7 +176,6 @@ def complete(
         canvas=Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device)),
         config=config,
         batch_size=batch_size,
-        stride=stride,
         progress=progress,
         keep=keep,
     )

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from smalti.config import Config
+from smalti.config import Config, InputError, describe
 
 GuidanceSchedule = Literal["constant", "cosine"]
 
@@ -27,8 +27,23 @@ class SamplingConfig(Config):
     conditions."""
     guidance_schedule: GuidanceSchedule = "constant"
     """Whether guidance has its scale everywhere, or (cosine) rises from 1 to it along the image."""
+    stride: int = 1
+    """Codes drawn in one position of the sliding window: 1 is the paper's, more is faster and loses
+    context; at most half of the window's columns."""
 
     @field_validator("guidance", mode="before")
     @classmethod
     def _one_for_all(cls, guidance: object) -> object:
         return (guidance,) if isinstance(guidance, int | float) else guidance
+
+
+def sampling_config(**values: object) -> SamplingConfig:
+    """A config of the given values.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    try:
+        return SamplingConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError(describe(error)) from error

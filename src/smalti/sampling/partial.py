@@ -5,48 +5,53 @@ Axes: n images, H/W grid of codes.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
+from smalti.sampling.config import SamplingConfig
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.request import Request
+from smalti.sampling.sliding_window import Canvas, CellCount
 from smalti.weights import tensors_hash
 
 SAVE_SECONDS = 60.0
 """So often a long generation is written down."""
 
 
-@dataclass(slots=True)
 class PartialCodes:
-    """What was drawn so far.
+    """What was drawn so far of a generation, and how many of its cells are done.
 
     Args:
-        path: file to keep it in, or None to keep it in memory only.
+        path: file to keep it in, or None to keep it in memory only. What it holds is taken up if it
+            was made from the same.
         codes: (n, H, W) int64, changed in place as codes are drawn.
         made_from: hash of all that decides the codes.
+        bar: shows the progress.
+
+    Attributes:
+        done: cells drawn, over all batches of images one after the other.
+
+    Raises:
+        InputError: the file is damaged.
     """
 
-    path: Path | None
-    codes: Tensor
-    made_from: str
-    done: int = 0
-    """Cells drawn, over all batches of images one after the other."""
-    saved_at: float = 0.0
-    """When it was last written, by the monotonic clock."""
+    def __init__(self, path: Path | None, codes: Tensor, made_from: str, bar: "tqdm[Any]") -> None:
+        self.path, self.codes, self.made_from, self.bar = path, codes, made_from, bar
+        self.done = 0
+        self._saved_at = time.monotonic()
+        self._load()
+        bar.update(self.done)
 
-    def load(self) -> None:
-        """Take up what the file holds, if it was made from the same.
-
-        Raises:
-            InputError: the file is damaged.
-        """
-        self.saved_at = time.monotonic()
+    def _load(self) -> None:
         if self.path is None or not self.path.is_file():
             return
         stored = read_tensors(self.path)
@@ -57,10 +62,21 @@ class PartialCodes:
         self.codes.copy_(stored["codes"])
         self.done = int(stored["done"])
 
+    def of_batch(self, before: int, cells: int) -> CellCount:
+        """The count of one batch of images, which this one follows.
+
+        Args:
+            before: cells of the batches before it.
+            cells: of the batch.
+        """
+        done = min(max(self.done - before, 0), cells)
+        return CellCount(done, lambda done: self.advance(before + done))
+
     def advance(self, done: int) -> None:
         """Note that so many cells are done, and write them down from time to time."""
         self.done = done
-        if time.monotonic() - self.saved_at > SAVE_SECONDS:
+        self.bar.update(done - self.bar.n)
+        if time.monotonic() - self._saved_at > SAVE_SECONDS:
             self.save()
 
     @contextmanager
@@ -71,7 +87,8 @@ class PartialCodes:
         it is.
         """
         try:
-            yield
+            with self.bar:
+                yield
         except InputError:
             self.discard()
             raise
@@ -91,7 +108,7 @@ class PartialCodes:
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
-        self.saved_at = time.monotonic()
+        self._saved_at = time.monotonic()
         if self.path is not None:
             stored = {
                 "codes": self.codes.cpu(),
@@ -103,8 +120,21 @@ class PartialCodes:
 
 
 def fingerprint(
-    prior: nn.Module, values: Mapping[str, Tensor], settings: Mapping[str, object]
+    prior: nn.Module,
+    model: PriorModelConfig,
+    request: Request,
+    canvas: Canvas,
+    config: SamplingConfig,
+    seed: int,
+    batch_size: int,
 ) -> str:
-    """A hash over the prior's weights, the conditions' values and everything else that decides."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return tensors_hash({**prior.state_dict(), **values}, text)
+    """A hash of all that decides the codes of a generation."""
+    settings = {
+        "config": model.model_dump(mode="json"),
+        "sampling": config.model_dump(mode="json", exclude={"stride"}),
+        "choices": {"seed": seed, "batch_size": batch_size, "stride": config.stride},
+        "size": [request.n, request.height, request.width],
+    }
+    known = torch.where(canvas.known, canvas.codes, -1)
+    tensors = {**prior.state_dict(), **request.values, "known codes": known}
+    return tensors_hash(tensors, json.dumps(settings, sort_keys=True, default=str))

@@ -3,32 +3,31 @@
 Axes: B batch, n images, h/w latent grid, K codebook size.
 """
 
-import functools
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import torch
 from PIL import Image
-from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from smalti.conditions.asked import Asked
 from smalti.conditions.opening import condition_folder
-from smalti.config import InputError, describe
+from smalti.config import InputError
 from smalti.content_images import content_images
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.paths import expand
 from smalti.prior import PriorModel, build_prior
-from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import Draw, seeded_draw
+from smalti.sampling.choice import seeded_choice
+from smalti.sampling.config import SamplingConfig, sampling_config
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.request import Request
 from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
@@ -37,23 +36,6 @@ KIND = "prior"
 TOKENIZER_FOLDER = "tokenizer"
 LARGEST_WHOLE_CELLS = 64 * 64
 """Grids of more cells are decoded in tiles, so that memory does not grow with the image."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Images to make."""
-
-    n: int
-    values: Mapping[str, Tensor]
-    """(n, ...) of each condition, by kind."""
-    height: int
-    """Rows of codes."""
-    width: int
-    """Columns of codes."""
-
-    def rows(self, images: range) -> dict[str, Tensor]:
-        """Values of some of the images."""
-        return {kind: value[images.start : images.stop] for kind, value in self.values.items()}
 
 
 class Pipeline:
@@ -158,10 +140,11 @@ class Pipeline:
             top_p=top_p,
             guidance=guidance,
             guidance_schedule=guidance_schedule,
+            stride=stride,
         )
         request = self.request(n, condition, size)
         codes = self.sample_codes(
-            request, seed, config=config, batch_size=batch_size, stride=stride, progress=progress
+            request, seed, config=config, batch_size=batch_size, progress=progress
         )
         return self.pictures(codes)
 
@@ -196,7 +179,6 @@ class Pipeline:
         canvas: Canvas | None = None,
         config: SamplingConfig | None = None,
         batch_size: int = 16,
-        stride: int = 1,
         progress: bool = True,
         keep: Path | None = None,
     ) -> Tensor:
@@ -207,9 +189,8 @@ class Pipeline:
             seed: as `sample`.
             canvas: codes (n, h, w), some of them known, on the device of the prior; its unknown
                 codes are drawn in place. None knows none.
-            config: temperature, top-k, top-p, guidance.
+            config: temperature, top-k, top-p, guidance, stride.
             batch_size: as `sample`.
-            stride: as `sample`.
             progress: show a bar.
             keep: file to which codes are written when the work is stopped or done, and from which
                 the same work goes on.
@@ -220,103 +201,39 @@ class Pipeline:
         Raises:
             InputError: a value is not allowed.
         """
-        config = config or SamplingConfig()
+        config, cells = config or SamplingConfig(), request.cells
+        self._check_sampling(request, seed, config, batch_size)
+        canvas = canvas or request.blank_canvas(self.device)
+        batches = list(request.batches(batch_size))
+        made_from = ""
+        if keep is not None:
+            made_from = fingerprint(
+                self.prior, self.config, request, canvas, config, seed, batch_size
+            )
+        bar = tqdm(total=len(batches) * cells, unit="token", disable=not progress)
+        partial = PartialCodes(keep, canvas.codes, made_from, bar)
+        with partial.kept(), _in_eval_mode(self.prior):
+            for number, images in enumerate(batches):
+                sample_canvas(
+                    self.prior,
+                    self.config,
+                    self.conditioning,
+                    self.encode_conditions(request.rows(images)),
+                    canvas.rows(images),
+                    config,
+                    seeded_choice(seed, images, cells, self.device),
+                    partial.of_batch(number * cells, cells),
+                )
+        return canvas.codes
+
+    def _check_sampling(
+        self, request: Request, seed: int, config: SamplingConfig, batch_size: int
+    ) -> None:
         _check_at_least("the batch size", batch_size, 1)
         _check_at_least("the seed", seed, 0)
         build_guidance(config, self.conditioning.kinds, self.config.condition_drop)
         check_size(self.config, request.height, request.width)
-        check_stride(stride, self.config.grid_width)
-        canvas = canvas or self._blank_canvas(request)
-        made_from = ""
-        if keep is not None:
-            choices = {"seed": seed, "batch_size": batch_size, "stride": stride}
-            made_from = self._fingerprint(request, canvas, config, choices)
-        partial = PartialCodes(keep, canvas.codes, made_from)
-        partial.load()
-        cells = request.height * request.width
-        images = range(request.n)
-        batches = [images[start : start + batch_size] for start in images[::batch_size]]
-        bar = tqdm(total=len(batches) * cells, unit="token", disable=not progress)
-
-        def count(before: int, done: int) -> None:
-            bar.update(before + done - bar.n)
-            partial.advance(before + done)
-
-        bar.update(partial.done)
-        with partial.kept(), bar:
-            for number, rows in enumerate(batches):
-                before = number * cells
-                self.fill(
-                    canvas.rows(rows),
-                    self.encode_conditions(request.rows(rows)),
-                    seeded_draw(seed, rows, cells, self.device),
-                    config,
-                    stride=stride,
-                    start=min(max(partial.done - before, 0), cells),
-                    on_cell=functools.partial(count, before),
-                )
-        return canvas.codes
-
-    def _blank_canvas(self, request: Request) -> Canvas:
-        shape = (request.n, request.height, request.width)
-        return Canvas.unknown(torch.zeros(shape, dtype=torch.int64, device=self.device))
-
-    def _fingerprint(
-        self,
-        request: Request,
-        canvas: Canvas,
-        config: SamplingConfig,
-        choices: Mapping[str, int],
-    ) -> str:
-        """A hash of all that decides the codes."""
-        settings = {
-            "config": self.config.model_dump(mode="json"),
-            "sampling": config.model_dump(mode="json"),
-            "choices": choices,
-            "size": [request.n, request.height, request.width],
-        }
-        known = torch.where(canvas.known, canvas.codes, -1)
-        return fingerprint(self.prior, {**request.values, "known codes": known}, settings)
-
-    def fill(
-        self,
-        canvas: Canvas,
-        condition_codes: Mapping[str, Tensor],
-        draw: Draw,
-        config: SamplingConfig,
-        *,
-        stride: int = 1,
-        start: int = 0,
-        on_cell: Callable[[int], object] = lambda done: None,
-    ) -> None:
-        """Draw the unknown codes of a canvas, in place.
-
-        Args:
-            canvas: codes, and which of them are known.
-            condition_codes: (B, ...) of the conditions of the whole canvas, by kind.
-            draw: chooses tokens from probabilities.
-            config: temperature, top-k, top-p, guidance.
-            stride: codes drawn in one window position.
-            start: cells that were done before, when going on.
-            on_cell: called with the number of cells done.
-        """
-        training = self.prior.training
-        self.prior.eval()
-        try:
-            sample_canvas(
-                self.prior,
-                self.config,
-                self.conditioning,
-                {kind: codes.to(self.device) for kind, codes in condition_codes.items()},
-                canvas,
-                config,
-                draw,
-                stride=stride,
-                start=start,
-                on_cell=on_cell,
-            )
-        finally:
-            self.prior.train(training)
+        check_stride(config.stride, self.config.grid_width)
 
     @torch.no_grad()
     def encode_conditions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -413,16 +330,15 @@ def _tokenizer_folder(model_folder: Path) -> Path:
     raise InputError(f"{model_folder} has no folder {TOKENIZER_FOLDER!r}: the tokenizer is missing")
 
 
-def sampling_config(**values: object) -> SamplingConfig:
-    """A config of the given values.
-
-    Raises:
-        InputError: a value is not allowed.
-    """
+@contextlib.contextmanager
+def _in_eval_mode(prior: nn.Module) -> Iterator[None]:
+    """A prior in eval mode; afterwards it is in the mode that it was in."""
+    training = prior.training
+    prior.eval()
     try:
-        return SamplingConfig.model_validate(values)
-    except ValidationError as error:
-        raise InputError(describe(error)) from error
+        yield
+    finally:
+        prior.train(training)
 
 
 def _check_at_least(what: str, value: int, least: int) -> None:

@@ -1,8 +1,8 @@
 """Sliding window: images larger than what the prior reads at once.
 
 Each code is drawn from the part of the image around it that the prior can see, its window. Codes
-next to each other that have the same window are a stretch: their context is read once, then each
-is read as it is drawn. An image of one window is one stretch, which is plain generation.
+next to each other that have the same window are a run: their context is read once, then each is
+read as it is drawn. An image of one window is one run, which is plain generation.
 
 Axes: B batch, H/W canvas in cells, h/w window in cells, P prefixes of the conditions (see
 `guidance`), K codebook size. A step is the number of a cell in the order of drawing.
@@ -18,11 +18,11 @@ from torch import Tensor
 
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
+from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import Draw
-from smalti.sampling.generate import Decoder
 from smalti.sampling.guidance import Guidance, build_guidance
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.token_loop import TokenLoop
 from smalti.types import Prior, Window
 
 
@@ -49,7 +49,7 @@ class Canvas:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Run:
     """Consecutive steps with one window."""
 
     top: int
@@ -63,7 +63,7 @@ class Stretch:
     stop: int
     """Step after the last."""
 
-    def without_known(self, unknown: Sequence[bool]) -> "Stretch | None":
+    def without_known(self, unknown: Sequence[bool]) -> "Run | None":
         """The part from the first to the last unknown cell, or None without any.
 
         Args:
@@ -83,7 +83,7 @@ def window_start(cell: int, cells: int, window: int) -> int:
 
 def plan(
     height: int, width: int, window_height: int, window_width: int, stride: int = 1
-) -> list[Stretch]:
+) -> list[Run]:
     """The windows in which a canvas is drawn, line by line.
 
     Args:
@@ -95,19 +95,37 @@ def plan(
             gives each cell its own, as in the paper.
 
     Returns:
-        Stretches, each as long as can be, which together hold all steps.
+        Runs, each as long as can be, which together hold all steps.
     """
-    stretches: list[Stretch] = []
+    runs: list[Run] = []
     for step in range(height * width):
         row, column = divmod(step, width)
         top = window_start(row, height, window_height)
         left = window_start(column - column % stride, width, window_width)
-        if stretches and (stretches[-1].top, stretches[-1].left) == (top, left):
-            stretches[-1] = replace(stretches[-1], stop=step + 1)
+        if runs and (runs[-1].top, runs[-1].left) == (top, left):
+            runs[-1] = replace(runs[-1], stop=step + 1)
         else:
             offset = (row - top) * window_width + column - left
-            stretches.append(Stretch(top, left, offset, step, step + 1))
-    return stretches
+            runs.append(Run(top, left, offset, step, step + 1))
+    return runs
+
+
+@dataclass(slots=True)
+class CellCount:
+    """How many cells of a canvas are done, known ones too, in the order of drawing.
+
+    Drawing goes on from there: what was stopped, by an exception from `on_done` for example, ends
+    with the same codes if it is resumed with the same canvas and count.
+    """
+
+    done: int = 0
+    on_done: Callable[[int], object] = lambda done: None
+    """Called with the new number as soon as the cells are on the canvas."""
+
+    def advance(self, done: int) -> None:
+        """Note that so many cells are done."""
+        self.done = done
+        self.on_done(done)
 
 
 def sample_canvas(
@@ -117,11 +135,8 @@ def sample_canvas(
     condition_codes: Mapping[str, Tensor],
     canvas: Canvas,
     config: SamplingConfig,
-    draw: Draw,
-    *,
-    stride: int = 1,
-    start: int = 0,
-    on_cell: Callable[[int], object] = lambda done: None,
+    choose: Choose,
+    count: CellCount | None = None,
 ) -> Tensor:
     """Draw the unknown codes of a canvas, in place; known ones are kept and looked at.
 
@@ -131,13 +146,9 @@ def sample_canvas(
         conditioning: of the prior.
         condition_codes: (B, ...) of the whole canvas, by kind, on the prior's device.
         canvas: on the prior's device.
-        config: temperature, top-k, top-p, guidance.
-        draw: chooses codes from probabilities, at the steps 0 to H * W - 1.
-        stride: codes drawn in one position of the window, see `plan`.
-        start: cells that are done already. What was stopped, by an exception from `on_cell` for
-            example, goes on with the same canvas where it was and ends with the same codes.
-        on_cell: called with the number of cells done, known ones too, as soon as they are on the
-            canvas.
+        config: temperature, top-k, top-p, guidance, stride.
+        choose: draws codes from probabilities, at the steps 0 to H * W - 1.
+        count: of the cells that are done; None for none.
 
     Returns:
         (B, H, W) int64 in [0, K), a copy of the canvas's codes.
@@ -148,36 +159,37 @@ def sample_canvas(
     """
     height, width = canvas.codes.shape[1:]
     check_size(model, height, width)
-    check_stride(stride, model.grid_width)
+    check_stride(config.stride, model.grid_width)
     guidance = build_guidance(config, conditioning.kinds, model.condition_drop)
-    stretches = plan(height, width, model.grid_height, model.grid_width, stride)
+    count = count or CellCount()
+    start = count.done
     with torch.inference_mode():
-        easel = _Easel(model, conditioning, condition_codes, canvas, guidance)
-        unknown = easel.unknown_steps()
-        decoder = Decoder(prior, guidance, config, draw, model.codebook_size, height * width)
+        view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
+        unknown = view.unknown_steps()
+        loop = TokenLoop(prior, guidance, config, choose, model.codebook_size, height * width)
 
-        def settle(step: int, drawn: Tensor) -> Tensor:
+        def place(step: int, drawn: Tensor) -> Tensor:
             # Steps before the start are read again the way they were read when they were drawn:
             # read at once they would be rounded differently.
             if step < start:
-                return easel.codes_at(step)
-            codes = easel.settle(step, drawn)
-            on_cell(step + 1)
+                return view.codes_at(step)
+            codes = view.place(step, drawn)
+            count.advance(step + 1)
             return codes
 
-        for stretch in stretches:
-            if stretch.stop <= start:
+        for run in plan(height, width, model.grid_height, model.grid_width, config.stride):
+            if run.stop <= start:
                 continue
-            part = stretch.without_known(unknown)
-            if part is not None and part.stop > start:
-                decoder.decode(easel.context(part), range(part.start, part.stop), settle)
-            if part is None or part.stop < stretch.stop:
-                on_cell(stretch.stop)
-        decoder.check_finite()
+            to_draw = run.without_known(unknown)
+            if to_draw is not None and to_draw.stop > start:
+                loop.run(view.context(to_draw), range(to_draw.start, to_draw.stop), place)
+            if to_draw is None or to_draw.stop < run.stop:
+                count.advance(run.stop)
+        loop.check_finite()
     return canvas.codes.clone()
 
 
-class _Easel:
+class CanvasView:
     """A canvas as the prior sees it: its cells in their order, its windows as tokens.
 
     Args: as `sample_canvas`.
@@ -221,22 +233,22 @@ class _Easel:
         row, column = divmod(self.cells[step], self.width)
         return self.codes[:, row, column]
 
-    def settle(self, step: int, drawn: Tensor) -> Tensor:
+    def place(self, step: int, drawn: Tensor) -> Tensor:
         """Put drawn codes (B,) where they are unknown; the codes (B,) that are there now."""
         row, column = divmod(self.cells[step], self.width)
         codes = self.codes_at(step)
         return codes.copy_(torch.where(self.known[:, row, column], codes, drawn))
 
-    def context(self, stretch: Stretch) -> Tensor:
-        """Tokens (P * B, cond_length + offset) int64 that the stretch's first cell follows."""
+    def context(self, run: Run) -> Tensor:
+        """Tokens (P * B, cond_length + offset) int64 that the run's first cell follows."""
         h, w = self.model.grid_height, self.model.grid_width
-        window = Window(stretch.top, stretch.left, h, w, self.height, self.width)
+        window = Window(run.top, run.left, h, w, self.height, self.width)
         conditions = self.conditioning.at(self.condition_codes, window)
         parts = [self.conditioning.tokens(conditions, kept) for kept in self.kept]
         cond_tokens = self.layout.shift(torch.cat(parts))
-        rows = slice(stretch.top, stretch.top + h)
-        columns = slice(stretch.left, stretch.left + w)
-        tokens = self.ordering.to_tokens(self.codes[:, rows, columns])[:, : stretch.offset]
+        rows = slice(run.top, run.top + h)
+        columns = slice(run.left, run.left + w)
+        tokens = self.ordering.to_tokens(self.codes[:, rows, columns])[:, : run.offset]
         return torch.cat([cond_tokens, tokens.repeat(len(self.kept), 1)], dim=1)
 
 

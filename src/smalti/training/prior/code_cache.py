@@ -32,7 +32,7 @@ from smalti.conditions import Condition
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
-from smalti.data.loader import BatchLoader, Draw
+from smalti.data.loader import BatchLoader, Drawn
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
@@ -83,7 +83,7 @@ class CodeCache:
         for step in count(start_step):
             yield self._batch(self.loader.own_draws(step))
 
-    def _batch(self, draws: Sequence[Draw]) -> CodeBatch:
+    def _batch(self, draws: Sequence[Drawn]) -> CodeBatch:
         rows = [(self.views[(epoch or 0) % len(self.views)], index) for index, epoch in draws]
         tensors = {name: _stack([view[name][index] for view, index in rows]) for name in rows[0][0]}
         codes = tensors.pop(CODES)

@@ -12,11 +12,11 @@ from smalti.health.findings import Finding
 from smalti.health.history import Line
 from smalti.health.remedies import Treatment
 from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
+from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import seeded_draw
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
-from smalti.sampling.sliding_window import Canvas
+from smalti.sampling.sliding_window import Canvas, sample_canvas
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
@@ -114,8 +114,15 @@ class PriorLearner:
         }
         canvas = Canvas.unknown(torch.zeros_like(batch.codes[:PICTURES], device=pipeline.device))
         count, rows, columns = canvas.codes.shape
-        draw = seeded_draw(self._seed, range(count), rows * columns, pipeline.device)
-        pipeline.fill(canvas, conditions, draw, SamplingConfig())
+        sample_canvas(
+            pipeline.prior,
+            pipeline.config,
+            pipeline.conditioning,
+            conditions,
+            canvas,
+            SamplingConfig(),
+            seeded_choice(self._seed, range(count), rows * columns, pipeline.device),
+        )
         pictures = pipeline.conditioning.pictures(conditions)
         images = content_images(pipeline.tokenizer.content)
         pictures += [images.draw(image) for image in pipeline.decode(canvas.codes)]

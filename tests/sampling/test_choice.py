@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smalti.sampling.draw import invert_cdf, seeded_draw
+from smalti.sampling.choice import invert_cdf, seeded_choice
 
 CPU = torch.device("cpu")
 
@@ -36,7 +36,7 @@ def test_codes_come_as_often_as_their_probability_says():
 
 def draws(seed: int, images: list[int]) -> torch.Tensor:
     """Tokens (images, 30) of a fixed even distribution over 50 codes."""
-    draw = seeded_draw(seed, images, 30, CPU)
+    draw = seeded_choice(seed, images, 30, CPU)
     even = torch.full((len(images), 50), 1 / 50)
     return torch.stack([draw(even, step) for step in range(30)], dim=1)
 

@@ -1,4 +1,4 @@
-"""Drawing tokens so that an image depends on its own seed only.
+"""Random choice of tokens, so that an image depends on its own seed only.
 
 Axes: B batch, K codebook size, L image tokens.
 """
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from smalti.randomness import generator_for
 
-Draw = Callable[[Tensor, int], Tensor]
+Choose = Callable[[Tensor, int], Tensor]
 """Tokens (B,) int64 drawn from probabilities (B, K) float32 at a step (0 to L - 1)."""
 
 
-def seeded_draw(seed: int, images: Iterable[int], length: int, device: torch.device) -> Draw:
-    """A draw in which image i follows random numbers of (seed, i) alone.
+def seeded_choice(seed: int, images: Iterable[int], length: int, device: torch.device) -> Choose:
+    """A choice of tokens in which image i follows random numbers of (seed, i) alone.
 
     So neither the batch size nor the other images of a batch change it. The numbers are drawn on
     the processor whatever the device is, so that all devices see the same ones, and all at once, so
@@ -30,10 +30,10 @@ def seeded_draw(seed: int, images: Iterable[int], length: int, device: torch.dev
     rows = [torch.rand(length, generator=generator_for(seed, image)) for image in images]
     uniforms = torch.stack(rows, dim=1).unsqueeze(-1).to(device)  # (L, B, 1) in [0, 1)
 
-    def draw(probabilities: Tensor, step: int) -> Tensor:
+    def choose(probabilities: Tensor, step: int) -> Tensor:
         return invert_cdf(probabilities, uniforms[step])
 
-    return draw
+    return choose
 
 
 def invert_cdf(probabilities: Tensor, uniforms: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from torch import Tensor
 from helpers.generation import Prompt, generate
 from smalti.config import InputError
 from smalti.prior import GPT, GPTConfig
+from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import seeded_draw
 
 CODES, LENGTH = 8, 6
 ALL = SamplingConfig(top_k=0)
@@ -78,14 +78,14 @@ def test_guidance_rises_from_1_at_the_first_token_to_its_scale_at_the_last(gpt, 
 def test_conditioning_tokens_are_never_drawn(gpt, prompt):
     with torch.no_grad():
         gpt.head.weight[CODES:] *= 100  # they would win or lose every comparison
-    uniform = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    uniform = seeded_choice(0, range(3), LENGTH, torch.device("cpu"))
     tokens = generate(gpt, prompt, LENGTH, CODES, ALL, uniform)
     assert tokens.shape == (3, LENGTH)
     assert 0 <= tokens.min() <= tokens.max() < CODES
 
 
 def test_greedy_takes_the_likeliest_code_each_time(gpt, prompt):
-    draw = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    draw = seeded_choice(0, range(3), LENGTH, torch.device("cpu"))
     tokens = generate(gpt, prompt, LENGTH, CODES, GREEDY, draw)
     assert torch.equal(tokens, uncached_logits(gpt, prompt.cond_tokens, tokens).argmax(-1))
 
@@ -106,13 +106,13 @@ def test_tokens_can_be_trained_on(gpt, prompt):
 def test_broken_weights_give_one_clear_error(gpt, prompt, config):
     with torch.no_grad():
         gpt.blocks[1].mlp.expand.bias[3] = float("nan")
-    draw = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    draw = seeded_choice(0, range(3), LENGTH, torch.device("cpu"))
     with pytest.raises(InputError, match="logits are not finite numbers"):
         generate(gpt, prompt, LENGTH, CODES, config, draw)
 
 
 def test_bfloat16_autocast_gives_valid_codes(gpt, prompt):
-    draw = seeded_draw(0, range(3), LENGTH, torch.device("cpu"))
+    draw = seeded_choice(0, range(3), LENGTH, torch.device("cpu"))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         tokens = generate(gpt, prompt, LENGTH, CODES, SamplingConfig(guidance=2), draw)
     assert 0 <= tokens.min() <= tokens.max() < CODES
@@ -122,7 +122,7 @@ def test_bfloat16_autocast_gives_valid_codes(gpt, prompt):
 def test_tokens_on_a_gpu_equal_those_on_a_processor(gpt, prompt):
     def tokens(device: str) -> Tensor:
         moved = Prompt(prompt.cond_tokens.to(device), prompt.null_tokens.to(device))
-        draw = seeded_draw(0, range(3), LENGTH, torch.device(device))
+        draw = seeded_choice(0, range(3), LENGTH, torch.device(device))
         config = SamplingConfig(guidance=2)
         return generate(gpt.to(device), moved, LENGTH, CODES, config, draw).cpu()
 

@@ -1,4 +1,4 @@
-"""Generation: the prior's tokens one after the other, each from all before it.
+"""The loop of generation: the prior's tokens one after the other, each from all before it.
 
 Axes: B batch, P prefixes of the conditions (see `guidance`; 1 without guidance), R = P * B rows of
 the prior's batch, L image tokens, K codebook size, V vocabulary size.
@@ -11,21 +11,21 @@ from typing import Any
 from torch import Tensor
 
 from smalti.config import InputError
+from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.draw import Draw
 from smalti.sampling.filters import probabilities
 from smalti.sampling.guidance import Guidance
 from smalti.types import Prior
 
 
-class Decoder:
+class TokenLoop:
     """Draws codes one after the other, with one cache that serves all their contexts in turn.
 
     Args:
         prior: in eval mode.
         guidance: mixes the rows of the prior's batch.
         config: temperature, top-k, top-p.
-        draw: chooses codes from probabilities.
+        choose: draws codes from probabilities.
         codebook_size: K; conditioning tokens (K and above) are never drawn.
         length: number of all codes of an image.
 
@@ -38,29 +38,27 @@ class Decoder:
         prior: Prior,
         guidance: Guidance,
         config: SamplingConfig,
-        draw: Draw,
+        choose: Choose,
         codebook_size: int,
         length: int,
     ) -> None:
         self.prior = prior
         self.guidance = guidance
         self.config = config
-        self.draw = draw
+        self.choose = choose
         self.codebook_size = codebook_size
         self.last_step = max(length - 1, 1)
         self.cache: Any = None
         self.finite: Tensor | None = None
 
-    def decode(
-        self, context: Tensor, steps: range, settle: Callable[[int, Tensor], Tensor]
-    ) -> None:
+    def run(self, context: Tensor, steps: range, place: Callable[[int, Tensor], Tensor]) -> None:
         """Draw consecutive codes.
 
         Args:
             context: (R, l) int64 in [0, V), what the first code follows; all images with the first
                 of the guidance's prefixes, then with the second, and so on.
             steps: numbers of the codes among all of the image.
-            settle: called with the step and the codes (B,) drawn; returns the codes (B,) that the
+            place: called with the step and the codes (B,) drawn; returns the codes (B,) that the
                 image has there, and that the later ones follow.
         """
         if self.cache is None:
@@ -68,7 +66,7 @@ class Decoder:
         self.cache.reset()
         logits = prefill(self.prior, context, self.cache)
         for step in steps:
-            codes = settle(step, self._draw_codes(logits, step))
+            codes = place(step, self._draw_codes(logits, step))
             if step + 1 < steps.stop:
                 tokens = codes.repeat(len(self.guidance.prefixes))
                 logits = decode_one_token(self.prior, tokens, self.cache)
@@ -79,7 +77,7 @@ class Decoder:
         # Asked once at the end: asking now would make the device wait at each token.
         finite = logits.isfinite().all()
         self.finite = finite if self.finite is None else self.finite & finite
-        return self.draw(probabilities(logits, self.config), step)
+        return self.choose(probabilities(logits, self.config), step)
 
     def check_finite(self) -> None:
         """Ask whether all logits were numbers.

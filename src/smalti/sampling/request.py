@@ -1,0 +1,41 @@
+"""What a pipeline is asked to make."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smalti.sampling.sliding_window import Canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Images to make."""
+
+    n: int
+    values: Mapping[str, Tensor]
+    """(n, ...) of each condition, by kind."""
+    height: int
+    """Rows of codes."""
+    width: int
+    """Columns of codes."""
+
+    @property
+    def cells(self) -> int:
+        """Number of codes of an image."""
+        return self.height * self.width
+
+    def batches(self, batch_size: int) -> Iterator[range]:
+        """The numbers of the images, `batch_size` at a time."""
+        for start in range(0, self.n, batch_size):
+            yield range(start, min(start + batch_size, self.n))
+
+    def rows(self, images: range) -> dict[str, Tensor]:
+        """Values of some of the images."""
+        return {kind: value[images.start : images.stop] for kind, value in self.values.items()}
+
+    def blank_canvas(self, device: torch.device) -> Canvas:
+        """A canvas on which nothing is known."""
+        shape = (self.n, self.height, self.width)
+        return Canvas.unknown(torch.zeros(shape, dtype=torch.int64, device=device))
