@@ -1,7 +1,8 @@
 """The house rules that a reader cannot see in one file: who may import whom, and what nobody may.
 
 layer 0  config, types, registry, ranges, content, content_images, files, paths, plain_data,
-         model_folder, distributed, hub, compute, randomness, weights, published_weights
+         model_folder, distributed, hub, compute, environment, randomness, weights,
+         published_weights
 layer 1  data, tokenizer, losses, sequence, prior, metrics layer 0, and not each other
 layer 2  conditions, evaluation, health                    layers 0 and 1, and not each other
 layer 3  sampling                                          layers 0 to 2
@@ -38,6 +39,7 @@ LAYERS = (
         "hub",
         "compute",
         "randomness",
+        "environment",
         "weights",
         "published_weights",
     },
@@ -89,7 +91,7 @@ def may_import(part: str, name: str) -> bool:
     if package != "smalti":
         return package != "torchvision"
     target = rest.partition(".")[0]
-    if target == part:
+    if target in (part, "__version__"):
         return True
     if target == "cli":
         return False

@@ -73,10 +73,10 @@ def test_commands_are_found() -> None:
 def test_command_is_understood(typed: Typed) -> None:
     command, *arguments = typed.words
     module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
-    parser = module._parser()
-    assert options_in(typed.words) <= set(parser._option_string_actions)
+    parser = module.parser()
+    assert options_in(typed.words) <= parser.flags.keys()
     if typed.is_whole and "--help" not in arguments:
-        parser.parse_args(arguments)
+        parser.read(arguments)
 
 
 @pytest.mark.parametrize("typed", TRAINING, ids=str)

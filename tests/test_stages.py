@@ -143,6 +143,7 @@ def test_stage_1_leaves_models_numbers_and_pictures(vqgan_run):
     checkpoint = "checkpoints/step_00000006"
     assert {
         "config.yaml",
+        "env.json",
         "metrics.jsonl",
         "origin.json",
         "training_images.safetensors",

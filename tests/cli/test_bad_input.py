@@ -61,7 +61,7 @@ def cut_short(world, here):
         ("trian vqgan", ["unknown command 'trian'", "did you mean 'train'", "reconstruct"]),
         ("zzz", ["unknown command 'zzz'.", "Known: demo"]),
         ("train vqga", ["unknown stage 'vqga'", "did you mean 'vqgan'"]),
-        ("sample", ["required: model"]),
+        ("sample", ["model is required"]),
         ("sample run --temprature 1", ["--temprature"]),
         ("sample run -n many", ["-n", "'many'"]),
         ("train vqgan", ["--data is required"]),
@@ -109,7 +109,7 @@ def test_wrong_command_line(refused, line, words):
         ("--loss.adversary.start 3", ["start is step 3", "ends at step 3", "kind to none"]),
         ("--loss.adversary.start 1.5", ["loss.adversary.start", "0 to below 1", "got 1.5"]),
         ("--loss.adversary.ramp -1", ["loss.adversary.ramp", "0 or more", "got -1"]),
-        ("--image.size 64", ["24x20", "64x64", "image.small"]),
+        ("--image.size 64", ["20x24", "64x64", "image.small"]),
         ("--training.device nodevice", ["'nodevice'", "'auto'"]),
     ],
 )
@@ -462,10 +462,12 @@ def test_picture_that_is_none(refused, world, here):
 
 def test_size_of_a_picture_that_has_no_codes(refused, world, here):
     Image.new("RGB", (15, 16)).save("odd.png")
-    refused(["encode", world.vqgan, "odd.png"], "odd.png", "15x16", "multiples of 2", "--size")
-    refused(["encode", world.vqgan, world.picture, "--size", "15"], "--size 15", "multiple of 2")
+    refused(["encode", world.vqgan, "odd.png"], "odd.png", "16x15", "multiples of 2", "--size")
+    refused(
+        ["encode", world.vqgan, world.picture, "--size", "15"], "--size 15x15", "multiples of 2"
+    )
     refused(["encode", world.vqgan, world.picture, "--size", "0"], "--size", "at least 1, got 0")
-    refused(["encode", world.vqgan, world.picture, "--size", "64"], "24x20", "64x64", "--small")
+    refused(["encode", world.vqgan, world.picture, "--size", "64"], "20x24", "64x64", "--small")
 
 
 def test_longest_side_of_nothing(refused, world):

@@ -230,7 +230,7 @@ def test_large_picture_is_shrunk_and_it_is_said(succeed, here, world):
         "reconstruct", world.vqgan, "large.png", "--longest-px", "32", "--out", "a.png"
     )
     assert pixels("a.png").shape == (16, 64 + MARGIN_PX, 3)
-    assert "shrunk to 32x16" in result.out
+    assert "shrunk to 16x32" in result.out
 
 
 def test_encoding_then_decoding_is_reconstruction(succeed, here, world):

@@ -150,7 +150,7 @@ def test_wrong_input_is_one_line(refused, plain_model, world):
     refused([world.prior, *data], "holds a prior", "a tokenizer is needed")
     refused([world.vqgan], "--data")
     refused([world.vqgan, "--data", "none"], "'none' does not exist")
-    refused([world.vqgan, *data, "--size", 64], "24x20", "64x64")
+    refused([world.vqgan, *data, "--size", 64], "20x24", "64x64")
     refused([world.vqgan, *data, "--size", 15], "15x15", "multiples of 2")
     refused([world.vqgan, *data, "--size", "16x20x16"], "--size", "like 256 or 360x480")
     refused([world.vqgan, *data, "--size", "16x"], "--size", "16x")

@@ -77,7 +77,7 @@ def test_run_begins_with_another_prior_and_resumes_without_it(here, succeed, wor
         ("--init nowhere", "nowhere does not exist"),
         ("--init {prior} --vqgan {vqgan}", "the tokenizer comes from the model of --init"),
         ("--init {prior} --condition class", r"\(it has none\); leave condition out"),
-        ("--init {prior} --image.size 32", r"one of 16x16 pixels; add --image.size \[16,16\]"),
+        ("--init {prior} --image.size 32", "one of 16x16 pixels; add --image.size 16x16"),
         ("--init {prior} --prior.layers 7", "prior.layers is 7, but the model of .* has 1"),
         ("--init {prior} --ordering spiral_in", "ordering is spiral_in, but .* has row_major"),
         ("--init {vqgan}", "holds a vqgan, but a prior is needed"),

@@ -17,7 +17,7 @@ TOO_LARGE = 2**63
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("train", "resume")])
 def test_every_path_of_a_command_is_expanded(command):
     module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
-    types = {action.dest: action.type for action in module._parser()._actions}
+    types = {action.dest: action.type for action in module.parser()._actions}
     assert {types[name] for name in PATHS & types.keys()} == {expanded_path}
 
 

@@ -46,10 +46,10 @@ def test_a_run_that_met_a_small_image_goes_on_with_another_option(
     for _ in range(2):
         stopped = call(*vqgan(mixed, world, *options, "--image.small=error"))
         assert stopped.code == 2
-        assert "12x20 pixels, smaller than the crop of 16x16" in stopped.err
+        assert "20x12 pixels, smaller than the crop of 16x16" in stopped.err
         assert "another config" not in stopped.err
     result = succeed(*vqgan(mixed, world, *options))  # auto
-    assert f"skipped image {mixed / '99.png'}: it is 12x20 pixels" in result.err
+    assert f"skipped image {mixed / '99.png'}: it is 20x12 pixels" in result.err
     assert SKIPPED in result.err
 
 
@@ -116,7 +116,7 @@ def test_a_run_with_the_former_spelling_is_resumed(here, former, small):
 
 def test_evaluate_skips_and_counts(succeed, refused, world, mixed):
     evaluate = ["evaluate", world.vqgan, "--data", mixed, "--out", "figures.json"]
-    refused(evaluate, "12x20 pixels", "--small")
+    refused(evaluate, "20x12 pixels", "--small")
     assert SKIPPED in succeed(*evaluate, "--small", "skip").out
     report = json.loads(Path("figures.json").read_text(encoding="utf-8"))
     assert (report["images"], report["skipped"]) == (24, 1)
@@ -124,9 +124,9 @@ def test_evaluate_skips_and_counts(succeed, refused, world, mixed):
 
 def test_encode_skips_counts_and_enlarges(succeed, refused, world, mixed):
     encode = ["encode", world.vqgan, mixed, "--size", "16"]
-    refused(encode, "99.png is 12x20 pixels", "--small")
+    refused(encode, "99.png is 20x12 pixels", "--small")
     result = succeed(*encode, "--small", "skip").out
-    assert "99.png: it is 12x20 pixels" in result
+    assert "99.png: it is 20x12 pixels" in result
     assert "codes of 24 pictures" in result
     assert "codes of 25 pictures" in succeed(*encode, "--small", "enlarge").out
     refused(["encode", world.vqgan, mixed / "99.png", "--size", "16", "--small", "skip"], "all 1")
@@ -136,8 +136,8 @@ def test_inspect_counts_what_is_below_the_crop_and_what_is_left_out(succeed, wor
     for name in ("a.heic", "b.heic", "notes.pdf", "photo"):
         (mixed / name).write_bytes(b"something")
     text = succeed("inspect", mixed, "--size", "20x16").out
-    assert "below 16x20:  1\n" in text
-    assert "99.png: 12x20 pixels" in text
+    assert "below 20x16:  1\n" in text
+    assert "99.png: 20x12 pixels" in text
     assert "left out:     4 files" in text
     assert "  2 .heic: a format that is not read; convert to JPEG or PNG" in text
     assert "  1 without an ending: " in text

@@ -45,7 +45,7 @@ def test_maps_of_their_images_size_pass(tmp_path: Path) -> None:
 def test_a_map_of_another_size_is_named_with_its_image(tmp_path: Path) -> None:
     write_scene(tmp_path, "a")
     write_scene(tmp_path, "b", map_size=(6, 5))
-    with pytest.raises(InputError, match=r"b\.png is 6x5, but its image .*b\.jpg is 12x10"):
+    with pytest.raises(InputError, match=r"b\.png is 5x6, but its image .*b\.jpg is 10x12"):
         check_beside(tmp_path)
 
 

@@ -95,7 +95,7 @@ def test_a_map_covers_its_turned_photograph_whichever_way_it_lies(
 def test_a_map_that_fits_neither_way_is_refused(tmp_path: Path) -> None:
     image = encoded(corner().convert("RGB"), "WEBP", exif=exif_of(6))
     dataset = scenes(tmp_path, image, "webp", Image.new("L", (WIDTH, HEIGHT + 1)))
-    with pytest.raises(InputError, match=r"a\.png is 48x33, but its image .*a\.webp is 32x48"):
+    with pytest.raises(InputError, match=r"a\.png is 33x48, but its image .*a\.webp is 48x32"):
         check_maps(dataset)
 
 

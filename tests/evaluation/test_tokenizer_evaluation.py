@@ -132,5 +132,5 @@ def test_labels_name_the_network_and_never_the_fid():
     fd = ReconstructionFD(CPU)
     fd.add(Reconstructed(torch.zeros(2, 3, 32, 48), torch.zeros(2, 3, 32, 48)))
     (figure,) = fd.figures()
-    assert "EfficientNet-Lite0 at 192x128" in figure.label
+    assert "EfficientNet-Lite0 at 128x192" in figure.label
     assert "FID" not in figure.label

@@ -1,14 +1,32 @@
 """Command-line arguments that several sub-commands share. Imports nothing heavy."""
 
 import argparse
+import difflib
 import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 from smalti.paths import expand
 
+WORDS = (
+    (r"the following arguments are required: (.*)", r"\1 is required"),
+    (r"argument ([^:]+): expected (one|at least one) argument", r"\1 needs \2 value"),
+    (r"argument ([^:]+): invalid choice: (.*) \(choose from (.*)\)", r"\1 must be \3, got \2"),
+    (r"argument ([^:]+): (.*)", r"\1 \2"),
+)
+"""What argparse says, and how it is said here."""
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that names a default where there is one, flags have none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        has_default = action.default is not None and not isinstance(action.default, bool | list)
+        return super()._get_help_string(action) if has_default else action.help
+
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line, with exit code 2."""
+    """argparse whose errors are one line, with exit code 2, and which reads `_` as `-` in names."""
 
     def __init__(self, command: str, description: str, epilog: str = "") -> None:
         super().__init__(
@@ -16,11 +34,43 @@ class Parser(argparse.ArgumentParser):
             description=description,
             epilog=epilog,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=HelpFormatter,
         )
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """What the words of a command line say; ends the process where they are wrong."""
+        found, unknown = self.parse_known_args([self._spelled(word) for word in words])
+        if unknown:
+            self.error(self._unknown(unknown[0]))
+        return found
+
+    @property
+    def flags(self) -> dict[str, argparse.Action]:
+        """The options by their names: `--top-k`, `-n`."""
+        return {flag: action for action in self._actions for flag in action.option_strings}
+
+    @property
+    def positionals(self) -> list[argparse.Action]:
+        """What is told by its place."""
+        return [action for action in self._actions if not action.option_strings]
+
+    def _spelled(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        known = name.replace("_", "-")
+        return f"{known}{equals}{value}" if known in self.flags else word
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word!r} is one word too many"
+        near = difflib.get_close_matches(word, self.flags, n=1)
+        return f"unknown option {word}" + (f"; did you mean {near[0]!r}?" if near else "")
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the allowed options are explained."""
+        for theirs, ours in WORDS:
+            message, replaced = re.subn(theirs, ours, message)
+            if replaced:
+                break
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -78,8 +128,19 @@ def seed(text: str) -> int:
     return _between(0, text, LARGEST_SEED)
 
 
+def number(text: str) -> float:
+    """Type of an argument that is a number."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from error
+
+
 def _between(least: int, text: str, most: int) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from error
     if number < least:
         raise argparse.ArgumentTypeError(f"must be at least {least}, got {number}")
     if number > most:
@@ -96,7 +157,7 @@ def expanded_path(text: str) -> str:
 
 
 def height_and_width(text: str) -> tuple[int, int]:
-    """Type of an argument that is a size in pixels: `256` for a square, or `360x480`."""
+    """Type of an argument that is a size in pixels: HEIGHTxWIDTH, or one number for a square."""
     if not re.fullmatch(r"\d+(x\d+)?", text):
         raise argparse.ArgumentTypeError(f"must be like 256 or 360x480, got {text!r}")
     numbers = [positive(part) for part in text.split("x")]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, expanded_path, not_negative, positive
+from smalti.cli.arguments import Parser, expanded_path, not_negative, number, positive
 from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MOST_COLOUR = 64
 
 def run(arguments: Sequence[str]) -> None:
     """Complete a photograph, and write the results and a sheet of them."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
     condition = parse_conditions(options.condition)
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
@@ -139,7 +139,8 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
     return missing
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser("complete", "Complete a photograph: a masked part, or what lies around it.")
     parser.add_argument(
         "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
@@ -157,7 +158,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--keep-top",
-        type=float,
+        type=number,
         default=None,
         metavar="SHARE",
         help="keep the upper part, as 0.5 of the height, and make the rest anew",

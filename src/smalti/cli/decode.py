@@ -13,7 +13,7 @@ NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 def run(arguments: Sequence[str]) -> None:
     """Decode each grid of a file into a PNG."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from smalti.cli.code_file import read_codes
     from smalti.cli.output import check_folder, save_pictures
@@ -64,7 +64,8 @@ def _file_names(names: Iterable[str]) -> dict[str, str]:
     return {name: f"{chosen}.png" for name, chosen in found.items()}
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser("decode", "Codes -> pictures: a PNG for each grid of a safetensors file.")
     tokenizer_argument(parser)
     parser.add_argument(

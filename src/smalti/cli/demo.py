@@ -9,7 +9,7 @@ from smalti.cli.arguments import Parser, device_argument, expanded_path, seed
 
 def run(arguments: Sequence[str]) -> None:
     """Train, or go on training, and write the page."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from smalti.cli.output import check_folder
     from smalti.cli.train_config import read_config
@@ -38,7 +38,8 @@ def run(arguments: Sequence[str]) -> None:
     print("next: smalti train vqgan --data PHOTOS")
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser(
         "demo",
         "Train both stages on photographs that come with scikit-image, and write a page. "

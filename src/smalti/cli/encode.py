@@ -8,8 +8,8 @@ from smalti.cli.arguments import (
     Parser,
     device_argument,
     expanded_path,
+    height_and_width,
     pictures_argument,
-    positive,
     small_argument,
     tokenizer_argument,
 )
@@ -17,7 +17,7 @@ from smalti.cli.arguments import (
 
 def run(arguments: Sequence[str]) -> None:
     """Encode pictures into one file."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from tqdm import tqdm
 
@@ -40,8 +40,11 @@ def run(arguments: Sequence[str]) -> None:
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     tokenizer.to(compute.device)
-    if size is not None and size % tokenizer.downsampling_factor:
-        raise InputError(f"--size {size} is not a multiple of {tokenizer.downsampling_factor}")
+    wanted = "" if size is None else f"{size[0]}x{size[1]}"
+    if size is not None and any(side % tokenizer.downsampling_factor for side in size):
+        raise InputError(
+            f"--size {wanted}: both sides must be multiples of {tokenizer.downsampling_factor}"
+        )
     reader = reader_of(tokenizer.content)
     transform = None
     if size is not None:
@@ -60,10 +63,10 @@ def run(arguments: Sequence[str]) -> None:
             raise InputError(f"{picture.key}: {error}; or give --size") from error
         codes[picture.name] = grid
     if not codes:
-        raise InputError(f"all {len(pictures)} pictures are broken or smaller than --size {size}")
+        raise InputError(f"all {len(pictures)} pictures are broken or smaller than --size {wanted}")
     write_codes(out, codes, tokenizer)
     if len(codes) < len(pictures):
-        smaller = "" if size is None else f" or smaller than {size}x{size}"
+        smaller = f" or smaller than {wanted}" if wanted else ""
         skipped = counted(len(pictures) - len(codes), "picture")
         print(f"skipped: {skipped}, broken{smaller}")
     done = counted(len(codes), "picture")
@@ -71,7 +74,8 @@ def run(arguments: Sequence[str]) -> None:
     print(f"next: smalti decode {options.model} {out} --out decoded")
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser(
         "encode",
         "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture, "
@@ -84,9 +88,11 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--size",
-        type=positive,
+        type=height_and_width,
         default=argparse.SUPPRESS,
-        help="resize and crop each to a square of this many pixels first (default: as they are)",
+        metavar="HEIGHTxWIDTH",
+        help="resize and crop each to this size in pixels first; one number is a square (default: "
+        "as they are)",
     )
     small_argument(parser, "auto; no effect without --size")
     device_argument(parser)

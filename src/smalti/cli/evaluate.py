@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Sequence[str]) -> None:
     """Print, and write where asked, what was measured on what."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from smalti.cli.output import check_file
     from smalti.compute import choose_compute
@@ -225,7 +225,7 @@ def _show(report: dict[str, Any], figures: "Sequence[Figure]") -> None:
     print(f"data:   {report['images']} images of {', '.join(report['data'])}{part}")
     if report["skipped"]:
         print(f"skipped images (broken, or smaller than the crop): {report['skipped']}")
-    print(f"crop:   center, {width}x{height} pixels, resize_px {resize}")
+    print(f"crop:   center, {height}x{width} pixels, resize-px {resize}")
     print()
     columns = max(len(figure.label) for figure in figures)
     for figure in figures:
@@ -242,7 +242,8 @@ def _write(path: Path, report: dict[str, Any]) -> None:
     print(f"done: {path}")
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser(
         "evaluate",
         "Send the images of a data set through a tokenizer and back, and measure what was kept. Of "
@@ -275,8 +276,8 @@ def _parser() -> Parser:
         "--size",
         type=height_and_width,
         default=argparse.SUPPRESS,
-        help="center crops in pixels, one number for squares or HEIGHTxWIDTH (default: as the run "
-        "was trained)",
+        metavar="HEIGHTxWIDTH",
+        help="center crops in pixels; one number is a square (default: as the run was trained)",
     )
     small_argument(parser, "as the run was trained")
     parser.add_argument(

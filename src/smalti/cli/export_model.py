@@ -9,7 +9,7 @@ from smalti.cli.arguments import Parser, expanded_path
 
 def run(arguments: Sequence[str]) -> None:
     """Write a tokenizer in another program's form."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from smalti.cli.output import check_new_folder
     from smalti.config import InputError
@@ -29,7 +29,8 @@ def run(arguments: Sequence[str]) -> None:
     print(f"done: {out}")
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser("export", "A tokenizer -> files of another program.")
     parser.add_argument(
         "model", type=expanded_path, help="run of `smalti train vqgan`, model folder or hub id"

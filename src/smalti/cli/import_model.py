@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Sequence[str]) -> None:
     """Read a model, say what was found, and write it."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from smalti.cli.output import check_new_folder
     from smalti.interop.taming_net2net import ImportedPrior
@@ -57,7 +57,7 @@ def _keep_prior(imported: "ImportedPrior", out: Path) -> None:
     picture = " --condition FILE" if imported.condition_tokenizers else ""
     print(f"next: smalti sample {out}{picture} --out samples")
     height, width = pipeline.size
-    size = str(height) if height == width else f"'[{height},{width}]'"
+    size = str(height) if height == width else f"{height}x{width}"
     keep = f" --token-keep {imported.token_keep:g}" if imported.token_keep < 1 else ""
     print(
         f"      smalti train prior --data PHOTOS --init {out} --image.size {size}{keep} --out RUN"
@@ -119,7 +119,8 @@ def _report_tensors(imported: "Imported | ImportedPrior") -> None:
     print(f"tensors: {imported.used} used, none missing; passed over: {others or 'none'}")
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser(
         "import",
         "Another program's tokenizer or prior -> a model folder. Nothing that a file names is run.",

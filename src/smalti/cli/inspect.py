@@ -9,7 +9,7 @@ from smalti.cli.arguments import Parser, expanded_path, height_and_width
 
 def run(arguments: Sequence[str]) -> None:
     """Describe a data set, a model or a run."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from smalti.cli.inspect_data import describe_data
     from smalti.cli.inspect_model import describe_model, is_model
@@ -26,7 +26,8 @@ def run(arguments: Sequence[str]) -> None:
         describe_data(options.what, options.classes, getattr(options, "size", None))
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser(
         "inspect",
         "What is in a data set or a model; or how a run is doing, while it trains or after: its "
@@ -42,7 +43,8 @@ def _parser() -> Parser:
         "--size",
         type=height_and_width,
         default=argparse.SUPPRESS,
-        help="of a data set: count the images below this crop in pixels, one number or "
-        "HEIGHTxWIDTH (default: the size that `smalti train` takes)",
+        metavar="HEIGHTxWIDTH",
+        help="of a data set: count the images below this crop in pixels; one number is a square "
+        "(default: the size that `smalti train` takes)",
     )
     return parser

@@ -49,7 +49,7 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
     print(f"{'left out:':14}{sum(summary.left_out.values())} files")
     for ending, count in summary.left_out.items():
         print(f"  {count} {ending or 'without an ending'}: {why_left_out(ending)}")
-    _print_named(f"below {transform.width_px}x{transform.height_px}", summary.small)
+    _print_named(f"below {transform.height_px}x{transform.width_px}", summary.small)
     _print_named("broken", summary.broken)
 
 

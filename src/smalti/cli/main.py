@@ -31,10 +31,13 @@ COMMANDS = {
     "inspect": "what is in a data set, a model or a run",
     "import": "another program's tokenizer -> a model",
     "export": "a tokenizer -> files of another program",
+    "presets": "sets of options: what each is, its parameters and what it needs",
+    "env": "versions, processor, devices, number formats, memory and disk",
+    "completion": "a script that completes commands and options in bash, zsh or fish",
 }
 MODULES = {"import": "import_model", "export": "export_model"}  # where not named as the command
 
-EPILOG = "`smalti COMMAND --help` explains each. Python: `from smalti import VQGAN, Pipeline`."
+EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN, Pipeline`."
 
 
 class _Terminated(BaseException):
@@ -44,15 +47,23 @@ class _Terminated(BaseException):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["help"]:
+        arguments = _as_option(arguments[1:])
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
         return 0 if arguments else 2
-    if arguments[0] == "--version":
+    if arguments[0] in ("-V", "--version"):
         from smalti import __version__
 
         print(f"smalti {__version__}")
         return 0
     return _run(arguments[0], arguments[1:])
+
+
+def _as_option(topic: Sequence[str]) -> list[str]:
+    """The command line that shows what `smalti help` is asked for: `train vqgan --help image`."""
+    named = 2 if topic[:1] == ["train"] else 1
+    return [*topic[:named], "--help", *topic[named:]]
 
 
 def _help() -> str:

@@ -1,9 +1,35 @@
-"""`smalti presets`: which presets there are; and their files."""
+"""`smalti presets`: which presets there are, how large their models are and what they need."""
 
+import re
+import shutil
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from smalti.cli.arguments import Parser
 from smalti.registry import unknown_name
+
+STAGES = {
+    "vqgan": "tokenizers: smalti train vqgan --data DATA --preset NAME",
+    "pixels": "palettes: smalti train pixels --data DATA --preset NAME",
+    "prior": "priors: smalti train prior --data DATA --vqgan RUN --preset NAME",
+}
+MAPS = {"labels": "label maps", "depth": "depth maps"}
+"""Data of tokenizers that is something else than photographs, by kind of content."""
+DATA = {
+    "class": "photographs in a folder of each class",
+    "segmentation": "photographs and label maps",
+    "depth": "photographs and depth maps",
+    "keypoints": "photographs and keypoints",
+}
+"""Data of priors that is more than photographs, by kind of condition."""
+COLUMN = 36
+"""Where the text beside name and parameters begins."""
 
 
 def preset_path(name: str, stage: str) -> Path:
@@ -22,3 +48,82 @@ def presets(stage: str = "*") -> list[Path]:
     """The files of all presets, or of those of one stage."""
     folder = Path(str(resources.files("smalti") / "presets"))
     return sorted(folder.glob(f"{stage}/*.yaml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What people want to know of a preset before they take it."""
+
+    name: str
+    stage: str
+    about: str
+    millions: str
+    """Parameters of its model in millions, as its header says; a test counts them."""
+    needs: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Preset":
+        """What the header and the options of a preset's file say."""
+        text = path.read_text(encoding="utf-8")
+        header = " ".join(re.findall(r"(?m)^# *(.*?)\\?$", text))
+        about = header.partition(" Reproduces ")[0]
+        millions = re.findall(r"Parameters: (?:\d+ M printed, )?([\d.]+) M counted", header)[0]
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        needs = _needs(yaml.load(text, loader), header)
+        return cls(path.stem, path.parent.name, about, millions, needs)
+
+    def has(self, word: str) -> bool:
+        """Whether name, description or needs have a word in them."""
+        return word.lower() in f"{self.name} {self.about} {self.needs}".lower()
+
+
+def _needs(options: dict[str, Any], header: str) -> str:
+    """The task of a preset, its data, and the tokenizers that its header goes with."""
+    if options["stage"] != "prior":
+        kind = options.get("vqgan", {}).get("content", {}).get("kind", "rgb")
+        return f"needs {MAPS.get(kind, 'photographs')}"
+    conditions = options.get("condition", [])
+    task = ", ".join(conditions) or "unconditional"
+    data = " and ".join(DATA.get(one, "photographs") for one in conditions) or "photographs"
+    command = re.search(r"--vqgan runs/([\w-]+)(?: --condition \w+(?:=runs/([\w-]+))?)?", header)
+    runs = [f"a run of {name}" for name in command.groups() if name] if command else []
+    return f"{task}; needs {data}" + f", {' and '.join(runs) or 'a tokenizer'}"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """List the presets."""
+    word = parser().read(arguments).word
+    found = [preset for preset in map(Preset.read, presets()) if preset.has(word)]
+    if not found:
+        names = [path.stem for path in presets()]
+        raise unknown_name("preset", word, names)
+    for stage, usage in STAGES.items():
+        of_stage = [preset for preset in found if preset.stage == stage]
+        if of_stage:
+            print(usage)
+            print("\n".join(line for preset in of_stage for line in _lines(preset)), end="\n\n")
+    print(
+        "M is millions of parameters. The header of each file says more:", presets()[0].parents[1]
+    )
+
+
+def _lines(preset: Preset) -> list[str]:
+    width = min(max(shutil.get_terminal_size((100, 0)).columns, 80), 100)
+    head = f"  {preset.name:26}{preset.millions:>6} M  "
+    indent = " " * COLUMN
+    lines = textwrap.wrap(preset.about, width - 1, initial_indent=head, subsequent_indent=indent)
+    needs = textwrap.wrap(
+        preset.needs,
+        width - 1,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    return lines + needs
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser("presets", "Presets: name, parameters in millions, what it is and what it needs.")
+    made.add_argument("word", nargs="?", default="", help="only presets with this word")
+    return made

@@ -23,7 +23,7 @@ HIGHEST_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 
 def run(arguments: Sequence[str]) -> None:
     """Write each picture beside its reconstruction."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
 
     from smalti.cli.output import check_file
     from smalti.cli.pictures import find_pictures, read_picture
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
             continue
         if max(picture.size) > options.longest_px:
             picture.thumbnail((options.longest_px, options.longest_px), reader.resampling)
-            print(f"{one.key}: shrunk to {picture.width}x{picture.height}; see --longest-px")
+            print(f"{one.key}: shrunk to {picture.height}x{picture.width}; see --longest-px")
         image = reader.to_image(picture)[None].to(compute.device)
         reconstruction = tokenizer.reconstruct(image)
         print(f"{one.key}: {closeness(tokenizer.content, image, reconstruction)}")
@@ -93,7 +93,8 @@ def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":
     return stacked
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser("reconstruct", "Send pictures through a tokenizer and back, side by side.")
     tokenizer_argument(parser)
     pictures_argument(parser)

@@ -11,6 +11,7 @@ from smalti.cli.arguments import (
     expanded_path,
     height_and_width,
     not_negative,
+    number,
     positive,
     seed,
 )
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Sequence[str]) -> None:
     """Make images and a sheet of them all."""
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
     condition = parse_conditions(options.condition)
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
@@ -107,17 +108,17 @@ def sampling_arguments(parser: Parser) -> None:
         "(default: all classes in turn). KIND= where the prior has several conditions",
     )
     parser.add_argument(
-        "--temperature", type=float, default=1.0, help="below 1 likelier, above 1 bolder; 0 greedy"
+        "--temperature", type=number, default=1.0, help="below 1 likelier, above 1 bolder; 0 greedy"
     )
     parser.add_argument(
         "--top-k", type=not_negative, default=100, help="likeliest codes kept; 0 is off"
     )
     parser.add_argument(
-        "--top-p", type=float, default=1.0, help="share of probability kept; 1 is off"
+        "--top-p", type=number, default=1.0, help="share of probability kept; 1 is off"
     )
     parser.add_argument(
         "--guidance",
-        type=float,
+        type=number,
         action="append",
         default=None,
         help="how closely to follow the conditions; given twice, for each condition in the order "
@@ -139,7 +140,8 @@ def sampling_arguments(parser: Parser) -> None:
     device_argument(parser)
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser("sample", "Make new images with a trained prior.")
     parser.add_argument(
         "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"

@@ -3,10 +3,11 @@
 H, W: size of the crop in pixels.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
 from smalti.config import Config
 
@@ -39,6 +40,12 @@ class TransformConfig(Config):
     """What to do with a picture smaller than the crop: `error` ends the run, `skip` leaves it out
     and counts it as broken files are, `enlarge` enlarges it (and those smaller than `resize_px`).
     auto: skip on data sets of more than 1,000 images, else error."""
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _height_and_width(cls, size: object) -> object:
+        sides = re.fullmatch(r"(\d{1,9})x(\d{1,9})", size) if isinstance(size, str) else None
+        return (int(sides[1]), int(sides[2])) if sides else size
 
     @model_validator(mode="before")
     @classmethod

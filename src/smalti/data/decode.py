@@ -210,7 +210,7 @@ def _open(content: bytes, key: str) -> Image.Image:
         reason = f"it is a TIFF of {tiff}, which is not read; 1 or 3 bands of 8 or 16 bits are"
         raise BrokenImageError(key, reason) from error
     if picture.width * picture.height > MAX_PIXELS:
-        size = f"{picture.width}x{picture.height}"
+        size = f"{picture.height}x{picture.width}"
         raise BrokenImageError(key, f"it has {size} pixels, more than the allowed {MAX_PIXELS}")
     return repaired_bmp(picture, content) if picture.format == "BMP" else picture
 

@@ -68,7 +68,7 @@ def summarize(dataset: ImageDataset) -> DataSummary:
             continue
         headers.append(header)
         if _is_below(header, dataset.transform):
-            small[raw.key] = f"{header.width_px}x{header.height_px} pixels"
+            small[raw.key] = f"{header.height_px}x{header.width_px} pixels"
     return DataSummary(
         images=len(dataset),
         left_out=dataset.left_out,
@@ -97,7 +97,7 @@ def check_sizes(dataset: ImageDataset) -> None:
         return
     read = looked_at(len(dataset))
     small = sum(_is_small(dataset, index) for index in read)
-    crop = f"the crop of {transform.width_px}x{transform.height_px}"
+    crop = f"the crop of {transform.height_px}x{transform.width_px}"
     if small == len(read):
         raise InputError(
             f"all {small} images that were looked at are smaller than {crop}; choose a smaller "

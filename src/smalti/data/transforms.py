@@ -105,8 +105,8 @@ def resized_size(size: PixelSize, config: TransformConfig, key: str) -> PixelSiz
     can_enlarge = config.small == "enlarge"
     if cover > 1 and not can_enlarge:
         reason = (
-            f"{size.width}x{size.height} pixels, smaller than the crop of "
-            f"{config.width_px}x{config.height_px}"
+            f"{size.height}x{size.width} pixels, smaller than the crop of "
+            f"{config.height_px}x{config.width_px}"
         )
         if config.small == "skip":
             raise BrokenImageError(key, f"it is {reason}")

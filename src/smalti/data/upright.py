@@ -71,6 +71,6 @@ def how_map_lies(
     if size == turned_size(image_size, orientation):
         return orientation
     raise InputError(
-        f"{key} is {size[0]}x{size[1]}, but its image {image_key} is {image_size[0]}x"
-        f"{image_size[1]} pixels; both must have the same size"
+        f"{key} is {size[1]}x{size[0]}, but its image {image_key} is {image_size[1]}x"
+        f"{image_size[0]} pixels; both must have the same size"
     )

@@ -39,7 +39,7 @@ class ReconstructionFD(Measure):
         """The distance."""
         assert self._seen_px is not None, "no images were added"
         height, width = self._seen_px
-        label = f"reconstruction FD (EfficientNet-Lite0 at {width}x{height})"
+        label = f"reconstruction FD (EfficientNet-Lite0 at {height}x{width})"
         return [Figure("reconstruction_fd", label, self._distance.compute(), "{:.3f}")]
 
     def warnings(self) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """The folder of a run: begun once, held by one process at a time, gone on with by the same config.
 
 RUN/config.yaml     the resolved config
+RUN/env.json        versions, processor and cards, an entry for each machine that trained it
 RUN/metrics.jsonl   numbers, a line each
 RUN/samples/        pictures
 RUN/checkpoints/    step_XXXXXXXX/ and best/
@@ -19,8 +20,9 @@ from pydantic import ValidationError
 
 from smalti.config import InputError
 from smalti.distributed import rank, together
-from smalti.files import atomic_file, disk_errors, remove_leftovers
-from smalti.plain_data import read_yaml
+from smalti.environment import environment
+from smalti.files import atomic_file, disk_errors, remove_leftovers, write_json
+from smalti.plain_data import read_json, read_yaml
 from smalti.runs.changes import CHANGEABLE_ON_RECORD, changes
 from smalti.runs.config import BaseRunConfig
 from smalti.training.checkpoint import check_checkpoints, newest_step
@@ -28,6 +30,7 @@ from smalti.training.log import append_line, say
 from smalti.training.run_lock import LOCK_FILES, hold_run
 
 CONFIG_FILE = "config.yaml"
+ENVIRONMENT_FILE = "env.json"
 DAY_SECONDS = 24 * 60 * 60
 
 R = TypeVar("R", bound=BaseRunConfig)
@@ -150,7 +153,27 @@ def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
         with atomic_file(folder / CONFIG_FILE) as temporary:
             text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
             temporary.write_text(text, encoding="utf-8")
+        _note_environment(folder)
         yield
+
+
+def _note_environment(folder: Path) -> None:
+    """Write what the run computes with, if that is not the last thing that its file tells."""
+    path, here = folder / ENVIRONMENT_FILE, environment()
+    known = _noted_environments(path)
+    if not known or known[-1] != {"from_step": known[-1].get("from_step"), **here}:
+        begun = newest_step(folder / "checkpoints")
+        with atomic_file(path) as temporary:
+            write_json(temporary, [*known, {"from_step": begun, **here}])
+
+
+def _noted_environments(path: Path) -> list[dict[str, Any]]:
+    """What the file tells; nothing if it is not there or damaged, for no training depends on it."""
+    try:
+        noted = read_json(path.read_bytes(), str(path))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [one for one in noted if isinstance(one, dict)] if isinstance(noted, list) else []
 
 
 def _record_changes(folder: Path, config: BaseRunConfig) -> None:

@@ -135,7 +135,7 @@ def _check_size(config: PriorRunConfig, initial: Pipeline) -> None:
         raise InputError(
             f"image.size is {config.image.height_px}x{config.image.width_px}, but the model of "
             f"--init {config.init} is one of {height}x{width} pixels; add --image.size "
-            f"[{height},{width}]"
+            f"{height}x{width}"
         )
 
 

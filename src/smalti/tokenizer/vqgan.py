@@ -102,7 +102,7 @@ class VQGAN(Tokenizer):
         height, width = images.shape[-2:]
         if height % self.downsampling_factor or width % self.downsampling_factor:
             raise InputError(
-                f"images of {width}x{height} do not divide into codes: both sides must be "
+                f"images of {height}x{width} pixels do not divide into codes: both sides must be "
                 f"multiples of {self.downsampling_factor}"
             )
 
