@@ -66,7 +66,7 @@ def test_commands_are_found() -> None:
     assert len(TRAINING) > 60
     assert {typed.words[0] for typed in OTHERS} > {"sample", "complete", "evaluate", "import"}
     named = {typed.words[0] for typed in TYPED}
-    assert named <= {*COMMANDS, "--help", "--version"}
+    assert named <= {*COMMANDS, "help", "--help", "--version"}
 
 
 @pytest.mark.parametrize("typed", OTHERS, ids=str)

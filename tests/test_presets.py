@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from smalti.cli.presets import presets
+from smalti.cli.presets import Preset, presets
 from smalti.cli.train_config import read_config
 from smalti.compute import Compute
 from smalti.conditions import CONDITIONS, ConditionConfig, Setup
@@ -233,6 +233,26 @@ def prior_of(name: str) -> PriorModel:
 @pytest.mark.parametrize("name", PATHS)
 def test_header_says_which_row_of_the_paper_it_reproduces(name):
     assert re.search(r"Reproduces (no row|the row .+) of the paper's Table 3", header_of(name))
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_header_gives_the_parameters_that_are_counted(name):
+    said = Preset.read(PATHS[name]).millions
+    counted = count_parameters(prior_of(name) if name in PRIORS else tokenizer_of(name))
+    if STAGES[name] == "pixels":
+        counted = 3 * config_of(name).codebook_size
+    assert float(said) == round(counted / 1e6, len(said.partition(".")[2]))
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_listing_names_the_tokenizers_that_a_preset_goes_with(name):
+    preset = Preset.read(PATHS[name])
+    assert preset.about
+    if name in PRIORS:
+        named = [Command.of(name).tokenizer, *Command.of(name).conditions.values()]
+        if "train prior" in header_of(name):
+            assert all(f"a run of {run}" in preset.needs for run in named if run)
+        assert all(kind in preset.needs for kind in config_of(name).condition)
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -18,9 +18,9 @@ from smalti.health.findings import Finding
 from smalti.runs import prior as prior_module
 from smalti.runs import vqgan as vqgan_module
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-from smalti.runs.folder import read_run_config
 from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
+from smalti.runs.stored import read_run_config
 from smalti.runs.vqgan import train_vqgan
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.config import VQGANConfig

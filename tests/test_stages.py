@@ -19,9 +19,10 @@ from smalti.model_folder import read_tensors
 from smalti.runs import data as run_data
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.data import open_data
-from smalti.runs.folder import open_run, read_run_config
+from smalti.runs.folder import open_run
 from smalti.runs.prior import train_prior
 from smalti.runs.settle import settle_vqgan
+from smalti.runs.stored import read_run_config
 from smalti.runs.vqgan import train_vqgan
 from smalti.sampling.pipeline import Pipeline
 from smalti.sequence.ordering import build_ordering

@@ -68,18 +68,39 @@ def test_help_gives_units_defaults_and_allowed_values(succeed, command, words):
         assert word in text
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["sample", "--help"], ["demo", "--help"]])
-def test_help_answers_without_torch(arguments):
+WITHOUT_TORCH = [
+    ["--help"],
+    ["help"],
+    ["trian"],
+    ["presets"],
+    ["completion", "bash"],
+    *([*command, "--help"] for command in HELPS),
+    *([*command, "--sede", "3"] for command in HELPS),
+    ["train", "vqgan", "--help", "all"],
+    ["train", "vqgan", "--help", "vqgan.quantiser"],
+    ["train", "vqgan", "--preset", "vqgan-dmo"],
+    ["train", "vqgan", "--data", "x", "--seed", "-1"],
+    ["train", "vqgan", "--data", "x", "--config", "nothing.yaml"],
+    ["train", "vqgan", "--print-config"],
+    ["train", "prior", "--data", "x", "--vqgan", "run", "--seed", "-1"],
+    ["resume", "nothing"],
+    ["sample", "run", "-n", "many"],
+]
+
+
+def test_help_and_wrong_options_are_answered_without_torch():
     program = (
         "import sys\nfrom smalti.cli.main import main\n"
-        f"try:\n    main({arguments})\nexcept SystemExit:\n    pass\n"
-        "assert 'torch' not in sys.modules"
+        f"for line in {WITHOUT_TORCH}:\n"
+        "    try:\n        main(line)\n    except SystemExit:\n        pass\n"
+        "    assert 'torch' not in sys.modules, line\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
-def test_version(succeed):
-    assert succeed("--version").out == f"smalti {smalti.__version__}\n"
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(succeed, option):
+    assert succeed(option).out == f"smalti {smalti.__version__}\n"
 
 
 # train

@@ -44,7 +44,7 @@ def script(tmp_path, capsys):
 
 
 def lines_of(command: list[str]) -> list[str]:
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=60)
     assert done.stderr == ""
     return sorted(line.partition("\t")[0] for line in done.stdout.splitlines() if line)
 

@@ -135,7 +135,7 @@ def test_some_images_for_a_plain_model_at_the_size_that_is_given(succeed, plain_
     options = ["--data", world.photos / "cat", "--images", 4, "--size", "16x20"]
     out = succeed("evaluate", plain_model, *options).out
     assert f"4 images of {world.photos / 'cat'}" in out
-    assert "center, 20x16 pixels" in out
+    assert "center, 16x20 pixels" in out
 
 
 def test_says_when_the_judge_was_the_teacher(succeed, run_of, world):

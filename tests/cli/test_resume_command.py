@@ -7,7 +7,7 @@ import yaml
 from PIL import Image
 
 from smalti.model_folder import step_folders
-from smalti.runs.folder import read_run_config
+from smalti.runs.stored import read_run_config
 
 
 def steps(run) -> int:

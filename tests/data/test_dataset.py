@@ -160,7 +160,7 @@ def test_evaluation_skips_a_broken_image_without_a_substitute(damaged: Path) -> 
 
 def test_image_smaller_than_the_crop_is_an_error_unless_enlarged(photos: Path) -> None:
     source = FolderSource(str(photos), classes=False)
-    with pytest.raises(InputError, match=r"cat/1\.png is 20x16 pixels, smaller than the crop"):
+    with pytest.raises(InputError, match=r"cat/1\.png is 16x20 pixels, smaller than the crop"):
         ImageDataset([source], TransformConfig(size=17), 0).sample(0, 0)
     enlarged = ImageDataset([source], TransformConfig(size=17, small="enlarge"), 0)
     assert enlarged.sample(0, 0).image.shape == (3, 17, 17)

@@ -146,7 +146,7 @@ def test_too_small_image_stops_with_one_line(many_photos: Path, workers: int) ->
     source = FolderSource(str(many_photos), classes=False)
     dataset = ImageDataset([source], TransformConfig(size=99), 0)
     batches = BatchLoader(dataset, 2, 0, workers).batches(0)
-    with pytest.raises(InputError, match=r"^\S+\.png is 20x16 pixels, smaller than [^\n]*$"):
+    with pytest.raises(InputError, match=r"^\S+\.png is 16x20 pixels, smaller than [^\n]*$"):
         next(batches)
 
 

@@ -256,7 +256,7 @@ def test_a_map_of_another_size_is_named_with_its_image(tmp_path: Path) -> None:
     spec = write(tmp_path, files_of())
     Image.new("L", (10, 8)).save(tmp_path / "segmentations/sub/1.png")
     dataset = open_pairs(spec, LABELS)
-    message = r"sub/1\.png is 10x8, but its image .*sub/1\.jpg is 20x16 pixels"
+    message = r"sub/1\.png is 8x10, but its image .*sub/1\.jpg is 16x20 pixels"
     with pytest.raises(InputError, match=message):
         check_maps(dataset)
     with pytest.raises(InputError, match=message):

@@ -37,7 +37,7 @@ def test_skipped_images_are_replaced_counted_and_named(mixed: Path, caplog: Any)
     dataset = dataset_of(mixed, small="skip")
     with caplog.at_level(logging.WARNING):
         assert dataset.sample(3, 0).key == str(mixed / "04.png")
-    reason = "it is 20x15 pixels, smaller than the crop of 16x16"
+    reason = "it is 15x20 pixels, smaller than the crop of 16x16"
     assert dataset.broken == {str(mixed / "03.png"): reason}
     assert f"skipped image {mixed / '03.png'}: {reason}" in caplog.text
 
@@ -62,7 +62,7 @@ def test_evaluation_skips_a_small_image_without_a_substitute(mixed: Path) -> Non
 @pytest.mark.parametrize("small", ["error", "auto"])
 def test_a_small_image_of_a_small_data_set_is_an_error(mixed: Path, small: str) -> None:
     dataset = dataset_of(mixed, small=small)
-    words = r"03\.png is 20x15 pixels, smaller than the crop of 16x16; .*image\.small"
+    words = r"03\.png is 15x20 pixels, smaller than the crop of 16x16; .*image\.small"
     for action in (lambda: dataset.sample(3, 0), lambda: dataset.load_center(3)):
         with pytest.raises(InputError, match=words):
             action()
@@ -108,7 +108,7 @@ def test_the_room_of_coordinates_is_that_of_the_images_that_are_not_skipped(mixe
 
 
 def test_a_summary_names_the_images_below_the_crop(mixed: Path) -> None:
-    expected = {str(mixed / "03.png"): "20x15 pixels", str(mixed / "30.png"): "9x16 pixels"}
+    expected = {str(mixed / "03.png"): "15x20 pixels", str(mixed / "30.png"): "16x9 pixels"}
     assert summarize(dataset_of(mixed)).small == expected
     assert len(summarize(dataset_of(mixed, size=(17, 16))).small) == 40
 

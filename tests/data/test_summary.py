@@ -60,7 +60,7 @@ def test_too_small_images_are_found_before_training(tmp_path: Path) -> None:
         Image.new("RGB", size).save(tmp_path / f"{number}.png")
     source = FolderSource(str(tmp_path), classes=False)
     check_sizes(ImageDataset([source], TransformConfig(size=48, small="enlarge"), seed=0))
-    with pytest.raises(InputError, match=r"1\.png is 40x80 pixels, smaller than the crop of 48x48"):
+    with pytest.raises(InputError, match=r"1\.png is 80x40 pixels, smaller than the crop of 48x48"):
         check_sizes(ImageDataset([source], TransformConfig(size=48), seed=0))
 
 
@@ -71,5 +71,5 @@ def test_an_image_may_be_stored_turned(tmp_path: Path) -> None:
     source = FolderSource(str(tmp_path), classes=False)
     check_sizes(ImageDataset([source], TransformConfig(size=(40, 80)), seed=0))
     for size in ((80, 40), (40, 81)):
-        with pytest.raises(InputError, match=f"80x40 pixels, smaller than the crop of {size[1]}x"):
+        with pytest.raises(InputError, match=f"40x80 pixels, smaller than the crop of {size[0]}x"):
             check_sizes(ImageDataset([source], TransformConfig(size=size), seed=0))

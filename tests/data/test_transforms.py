@@ -49,7 +49,7 @@ def test_unless_asked_no_picture_is_enlarged(
         {"size": (crop_height, crop_width), "resize_px": resize}
     )
     if width < crop_width or height < crop_height:
-        with pytest.raises(InputError, match=f"{width}x{height} pixels, smaller than the crop"):
+        with pytest.raises(InputError, match=f"{height}x{width} pixels, smaller than the crop"):
             resized_size(PixelSize(width, height), config, "key")
     else:
         result = resized_size(PixelSize(width, height), config, "key")
@@ -74,7 +74,7 @@ def test_resize_px_decides_the_scale(resize: object, small: str, expected: tuple
 
 
 def test_too_small_picture_is_named() -> None:
-    with pytest.raises(InputError, match=r"a/b\.png is 20x16 pixels"):
+    with pytest.raises(InputError, match=r"a/b\.png is 16x20 pixels"):
         center_transform(noise(20, 16), TransformConfig(size=32), "a/b.png")
 
 

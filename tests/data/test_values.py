@@ -69,7 +69,7 @@ def test_floats_are_read_as_a_photograph_with_a_white_level() -> None:
     assert read(RGBContent(white_level=4), file)[0, 0].tolist() == pytest.approx(
         [-1, 0, 1], abs=4e-3
     )
-    with pytest.raises(BrokenImageError, match=r"floating-point .*content\.white_level"):
+    with pytest.raises(BrokenImageError, match=r"floating-point .*content\.white-level"):
         read(RGBContent(), file)
 
 

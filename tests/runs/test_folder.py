@@ -15,7 +15,8 @@ from smalti.config import InputError
 from smalti.files import TEMPORARY
 from smalti.runs.changes import CHANGEABLE, CHANGEABLE_ON_RECORD
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
-from smalti.runs.folder import CONFIG_FILE, check_run_folder, open_run, read_run_config
+from smalti.runs.folder import check_run_folder, open_run
+from smalti.runs.stored import CONFIG_FILE, read_run_config
 from smalti.training.config import TrainingConfig
 from smalti.training.log import read_metrics
 from smalti.training.run_lock import HOLDER_FILE, LOCK_FILES, Holder
@@ -225,7 +226,7 @@ def test_leftovers_of_the_killed_process_that_held_the_run_are_removed(run):
     killed = replace(Holder.this_process(), pid=12)
     (run / HOLDER_FILE).write_text(json.dumps(asdict(killed)), encoding="utf-8")
     with open_run(run, vqgan_config()):
-        assert names(run) == [CONFIG_FILE, "metrics.jsonl", "samples"]
+        assert names(run) == [CONFIG_FILE, "env.json", "metrics.jsonl", "samples"]
         assert names(run / "samples") == []
 
 

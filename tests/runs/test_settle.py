@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from smalti.config import InputError
 from smalti.health.run_images import RunImages
 from smalti.runs.config import PriorRunConfig
-from smalti.runs.folder import check_run_folder, open_run, read_run_config
+from smalti.runs.folder import check_run_folder, open_run
 from smalti.runs.settle import (
     Regularisation,
     regularisation_for,
     regularisation_in_words,
     settle_prior,
 )
+from smalti.runs.stored import read_run_config
 
 SMALL = Regularisation(dropout=0.2, token_keep=0.9, views=32, early_stop=5)
 IMAGES = RunImages(training=164, held_out=8)

@@ -73,7 +73,7 @@ def test_decoded_images_are_clipped(vqgan, images):
 @pytest.mark.parametrize("size", [(8, 10), (10, 8), (3, 3)])
 def test_size_that_does_not_divide_is_refused(vqgan, size):
     height, width = size
-    with pytest.raises(InputError, match=f"{width}x{height} do not divide.*multiples of 4"):
+    with pytest.raises(InputError, match=f"{height}x{width} pixels do not divide.*multiples of 4"):
         vqgan.encode(torch.zeros(1, 3, *size))
 
 

@@ -41,7 +41,7 @@ from smalti.metrics.nll import nats_per_token
 from smalti.metrics.reconstruction import HIGHEST_PSNR_DB
 from smalti.ranges import to_pil
 from smalti.runs.config import PriorRunConfig
-from smalti.runs.folder import read_run_config
+from smalti.runs.stored import read_run_config
 from smalti.runs.training_images import rule_of_run
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.filters import SamplingConfig

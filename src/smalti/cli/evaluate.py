@@ -71,7 +71,7 @@ def _read_run(path: Path) -> "BaseRunConfig | None":
 
     from smalti.config import InputError, describe
     from smalti.runs.config import PixelsRunConfig, VQGANRunConfig
-    from smalti.runs.folder import CONFIG_FILE, read_run_config
+    from smalti.runs.stored import CONFIG_FILE, read_run_config
 
     stored = read_run_config(path)
     if stored is None:

@@ -19,7 +19,7 @@ from smalti.model_folder import (
 from smalti.prior import build_prior
 from smalti.runs.config import shape_words
 from smalti.runs.cost import Parts, StepCost, prior_cost, vqgan_cost, weight_bytes
-from smalti.runs.folder import read_run_config
+from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN

@@ -99,6 +99,10 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 def _explain(error: Exception, command: str) -> int:
     """Exit code of an error that people should see as one line; others are raised again."""
     from smalti.config import InputError
+
+    if isinstance(error, InputError):
+        return _fail(str(error), 2)
+
     from smalti.training.log import resume_command
     from smalti.training.loop import Stopped
     from smalti.training.processes import ProcessLostError
@@ -107,8 +111,6 @@ def _explain(error: Exception, command: str) -> int:
         code = 128 + error.signal_number
         again = "smalti demo" if command == "demo" else resume_command(error.folder)
         return _fail(f"{error}; all is saved: {again} goes on from here", code)
-    if isinstance(error, InputError):
-        return _fail(str(error), 2)
     if isinstance(error, ProcessLostError):
         return _fail(str(error), 1)
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):

@@ -65,7 +65,7 @@ class Preset:
     def read(cls, path: Path) -> "Preset":
         """What the header and the options of a preset's file say."""
         text = path.read_text(encoding="utf-8")
-        header = " ".join(re.findall(r"(?m)^# *(.*?)\\?$", text))
+        header = " ".join(" ".join(re.findall(r"(?m)^# *(.*?)\\?$", text)).split())
         about = header.partition(" Reproduces ")[0]
         millions = re.findall(r"Parameters: (?:\d+ M printed, )?([\d.]+) M counted", header)[0]
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -21,7 +21,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.train_config import read_config
     from smalti.config import InputError
-    from smalti.runs.folder import CONFIG_FILE, read_run_config
+    from smalti.runs.stored import CONFIG_FILE, read_run_config
 
     if arguments[0].startswith("-"):
         raise InputError("the run comes first: smalti resume RUN [options]")

@@ -29,7 +29,7 @@ from smalti.data.config import present_transform
 from smalti.paths import expand
 from smalti.registry import unknown_name
 from smalti.runs.config import BaseRunConfig, PriorRunConfig
-from smalti.runs.folder import read_run_config
+from smalti.runs.stored import read_run_config
 
 R = TypeVar("R", bound=BaseRunConfig)
 Values = dict[str, Any]

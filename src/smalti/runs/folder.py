@@ -22,36 +22,18 @@ from smalti.config import InputError
 from smalti.distributed import rank, together
 from smalti.environment import environment
 from smalti.files import atomic_file, disk_errors, remove_leftovers, write_json
-from smalti.plain_data import read_json, read_yaml
+from smalti.plain_data import read_json
 from smalti.runs.changes import CHANGEABLE_ON_RECORD, changes
 from smalti.runs.config import BaseRunConfig
+from smalti.runs.stored import CONFIG_FILE, read_run_config
 from smalti.training.checkpoint import check_checkpoints, newest_step
 from smalti.training.log import append_line, say
 from smalti.training.run_lock import LOCK_FILES, hold_run
 
-CONFIG_FILE = "config.yaml"
 ENVIRONMENT_FILE = "env.json"
 DAY_SECONDS = 24 * 60 * 60
 
 R = TypeVar("R", bound=BaseRunConfig)
-
-
-def read_run_config(folder: Path) -> dict[str, Any] | None:
-    """The stored config of a run as plain data, or None where the folder is not a run.
-
-    Raises:
-        InputError: the file is not a mapping in YAML.
-    """
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        return None
-    try:
-        stored = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(stored, dict):
-        raise InputError(f"{path} is not a run's config")
-    return stored
 
 
 def begun_config(config: R) -> R | None:

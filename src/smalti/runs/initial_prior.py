@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from smalti.conditions import ConditionConfig
 from smalti.config import InputError, describe
 from smalti.runs.config import GPTShapeConfig, PixelSNAILShapeConfig, PriorRunConfig
-from smalti.runs.folder import begun_config, read_run_config
+from smalti.runs.folder import begun_config
 from smalti.runs.origin import check_same_init, has_begun
+from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 

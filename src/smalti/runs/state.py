@@ -11,7 +11,7 @@ from smalti.health.findings import Finding
 from smalti.health.history import Line
 from smalti.health.run_images import RunImages, scored_images
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-from smalti.runs.folder import CONFIG_FILE, read_run_config
+from smalti.runs.stored import CONFIG_FILE, read_run_config
 from smalti.training.log import read_metrics
 
 PIXELS = PixelsRunConfig.model_fields["stage"].default
