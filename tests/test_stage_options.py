@@ -131,8 +131,8 @@ def first(photos, tmp_path, trainers) -> Trainer:
 
 
 def test_each_network_of_stage_1_has_its_own_optimizer(first):
-    assert isinstance(first.stage, VQGANLearner)
-    training, config = first.stage.training, first.stage.config
+    assert isinstance(first.learner, VQGANLearner)
+    training, config = first.learner.training, first.learner.config
     assert_optimizer(training.optimizer, GENERATOR)
     assert_optimizer(training.adversary.optimizer, DISCRIMINATOR)
     assert config.optimizer == OptimizerConfig(**GENERATOR)
@@ -140,13 +140,13 @@ def test_each_network_of_stage_1_has_its_own_optimizer(first):
 
 
 def test_lengths_of_stage_1_are_those_asked_for(first):
-    config, schedule = first.stage.config, first.stage.training.adversary.schedule
+    config, schedule = first.learner.config, first.learner.training.adversary.schedule
     assert (config.total_steps, config.accumulation_steps) == (30, 3)
-    assert first.stage.training.average.decay == 0.25
+    assert first.learner.training.average.decay == 0.25
     assert int(schedule.start_step) == 7
     assert schedule.full_step == 7 + 3 + 6  # a tenth and a fifth of the run
     assert (first.seed, first.early_stop) == (5, None)
-    assert first.stage.evaluate()["code_vectors"] == 2 * 8 * 8
+    assert first.learner.evaluate()["code_vectors"] == 2 * 8 * 8
     assert first.config.total_steps == 30
 
 
@@ -165,11 +165,11 @@ def test_scores_compete_once_the_adversary_has_its_full_weight(
 ):
     loss = {"perceptual": {"kind": "none"}, "adversary": adversary}
     train_vqgan(vqgan_config(photos, tmp_path / "run", loss=loss))
-    assert trainers[0].stage.comparable_from() == comparable_from
+    assert trainers[0].learner.comparable_from() == comparable_from
 
 
 def test_a_checkpoint_has_the_state_of_both_networks_and_optimizers(first):
-    training, state = first.stage.training, first.stage.state()
+    training, state = first.learner.training, first.learner.state()
     adversary = training.adversary
     modules = {
         "vqgan": training.vqgan,
@@ -194,13 +194,13 @@ def test_remedies_are_for_those_who_ask(photos, tmp_path, trainers, auto_remedy)
     training = TRAINING | {"auto_remedy": auto_remedy}
     train_vqgan(vqgan_config(photos, tmp_path / "run", training=training))
     finding = Finding("discriminator_too_strong", "strong", "change", "slow_discriminator")
-    assert bool(trainers[0].stage.treat([finding])) == auto_remedy
+    assert bool(trainers[0].learner.treat([finding])) == auto_remedy
 
 
 def test_the_discriminator_is_the_one_asked_for(photos, tmp_path, trainers):
     changes = {"discriminator": {"filters": 6, "layers": 1, "norm": "batch"}}
     train_vqgan(vqgan_config(photos, tmp_path / "run", **changes))
-    discriminator = trainers[0].stage.training.adversary.discriminator
+    discriminator = trainers[0].learner.training.adversary.discriminator
     assert discriminator.stem.weight.shape == (6, 3, 4, 4)
     assert discriminator.config.norm == "batch"
 
@@ -234,7 +234,7 @@ def test_each_stage_computes_in_the_precision_asked_for(
     training = TRAINING | {"precision": precision}
     train_vqgan(vqgan_config(photos, tmp_path / "a", training=training))
     train_prior(prior_config(photos, tmp_path / "b", training=training))
-    assert [trainer.stage.training.compute.dtype for trainer in trainers] == [dtype] * 2
+    assert [trainer.learner.training.compute.dtype for trainer in trainers] == [dtype] * 2
 
 
 def test_weights_of_a_run_follow_from_its_seed(photos, tmp_path, trainers):
@@ -242,8 +242,8 @@ def test_weights_of_a_run_follow_from_its_seed(photos, tmp_path, trainers):
         train_vqgan(vqgan_config(photos, tmp_path / name, seed=seed))
     first, again, other = (
         [
-            trainer.stage.training.vqgan.encoder.conv_in.weight,
-            trainer.stage.training.adversary.discriminator.stem.bias,
+            trainer.learner.training.vqgan.encoder.conv_in.weight,
+            trainer.learner.training.adversary.discriminator.stem.bias,
         ]
         for trainer in trainers
     )
@@ -271,24 +271,24 @@ def second(photos, tmp_path, trainers) -> Trainer:
 
 
 def test_the_prior_has_the_optimizer_asked_for(second):
-    assert isinstance(second.stage, PriorLearner)
-    assert_optimizer(second.stage.training.optimizer, GENERATOR)
-    assert second.stage.config.optimizer == OptimizerConfig(**GENERATOR)
+    assert isinstance(second.learner, PriorLearner)
+    assert_optimizer(second.learner.training.optimizer, GENERATOR)
+    assert second.learner.config.optimizer == OptimizerConfig(**GENERATOR)
 
 
 def test_lengths_of_stage_2_are_those_asked_for(second):
-    config = second.stage.config
+    config = second.learner.config
     assert (config.total_steps, config.accumulation_steps) == (30, 3)
-    assert second.stage.training.average.decay == 0.25
+    assert second.learner.training.average.decay == 0.25
     assert (second.seed, second.early_stop) == (5, 4)
     assert next(second.batches(0)).codes.shape == (6, 8, 8)
 
 
 def test_what_the_prior_reads_is_as_asked_for(second):
-    config, prior = second.stage.config, second.stage.training.prior
+    config, prior = second.learner.config, second.learner.training.prior
     assert (config.condition_drop, config.token_keep) == (0.35, 0.65)
     assert config.ordering.forward.tolist() != list(range(64))
-    assert second.stage.model().config.ordering_seed == 9
+    assert second.learner.model().config.ordering_seed == 9
     assert (len(prior.blocks), prior.blocks[0].attention.heads) == (3, 2)
     assert (prior.config.width, prior.config.dropout) == (12, 0.45)
 
@@ -296,7 +296,7 @@ def test_what_the_prior_reads_is_as_asked_for(second):
 def test_weights_of_a_prior_follow_from_its_seed(photos, tmp_path, trainers):
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train_prior(prior_config(photos, tmp_path / name, seed=seed))
-    first, again, other = (trainer.stage.training.prior.head.weight for trainer in trainers)
+    first, again, other = (trainer.learner.training.prior.head.weight for trainer in trainers)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -313,7 +313,7 @@ def test_a_pixelsnail_has_the_shape_asked_for(photos, tmp_path, trainers):
     }
     changes = {"prior": shape, "ordering": "row_major"}
     train_prior(prior_config(photos, tmp_path / "run", **changes))
-    assert trainers[0].stage.training.prior.config.model_dump().items() >= shape.items()
+    assert trainers[0].learner.training.prior.config.model_dump().items() >= shape.items()
 
 
 def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, monkeypatch):
@@ -326,7 +326,7 @@ def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, mon
     monkeypatch.setattr(low_resolution, "LowResolutionPair", noted)
     changes = {"condition": "low_resolution", "low_resolution_factor": 4}
     train_prior(prior_config(photos, tmp_path / "run", **changes))
-    begun = trainers[0].stage.model()
+    begun = trainers[0].learner.model()
     assert begun.config.conditioners[0].factor == 4
     # A run that begins with it needs not be told.
     tokenizer = VQGAN(MODEL)
@@ -343,7 +343,7 @@ def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, mon
 def test_a_prior_that_begins_with_another_keeps_what_is_not_asked_for(
     second, photos, tmp_path, trainers, asked, drop
 ):
-    begun = second.stage.model()
+    begun = second.learner.model()
     initial = Pipeline(VQGAN(MODEL), begun.module, begun.config)
     initial.save_pretrained(tmp_path / "initial")
     changes = {
@@ -357,13 +357,13 @@ def test_a_prior_that_begins_with_another_keeps_what_is_not_asked_for(
         "seed": 6,  # of other new weights
     }
     train_prior(prior_config(photos, tmp_path / "next", **changes))
-    stage = trainers[1].stage
-    model = stage.model().config
-    assert (stage.config.condition_drop, model.condition_drop) == (drop, drop)
+    learner = trainers[1].learner
+    model = learner.model().config
+    assert (learner.config.condition_drop, model.condition_drop) == (drop, drop)
     assert (model.ordering, model.ordering_seed) == ("random", 9)
     assert (model.prior.layers, model.prior.dropout) == (3, 0.25)
-    assert torch.equal(stage.training.prior.head.weight, begun.module.head.weight)
-    assert torch.equal(stage.training.average.model.head.weight, begun.module.head.weight)
+    assert torch.equal(learner.training.prior.head.weight, begun.module.head.weight)
+    assert torch.equal(learner.training.average.model.head.weight, begun.module.head.weight)
 
 
 def test_a_cache_holds_the_views_asked_for(second):

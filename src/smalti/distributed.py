@@ -80,9 +80,9 @@ def gather_batch(tensor: Tensor) -> Tensor:
     if not is_distributed():
         return tensor.detach()
     own = tensor.detach().contiguous()
-    parts = [torch.empty_like(own) for _ in range(world_size())]
-    dist.all_gather(parts, own)
-    return torch.cat(parts)
+    shares = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(shares, own)
+    return torch.cat(shares)
 
 
 def largest(number: int, group: dist.ProcessGroup | None = None) -> int:
@@ -157,11 +157,11 @@ def wrap(module: nn.Module) -> nn.Module:
 
 
 def without_sync(module: nn.Module, unless: bool) -> contextlib.AbstractContextManager[object]:
-    """Context for all but the last part of a batch: gradients are not averaged yet.
+    """Context for all but the last chunk of a batch: gradients are not averaged yet.
 
     Args:
         module: a network, wrapped for distributed training or not.
-        unless: whether this is the last part.
+        unless: whether this is the last chunk.
     """
     if unless or not isinstance(module, DistributedDataParallel):
         return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""The loop: when it looks, evaluates and saves, and what can stop it. Its stage is one weight."""
+"""The loop: when it looks, evaluates and saves, and what can stop it. Its learner is one weight."""
 
 import errno
 import json
@@ -56,7 +56,7 @@ class Sum(nn.Module):
         self.total = nn.Parameter(torch.zeros(()))
 
 
-class SumStage:
+class SumLearner:
     """Adds up the batches; the score of step n is `scores[n]`, else 0."""
 
     shown = ("loss",)
@@ -110,17 +110,17 @@ class SumStage:
 
 def train(
     folder: Path,
-    stage: SumStage,
+    learner: SumLearner,
     early_stop: int | None = None,
     images: RunImages = IMAGES,
     seed: int = SEED,
     **config: object,
-) -> SumStage:
+) -> SumLearner:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
     folder.mkdir(exist_ok=True)
     training = TrainingConfig(picture_steps=100, **settings)
-    Trainer(stage, numbers, training, folder, seed, images, early_stop).run()
-    return stage
+    Trainer(learner, numbers, training, folder, seed, images, early_stop).run()
+    return learner
 
 
 def checkpoints(folder: Path) -> list[str]:
@@ -141,16 +141,16 @@ def fail_saves(monkeypatch, fail) -> None:
 
 def test_run_that_another_machine_took_over_writes_nothing_more(tmp_path):
     """As after this one was suspended: the other one's checkpoints and metrics stay its own."""
-    stage = SumStage()
+    learner = SumLearner()
 
     def take_over() -> None:
         (tmp_path / HOLDER_FILE).write_text(
             '{"host": "elsewhere.example", "pid": 1}', encoding="utf-8"
         )
 
-    stage.before_step[4] = take_over
+    learner.before_step[4] = take_over
     with pytest.raises(InputError, match=r"was taken over by process 1 on elsewhere\.example"):
-        train(tmp_path, stage)
+        train(tmp_path, learner)
     assert checkpoints(tmp_path) == ["step_00000002"]
     assert read_metrics(tmp_path)[-1]["step"] == 3
 
@@ -159,9 +159,9 @@ def test_run_that_another_machine_took_over_writes_nothing_more(tmp_path):
 
 
 def test_finding_is_said_when_it_first_appears_and_at_the_end(tmp_path, capsys):
-    stage = SumStage()
-    stage.sick_from = 4
-    train(tmp_path, stage, eval_steps=2)
+    learner = SumLearner()
+    learner.sick_from = 4
+    train(tmp_path, learner, eval_steps=2)
     said = [line for line in capsys.readouterr().err.splitlines() if "over-fitting: bad" in line]
     assert said == ["health: over-fitting: bad. What to change: do less"] * 2
     health = [line["findings"] for line in read_metrics(tmp_path) if line["group"] == "health"]
@@ -169,9 +169,9 @@ def test_finding_is_said_when_it_first_appears_and_at_the_end(tmp_path, capsys):
 
 
 def test_finding_shows_in_the_progress(tmp_path, capsys):
-    stage = SumStage()
-    stage.sick_from = 4
-    train(tmp_path, stage, eval_steps=2)
+    learner = SumLearner()
+    learner.sick_from = 4
+    train(tmp_path, learner, eval_steps=2)
     flagged = [
         line.split()[1] for line in capsys.readouterr().err.splitlines() if "fitting!" in line
     ]
@@ -179,9 +179,9 @@ def test_finding_shows_in_the_progress(tmp_path, capsys):
 
 
 def test_remedy_is_said_and_logged(tmp_path, capsys):
-    stage = SumStage()
-    stage.sick_from = 6
-    train(tmp_path, stage, eval_steps=3)
+    learner = SumLearner()
+    learner.sick_from = 6
+    train(tmp_path, learner, eval_steps=3)
     assert "remedy at step 6: change 6" in capsys.readouterr().err
     (line,) = (line for line in read_metrics(tmp_path) if line["group"] == "remedy")
     assert line == {
@@ -196,17 +196,17 @@ def test_remedy_is_said_and_logged(tmp_path, capsys):
 def test_randomness_of_a_remedy_follows_from_the_step(tmp_path):
     treated = []
     for name in ("a", "b"):
-        stage = SumStage()
-        stage.sick_from = 2
+        learner = SumLearner()
+        learner.sick_from = 2
         torch.rand(len(treated) + 1)
-        train(tmp_path / name, stage, eval_steps=3)
-        treated.append(stage.treated)
+        train(tmp_path / name, learner, eval_steps=3)
+        treated.append(learner.treated)
     assert len(treated[0]) == 2
     assert treated[0] == treated[1]
 
 
 def test_pace_is_logged(tmp_path):
-    train(tmp_path, SumStage(), log_steps=3, batch_size=2)
+    train(tmp_path, SumLearner(), log_steps=3, batch_size=2)
     lines = [line for line in read_metrics(tmp_path) if line["group"] == "train"]
     assert all(0 <= line["data_wait"] <= 1 and line["images_per_second"] > 0 for line in lines)
 
@@ -217,16 +217,16 @@ def test_pace_is_logged(tmp_path):
 @pytest.mark.parametrize("held_out", [0, 1])
 def test_scores_are_called_what_they_are_of(tmp_path, capsys, held_out):
     images = RunImages(training=9, held_out=held_out)
-    train(tmp_path, SumStage(), images=images, eval_steps=6)
+    train(tmp_path, SumLearner(), images=images, eval_steps=6)
     scored = "held-out images" if held_out else "training images"
     assert f"\n{scored} at step 6: quality 1\n" in f"\n{capsys.readouterr().err}"
 
 
 def test_images_are_a_line_at_the_start_and_where_they_change(tmp_path):
     more = RunImages(training=10, held_out=2)
-    train(tmp_path, SumStage(), total_steps=2)
-    train(tmp_path, SumStage(), total_steps=4)
-    train(tmp_path, SumStage(), images=more, total_steps=6)
+    train(tmp_path, SumLearner(), total_steps=2)
+    train(tmp_path, SumLearner(), total_steps=4)
+    train(tmp_path, SumLearner(), images=more, total_steps=6)
     lines = [line for line in read_metrics(tmp_path) if line["group"] == "images"]
     assert lines == [
         {"step": 0, "group": "images", "training": 9, "held_out": 1},
@@ -239,7 +239,7 @@ def test_images_are_a_line_at_the_start_and_where_they_change(tmp_path):
 
 
 def test_intervals_decide_when_it_looks_and_saves(tmp_path):
-    train(tmp_path, SumStage(), log_steps=4, eval_steps=3)
+    train(tmp_path, SumLearner(), log_steps=4, eval_steps=3)
     lines = [(line["group"], line["step"]) for line in read_metrics(tmp_path)]
     looked = [(group, step) for group, step in lines if group not in ("health", "images")]
     assert looked == [("eval", 3), ("train", 4), ("train", 6), ("eval", 6)]
@@ -249,38 +249,38 @@ def test_intervals_decide_when_it_looks_and_saves(tmp_path):
 
 
 def test_finished_run_does_nothing_when_run_again(tmp_path):
-    train(tmp_path, SumStage())
+    train(tmp_path, SumLearner())
     before = (tmp_path / "metrics.jsonl").read_bytes()
-    again = train(tmp_path, SumStage())
+    again = train(tmp_path, SumLearner())
     assert again.draws == []
     assert again.total == 0 + 1 + 2 + 3 + 4 + 5
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
 def test_more_steps_go_on_from_the_end(tmp_path):
-    train(tmp_path, SumStage())
-    stage = train(tmp_path, SumStage(), total_steps=8)
-    assert len(stage.draws) == 2
-    assert stage.total == sum(range(8))
+    train(tmp_path, SumLearner())
+    learner = train(tmp_path, SumLearner(), total_steps=8)
+    assert len(learner.draws) == 2
+    assert learner.total == sum(range(8))
 
 
 def test_randomness_of_a_step_depends_on_the_step_alone(tmp_path):
-    whole = train(tmp_path / "whole", SumStage()).draws
-    train(tmp_path / "halves", SumStage(), total_steps=4)
+    whole = train(tmp_path / "whole", SumLearner()).draws
+    train(tmp_path / "halves", SumLearner(), total_steps=4)
     torch.rand(5)
-    assert train(tmp_path / "halves", SumStage()).draws == whole[4:]
+    assert train(tmp_path / "halves", SumLearner()).draws == whole[4:]
     assert len(set(whole)) == 6
 
 
 def test_randomness_of_a_step_depends_on_the_seed_of_the_run(tmp_path):
-    first = train(tmp_path / "first", SumStage()).draws
-    second = train(tmp_path / "second", SumStage(), seed=SEED + 1).draws
+    first = train(tmp_path / "first", SumLearner()).draws
+    second = train(tmp_path / "second", SumLearner(), seed=SEED + 1).draws
     assert not set(first) & set(second)
 
 
 def test_the_global_generator_is_left_as_it_was(tmp_path):
     before = torch.get_rng_state()
-    train(tmp_path, SumStage())
+    train(tmp_path, SumLearner())
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -297,13 +297,13 @@ def best_total(folder: Path) -> float:
 
 
 def test_best_is_the_model_of_the_lowest_score(tmp_path):
-    train(tmp_path, SumStage({1: 3.0, 2: 1.0, 3: 2.0, 4: 5.0, 5: 1.0, 6: 4.0}), eval_steps=1)
+    train(tmp_path, SumLearner({1: 3.0, 2: 1.0, 3: 2.0, 4: 5.0, 5: 1.0, 6: 4.0}), eval_steps=1)
     assert best_total(tmp_path) == 0 + 1
 
 
 def test_scores_before_they_are_comparable_do_not_count_after(tmp_path):
     scores = {1: 1.0, 2: 1.0, 3: 1.0, 4: 9.0, 5: 8.0, 6: 9.0}
-    train(tmp_path, SumStage(scores, comparable=4), eval_steps=1)
+    train(tmp_path, SumLearner(scores, comparable=4), eval_steps=1)
     assert best_total(tmp_path) == sum(range(5))
 
 
@@ -314,7 +314,7 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize("comparable", [0, 1])
 def test_score_that_is_not_a_number_is_never_the_best(tmp_path, caplog, none, comparable):
     scores = {1: none, 2: 3.0, 3: none, 4: 5.0, 5: 4.0, 6: 6.0}
-    train(tmp_path, SumStage(scores, comparable), eval_steps=1)
+    train(tmp_path, SumLearner(scores, comparable), eval_steps=1)
     assert best_total(tmp_path) == 0 + 1
     warned = [r.getMessage() for r in caplog.records if "never the best" in r.getMessage()]
     assert [text.split(" is ")[0] for text in warned] == [
@@ -325,36 +325,36 @@ def test_score_that_is_not_a_number_is_never_the_best(tmp_path, caplog, none, co
 
 def test_first_comparable_score_is_the_first_that_is_a_number(tmp_path):
     scores = {1: 1.0, 2: 1.0, 3: 1.0, 4: NAN, 5: 8.0, 6: 9.0}
-    train(tmp_path, SumStage(scores, comparable=4), eval_steps=1)
+    train(tmp_path, SumLearner(scores, comparable=4), eval_steps=1)
     assert best_total(tmp_path) == sum(range(5))
 
 
 def test_run_whose_scores_are_no_numbers_has_no_best_model_and_stops_early(tmp_path, capsys):
-    stage = train(tmp_path, SumStage(dict.fromkeys(range(9), NAN)), early_stop=2, eval_steps=1)
-    assert stage.current == 2
+    learner = train(tmp_path, SumLearner(dict.fromkeys(range(9), NAN)), early_stop=2, eval_steps=1)
+    assert learner.current == 2
     assert "2 evaluations without gain. No score was a number, so" in capsys.readouterr().err
     assert checkpoints(tmp_path) == ["step_00000002"]
     assert "NaN" not in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
 
 
 def test_resumed_run_remembers_the_best_score(tmp_path):
-    train(tmp_path, SumStage({2: 1.0}), eval_steps=2, total_steps=2)
-    train(tmp_path, SumStage({4: 3.0, 6: 2.0}), eval_steps=2)
+    train(tmp_path, SumLearner({2: 1.0}), eval_steps=2, total_steps=2)
+    train(tmp_path, SumLearner({4: 3.0, 6: 2.0}), eval_steps=2)
     assert best_total(tmp_path) == 0 + 1
 
 
 def test_best_that_could_not_be_saved_is_not_the_best(tmp_path, monkeypatch):
     """Or no later model with a higher score would ever be kept."""
-    stage = SumStage({2: 1.0, 4: 2.0, 6: 3.0})
+    learner = SumLearner({2: 1.0, 4: 2.0, 6: 3.0})
     real = loop.save_model
 
     def save(*args):
-        if stage.current == 2:
+        if learner.current == 2:
             raise InputError("cannot write: the disk is full")
         real(*args)
 
     monkeypatch.setattr(loop, "save_model", save)
-    train(tmp_path, stage, eval_steps=2)
+    train(tmp_path, learner, eval_steps=2)
     assert best_total(tmp_path) == sum(range(4))
 
 
@@ -365,10 +365,10 @@ WORSE = {1: 5.0, 2: 3.0, 3: 4.0, 4: 2.0, 5: 2.0, 6: 3.0, 7: 3.0, 8: 1.0}
 
 
 def test_run_stops_after_so_many_evaluations_without_gain(tmp_path, capsys):
-    stage = train(
-        tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1, total_steps=8, save_steps=5
+    learner = train(
+        tmp_path, SumLearner(WORSE), early_stop=2, eval_steps=1, total_steps=8, save_steps=5
     )
-    assert stage.current == 6
+    assert learner.current == 6
     line = "stopped early at step 6 of 8: 2 evaluations without gain. The best model is that of"
     assert f"{line} step 4" in capsys.readouterr().err
     assert best_total(tmp_path) == 0 + 1 + 2 + 3
@@ -381,21 +381,21 @@ def test_run_goes_to_its_end_without_an_early_stop_or_while_there_is_gain(
     tmp_path, capsys, early_stop
 ):
     settings = {"eval_steps": 1, "total_steps": 8}
-    assert train(tmp_path, SumStage(WORSE), early_stop, **settings).current == 8
+    assert train(tmp_path, SumLearner(WORSE), early_stop, **settings).current == 8
     assert "stopped early" not in capsys.readouterr().err
 
 
 def test_lack_of_gain_in_the_last_evaluation_is_no_early_stop(tmp_path, capsys):
-    train(tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1)
+    train(tmp_path, SumLearner(WORSE), early_stop=2, eval_steps=1)
     assert "stopped early" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("total_steps", [8, 20])
 def test_run_that_stopped_early_is_done(tmp_path, capsys, total_steps):
-    train(tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1, total_steps=8)
+    train(tmp_path, SumLearner(WORSE), early_stop=2, eval_steps=1, total_steps=8)
     before = (tmp_path / "metrics.jsonl").read_bytes()
     capsys.readouterr()
-    again = train(tmp_path, SumStage(WORSE), 2, eval_steps=1, total_steps=total_steps)
+    again = train(tmp_path, SumLearner(WORSE), 2, eval_steps=1, total_steps=total_steps)
     assert again.draws == []
     assert f"stopped early at step 6 of {total_steps}: " in capsys.readouterr().err
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
@@ -403,8 +403,8 @@ def test_run_that_stopped_early_is_done(tmp_path, capsys, total_steps):
 
 @pytest.mark.parametrize("early_stop", [None, 4])
 def test_run_that_stopped_early_goes_on_when_its_early_stop_is_raised(tmp_path, early_stop):
-    train(tmp_path, SumStage(WORSE), early_stop=2, eval_steps=1, total_steps=8)
-    again = train(tmp_path, SumStage(WORSE), early_stop, eval_steps=1, total_steps=8)
+    train(tmp_path, SumLearner(WORSE), early_stop=2, eval_steps=1, total_steps=8)
+    again = train(tmp_path, SumLearner(WORSE), early_stop, eval_steps=1, total_steps=8)
     assert len(again.draws) == 2
     assert again.total == sum(range(8))
     assert best_total(tmp_path) == sum(range(8))
@@ -413,12 +413,12 @@ def test_run_that_stopped_early_goes_on_when_its_early_stop_is_raised(tmp_path, 
 @pytest.mark.parametrize("stop", [4, 5])
 def test_resumed_run_stops_at_the_same_step(tmp_path, stop):
     """Step 5 is without gain, and remembered."""
-    stage = SumStage(WORSE)
-    stage.before_step[stop] = lambda: signal.raise_signal(signal.SIGTERM)
+    learner = SumLearner(WORSE)
+    learner.before_step[stop] = lambda: signal.raise_signal(signal.SIGTERM)
     settings = {"eval_steps": 1, "total_steps": 8, "save_steps": 100}
     with pytest.raises(Stopped):
-        train(tmp_path, stage, early_stop=2, **settings)
-    assert train(tmp_path, SumStage(WORSE), early_stop=2, **settings).current == 6
+        train(tmp_path, learner, early_stop=2, **settings)
+    assert train(tmp_path, SumLearner(WORSE), early_stop=2, **settings).current == 6
 
 
 def test_gain_whose_model_could_not_be_saved_is_a_gain(tmp_path, monkeypatch):
@@ -427,8 +427,8 @@ def test_gain_whose_model_could_not_be_saved_is_a_gain(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "save_model", refuse)
     falling = {1: 3.0, 2: 2.0}
-    stage = train(tmp_path, SumStage(falling), early_stop=1, eval_steps=1, total_steps=2)
-    assert stage.current == 2
+    learner = train(tmp_path, SumLearner(falling), early_stop=1, eval_steps=1, total_steps=2)
+    assert learner.current == 2
 
 
 # Signals
@@ -436,20 +436,20 @@ def test_gain_whose_model_could_not_be_saved_is_a_gain(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
-    stage = SumStage()
-    stage.before_step[3] = lambda: signal.raise_signal(number)
+    learner = SumLearner()
+    learner.before_step[3] = lambda: signal.raise_signal(number)
     with pytest.raises(Stopped) as stopped:
-        train(tmp_path, stage, save_steps=100)
+        train(tmp_path, learner, save_steps=100)
     assert stopped.value.signal_number == number
     assert checkpoints(tmp_path) == ["step_00000003"]
-    resumed = train(tmp_path, SumStage())
+    resumed = train(tmp_path, SumLearner())
     assert len(resumed.draws) == 3
     assert resumed.total == sum(range(6))
 
 
 def test_handlers_of_before_are_put_back(tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    train(tmp_path, SumStage())
+    train(tmp_path, SumLearner())
     after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert after == before
 
@@ -477,10 +477,10 @@ def test_second_signal_ends_the_process_at_once():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_step_term_and_batch_that_is_not_finite_are_named(tmp_path, value):
-    stage = SumStage()
-    stage.before_step[4] = lambda: value
+    learner = SumLearner()
+    learner.before_step[4] = lambda: value
     with pytest.raises(NotFiniteError) as error:
-        train(tmp_path, stage, log_steps=100)
+        train(tmp_path, learner, log_steps=100)
     assert f"norm became {value} at step 4; batch: 3a.png, 3b.png" in str(error.value)
     assert checkpoints(tmp_path) == ["step_00000002"]
 
@@ -493,53 +493,53 @@ def test_step_term_and_batch_that_is_not_finite_are_named(tmp_path, value):
     ],
 )
 def test_message_of_a_number_that_is_none_says_how_to_go_on(tmp_path, step, where):
-    stage = SumStage()
-    stage.before_step[step] = lambda: NAN
+    learner = SumLearner()
+    learner.before_step[step] = lambda: NAN
     with pytest.raises(NotFiniteError) as error:
-        train(tmp_path, stage, log_steps=100, precision="float32")
+        train(tmp_path, learner, log_steps=100, precision="float32")
     where = where.format(run=tmp_path)
     assert str(error.value).endswith(f". {where}; give it a lower --optimizer.learning-rate")
 
 
 def test_run_that_ended_by_a_number_that_is_none_is_found_sick_until_it_goes_on(tmp_path):
-    stage = SumStage()
-    stage.before_step[4] = lambda: NAN
+    learner = SumLearner()
+    learner.before_step[4] = lambda: NAN
     with pytest.raises(NotFiniteError):
-        train(tmp_path, stage, log_steps=100)
+        train(tmp_path, learner, log_steps=100)
     (finding,) = examine(read_metrics(tmp_path), vqgan=None)
     assert finding.kind == "not_finite"
     assert "norm became nan at step 4" in finding.message
     assert "a lower --optimizer.learning-rate" in finding.advice
-    train(tmp_path, SumStage(), log_steps=100)
+    train(tmp_path, SumLearner(), log_steps=100)
     assert not examine(read_metrics(tmp_path), vqgan=None)
 
 
 def test_message_of_a_number_that_is_none_names_the_options_that_may_help(tmp_path):
     trainer = Trainer(
-        SumStage(), numbers, TrainingConfig(precision="bfloat16"), tmp_path, SEED, IMAGES
+        SumLearner(), numbers, TrainingConfig(precision="bfloat16"), tmp_path, SEED, IMAGES
     )
     advice = "a lower --discriminator-optimizer.learning-rate or --training.precision float32"
     assert str(trainer._not_finite("discriminator_loss", "It is NaN")).endswith(advice)
 
 
 def test_poisoned_step_is_not_saved_when_a_signal_comes_with_it(tmp_path):
-    stage = SumStage()
+    learner = SumLearner()
 
     def poison() -> float:
         signal.raise_signal(signal.SIGTERM)
         return float("nan")
 
-    stage.before_step[3] = poison
+    learner.before_step[3] = poison
     with pytest.raises(NotFiniteError, match="at step 3"):
-        train(tmp_path, stage, log_steps=100)
+        train(tmp_path, learner, log_steps=100)
     assert checkpoints(tmp_path) == ["step_00000002"]
 
 
 def test_infinite_weights_behind_finite_losses_are_not_saved(tmp_path):
-    stage = SumStage()
-    stage.before_step[4] = lambda: stage.module.total.data.fill_(float("inf")) and None
+    learner = SumLearner()
+    learner.before_step[4] = lambda: learner.module.total.data.fill_(float("inf")) and None
     with pytest.raises(NotFiniteError, match="weights of sum became infinite or NaN by step 4"):
-        train(tmp_path, stage)
+        train(tmp_path, learner)
     assert checkpoints(tmp_path) == ["step_00000002"]
 
 
@@ -549,8 +549,8 @@ def test_infinite_weights_behind_finite_losses_are_not_saved(tmp_path):
 def test_full_disk_at_a_periodic_save_only_warns(tmp_path, monkeypatch, caplog):
     fail_saves(monkeypatch, lambda step: step == 4)
     with caplog.at_level(logging.WARNING):
-        stage = train(tmp_path, SumStage())
-    assert stage.total == sum(range(6))
+        learner = train(tmp_path, SumLearner())
+    assert learner.total == sum(range(6))
     assert checkpoints(tmp_path) == ["best", "step_00000002", "step_00000006"]
     assert ["the disk is full; training goes on" in r.getMessage() for r in caplog.records] == [
         True
@@ -559,22 +559,22 @@ def test_full_disk_at_a_periodic_save_only_warns(tmp_path, monkeypatch, caplog):
 
 def test_third_failed_save_in_a_row_ends_the_run(tmp_path, monkeypatch):
     fail_saves(monkeypatch, lambda step: step in (4, 6, 8))
-    stage = SumStage()
+    learner = SumLearner()
     with pytest.raises(InputError, match="the disk is full"):
-        train(tmp_path, stage, total_steps=20)
-    assert stage.current == 8
+        train(tmp_path, learner, total_steps=20)
+    assert learner.current == 8
     assert checkpoints(tmp_path) == ["step_00000002"]
 
 
 def test_failed_saves_that_are_not_in_a_row_end_nothing(tmp_path, monkeypatch):
     fail_saves(monkeypatch, lambda step: step in (4, 6, 10, 12))
-    assert train(tmp_path, SumStage(), total_steps=14).current == 14
+    assert train(tmp_path, SumLearner(), total_steps=14).current == 14
 
 
 def test_last_save_must_succeed(tmp_path, monkeypatch):
     fail_saves(monkeypatch, lambda step: step == 6)
     with pytest.raises(InputError, match="the disk is full"):
-        train(tmp_path, SumStage())
+        train(tmp_path, SumLearner())
     assert checkpoints(tmp_path) == ["best", "step_00000002", "step_00000004"]
 
 
@@ -591,7 +591,7 @@ def test_full_disk_costs_numbers_and_pictures_but_not_the_run(tmp_path, monkeypa
     monkeypatch.setattr("smalti.training.log.json.dumps", dumps)
     monkeypatch.setattr(Image.Image, "save", refuse)
     with caplog.at_level(logging.WARNING):
-        train(tmp_path, SumStage(), total_steps=4)
+        train(tmp_path, SumLearner(), total_steps=4)
     monkeypatch.setattr(Image.Image, "save", real_save)
     told = {"health", "images"}
     numbers = [line for line in read_metrics(tmp_path) if line["group"] not in told]

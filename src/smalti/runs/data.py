@@ -84,10 +84,10 @@ def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchL
 
 
 def _look_for_bad_images(config: RunConfig, split: Split) -> None:
-    for part in (split.train, split.held_out):
-        if part is not None:
-            check_sizes(part)
-            check_maps(part)
+    for images in (split.train, split.held_out):
+        if images is not None:
+            check_sizes(images)
+            check_maps(images)
     trial = BatchLoader(split.train, config.training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
     if next(evaluation_loader(config, split).evaluation_batches(), None) is None:

@@ -33,13 +33,13 @@ def tokenizer_images(config: PriorRunConfig, conditions: Iterable[str]) -> Token
     return found
 
 
-def _images(own: Path, part: str, given: str | None, init: str | None) -> TrainingImages | None:
+def _images(own: Path, folder: str, given: str | None, init: str | None) -> TrainingImages | None:
     """Training images of the tokenizer that a run keeps, or else of where it comes from."""
-    if (own / part).is_dir():
-        return TrainingImages.read(own / part)
+    if (own / folder).is_dir():
+        return TrainingImages.read(own / folder)
     if given is not None:
         return find_training_images(given)
-    return None if init is None else find_training_images(init, part)
+    return None if init is None else find_training_images(init, folder)
 
 
 def keep_tokenizer_images(run: Path, images: TokenizerImages) -> None:
@@ -48,9 +48,9 @@ def keep_tokenizer_images(run: Path, images: TokenizerImages) -> None:
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    for part, trained in images.items():
+    for folder, trained in images.items():
         if trained is not None:
-            trained.write(run / part)
+            trained.write(run / folder)
 
 
 def count_overlap(split: Split, images: TokenizerImages) -> dict[str, int | None]:
@@ -61,8 +61,8 @@ def count_overlap(split: Split, images: TokenizerImages) -> dict[str, int | None
     if split.held_out is None:
         return {}
     overlap: dict[str, int | None] = {}
-    for part, trained in images.items():
+    for folder, trained in images.items():
         seen = 0 if trained is None else int(trained.among(split.held_out).sum())
         is_known = trained is not None and (trained.is_whole or seen == len(split.held_out))
-        overlap[Path(part).name] = seen if is_known else None
+        overlap[Path(folder).name] = seen if is_known else None
     return overlap

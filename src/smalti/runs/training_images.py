@@ -113,19 +113,19 @@ def rule_of_run(run: Path) -> SplitRule | None:
     return SceneNames() if has_begun else None
 
 
-def find_training_images(model: str | Path, part: str = "") -> TrainingImages | None:
+def find_training_images(model: str | Path, inner: str = "") -> TrainingImages | None:
     """The training images of a run's model, or of a model folder; None where they are not known.
 
     Args:
         model: a run, a model folder or a hub id.
-        part: of a pipeline: the folder of its tokenizer.
+        inner: folder of one of its tokenizers, of a pipeline; empty for the model itself.
 
     Raises:
         InputError: there is no model, or the file is damaged.
     """
     folder = find_model(model)
     run = folder.parent.parent if folder.parent.name == "checkpoints" else folder
-    found = (TrainingImages.read(place / part) for place in (folder, run))
+    found = (TrainingImages.read(place / inner) for place in (folder, run))
     return next((images for images in found if images is not None), None)
 
 

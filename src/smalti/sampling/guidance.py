@@ -68,11 +68,11 @@ class Guidance:
         """
         if len(self.prefixes) == 1:
             return logits
-        parts = logits.float().chunk(len(self.prefixes))
-        first, *others = zip(self.weights(progress), parts, strict=True)
+        by_prefix = logits.float().chunk(len(self.prefixes))
+        first, *others = zip(self.weights(progress), by_prefix, strict=True)
         mixed = first[0] * first[1]
-        for weight, part in others:
-            mixed = mixed + weight * part
+        for weight, added in others:
+            mixed = mixed + weight * added
         return mixed
 
     def kept(self, kinds: Sequence[str]) -> list[Tensor]:
@@ -97,7 +97,7 @@ def build_guidance(config: SamplingConfig, kinds: Sequence[str], condition_drop:
         condition_drop: share of examples without their conditions in the prior's training.
 
     Raises:
-        InputError: the prior has no condition, was always told it, or has another number of them.
+        InputError: the prior has no condition, always had it, or has another number of them.
     """
     conditions = [kind for kind in kinds if kind != "none"]
     scales = config.guidance

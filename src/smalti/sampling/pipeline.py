@@ -247,8 +247,8 @@ class Pipeline:
         content = self.tokenizer.content
         return [
             content_images(content).to_picture(image)
-            for part in torch.split(codes, together)
-            for image in self.decode(part)
+            for chunk in torch.split(codes, together)
+            for image in self.decode(chunk)
         ]
 
     def decode(self, codes: Tensor) -> Tensor:

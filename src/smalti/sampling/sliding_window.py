@@ -43,9 +43,9 @@ class Canvas:
 
     def rows(self, images: range) -> Self:
         """The canvas of some of the images; codes drawn on it are drawn on this one too."""
-        part = slice(images.start, images.stop)
-        known = self.known if self.known.ndim == 2 else self.known[part]
-        return type(self)(self.codes[part], known)
+        rows = slice(images.start, images.stop)
+        known = self.known if self.known.ndim == 2 else self.known[rows]
+        return type(self)(self.codes[rows], known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +244,8 @@ class CanvasView:
         h, w = self.model.grid_height, self.model.grid_width
         window = Window(run.top, run.left, h, w, self.height, self.width)
         conditions = self.conditioning.at(self.condition_codes, window)
-        parts = [self.conditioning.tokens(conditions, kept) for kept in self.kept]
-        cond_tokens = self.layout.shift(torch.cat(parts))
+        prefixes = [self.conditioning.tokens(conditions, kept) for kept in self.kept]
+        cond_tokens = self.layout.shift(torch.cat(prefixes))
         rows = slice(run.top, run.top + h)
         columns = slice(run.left, run.left + w)
         tokens = self.ordering.to_tokens(self.codes[:, rows, columns])[:, : run.offset]

@@ -1,4 +1,4 @@
-"""The loop of both stages: step, look, evaluate, save; it knows neither stage's models.
+"""The loop of both stages: step, log, evaluate, save; it knows neither stage's models.
 
 One counter rules everything: a step is one batch seen by the generator or the prior.
 """
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class StepScalars(NamedTuple):
-    """What a step told of itself."""
+    """Scalars of a step, and the images that it was computed on."""
 
     step: int
     """Number of the step, from 1."""
@@ -69,13 +69,13 @@ class Stopped(Exception):
 
 
 class Trainer(Generic[B]):
-    """Runs a stage to its last step, from the run's newest checkpoint if there is one.
+    """Trains to the last step, from the run's newest checkpoint if there is one.
 
     Several processes go through the same steps, each with its share of the batches. What one of
     them must do alone (evaluate, draw, save) process 0 does, and the others wait for it.
 
     Args:
-        stage: the stage, freshly initialised.
+        learner: of a stage, freshly initialised.
         batches: endless batches from a given step on; a pure function of that step.
         config: lengths and intervals.
         folder: the run folder.
@@ -87,7 +87,7 @@ class Trainer(Generic[B]):
 
     def __init__(
         self,
-        stage: Learner[B],
+        learner: Learner[B],
         batches: Callable[[int], Iterator[B]],
         config: TrainingConfig,
         folder: Path,
@@ -95,7 +95,7 @@ class Trainer(Generic[B]):
         images: RunImages,
         early_stop: int | None = None,
     ) -> None:
-        self.stage, self.batches, self.config = stage, batches, config
+        self.learner, self.batches, self.config = learner, batches, config
         self.folder, self.seed, self.images, self.early_stop = folder, seed, images, early_stop
         self.checkpoints = folder / "checkpoints"
         self.counters = Counters()
@@ -134,7 +134,7 @@ class Trainer(Generic[B]):
                     raise Stopped(stopped_by, self.folder)
         if self._has_stopped_early():
             say(self._early_stop_in_words())
-        for line in in_words(self.stage.examine(self._lines())):
+        for line in in_words(self.learner.examine(self._lines())):
             say(f"health: {line}")
         return self.counters
 
@@ -163,7 +163,7 @@ class Trainer(Generic[B]):
             InputError: all checkpoints are damaged, or not all processes see the same ones.
         """
         with together():
-            self.counters = resume(self.checkpoints, self.stage.state()) or self.counters
+            self.counters = resume(self.checkpoints, self.learner.state()) or self.counters
         step = self.counters.step
         newest = largest(step)
         with together():
@@ -172,7 +172,7 @@ class Trainer(Generic[B]):
                     f"{self.checkpoints} has step {newest} for one process and {step} for another: "
                     "all machines must see the same folder"
                 )
-        self.stage.set_step(step)
+        self.learner.set_step(step)
         if step:
             say(f"resuming from step {step}")
         return step
@@ -180,7 +180,7 @@ class Trainer(Generic[B]):
     def _one_step(self, batch: B, run_log: RunLog) -> None:
         started = time.monotonic()
         with self._randomness_of_step():
-            scalars = self.stage.step(batch)
+            scalars = self.learner.step(batch)
         self.counters.step += 1
         step, last = self.counters.step, self.counters.step == self.config.total_steps
         self._unchecked.append(StepScalars(step, batch.keys, scalars))
@@ -188,14 +188,14 @@ class Trainer(Generic[B]):
         if last or step % self.config.log_steps == 0:
             self._log(run_log, scalars)
         with self._pace.paused():
-            self._look_and_save(run_log, last, started)
+            self._evaluate_and_save(run_log, last, started)
 
-    def _look_and_save(self, run_log: RunLog, last: bool, started: float) -> None:
+    def _evaluate_and_save(self, run_log: RunLog, last: bool, started: float) -> None:
         """What is done every so many steps, in a step that began at `started`."""
         step = self.counters.step
         if last or step % self.config.eval_steps == 0:
             self._evaluate(run_log)
-            self._look_after(run_log)
+            self._examine(run_log)
         last = last or self._has_stopped_early()
         if last or step % self.config.picture_steps == 0:
             from_first(lambda: self._draw(run_log))
@@ -221,14 +221,14 @@ class Trainer(Generic[B]):
         pace = self._pace.lap(self.counters.step * self.config.batch_size)
         times = {"seconds": round(self.counters.seconds, 3)} | pace
         run_log.scalars(self.counters.step, "train", values | times)
-        shown = {name: values[name] for name in self.stage.shown if name in values}
+        shown = {name: values[name] for name in self.learner.shown if name in values}
         run_log.progress(self.counters.step, shown)
 
     def _evaluate(self, run_log: RunLog) -> None:
         self._check_finite()
-        values = dict(from_first(self.stage.evaluate))
+        values = dict(from_first(self.learner.evaluate))
         score = values.pop("score")
-        step, comparable_from = self.counters.step, self.stage.comparable_from()
+        step, comparable_from = self.counters.step, self.learner.comparable_from()
         run_log.scalars(step, "eval", values)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         say(f"{self.images.scored} at step {step}: {shown}")
@@ -238,24 +238,24 @@ class Trainer(Generic[B]):
             log.warning("the score at step %d is %s: it is never the best", step, score)
         self.counters.without_gain = 0 if has_gained else self.counters.without_gain + 1
         if has_gained:
-            model = self.stage.model()
+            model = self.learner.model()
             weights = model.module.state_dict()
             best = self.checkpoints / BEST
             if self._guarded(lambda: save_model(best, model.kind, model.config, weights)):
                 self.counters.best_step, self.counters.best_score = step, score
 
     def _draw(self, run_log: RunLog) -> None:
-        for name, picture in self.stage.pictures().items():
+        for name, picture in self.learner.pictures().items():
             run_log.picture(self.counters.step, name, picture)
 
     def _lines(self) -> Sequence[Line]:
         """The run's metrics so far, for all processes: those of the first, which keeps them."""
         return from_first(lambda: read_metrics(self.folder))
 
-    def _look_after(self, run_log: RunLog) -> None:
-        """Say what has newly gone wrong, and treat it where that was asked for."""
+    def _examine(self, run_log: RunLog) -> None:
+        """Say what has newly gone wrong, and apply remedies where they were asked for."""
         step, lines = self.counters.step, self._lines()
-        findings = self.stage.examine(lines)
+        findings = self.learner.examine(lines)
         known = History(lines).last_findings()
         for finding in findings:
             if finding.kind not in known:
@@ -263,7 +263,7 @@ class Trainer(Generic[B]):
         run_log.flags = [finding.flag for finding in findings]
         run_log.line(step, "health", {"findings": [finding.kind for finding in findings]})
         with self._randomness_of_step():
-            treatments = self.stage.treat(findings)
+            treatments = self.learner.treat(findings)
         for treatment in treatments:
             say(f"remedy at step {step}: {treatment.change}")
             run_log.line(step, "remedy", asdict(treatment))
@@ -272,7 +272,7 @@ class Trainer(Generic[B]):
         self._check_finite()
         with together():
             self._check_weights()
-        state, model = self.stage.state(), self.stage.model()
+        state, model = self.learner.state(), self.learner.model()
         self._guarded(lambda: save_checkpoint(self.checkpoints, state, model, self.counters), must)
 
     def _guarded(self, save: Callable[[], object], must: bool = False) -> bool:
@@ -313,7 +313,7 @@ class Trainer(Generic[B]):
 
     def _check_weights(self) -> None:
         """A finite loss may still have moved the weights to infinity, and these would be kept."""
-        for name, module in self.stage.state().modules.items():
+        for name, module in self.learner.state().modules.items():
             if not all(bool(tensor.isfinite().all()) for tensor in module.state_dict().values()):
                 raise self._not_finite(
                     name, f"weights of {name} became infinite or NaN by step {self.counters.step}"

@@ -254,14 +254,14 @@ def _encode(
         tqdm(total=total, unit="image", desc="encoding", dynamic_ncols=True, disable=None) as bar,
     ):
         for view in range(views):
-            parts: dict[str, list[Tensor]] = defaultdict(list)
+            chunks: dict[str, list[Tensor]] = defaultdict(list)
             for batch in loader.augmented_batches(view):
                 codes = encode_batch(batch, tokenizer, conditioning, device)
-                parts[CODES].append(codes.codes.to(dtype))
+                chunks[CODES].append(codes.codes.to(dtype))
                 for kind, condition in codes.conditions.items():
-                    parts[CONDITION + kind].append(_compact(condition))
+                    chunks[CONDITION + kind].append(_compact(condition))
                 bar.update(len(batch.keys))
-            tensors = {name: torch.cat(rows) for name, rows in parts.items()}
+            tensors = {name: torch.cat(rows) for name, rows in chunks.items()}
             write_tensors(temporary / f"view_{view:03d}.safetensors", tensors)
         hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {"made_from": made_from, "sha256": hashes}
@@ -284,7 +284,7 @@ def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
     views = []
     for name in sorted(manifest["sha256"]):
         tensors = map_tensors(folder / name)
-        view = {part: tensor.numpy() for part, tensor in tensors.items()}
+        view = {column: tensor.numpy() for column, tensor in tensors.items()}
         codes = view[CODES]
         if codes.size and int(codes.max()) >= codebook_size:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Stage 2 as the loop sees it: the prior, its batches' meaning, its evaluation."""
+"""Stage 2 as the loop sees it: its model, a step, the evaluation and pictures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ PICTURES = 16  # samples in the picture
 
 
 class PriorLearner:
-    """A `Learner` of the loop.
+    """The `Learner` of stage 2.
 
     Args:
         training: model and optimizer.

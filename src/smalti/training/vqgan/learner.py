@@ -1,4 +1,4 @@
-"""Stage 1 as the loop sees it: the tokenizer's models, its batches' meaning, its evaluation."""
+"""Stage 1 as the loop sees it: its models, a step, the evaluation, pictures and remedies."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -30,7 +30,7 @@ PICTURES = 8  # images in the picture of reconstructions
 
 
 class VQGANLearner:
-    """A `Learner` of the loop.
+    """The `Learner` of stage 1.
 
     Args:
         training: models and optimizers.
