@@ -22,9 +22,9 @@ class Figure:
     """One number that was measured."""
 
     name: str
-    """Key in files."""
+    """Key of the figure in files."""
     label: str
-    """For people: what it is, and by which network."""
+    """What it is, for people, and which network measured it."""
     value: float
     form: str
     """How it is shown: a format string with the unit."""
@@ -39,11 +39,12 @@ class Reconstructed(NamedTuple):
     """A batch of images and what a tokenizer gives back of them."""
 
     images: Tensor
-    """(B, ...) in the form of the tokenizer's content."""
+    """Images (B, ...) in the form of the tokenizer's content."""
     reconstructions: Tensor
-    """(B, ...), the same form."""
+    """Reconstructions (B, ...) in the same form."""
     outputs: Tensor | None = None
-    """(B, C, H, W) of the decoder, of which the reconstructions are made; logits of label maps."""
+    """Outputs (B, C, H, W) of the decoder, of which the reconstructions are made; of label maps,
+    logits."""
 
 
 Comparison = Callable[[Reconstructed], Tensor]

@@ -37,9 +37,9 @@ class Evaluation:
     images: int
     """Number of images."""
     figures: Sequence[Figure]
-    """Those of the measures, in their order."""
+    """Figures of the measures, in the order of these."""
     use: CodebookUse
-    """Of the codebook, by all images."""
+    """Use of the codebook by all images."""
     warnings: Sequence[str]
 
 

@@ -25,9 +25,9 @@ class Finding:
     message: str
     """What is seen, with the figures."""
     advice: str
-    """What to change; options by their names."""
+    """What to change, with the names of the options."""
     remedy: RemedyKind | None = None
-    """What can be done about it while the run goes on, if anything is safe."""
+    """Remedy that is safe to apply while the run goes on; None where there is none."""
 
     @property
     def flag(self) -> str:
@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def in_words(self) -> str:
-        """A line for people."""
+        """Message and advice in one line."""
         return f"{self.message}. What to change: {self.advice}"
 
 

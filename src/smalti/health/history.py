@@ -15,7 +15,7 @@ RECENT_STEPS = 100
 
 
 class History:
-    """The lines of a run, by what they are.
+    """The lines of a run's metrics, by what they tell of.
 
     Args:
         lines: of `metrics.jsonl`, in order.

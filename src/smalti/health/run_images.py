@@ -42,7 +42,7 @@ class RunImages:
 
     @property
     def scored(self) -> str:
-        """What the scores are of, in words."""
+        """The images that the scores are of, in words."""
         return "held-out images" if self.held_out else "training images"
 
     @property

@@ -37,7 +37,7 @@ def figure(file: str, caption: str, css_class: str = "") -> str:
 
 
 def table(rows: dict[str, str]) -> str:
-    """Two columns, names and values."""
+    """A table of two columns, names and values."""
     cells = (
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
         for name, value in rows.items()

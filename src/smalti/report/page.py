@@ -97,7 +97,7 @@ def _figures(state: RunState, names: Sequence[str], steps: dict[str, int]) -> It
 
 
 def _facts(state: RunState) -> dict[str, str]:
-    """The parts of the run's config that people compare."""
+    """The options of the run that people compare."""
     config = state.config
     facts = {
         "stage": config.stage,

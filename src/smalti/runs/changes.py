@@ -39,7 +39,7 @@ class Change(NamedTuple):
     """An option with one value in a run's stored config and another in the new one."""
 
     option: str
-    """Its dotted name."""
+    """Dotted name of the option, as in `training.batch_size`."""
     was: Any
     now: Any
 

@@ -63,7 +63,7 @@ class StepCost:
 
     @property
     def memory_bytes(self) -> int:
-        """All that is counted."""
+        """Memory of all that is counted."""
         return self.state_bytes + self.activation_bytes
 
 

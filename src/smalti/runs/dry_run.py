@@ -50,13 +50,13 @@ MEASURED_IMAGES = 4
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Codes of an image."""
+    """Grid of the codes of an image."""
 
     height: int
     width: int
     codebook_size: int
     factor: int
-    """f."""
+    """f, the down-sampling factor of the tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ class DryRun:
 
     compute: Compute
     parameters: Mapping[str, int]
-    """By network."""
+    """Number of parameters of each network, by its name."""
     grid: Grid
     layout: Layout | None
-    """Of the prior's sequence; None in stage 1."""
+    """Layout of the prior's sequence; None in stage 1."""
     split: Split
     cost: StepCost
     time: StepTime
     encoding_seconds: float | None
-    """To encode all views of the training images before the first step; None in stage 1."""
+    """Seconds to encode all views of the training images before the first step; None in stage 1."""
     config: RunConfig
 
 

@@ -38,20 +38,20 @@ class PriorPlan:
     """A run of stage 2 that may begin."""
 
     config: PriorRunConfig
-    """Settled."""
+    """Config of the run, settled."""
     compute: Compute
     tokenizer: Tokenizer
-    """Of the images."""
+    """Tokenizer of the images."""
     conditions: RunConditions
     """What the prior knows of the images before it draws them."""
     split: Split
     loader: BatchLoader
-    """Of the training images."""
+    """Loader of the training images."""
     model_config: PriorModelConfig
     tokenizer_images: TokenizerImages
     """The images that the tokenizers were trained on."""
     initial: Pipeline | None
-    """Whose weights the run begins with, if not with new ones."""
+    """The prior whose weights the run begins with; None for new weights."""
 
 
 def plan_prior(asked: PriorRunConfig) -> PriorPlan:

@@ -24,7 +24,7 @@ class RunState:
     folder: Path
     config: VQGANRunConfig | PriorRunConfig
     lines: list[Line]
-    """Of `metrics.jsonl`."""
+    """Lines of the run's `metrics.jsonl`."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -61,7 +61,7 @@ class RunState:
 
     @property
     def scored(self) -> str:
-        """What its scores are of, in words."""
+        """The images that its scores are of, in words."""
         return scored_images(self.lines)
 
     @property
@@ -84,7 +84,7 @@ class RunState:
 
 
 def in_figures(value: float | None) -> str:
-    """A number of a run's metrics for people."""
+    """A number of a run's metrics as people read it."""
     return "not a number" if value is None else f"{value:.4g}"
 
 

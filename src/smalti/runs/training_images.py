@@ -31,9 +31,9 @@ class TrainingImages:
     """The images that a model was trained on, by their names."""
 
     names: Mapping[int, NDArray[np.int64]]
-    """By how many components of its path make a name: the hashes of the names, sorted."""
+    """Sorted hashes of the names, by the number of components of the path that make a name."""
     rule: SplitRule
-    """By which its run holds images out."""
+    """Rule by which the run of the model holds images out."""
     is_whole: bool = True
     """False where the run began with a model whose training images are not known."""
 

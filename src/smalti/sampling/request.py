@@ -15,7 +15,7 @@ class Request:
 
     n: int
     values: Mapping[str, Tensor]
-    """(n, ...) of each condition, by kind."""
+    """Values (n, ...) of each condition, by kind."""
     height: int
     """Rows of codes."""
     width: int

@@ -53,15 +53,15 @@ class Run:
     """Consecutive steps with one window."""
 
     top: int
-    """First row of the window, as is its"""
+    """First row of the window."""
     left: int
-    """first column."""
+    """First column of the window."""
     offset: int
-    """Cells of the window that come before the first step's."""
+    """Number of cells of the window that come before that of the first step."""
     start: int
-    """First step."""
+    """Number of the first step."""
     stop: int
-    """Step after the last."""
+    """Number of the step after the last."""
 
     def without_known(self, unknown: Sequence[bool]) -> "Run | None":
         """The part from the first to the last unknown cell, or None without any.

@@ -37,7 +37,7 @@ class Counters:
     best_step: int = -1
     """Step of the best model, or -1 while no evaluation gave a score that is a number."""
     best_score: float = float("inf")
-    """Its score on the images that are evaluated; lower is better."""
+    """Score of the best model on the images that are evaluated; lower is better."""
     without_gain: int = 0
     """Evaluations since the score was last the lowest of all."""
     seconds: float = 0.0

@@ -40,7 +40,7 @@ class Learner(Protocol[B_contra]):
         """Go on from a resumed step."""
 
     def step(self, batch: B_contra) -> Mapping[str, Tensor]:
-        """One update; detached scalars by name."""
+        """Make one update, and return detached scalars by name."""
 
     def evaluate(self) -> Mapping[str, float]:
         """Numbers on the images to evaluate; "score" is the one to minimize. In process 0 alone."""
@@ -49,10 +49,10 @@ class Learner(Protocol[B_contra]):
         """First step whose scores may compete for the best: earlier ones measured less."""
 
     def pictures(self) -> Mapping[str, Image.Image]:
-        """Pictures to keep, by name. In process 0 alone."""
+        """Pictures to keep, by name; called in process 0 alone."""
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
         """What is wrong with the run, by the lines of its metrics so far."""
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
-        """Apply the remedies that were asked for, and that help; what was changed."""
+        """Apply the remedies that were asked for and that help, and return what was changed."""

@@ -64,7 +64,7 @@ class PriorLearner:
         self.training.step = step
 
     def step(self, batch: CodeBatch) -> Mapping[str, Tensor]:
-        """One update."""
+        """Update the prior."""
         return prior_step(self.training, batch, self.config)
 
     def comparable_from(self) -> int:
@@ -133,5 +133,5 @@ class PriorLearner:
         return examine(lines, vqgan=None)
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
-        """No remedy is known."""
+        """Return nothing: no remedy of a prior is known."""
         return ()

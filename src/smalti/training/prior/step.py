@@ -43,7 +43,7 @@ class PriorStepConfig:
     ordering: Ordering
     conditioning: Conditioning
     condition_drop: float
-    """Share of the examples whose conditions say nothing."""
+    """Share of the examples whose conditions are dropped."""
     optimizer: OptimizerConfig
     total_steps: int
     accumulation_steps: int

@@ -81,7 +81,7 @@ class VQGANLearner:
         self.training.step = step
 
     def step(self, batch: Batch) -> Mapping[str, Tensor]:
-        """One update of both sides."""
+        """Update the tokenizer, and the discriminator once it learns."""
         self._last_images = self._on_device(batch)
         return vqgan_step(self.training, self._last_images, self.config)
 
@@ -126,7 +126,7 @@ class VQGANLearner:
         return examine(lines, self.training.vqgan.config)
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
-        """Apply the findings' remedies, each once; what was changed."""
+        """Apply the remedies of the findings, each once, and return what was changed."""
         treatments = []
         for finding in findings if self._auto_remedy else ():
             change = self._apply(finding.remedy) if finding.remedy else None
