@@ -18,16 +18,45 @@ class InputError(ValueError):
     """
 
 
+WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known",
+    "greater_than_equal": "must be at least {ge:.9g}",
+    "greater_than": "must be above {gt:.9g}",
+    "less_than_equal": "must be at most {le:.9g}",
+    "less_than": "must be below {lt:.9g}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be finite",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "too_short": "must have {min_length} or more values",
+    "too_long": "must have {max_length} or fewer values",
+    "literal_error": "must be {expected}",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "union_tag_not_found": "needs its kind",
+    "union_tag_invalid": "must be of kind {expected_tags}",
+    "value_error": "{error}",
+}
+"""What pydantic finds wrong, by its name for it, as it is said here."""
+
+
 def describe(error: ValidationError) -> str:
     """A pydantic error as one line: the dotted path, what is wrong and the value that was given."""
     lines = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"])
+        words = WORDS.get(item["type"], item["msg"]).format(**item.get("ctx", {}))
         # What is wrong with a whole config is in the message; the config itself is too long.
         is_value = item["type"] != "missing" and not isinstance(item["input"], dict)
         given = f", got {item['input']!r}" if is_value else ""
-        place = f"{path}: " if path else ""
-        lines.append(f"{place}{item['msg'].removeprefix('Value error, ')}{given}")
+        lines.append(f"{path}: {words}{given}".removeprefix(": "))
     return "; ".join(lines)
 
 

@@ -77,4 +77,4 @@ def test_zsh_reads_its_script(script):
 
 
 def test_unknown_shell_names_those_there_are(refused):
-    refused(["completion", "tcsh"], "must be 'bash', 'zsh', 'fish', got 'tcsh'")
+    refused(["completion", "tcsh"], "must be bash, zsh or fish, got 'tcsh'")

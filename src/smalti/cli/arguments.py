@@ -8,10 +8,15 @@ from typing import NoReturn
 
 from smalti.paths import expand
 
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
+
+
 WORDS = (
-    (r"the following arguments are required: (.*)", r"\1 is required"),
+    (r"the following arguments are required: (.*)", r"needs \1"),
     (r"argument ([^:]+): expected (one|at least one) argument", r"\1 needs \2 value"),
-    (r"argument ([^:]+): invalid choice: (.*) \(choose from (.*)\)", r"\1 must be \3, got \2"),
     (r"argument ([^:]+): (.*)", r"\1 \2"),
 )
 """What argparse says, and how it is said here."""
@@ -43,6 +48,11 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(self._unknown(unknown[0]))
         return found
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            allowed = listed([str(choice) for choice in action.choices])
+            raise argparse.ArgumentError(action, f"must be {allowed}, got {value!r}")
 
     @property
     def flags(self) -> dict[str, argparse.Action]:

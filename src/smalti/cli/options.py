@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from smalti.cli.arguments import listed
 from smalti.config import InputError
 from smalti.plain_data import read_yaml
 
@@ -203,11 +204,6 @@ def _bounds(metadata: Sequence[Any]) -> str:
     return " " + " and ".join(said) if said else ""
 
 
-def listed(words: Sequence[str]) -> str:
-    """`a, b or c`."""
-    return " or ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
-
-
 def hyphened(path: str) -> str:
     """A dotted name as it is written on the command line and in messages."""
     return path.replace("_", "-")
@@ -239,6 +235,8 @@ def parse_value(name: str, text: str) -> Any:
     Raises:
         InputError: it has no meaning.
     """
+    if not text.strip():
+        raise InputError(f"{name} needs one value")
     try:
         return int(text) if re.fullmatch(r"[+-]?\d{1,99}", text) else read_yaml(text, name)
     except InputError:

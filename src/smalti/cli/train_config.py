@@ -255,7 +255,8 @@ def _in_words(root: type[BaseRunConfig], values: Values, error: ValidationError)
         name, value = hyphened(path), _look_up(values, path)
         got = "" if isinstance(value, dict) else f", got {_short(value)}"
         if item["type"] == "missing":
-            lines[path] = f"--{name} is required: {options[path].allowed}"
+            allowed = "" if options[path].is_list_of_texts else f": {options[path].allowed}"
+            lines[path] = f"--{name} is required{allowed}"
         elif item["type"] == "value_error":
             lines[path] = f"{name}: {item['msg'].removeprefix('Value error, ')}{got}".removeprefix(
                 ": "

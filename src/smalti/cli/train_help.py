@@ -1,5 +1,6 @@
 """Help of `smalti train STAGE`: a page of what people change first, and one for each section."""
 
+import difflib
 import itertools
 import re
 import shutil
@@ -16,7 +17,7 @@ from smalti.cli.options import (
     underscored,
 )
 from smalti.cli.train_config import stage_of
-from smalti.registry import unknown_name
+from smalti.config import InputError
 from smalti.runs.config import BaseRunConfig
 
 FIRST = {
@@ -69,8 +70,10 @@ def page(root: type[BaseRunConfig], topic: str = "") -> str:
         pages = [[*_section(root, name, section), ""] for name, section in sections.items()]
         lines = itertools.chain.from_iterable(pages)
     else:
-        known = [hyphened(name) for name in [*sections, *options, "all"]]
-        raise unknown_name("topic of help", hyphened(topic), known)
+        near = difflib.get_close_matches(topic, [*sections, *options, "all"], n=1)
+        hint = f"; did you mean {hyphened(near[0])!r}?" if near else "."
+        listed = ", ".join(map(hyphened, [*sections, "all"]))
+        raise InputError(f"unknown topic of help {hyphened(topic)!r}{hint} Known: {listed}")
     return "\n".join(lines).rstrip()
 
 
