@@ -54,15 +54,6 @@ TASKS = {
     "keypoints": ("keypoints",),
     "coordinates": ("coordinates",),
 }
-READ_ALWAYS = (  # of each stage, and each kind of union in them
-    "vqgan-rin",
-    "vqgan-photos-small",
-    "labels-coco",
-    "edges-tiny",
-    "pixels-faceshq",
-    "prior-coco",
-    "prior-low-resolution-tiny",
-)
 CLASSES = {"prior-c-rin": 9, "prior-c-in": 1000}
 CARD = Compute(torch.device("cuda"), torch.bfloat16)
 CARD_BYTES = 12 * 2**30
@@ -124,7 +115,7 @@ def header_of(name: str) -> str:
 
 @cache
 def config_of(name: str) -> BaseRunConfig:
-    """The config of a preset and what no preset has, without the command line, which is slow."""
+    """The config of a preset and what no preset has, without the command line."""
     root = ROOTS[STAGES[name]]
     needed = {"data": ("photos",)} | ({"vqgan": "run"} if STAGES[name] == "prior" else {})
     defaults = root(**needed).model_dump()
@@ -269,10 +260,7 @@ def test_every_value_of_the_file_is_in_the_config(name):
     assert_inside(stored, config_of(name).model_dump(mode="json"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name in READ_ALWAYS else [pytest.mark.slow]) for name in PATHS],
-)
+@pytest.mark.parametrize("name", PATHS)
 def test_command_line_reads_a_preset_as_it_stands(name):
     assert read_preset(name) == config_of(name)
 

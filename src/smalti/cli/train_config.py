@@ -7,7 +7,6 @@ the whole is checked once, by the config's own model.
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -41,9 +40,7 @@ FORMER = {"image.upscale"}
 LONGEST = 200  # characters of a value in a message
 
 
-def read_config(
-    root: type[R], arguments: Sequence[str], start: Mapping[str, Any] = MappingProxyType({})
-) -> R:
+def read_config(root: type[R], arguments: Sequence[str], start: Values | None = None) -> R:
     """The config of a stage: defaults, then presets, files and options, later ones winning.
 
     Args:
@@ -54,7 +51,7 @@ def read_config(
     Raises:
         InputError: an option, a key or a value is not allowed.
     """
-    layers = [dict(start), *_layers(root, arguments)]
+    layers = [start or {}, *_layers(root, arguments)]
     images = _images_of_others(root, _folded(root, layers))
     return _validated(root, _folded(root, [*images, *layers]))
 
@@ -111,7 +108,8 @@ def _layers(root: type[BaseRunConfig], arguments: Sequence[str]) -> list[Values]
         elif name in options and options[name].is_list_of_texts:
             lists.setdefault(name, []).extend(words)
         else:
-            value = options[name].parse(words[0]) if name in options else _block(name, words[0])
+            known = options.get(name)
+            value = known.parse(words[0]) if known else parse_value(f"--{name}", words[0])
             merge(layers[-1], _as_today(nest(name, value)))
     if lists.get("condition") == ["none"]:
         lists["condition"] = []
@@ -129,11 +127,6 @@ def _file(root: type[BaseRunConfig], file: str) -> Values:
     content = _as_today(read_config_file(file))
     _check_keys(root, content, f"{file}: ")
     return content
-
-
-def _block(name: str, text: str) -> Any:
-    """Several options of a section at once: `{kind: ema, decay: 0.9}`."""
-    return parse_value(f"--{hyphened(name)}", text)
 
 
 def _as_today(values: Values) -> Values:
@@ -197,18 +190,14 @@ def _images_of_others(root: type[BaseRunConfig], values: Values) -> list[Values]
     """How images are made in the runs that a prior builds on: it sees them so, unless told."""
     if root is not PriorRunConfig:
         return []
-    stored = [
-        read_run_config(Path(expand(str(values[name]))))
-        for name in ("vqgan", "init")
-        if values[name]
-    ]
-    own = read_run_config(Path(expand(str(values["out"]))))
-    if (own or {}).get("stage") == stage_of(root):
-        stored.append(own)  # where its tokenizer lay may be nothing by now
-    images = [
-        config["image"] for config in stored if config and isinstance(config.get("image"), dict)
-    ]
-    return [{"image": present_transform(image)} for image in images]
+    images: list[Values] = []
+    for name in ("vqgan", "init", "out"):  # where the first two lay may be nothing by now
+        path = Path(expand(str(values[name])))
+        stored = read_run_config(path) or {} if values[name] else {}
+        if "image" in stored and (name != "out" or stored["stage"] == stage_of(root)):
+            images.append(_as_today({"image": stored["image"]}))
+            _check_keys(root, images[-1], f"{path}: ")
+    return images
 
 
 def _validated(root: type[R], values: Values) -> R:
@@ -253,18 +242,18 @@ def _in_words(root: type[BaseRunConfig], values: Values, error: ValidationError)
     for item in error.errors():
         path = _path_of(root, item["loc"])
         name, value = hyphened(path), _look_up(values, path)
-        got = "" if isinstance(value, dict) else f", got {_short(value)}"
-        if item["type"] == "missing":
-            allowed = "" if options[path].is_list_of_texts else f": {options[path].allowed}"
-            lines[path] = f"--{name} is required{allowed}"
-        elif item["type"] == "value_error":
-            lines[path] = f"{name}: {item['msg'].removeprefix('Value error, ')}{got}".removeprefix(
-                ": "
-            )
-        elif item["type"] == "finite_number":
-            lines[path] = f"{name} must be finite{got}"
-        else:
-            lines[path] = f"{name} must be {options[path].allowed}{got}"
+        match item["type"]:
+            case "missing":
+                allowed = "" if options[path].is_list_of_texts else f": {options[path].allowed}"
+                lines[path] = f"--{name} is required{allowed}"
+                continue
+            case "value_error":
+                line = f"{name}: {item['ctx']['error']}".removeprefix(": ")
+            case "finite_number":
+                line = f"{name} must be finite"
+            case _:
+                line = f"{name} must be {options[path].allowed}"
+        lines[path] = line if isinstance(value, dict) else f"{line}, got {_short(value)}"
     return "; ".join(lines.values())
 
 
