@@ -100,7 +100,7 @@ def test_number_of_a_run_that_torch_cannot_take(refused, world, options, words):
         ("--size 99999999999999999999", ["--size", "at most 2147483647"]),
         ("--size 16x16x16", ["--size", "like 256 or 360x480, got '16x16x16'"]),
         ("--size=", ["--size", "like 256 or 360x480, got ''"]),
-        ("--guidance inf", ["guidance", "finite", "got inf"]),
+        ("--guidance inf", ["guidance", "finite", "got [inf]"]),
     ],
 )
 def test_number_of_a_command_that_torch_cannot_take(refused, world, options, words):

@@ -83,16 +83,11 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
     Raises:
         InputError: a value is not allowed.
     """
-    from smalti.sampling.config import sampling_config
+    from smalti.cli.validation import validated
+    from smalti.sampling.config import SamplingConfig
 
-    return sampling_config(
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        guidance=tuple(options.guidance or (1.0,)),
-        guidance_schedule=options.guidance_schedule,
-        stride=options.stride,
-    )
+    values = {name: getattr(options, name) for name in SamplingConfig.model_fields}
+    return validated(SamplingConfig, values | {"guidance": options.guidance or [1.0]})
 
 
 def sampling_arguments(parser: Parser) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from smalti.cli.config_file import merge, nest, read_config_file
 from smalti.cli.options import (
-    Section,
     hyphened,
     members_of,
     options_of,
@@ -23,10 +22,10 @@ from smalti.cli.options import (
     underscored,
 )
 from smalti.cli.presets import preset_path
+from smalti.cli.validation import validated
 from smalti.config import InputError
 from smalti.data.config import present_transform
 from smalti.paths import expand
-from smalti.registry import unknown_name
 from smalti.runs.config import BaseRunConfig, PriorRunConfig
 from smalti.runs.stored import read_run_config
 
@@ -37,7 +36,6 @@ SHORT = {"auto_remedy": "training.auto_remedy"}
 """Options that have a short name, which takes no value and means true."""
 FORMER = {"image.upscale"}
 """Options that are called otherwise today, and still read."""
-LONGEST = 200  # characters of a value in a message
 
 
 def read_config(root: type[R], arguments: Sequence[str], start: Values | None = None) -> R:
@@ -53,7 +51,7 @@ def read_config(root: type[R], arguments: Sequence[str], start: Values | None = 
     """
     layers = [start or {}, *_layers(root, arguments)]
     images = _images_of_others(root, _folded(root, layers))
-    return _validated(root, _folded(root, [*images, *layers]))
+    return validated(root, _folded(root, [*images, *layers]))
 
 
 def words_of(
@@ -198,86 +196,6 @@ def _images_of_others(root: type[BaseRunConfig], values: Values) -> list[Values]
             images.append(_as_today({"image": stored["image"]}))
             _check_keys(root, images[-1], f"{path}: ")
     return images
-
-
-def _validated(root: type[R], values: Values) -> R:
-    """The config of values, all of which have known names.
-
-    Raises:
-        InputError: a value is not allowed.
-    """
-    for section in sections_of(root).values():
-        if section.comes_in_kinds:
-            _check_kind(section, _look_up(values, section.path))
-    try:
-        return root.model_validate(values)
-    except ValidationError as error:
-        raise InputError(_in_words(root, values, error)) from error
-
-
-def _check_kind(section: Section, values: Values) -> None:
-    """Refuse a kind that does not exist, and options of another kind.
-
-    Raises:
-        InputError: with what there is.
-    """
-    kind = str(values["kind"])
-    if kind not in section.members:
-        raise unknown_name(f"{hyphened(section.path)}.kind", kind, section.members)
-    own = [name for name in section.members[kind].model_fields if name != "kind"]
-    for name in values.keys() - {"kind", *own}:
-        raise InputError(
-            f"{hyphened(section.path)}: {kind} has no option {hyphened(name)!r}; its options: "
-            f"{', '.join(map(hyphened, own)) or 'none'}"
-        )
-
-
-def _in_words(root: type[BaseRunConfig], values: Values, error: ValidationError) -> str:
-    """What is wrong with values, in one line: of each option its name, what is allowed, the value.
-
-    A value may be wrong in as many ways as its option has types; that is told once.
-    """
-    options = options_of(root)
-    lines: dict[str, str] = {}
-    for item in error.errors():
-        path = _path_of(root, item["loc"])
-        name, value = hyphened(path), _look_up(values, path)
-        match item["type"]:
-            case "missing":
-                allowed = "" if options[path].is_list_of_texts else f": {options[path].allowed}"
-                lines[path] = f"--{name} is required{allowed}"
-                continue
-            case "value_error":
-                line = f"{name}: {item['ctx']['error']}".removeprefix(": ")
-            case "finite_number":
-                line = f"{name} must be finite"
-            case _:
-                line = f"{name} must be {options[path].allowed}"
-        lines[path] = line if isinstance(value, dict) else f"{line}, got {_short(value)}"
-    return "; ".join(lines.values())
-
-
-def _path_of(root: type[BaseRunConfig], location: Sequence[str | int]) -> str:
-    """The option or section that pydantic's location lies in, which also names kinds and types."""
-    known = {*options_of(root), *sections_of(root)}
-    path = ""
-    for part in location:
-        inside = f"{path}.{part}".lstrip(".")
-        path = inside if inside in known else path
-    return path
-
-
-def _look_up(values: Values, path: str) -> Any:
-    """What nested values say of a dotted name; None where they say nothing."""
-    found: Any = values
-    for part in filter(None, path.split(".")):
-        found = found.get(part)
-    return found
-
-
-def _short(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else shown(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _hint(root: type[BaseRunConfig], name: str, known: Iterable[str], dashes: str = "") -> str:

@@ -1,0 +1,95 @@
+"""Values -> a config, or one line of what is wrong, named and worded as options are."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from smalti.cli.options import Section, hyphened, options_of, sections_of, shown
+from smalti.config import InputError
+from smalti.registry import unknown_name
+
+M = TypeVar("M", bound=BaseModel)
+Values = dict[str, Any]
+
+LONGEST = 200  # characters of a value in a message
+
+
+def validated(root: type[M], values: Values) -> M:
+    """The config of values, all of which have known names.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    for section in sections_of(root).values():
+        if section.comes_in_kinds:
+            _check_kind(section, _look_up(values, section.path))
+    try:
+        return root.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_in_words(root, values, error)) from error
+
+
+def _check_kind(section: Section, values: Values) -> None:
+    """Refuse a kind that does not exist, and options of another kind.
+
+    Raises:
+        InputError: with what there is.
+    """
+    kind = str(values["kind"])
+    if kind not in section.members:
+        raise unknown_name(f"{hyphened(section.path)}.kind", kind, section.members)
+    own = [name for name in section.members[kind].model_fields if name != "kind"]
+    for name in values.keys() - {"kind", *own}:
+        raise InputError(
+            f"{hyphened(section.path)}: {kind} has no option {hyphened(name)!r}; its options: "
+            f"{', '.join(map(hyphened, own)) or 'none'}"
+        )
+
+
+def _in_words(root: type[BaseModel], values: Values, error: ValidationError) -> str:
+    """What is wrong with values, in one line: of each option its name, what is allowed, the value.
+
+    A value may be wrong in as many ways as its option has types; that is told once.
+    """
+    options = options_of(root)
+    lines: dict[str, str] = {}
+    for item in error.errors():
+        path = _path_of(root, item["loc"])
+        name, value = hyphened(path), _look_up(values, path)
+        got = "" if isinstance(value, dict) else f", got {_short(value)}"
+        match item["type"]:
+            case "missing":
+                allowed = "" if options[path].is_list_of_texts else f": {options[path].allowed}"
+                line = f"--{name} is required{allowed}"
+            case "value_error":
+                line = f"{name}: {item['ctx']['error']}{got}".removeprefix(": ")
+            case "finite_number":
+                line = f"{name} must be finite{got}"
+            case _:
+                line = f"{name} must be {options[path].allowed}{got}"
+        lines.setdefault(path, line)
+    return "; ".join(lines.values())
+
+
+def _path_of(root: type[BaseModel], location: Sequence[str | int]) -> str:
+    """The option or section that pydantic's location lies in, which also names kinds and types."""
+    known = {*options_of(root), *sections_of(root)}
+    path = ""
+    for part in location:
+        inside = f"{path}.{part}".lstrip(".")
+        path = inside if inside in known else path
+    return path
+
+
+def _look_up(values: Values, path: str) -> Any:
+    """What nested values say of a dotted name; None where they say nothing."""
+    found: Any = values
+    for part in filter(None, path.split(".")):
+        found = found.get(part)
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else shown(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
