@@ -268,7 +268,7 @@ def test_batch_that_does_not_divide_is_an_error(
 ) -> None:
     be_one_of(monkeypatch, world_size=4, rank=0)
     loader = make_loader(photos, batch_size=6)
-    with pytest.raises(InputError, match=r"batch_size is 6; .* allowed are multiples of 4"):
+    with pytest.raises(InputError, match=r"batch-size is 6; .* allowed are multiples of 4"):
         loader.batches(0)
 
 

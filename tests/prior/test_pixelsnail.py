@@ -238,7 +238,7 @@ def test_autocast_keeps_the_logits_and_the_cache_in_its_dtype(snail, tokens, dty
     ("options", "message"),
     [
         ({"heads": 3}, "width 8 is not a multiple of heads 3"),
-        ({"kernel_size": 4}, "kernel_size must be odd, got 4"),
+        ({"kernel_size": 4}, "kernel-size must be odd, got 4"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(options, message):

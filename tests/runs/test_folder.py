@@ -81,7 +81,7 @@ def test_changed_config_is_refused_with_the_keys_and_both_values(run):
     refuse(
         run,
         changed,
-        r"another config: seed \(was 0, now 7\), vqgan\.codebook_size \(was 512, now 64\);",
+        r"another config: seed \(was 0, now 7\), vqgan\.codebook-size \(was 512, now 64\);",
     )
 
 
@@ -159,7 +159,7 @@ def test_what_changes_the_training_from_a_checkpoint_on_may_differ_and_is_record
     for _ in range(2):  # the second time nothing has changed
         with open_run(run, changed):
             pass
-    said = f"changed from step 250 on: {key} from {values[0]} to {values[1]}\n"
+    said = f"changed from step 250 on: {key.replace('_', '-')} from {values[0]} to {values[1]}\n"
     assert capsys.readouterr().err == said
     line = {"step": 250, "group": "change", "option": key, "was": values[0], "now": values[1]}
     assert read_metrics(run)[1:] == [line]
@@ -185,7 +185,11 @@ OTHER_VALUES = {"ema_decay": 0.5}
 def test_other_keys_of_training_may_not_differ(run, key):
     value = OTHER_VALUES.get(key, 3)
     changed = vqgan_config(training={key: value})
-    refuse(run, changed, rf"another config: training\.{key} \(was .*, now {value!r}\);")
+    refuse(
+        run,
+        changed,
+        rf"another config: training\.{key.replace('_', '-')} \(was .*, now {value!r}\);",
+    )
 
 
 # Opening it
@@ -292,5 +296,5 @@ def test_run_from_before_an_option_existed_is_resumed(tmp_path):
     changed = config.model_copy(
         update={"vqgan": config.vqgan.model_copy(update={"middle_attention": False})}
     )
-    with pytest.raises(InputError, match="middle_attention"):
+    with pytest.raises(InputError, match="middle-attention"):
         check_run_folder(tmp_path, changed)

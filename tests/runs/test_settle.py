@@ -166,5 +166,5 @@ def test_resumed_run_may_change_its_early_stop_and_nothing_else(begun):
     config = prior_config(out=str(begun), training={"batch_size": 32, "early_stop": None})
     check_run_folder(begun, config)
     assert settle_prior(config, IMAGES).training.early_stop is None
-    with pytest.raises(InputError, match=r"token_keep \(was 0.9, now 1.0\)"):
+    with pytest.raises(InputError, match=r"token-keep \(was 0.9, now 1.0\)"):
         check_run_folder(begun, prior_config(out=str(begun), token_keep=1))

@@ -61,7 +61,7 @@ class BatchLoader:
         pin_memory: bool = False,
     ) -> None:
         if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}; allowed are 1 and more")
+            raise InputError(f"batch-size is {batch_size}; allowed are 1 and more")
         if workers < 0:
             raise InputError(f"workers is {workers}; allowed are 0 and more")
         self.dataset = dataset
@@ -93,7 +93,7 @@ class BatchLoader:
         divisor = world_size() * self.parts
         if world_size() > 1 and self.batch_size % divisor:
             raise InputError(
-                f"batch_size is {self.batch_size}; with {world_size()} processes and batches "
+                f"batch-size is {self.batch_size}; with {world_size()} processes and batches "
                 f"computed in {self.parts} part{'s' if self.parts > 1 else ''}, allowed are "
                 f"multiples of {divisor}"
             )

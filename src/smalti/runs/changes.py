@@ -61,7 +61,12 @@ class Change(NamedTuple):
         return self.option in PLACES and bool(self.was) and bool(self.now)
 
     def __str__(self) -> str:
-        return f"{self.option} (was {self.was!r}, now {self.now!r})"
+        return f"{self.name} (was {self.was!r}, now {self.now!r})"
+
+    @property
+    def name(self) -> str:
+        """The option as on the command line: `training.total-steps`."""
+        return self.option.replace("_", "-")
 
 
 def changes(stored: dict[str, Any], config: Config) -> Iterator[Change]:

@@ -164,6 +164,6 @@ def _record_changes(folder: Path, config: BaseRunConfig) -> None:
     found = () if stored is None else changes(stored, config)
     recorded = [change for change in found if change.option in CHANGEABLE_ON_RECORD]
     step = newest_step(folder / "checkpoints") if recorded else 0
-    for option, was, now in recorded if step else ():  # before step 1 nothing was trained otherwise
-        say(f"changed from step {step} on: {option} from {was} to {now}")
-        append_line(folder, step, "change", {"option": option, "was": was, "now": now})
+    for change in recorded if step else ():  # before step 1 nothing was trained otherwise
+        say(f"changed from step {step} on: {change.name} from {change.was} to {change.now}")
+        append_line(folder, step, "change", change._asdict())

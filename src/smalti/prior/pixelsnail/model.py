@@ -63,7 +63,7 @@ class PixelSNAILConfig(Config):
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, got {self.kernel_size}")
+            raise ValueError(f"kernel-size must be odd, got {self.kernel_size}")
         length = self.cond_length + self.grid_height * self.grid_width - 1
         if self.max_length != length:
             raise ValueError(
