@@ -19,7 +19,7 @@ import yaml
 from PIL import Image
 
 import smalti
-from smalti.cli import inspect
+from smalti.cli import inspect, sample
 from smalti.cli.decode import _file_names
 from smalti.cli.main import COMMANDS, console
 from smalti.sampling.sheet import MARGIN_PX
@@ -66,6 +66,34 @@ def test_help_gives_units_defaults_and_allowed_values(succeed, command, words):
     text = " ".join(succeed(*command, "--help").out.split())
     for word in words:
         assert word in text
+
+
+@pytest.mark.parametrize("command", HELPS, ids=" ".join)
+def test_no_help_has_words_of_python(succeed, command):
+    assert not re.search(r"\b(None|True|False)\b|SUPPRESS|default: \[", succeed(*command, "-h").out)
+
+
+def test_names_of_options_are_read_with_underscores_too():
+    words = ["run", "--top_k", "5", "--batch_size=3", "--guidance_schedule", "cosine"]
+    options = sample.parser().read(words)
+    assert (options.top_k, options.batch_size, options.guidance_schedule) == (5, 3, "cosine")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sample run --top-q 3", "unknown option --top-q; did you mean '--top-p'?"),
+        ("sample run more", "'more' is one word too many"),
+        ("sample run -n", "-n needs one value"),
+        ("sample run -n many", "-n must be a whole number, got 'many'"),
+        ("sample run --temperature hot", "--temperature must be a number, got 'hot'"),
+        ("sample run --size 8x", "--size must be like 256 or 360x480, got '8x'"),
+        ("evaluate run --data x --small no", "must be auto, error, skip or enlarge, got 'no'"),
+        ("encode run", "encode: needs pictures;"),
+    ],
+)
+def test_wrong_words_of_a_command_are_told_in_one_line(refused, line, words):
+    refused(line.split(), words, "--help")
 
 
 WITHOUT_TORCH = [

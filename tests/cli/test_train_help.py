@@ -68,6 +68,11 @@ def test_each_quantizer_has_its_options_under_its_name(succeed, kind):
     assert options == {name.replace("_", "-") for name in fields if name != "kind"}
 
 
+def test_help_of_a_section_names_those_in_it(succeed):
+    text = succeed("train", "vqgan", "--help", "vqgan").out
+    assert text.endswith("\n\nSections in it: vqgan.content, vqgan.quantizer\n")
+
+
 def test_help_of_an_option_alone(succeed):
     text = succeed("train", "vqgan", "--help", "image.size").out
     assert text.startswith("  --image.size [default 64; ")

@@ -8,18 +8,21 @@ from typing import NoReturn
 
 from smalti.paths import expand
 
-
-def listed(words: Sequence[str]) -> str:
-    """`a, b or c`."""
-    return " or ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
-
-
 WORDS = (
     (r"the following arguments are required: (.*)", r"needs \1"),
     (r"argument ([^:]+): expected (one|at least one) argument", r"\1 needs \2 value"),
     (r"argument ([^:]+): (.*)", r"\1 \2"),
 )
 """What argparse says, and how it is said here."""
+LARGEST = 2**31 - 1
+"""The largest count or size in pixels of an option: there is no memory for more."""
+LARGEST_SEED = 2**63 - 1
+"""The largest seed, as in `smalti train`: torch's whole numbers have 64 bits."""
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -33,11 +36,10 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line, with exit code 2, and which reads `_` as `-` in names."""
 
-    def __init__(self, command: str, description: str, epilog: str = "") -> None:
+    def __init__(self, command: str, description: str) -> None:
         super().__init__(
             prog=f"smalti {command}",
             description=description,
-            epilog=epilog,
             allow_abbrev=False,
             formatter_class=HelpFormatter,
         )
@@ -82,12 +84,6 @@ class Parser(argparse.ArgumentParser):
             if replaced:
                 break
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-LARGEST = 2**31 - 1
-"""The largest count or size in pixels of an option: there is no memory for more."""
-LARGEST_SEED = 2**63 - 1
-"""The largest seed, as in `smalti train`: torch's whole numbers have 64 bits."""
 
 
 def device_argument(parser: Parser) -> None:

@@ -59,16 +59,19 @@ def page(root: type[BaseRunConfig], topic: str = "") -> str:
     """
     if not topic:
         return _first_page(root)
+    lines: Iterable[str]
     topic = underscored(topic).lstrip("_")
     sections = {section.path or RUN: section for section in sections_of(root).values()}
     options = options_of(root)
     if topic in sections:
-        lines = _section(root, topic, sections[topic])
+        inside = [hyphened(name) for name in sections if name.startswith(f"{topic}.")]
+        more = ["", f"Sections in it: {', '.join(inside)}"] if inside else []
+        lines = itertools.chain(_section(root, topic, sections[topic]), more)
     elif topic in options:
         lines = explained(root, options[topic])
     elif topic == "all":
         pages = [[*_section(root, name, section), ""] for name, section in sections.items()]
-        lines = itertools.chain.from_iterable(pages)
+        lines = itertools.chain(*pages)
     else:
         near = difflib.get_close_matches(topic, [*sections, *options, "all"], n=1)
         hint = f"; did you mean {hyphened(near[0])!r}?" if near else "."
