@@ -1,13 +1,8 @@
 """The house rules that a reader cannot see in one file: who may import whom, and what nobody may.
 
-layer 0  config, types, registry, ranges, content, content_images, files, paths, plain_data,
-         model_folder, distributed, hub, compute, environment, randomness, weights,
-         published_weights
-layer 1  data, tokenizer, losses, sequence, prior, metrics layer 0, and not each other
-layer 2  conditions, evaluation, health                    layers 0 and 1, and not each other
-layer 3  sampling                                          layers 0 to 2
-layer 4  training, interop                                 layers 0 to 3, and not each other
-layer 5  everything else                                   all; nothing imports cli
+`LAYERS` is the table of CONTRIBUTING.md. A part is a folder of the package or a file beside them;
+it imports from lower layers only, and from its own; layer 0 also from itself, and the highest
+layer, to which all other parts belong, from everything but `cli`.
 """
 
 import ast
@@ -189,6 +184,15 @@ def test_imports_go_downward_only(path):
     if part in ("__init__", "__main__"):
         return  # the package's doors name its two classes and its command, from any layer
     assert forbidden_imports(part, path.read_text(encoding="utf-8")) == []
+
+
+def test_contributing_shows_the_layers():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| \d \| (.+?) \|", text)
+    table = [set(re.findall(r"`(\w+)`", row)) for row in rows]
+    parts = {within(path).partition("/")[0].removesuffix(".py") for path in SOURCES}
+    highest = parts - set().union(*LAYERS) - {"__init__", "__main__"}
+    assert table == [*LAYERS, highest]
 
 
 def test_no_modules_import_each_other():

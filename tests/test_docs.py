@@ -1,4 +1,4 @@
-"""What README, docs and presets tell to type is understood: each `smalti` line and each option."""
+"""What README, docs and presets tell to type is understood, and the files that they name exist."""
 
 import importlib
 import itertools
@@ -19,6 +19,10 @@ from smalti.cli.train_help import page as help_page
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
+PACKAGE = PROJECT / "src" / "smalti"
+PYTHON = [
+    path for top in ("src", "tests", "docs", "benchmarks") for path in (PROJECT / top).rglob("*.py")
+]
 PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]
 PAGES = sorted(page for page in PAGES if page.name != "CHANGELOG.md")  # it tells what once was
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
@@ -121,3 +125,25 @@ def test_dotted_options_in_sentences_exist() -> None:
         for name in re.findall(r"`(?:--)?((?:[\w-]+\.)+[\w-]+)[ `]", text):
             if name.partition(".")[0] in SECTIONS and not name.endswith((".py", ".yaml")):
                 assert name in known, f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    """Paths start at the page, the project, the package or the tests; a bare name lies anywhere."""
+    text = page.read_text(encoding="utf-8")
+    bases = (page.parent, PROJECT, PACKAGE, PROJECT / "tests")
+    for name in re.findall(r"(?<![\w/.-])(?:[\w-]+/)*[\w-]+\.(?:py|toml|md)\b", text):
+        anywhere = any(path.name == name for path in PYTHON)
+        assert any((base / name).is_file() for base in bases) or anywhere, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
+        target = page.parent / name if name else page
+        assert target.exists(), name
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.+)", target.read_text(encoding="utf-8"))
+            slugs = {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in headings}
+            assert anchor in slugs, f"{name}#{anchor}"
