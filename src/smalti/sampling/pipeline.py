@@ -212,7 +212,7 @@ class Pipeline:
             )
         bar = tqdm(total=len(batches) * cells, unit="token", disable=not progress)
         partial = PartialCodes(keep, canvas.codes, made_from, bar)
-        with partial.kept(), _in_eval_mode(self.prior):
+        with partial.kept(), in_eval_mode(self.prior):
             for number, images in enumerate(batches):
                 sample_canvas(
                     self.prior,
@@ -331,7 +331,7 @@ def _tokenizer_folder(model_folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _in_eval_mode(prior: nn.Module) -> Iterator[None]:
+def in_eval_mode(prior: nn.Module) -> Iterator[None]:
     """A prior in eval mode; afterwards it is in the mode that it was in."""
     training = prior.training
     prior.eval()
