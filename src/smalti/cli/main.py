@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "train vqgan or pixels: learn a codebook (stage 1); prior: compositions (stage 2)",
     "resume": "go on with a run that was stopped, or train a finished one further",
     "sample": "make new images with a trained prior",
+    "score": "how well a prior expects images, code by code, with maps of where they surprise it",
     "complete": "complete a photograph, or paint beyond its sides",
     "reconstruct": "send pictures through a tokenizer and back, side by side",
     "evaluate": "how well a tokenizer keeps the images of a data set, in figures",

@@ -15,6 +15,14 @@ from smalti.cli.arguments import (
     positive,
     seed,
 )
+from smalti.cli.rejection import (
+    DEFAULT_IMAGES,
+    KEPT_FILE,
+    Judge,
+    read_rejection,
+    rejection_arguments,
+    rounds_of,
+)
 
 if TYPE_CHECKING:
     from smalti.sampling.config import SamplingConfig
@@ -24,6 +32,8 @@ def run(arguments: Sequence[str]) -> None:
     """Make images and a sheet of them all."""
     options = parser().read(arguments)
     condition = parse_conditions(options.condition)
+    rejection = read_rejection(options)
+    rounds = rounds_of(rejection, options.n)
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
     from smalti.compute import choose_compute
@@ -36,7 +46,10 @@ def run(arguments: Sequence[str]) -> None:
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
     config = sampling_options(options)
-    request = pipeline.request(options.n, condition, getattr(options, "size", None))
+    request = pipeline.request(rounds, condition, getattr(options, "size", None))
+    judge = None if rejection is None else Judge(rejection, pipeline)
+    if judge is not None:
+        request = request.repeated(judge.rejection.draw)
     images = counted(request.n, "image")
     print(f"device: {compute}; {images} of {request.height}x{request.width} codes")
     partial = out / PARTIAL_FILE
@@ -48,7 +61,13 @@ def run(arguments: Sequence[str]) -> None:
             batch_size=options.batch_size,
             keep=partial,
         )
+        kept = None
+        if judge is not None:
+            kept = judge.keep(request, codes, config.stride, options.batch_size)
+            codes = codes[kept.numbers]
         save_with_sheet(out, pipeline.pictures(codes))
+    if judge is not None and kept is not None:
+        judge.report(kept, out / KEPT_FILE)
 
 
 def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str] | None:
@@ -141,7 +160,12 @@ def parser() -> Parser:
     parser.add_argument(
         "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
     )
-    parser.add_argument("-n", type=positive, default=16, help="number of images")
+    parser.add_argument(
+        "-n",
+        type=positive,
+        default=None,
+        help=f"number of images (default: {DEFAULT_IMAGES}, or one round with --draw)",
+    )
     parser.add_argument(
         "--out",
         type=expanded_path,
@@ -157,4 +181,5 @@ def parser() -> Parser:
         "(default: the condition's, or that of the training)",
     )
     sampling_arguments(parser)
+    rejection_arguments(parser)
     return parser

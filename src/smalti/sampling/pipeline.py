@@ -167,7 +167,7 @@ class Pipeline:
                 "condition"
             )
         height, width = wanted or picture or self.size
-        cells = self._cells(height, width)
+        cells = self.cells_of(height, width)
         values |= self.conditioning.size_values(n, (height, width))
         return Request(n, values, *cells)
 
@@ -262,7 +262,7 @@ class Pipeline:
         tokenizers = (self.tokenizer, *self.condition_tokenizers.values())
         return math.lcm(*(tokenizer.downsampling_factor for tokenizer in tokenizers))
 
-    def _cells(self, height_px: int, width_px: int) -> tuple[int, int]:
+    def cells_of(self, height_px: int, width_px: int) -> tuple[int, int]:
         """Rows and columns of codes of a size in pixels.
 
         Raises:

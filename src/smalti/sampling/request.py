@@ -1,7 +1,8 @@
 """What a pipeline is asked to make."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -25,6 +26,11 @@ class Request:
     def cells(self) -> int:
         """Number of codes of an image."""
         return self.height * self.width
+
+    def repeated(self, times: int) -> Self:
+        """A request of each image so many times, one after the other."""
+        values = {kind: value.repeat_interleave(times, 0) for kind, value in self.values.items()}
+        return replace(self, n=self.n * times, values=values)
 
     def batches(self, batch_size: int) -> Iterator[range]:
         """The numbers of the images, `batch_size` at a time."""

@@ -6,7 +6,7 @@ All codes are known, so windows do not wait for each other, and many are read at
 
 Axes: B batch, n images, H/W grid of codes of an image, h/w that of a window, K codebook size.
 Reference: arXiv:2012.09841, Sec. 3.2, Eqs. 9 and 10.
-Deviation: the loss of training also gives probability to conditioning tokens, which are never drawn;
+Deviation: the loss of training gives probability to conditioning tokens too, which are never drawn;
     here the probabilities of the K codes sum to 1. Trained priors give such tokens next to none.
 """
 
@@ -124,7 +124,7 @@ def score_canvas(
         logits = prior.logits(torch.cat([contexts, targets[:, :-1]], dim=1))
         of_codes = logits[:, -targets.shape[1] :, : model.codebook_size].float()
         scored = F.cross_entropy(of_codes.flatten(0, 1), targets.flatten(), reduction="none")
-        for row, of_run in zip(cells, scored.view_as(targets).split(batch), strict=True):
+        for row, of_run in zip(cells, torch.split(scored.view_as(targets), batch), strict=True):
             nats[:, row] = of_run
     if not nats.isfinite().all():
         raise InputError(

@@ -1,0 +1,201 @@
+"""Images as a prior knows them: with their conditions, from the data set or from a user.
+
+Axes: B batch, H/W size of the images in pixels.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from smalti.conditions import Setup
+from smalti.conditions.asked import Asked, by_kind, items_of
+from smalti.conditions.opening import RunConditions
+from smalti.config import InputError
+from smalti.data.config import TransformConfig
+from smalti.data.dataset import ImageDataset
+from smalti.data.loader import stack
+from smalti.data.sources import SOURCES, open_source
+from smalti.data.sources.base import ImageSource
+from smalti.data.sources.named_files import NamedFiles
+from smalti.sampling.pipeline import Pipeline
+from smalti.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class KnownImages:
+    """A batch of images with what a prior is told of them."""
+
+    keys: Sequence[str]
+    """Where each image came from."""
+    images: Tensor
+    """Images (B, ...) in the form of the tokenizer's content."""
+    values: Mapping[str, Tensor]
+    """Values (B, ...) of each condition of the prior, by kind."""
+
+
+class PriorImages:
+    """The pictures of data sets and files, center crops, with the conditions of a prior.
+
+    Args:
+        pipeline: of the prior.
+        specs: data sets, as for `--data`, and single files of pictures.
+        transform: how a picture becomes an image; its size is replaced.
+        size_px: height and width of the images; None takes that of the condition that the user
+            gives, or that of the training.
+        asked: conditions that the user gives, as for `Pipeline.sample`; images take several in
+            turn. The others come from the data sets.
+
+    Raises:
+        InputError: a source does not exist or lacks a condition, or a condition or the size is
+            wrong.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        specs: Sequence[str],
+        transform: TransformConfig,
+        size_px: tuple[int, int] | None = None,
+        asked: Asked = None,
+    ) -> None:
+        self._conditioning = pipeline.conditioning
+        self._asked = _asked_values(pipeline, asked)
+        self.size_px = size_px or _picture_size(pipeline, self._asked) or pipeline.size
+        self._check_size(pipeline)
+        pipeline.cells_of(*self.size_px)
+        transform = transform.model_copy(update={"size": self.size_px})
+        self.dataset = self._open(pipeline, specs, transform)
+        self._class_numbers = self._classes_of_prior()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def _check_size(self, pipeline: Pipeline) -> None:
+        picture = _picture_size(pipeline, self._asked)
+        if picture is not None and picture != self.size_px:
+            raise InputError(
+                f"size {self.size_px[0]}x{self.size_px[1]} differs from that of the condition, "
+                f"{picture[0]}x{picture[1]} (height x width); leave the size out, or resize the "
+                "condition"
+            )
+
+    def _open(
+        self, pipeline: Pipeline, specs: Sequence[str], transform: TransformConfig
+    ) -> ImageDataset:
+        kinds = [kind for kind in self._conditioning.kinds if kind not in self._asked]
+        conditions = RunConditions(
+            kinds, pipeline.condition_tokenizers, pipeline.config.conditioners
+        )
+        setup = Setup(
+            height_px=transform.height_px,
+            width_px=transform.width_px,
+            cell_px=pipeline.tokenizer.downsampling_factor,
+            low_resolution_factor=1,  # no effect: the prior's own config has it
+        )
+        content = pipeline.tokenizer.content
+        try:
+            sources = _sources(specs, conditions.need_classes, content.part)
+            return ImageDataset(
+                sources, transform, 0, content=content, paired=conditions.pairs(setup)
+            )
+        except InputError as error:
+            missing = [
+                one.kind
+                for one in self._conditioning.conditions
+                if one.is_asked and one.kind in kinds
+            ]
+            if not missing:
+                raise
+            raise InputError(
+                f"{error} (this prior knows the condition {', '.join(missing)}; it comes with the "
+                "images, or from --condition)"
+            ) from error
+
+    def _classes_of_prior(self) -> Tensor | None:
+        """The prior's number of each class of the data set; None where classes are not needed."""
+        for one in self._conditioning.conditions:
+            if one.needs_classes and one.kind not in self._asked:
+                names = list(self.dataset.class_names or ())
+                return one.values(names, len(names))
+        return None
+
+    def batches(self, batch_size: int) -> Iterator[KnownImages]:
+        """Each good image once, in order; the last batch may be smaller.
+
+        Raises:
+            InputError: an image is smaller than the crop and that is an error, or one that was
+                named by itself is broken.
+        """
+        numbers, samples = [], []
+        for number in range(len(self)):
+            sample = self._sample(number)
+            if sample is not None:
+                numbers.append(number)
+                samples.append(sample)
+            if samples and (len(samples) == batch_size or number + 1 == len(self)):
+                yield self._batch(numbers, samples)
+                numbers, samples = [], []
+
+    def _sample(self, number: int) -> Sample | None:
+        loaded = self.dataset.load_center(number)
+        if loaded.broken and isinstance(self.dataset.place(number)[0], NamedFiles):
+            key, reason = next(iter(loaded.broken.items()))
+            raise InputError(f"{key}: {reason}")
+        self.dataset.report(loaded.broken)
+        return loaded.sample
+
+    def _batch(self, numbers: Sequence[int], samples: Sequence[Sample]) -> KnownImages:
+        batch = stack(samples)
+        if self._class_numbers is not None and batch.labels is not None:
+            batch = replace(batch, labels=self._class_numbers[batch.labels])
+        values = {
+            kind: value
+            for kind, value in self._conditioning.batch_values(batch).items()
+            if kind not in self._asked
+        }
+        turns = torch.tensor(numbers)
+        values |= {kind: value[turns % len(value)] for kind, value in self._asked.items()}
+        return KnownImages(batch.keys, batch.images, values)
+
+
+def _asked_values(pipeline: Pipeline, asked: Asked) -> dict[str, Tensor]:
+    """Values (items, ...) of the conditions that a user gives, by kind."""
+    conditions = [one for one in pipeline.conditioning.conditions if one.is_asked]
+    given = by_kind(asked, [one.kind for one in conditions])
+    return {
+        one.kind: one.values(given[one.kind], len(items_of(given[one.kind])))
+        for one in conditions
+        if one.kind in given
+    }
+
+
+def _picture_size(pipeline: Pipeline, asked: Mapping[str, Tensor]) -> tuple[int, int] | None:
+    """Height and width in pixels of the given conditions that are pictures; None without any."""
+    kinds = (one.kind for one in pipeline.conditioning.conditions if one.picture_grid is not None)
+    sizes = {(asked[kind].shape[-2], asked[kind].shape[-1]) for kind in kinds if kind in asked}
+    if len(sizes) > 1:
+        listed = " and ".join(f"{height}x{width}" for height, width in sorted(sizes))
+        raise InputError(f"the conditions are of different sizes (height x width): {listed}")
+    return next(iter(sizes), None)
+
+
+def _sources(specs: Sequence[str], classes: bool, part: str) -> list[ImageSource]:
+    """The data sets that a user names, and the files that are named one by one as the last.
+
+    Raises:
+        InputError: one does not exist or lacks what is wanted, or files have no classes.
+    """
+    files = [
+        spec
+        for spec in dict.fromkeys(specs)
+        if os.path.isfile(spec) and not any(SOURCES[kind].accepts(spec) for kind in SOURCES)
+    ]
+    if files and classes:
+        raise InputError(f"{files[0]} is a file of its own and has no class")
+    sources = [
+        open_source(spec, classes, part) for spec in dict.fromkeys(specs) if spec not in files
+    ]
+    return [*sources, NamedFiles(files)] if files else sources
