@@ -54,6 +54,13 @@ def test_options_and_their_ranges_are_those_of_the_fields(succeed):
     assert "  --training.early-stop [default auto; above 0, auto or null]\n" in text
 
 
+def test_defaults_are_those_of_a_run(succeed):
+    text = succeed("train", "vqgan", "--help", "vqgan.quantizer").out
+    vector = text.partition("\nema: ")[0]  # its class compares points, not directions
+    assert "--vqgan.quantizer.l2-normalised [default true; true or false]" in vector
+    assert "[default 64;" in succeed("train", "vqgan", "--help", "image.size").out
+
+
 def test_names_of_options_in_a_text_are_spelled_as_options(succeed):
     assert "a multiple of `norm-groups`" in succeed("train", "vqgan", "--help", "vqgan").out
     assert "`row_major`" in succeed("train", "prior", "--help", "ordering").out  # a value
