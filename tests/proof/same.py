@@ -8,10 +8,11 @@
 A record is made by the command line alone, on a processor with one thread and a fixed seed, so that
 any version can be asked. It holds a folder for each task of `tasks.py`, with a text for each file
 that the task wrote: the numbers of metrics without times, configs and manifests as they are, the
-SHA-256 of each tensor and of each picture. `--tasks` picks some (with those that they need);
-`--refusals` writes down the line of each refusal in the tests of bad input too. Their words may
-change on purpose: these are shown, and do not count as a change. Nor do files that only AFTER has,
-which are named.
+SHA-256 of each tensor and of each picture. The runs of `tests/former` go on in a task of their own.
+
+`--tasks` picks some (with those that they need); `--refusals` writes down the line of each refusal
+in the tests of bad input too. Their words may change on purpose: these are shown, and do not count
+as a change. Nor do files that only AFTER has, which are named.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +35,7 @@ from tasks import TASKS
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
+FORMER = CHECKOUT / "tests" / "former" / "former.tar.xz"
 RESULTS, REFUSALS = "results", "refusals.txt"
 TIMES = {"seconds", "data_wait", "images_per_second"}
 MOST_LINES = 12  # shown of a file that changed
@@ -55,11 +58,13 @@ def record(out: Path, tree: Path, tasks: Sequence[str], refusals: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         write_data(work)
+        with tarfile.open(FORMER) as archive:
+            archive.extractall(work, filter="data")
         for task in with_needed(tasks):
             started = time.monotonic()
             outcome = run_task(task, work, tree / "src")
             for path in sorted(path for path in (work / task).rglob("*") if path.is_file()):
-                inside = path.relative_to(work)
+                inside = compared_as(path.relative_to(work))
                 write(out / RESULTS / f"{inside}.txt", contents(path, inside))
             write(out / RESULTS / task / "commands.txt", outcome)
             print(f"{out}: {task} in {time.monotonic() - started:.0f} s", flush=True)
@@ -106,9 +111,15 @@ def run_task(name: str, work: Path, source: Path) -> list[str]:
     return outcome
 
 
+def compared_as(inside: Path) -> Path:
+    """The path of a file; of one that is not compared that of the first folder that says so."""
+    places = [inside, *inside.parents][::-1]
+    return next((place for place in places if place.name in NOT_COMPARED), inside)
+
+
 def contents(path: Path, inside: Path) -> Iterator[str]:
-    """What is compared of a file."""
-    if any(part in NOT_COMPARED for part in inside.parts):
+    """What is compared of a file, which goes by the path `inside`."""
+    if inside.name in NOT_COMPARED:
         yield "not compared"
     elif path.suffix == ".jsonl":
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -166,16 +177,17 @@ def write(path: Path, lines: Iterable[str]) -> None:
 def compare(before: Path, after: Path) -> bool:
     """Show in what two records differ; whether all that the first one has is the same."""
     tasks = [{path.name for path in (one / RESULTS).iterdir()} for one in (before, after)]
-    for name in sorted(tasks[0] ^ tasks[1]):
-        print(f"{name}: not compared, as only one of the records has it")
-    is_same = True
+    if tasks[0] != tasks[1]:
+        print(f"not in both records, so not compared: {', '.join(sorted(tasks[0] ^ tasks[1]))}")
+    is_same, new = True, []
     for name in sorted(tasks[0] & tasks[1]):
         was, now = (texts(one / RESULTS / name) for one in (before, after))
         for place, changes in differences(was, now):
             show(f"{name}/{place}", changes)
             is_same = False
-        for place in sorted(now.keys() - was.keys()):
-            print(f"{name}/{place}: only AFTER has it")
+        new += [f"{name}/{place}" for place in sorted(now.keys() - was.keys())]
+    if new:
+        print(f"only AFTER has: {', '.join(new)}")
     compare_refusals(before / REFUSALS, after / REFUSALS)
     print("nothing changed" if is_same else "changed: see above")
     return is_same
@@ -202,7 +214,7 @@ def differences(
             if changes:
                 yield place, [line for line in changes if not line.startswith("@@")]
         else:
-            others = [other for other in now if other not in was and now[other] == lines]
+            others = [other for other in now.keys() - was.keys() if now[other] == lines]
             yield place, [f"only BEFORE has it{''.join(f'; moved to {o}?' for o in others)}"]
 
 

@@ -72,6 +72,8 @@ def _quantizers() -> Iterator[str]:
         yield f"{SMALL_VQGAN} {options} --out=quantizers/{kind}"
 
 
+FORMER_RUNS = ("vqgan", "unconditional", "class", "segmentation", "maps", "keypoints", "pixelsnail")
+"""Runs of `tests/former`, which go on from what a former version wrote."""
 COMPLETE = "complete unconditional/run scenes/images/01.png --keep-top=0.5 -n 2"
 PRESETS = {
     "unconditional": _prior(
@@ -157,6 +159,13 @@ TASKS = {
             "import commands/diffusers --out=commands/imported",
         ],
         ["vqgan", "labels-maps"],
+    ),
+    "former": Task(
+        [
+            *(f"resume former/{run} --training.total_steps 6" for run in FORMER_RUNS),
+            "sample former/unconditional -n 1 --size=64x64 --device=cpu --out former/canvas",
+            "evaluate former/vqgan --data former/scenes --out=former/evaluation.json",
+        ]
     ),
 }
 """All tasks, each after those that it needs."""

@@ -58,7 +58,7 @@ def test_a_file_that_is_gone_is_a_change_and_where_it_may_be_is_told(same, recor
 def test_a_file_that_is_new_is_named_and_no_change(same, records, capsys):
     (records[1] / "results/class/run/env.json.txt").write_text("not compared\n", encoding="utf-8")
     assert same.compare(*records)
-    assert "class/run/env.json: only AFTER has it\n" in capsys.readouterr().out
+    assert "only AFTER has: class/run/env.json\n" in capsys.readouterr().out
 
 
 def test_a_refusal_in_other_words_is_shown_and_no_change(same, records, capsys):
@@ -71,13 +71,19 @@ def test_a_refusal_in_other_words_is_shown_and_no_change(same, records, capsys):
 def test_tasks_of_one_record_only_are_named(same, records, capsys):
     (records[0] / "results/depth").mkdir()
     assert same.compare(*records)
-    assert "depth: not compared" in capsys.readouterr().out
+    assert "not in both records, so not compared: depth\n" in capsys.readouterr().out
 
 
 def test_times_are_no_numbers_of_a_run(same, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 5, "group": "train", "nll": 6.5, "seconds": 1.2}\n', encoding="utf-8")
     assert list(same.contents(path, Path(path.name))) == ["step 5 train nll: 6.5"]
+
+
+def test_a_folder_that_is_not_compared_counts_as_one_file(same):
+    named_by_time = Path("class/run/tb/events.out.tfevents.123")
+    assert same.compared_as(named_by_time) == Path("class/run/tb")
+    assert list(same.contents(named_by_time, Path("class/run/tb"))) == ["not compared"]
 
 
 def test_each_tiny_preset_of_a_prior_is_recorded(same):
