@@ -30,6 +30,7 @@ COMMANDS = {
     "encode": "pictures -> codes, in a file",
     "decode": "codes of a file -> pictures",
     "inspect": "what is in a data set, a model or a run",
+    "plot": "losses, NLL and use of the codes of runs, over steps and over time",
     "import": "another program's tokenizer -> a model",
     "export": "a tokenizer -> files of another program",
     "presets": "sets of options: what each is, its parameters and what it needs",

@@ -1,0 +1,41 @@
+"""`smalti plot`: the numbers of runs over steps and over time, several runs in one picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from smalti.cli.arguments import Parser, expanded_path
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Draw the pictures."""
+    options = parser().read(arguments)
+
+    from smalti.cli.output import check_folder
+    from smalti.report.plots import draw_plots, open_runs
+
+    out = Path(options.out)
+    check_folder(out)
+    written = draw_plots(open_runs(options.runs), out)
+    print(f"done: {', '.join(path.name for path in written)} in {out}")
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    parser = Parser(
+        "plot",
+        "Losses, NLL and use of the codes of runs, over steps and over time: PNG and SVG.",
+    )
+    parser.add_argument(
+        "runs",
+        type=expanded_path,
+        nargs="+",
+        metavar="run",
+        help="runs of `smalti train`, also such as still train; several are drawn together",
+    )
+    parser.add_argument(
+        "--out",
+        type=expanded_path,
+        default="plots",
+        help="folder for the pictures; files of the same names are replaced",
+    )
+    return parser
