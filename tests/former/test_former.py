@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from smalti.cli.main import main
 
 HERE = Path(__file__).parent
-EXPECTED = json.loads((HERE / "expected.json").read_text("utf-8"))
+EXPECTED = json.loads((HERE / "expected.json").read_text(encoding="utf-8"))
 CONDITIONS = {
     "unconditional": "",
     "class": "cat",
@@ -66,7 +66,7 @@ def smalti(line: str) -> None:
 
 def later_numbers(run: Path) -> list[dict[str, float]]:
     """Lines of the metrics after the fourth step."""
-    lines = map(json.loads, (run / "metrics.jsonl").read_text("utf-8").splitlines())
+    lines = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line["step"] > 4 and line["group"] in ("train", "eval")]
 
 
@@ -143,7 +143,7 @@ def test_former_run_is_described(run, words, capsys):
 def test_former_config_file_and_spellings_of_options_are_read(tmp_path):
     config = f"--config {HERE / 'former.yaml'}"
     smalti(f"train vqgan {config} --training.batch_size=3 --data_weights=[1] --out={tmp_path}/run")
-    stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text("utf-8"))
+    stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text(encoding="utf-8"))
     assert stored["image"]["small"] == "enlarge"
     assert stored["held_out"] == 0.2
     assert stored["data_weights"] == [1]
