@@ -310,7 +310,7 @@ def test_prior_builds_on_its_tokenizers(name):
 @pytest.mark.parametrize("stage", ROOTS)
 def test_defaults_build_without_a_preset(stage):
     tokenizer = VQGANRunConfig(data=("photos",))
-    check_size(tokenizer)
+    check_size(settle_vqgan(tokenizer))
     with torch.device("meta"):
         vqgan = VQGAN(tokenizer.vqgan)
         if stage == "prior":

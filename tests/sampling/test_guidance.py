@@ -72,8 +72,12 @@ def test_cosine_keeps_what_counts_at_the_start_only():
 
 
 def test_start_token_is_no_condition():
-    kept = build(("none", "class", "edges"), guidance=(2, 3)).kept(("none", "class", "edges"))
-    assert [row.tolist() for row in kept] == [[True] * 3, [True, True, False], [True, False, False]]
+    masks = build(("none", "class", "edges"), guidance=(2, 3)).masks(("none", "class", "edges"))
+    assert [row.tolist() for row in masks] == [
+        [True] * 3,
+        [True, True, False],
+        [True, False, False],
+    ]
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])

@@ -33,8 +33,10 @@ def _photograph(name: str) -> Image.Image:
     from skimage import data
 
     # The motorcycle is one of a stereo pair, and not under a name of its own.
-    found = getattr(data, "stereo_motorcycle" if name == "motorcycle" else name)()
-    picture = Image.fromarray(found[0] if isinstance(found, tuple) else found).convert("RGB")
+    photograph = getattr(data, "stereo_motorcycle" if name == "motorcycle" else name)()
+    picture = Image.fromarray(
+        photograph[0] if isinstance(photograph, tuple) else photograph
+    ).convert("RGB")
     scale = SHORTER_SIDE_PX / min(picture.size)
     size = round(picture.width * scale), round(picture.height * scale)
     return picture.resize(size, Image.Resampling.BICUBIC)

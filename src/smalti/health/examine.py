@@ -39,5 +39,5 @@ def examine(lines: Sequence[Line], vqgan: VQGANConfig | None) -> list[Finding]:
     """
     history = History(lines)
     collapse = None if vqgan is None else codebook_collapse(history, vqgan)
-    found = [not_finite(history), collapse, *(rule(history) for rule in RULES)]
-    return [finding for finding in found if finding is not None]
+    findings = [not_finite(history), collapse, *(rule(history) for rule in RULES)]
+    return [finding for finding in findings if finding is not None]

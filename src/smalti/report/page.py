@@ -138,8 +138,8 @@ def _copy_newest_pictures(samples: Path, folder: Path) -> dict[str, int]:
     """Copy the newest picture of each name as NAME.png; the steps that they are from, by name."""
     newest: dict[str, int] = {}
     for path in sorted(samples.glob("*.png")):
-        found = PICTURE.fullmatch(path.name)
-        if found:
-            newest[found[1]] = int(found[2])
-            shutil.copyfile(path, folder / f"{found[1]}.png")
+        match = PICTURE.fullmatch(path.name)
+        if match:
+            newest[match[1]] = int(match[2])
+            shutil.copyfile(path, folder / f"{match[1]}.png")
     return newest

@@ -161,8 +161,8 @@ def _noted_environments(path: Path) -> list[dict[str, Any]]:
 def _record_changes(folder: Path, config: BaseRunConfig) -> None:
     """Say and log what is trained otherwise from the newest checkpoint on."""
     stored = read_run_config(folder)
-    found = () if stored is None else changes(stored, config)
-    recorded = [change for change in found if change.option in CHANGEABLE_ON_RECORD]
+    differences = () if stored is None else changes(stored, config)
+    recorded = [change for change in differences if change.option in CHANGEABLE_ON_RECORD]
     step = newest_step(folder / "checkpoints") if recorded else 0
     for change in recorded if step else ():  # before step 1 nothing was trained otherwise
         say(f"changed from step {step} on: {change.name} from {change.was} to {change.now}")

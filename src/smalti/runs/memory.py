@@ -37,11 +37,11 @@ def forward_cost(
         make_inputs: makes the inputs of one pass.
         autocast: context in which the model runs; without one it is float32.
     """
-    kept: dict[int, torch.UntypedStorage] = {}
+    storages: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()  # views of a tensor, and of a weight, share it
-        kept[storage._cdata] = storage  # held, so that no other gets its number
+        storages[storage._cdata] = storage  # held, so that no other gets its number
         return tensor
 
     counter = FlopCounterMode(display=False, custom_mapping=ATTENTION)
@@ -51,7 +51,7 @@ def forward_cost(
         with autocast():
             module(inputs)
     weights = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
-    saved = sum(storage.nbytes() for number, storage in kept.items() if number not in weights)
+    saved = sum(storage.nbytes() for number, storage in storages.items() if number not in weights)
     return ForwardCost(saved, counter.get_total_flops())
 
 

@@ -41,24 +41,24 @@ def check_same_data(config: BaseRunConfig, split: Split) -> None:
 
 
 def check_same_model(
-    config: BaseRunConfig, name: str, was: object, now: object, kept: nn.Module, found: nn.Module
+    config: BaseRunConfig, name: str, was: object, now: object, own: nn.Module, other: nn.Module
 ) -> None:
     """Refuse another model than the one that a run keeps.
 
     Raises:
         InputError: they differ in their config or their weights.
     """
-    same = kept.config == found.config and weights_hash(kept) == weights_hash(found)
+    same = own.config == other.config and weights_hash(own) == weights_hash(other)
     _check(config, name, was, now, same, "which is another model")
 
 
-def check_same_init(config: BaseRunConfig, was: str, now: str, found: nn.Module) -> None:
+def check_same_init(config: BaseRunConfig, was: str, now: str, other: nn.Module) -> None:
     """Refuse another model than the one that a run began with.
 
     Raises:
         InputError: it has other weights, or nothing tells.
     """
-    same = _read(Path(config.out)).get(INIT) == weights_hash(found)
+    same = _read(Path(config.out)).get(INIT) == weights_hash(other)
     _check(config, INIT, was, now, same, "of which the run does not know that it is the same")
 
 

@@ -59,9 +59,9 @@ def train_prior(config: PriorRunConfig) -> Path:
         return _train_prior(config)
 
 
-def _train_prior(asked: PriorRunConfig) -> Path:
+def _train_prior(user_config: PriorRunConfig) -> Path:
     with together():
-        plan = plan_prior(asked)
+        plan = plan_prior(user_config)
         config, folder = plan.config, Path(plan.config.out)
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written

@@ -40,52 +40,58 @@ def settled(option: T | Literal["auto"]) -> T:
     return option
 
 
-def _unless_auto(asked: T | Literal["auto"], instead: T) -> T:
-    return instead if asked == "auto" else asked
+def _unless_auto(option: T | Literal["auto"], instead: T) -> T:
+    return instead if option == "auto" else option
 
 
 # Stage 1
 
 
-def settle_vqgan(asked: VQGANRunConfig) -> VQGANRunConfig:
+def settle_vqgan(user_config: VQGANRunConfig) -> VQGANRunConfig:
     """The config of a run of stage 1, in which the tokenizer's shape and the losses are decided.
 
     A run keeps those that it began with, however the model of `init` or the weights at hand may
     change.
 
     Args:
-        asked: by the user.
+        user_config: as the user wrote it.
 
     Raises:
         InputError: there is no model to begin with, it is of another shape than asked for, or a
             loss does not fit what the images are.
     """
-    begun = begun_config(asked)
-    vqgan = asked.vqgan if asked.init is None else _initial_shape(asked, asked.init, begun)
-    loss = fit_loss(asked.loss, vqgan.content)
+    begun = begun_config(user_config)
+    vqgan = (
+        user_config.vqgan
+        if user_config.init is None
+        else _initial_shape(user_config, user_config.init, begun)
+    )
+    loss = fit_loss(user_config.loss, vqgan.content)
     perceptual = loss.perceptual
     if begun is None:
         perceptual = resolve_perceptual(perceptual)
     elif perceptual.kind == "auto":
         perceptual = perceptual.model_copy(update={"kind": begun.loss.perceptual.kind})
     loss = loss.model_copy(update={"perceptual": perceptual})
-    return asked.model_copy(update={"loss": loss, "vqgan": vqgan})
+    return user_config.model_copy(update={"loss": loss, "vqgan": vqgan})
 
 
-def _initial_shape(asked: VQGANRunConfig, init: str, begun: VQGANRunConfig | None) -> VQGANConfig:
+def _initial_shape(
+    user_config: VQGANRunConfig, init: str, begun: VQGANRunConfig | None
+) -> VQGANConfig:
     """Shape of the model that a run begins with, unless the config asks for another one."""
     if begun is not None and begun.init == init:
         shape = begun.vqgan
     else:
         model = VQGAN.from_pretrained(init)
         shape = model.config
-        if begun is not None and begun.init is not None and has_begun(asked):
-            check_same_init(asked, begun.init, init, model)
+        if begun is not None and begun.init is not None and has_begun(user_config):
+            check_same_init(user_config, begun.init, init, model)
     for name, default in VQGANConfig():
-        option, given = getattr(asked.vqgan, name), getattr(shape, name)
-        if option not in (default, given):
+        option, of_model = getattr(user_config.vqgan, name), getattr(shape, name)
+        if option not in (default, of_model):
             raise InputError(
-                f"vqgan.{name} is {option}, but the model of --init {init} has {given}; leave "
+                f"vqgan.{name} is {option}, but the model of --init {init} has {of_model}; leave "
                 "vqgan's options out, they come from the model"
             )
     return shape
@@ -128,7 +134,7 @@ def fit_loss(loss: VQGANLossConfig, content: ContentConfig) -> VQGANLossConfig:
 
 
 def _check_pixel(loss: VQGANLossConfig, content: ContentConfig) -> None:
-    # l1 is also what stands there when nobody asked.
+    # l1 is also what stands there when nobody user_config.
     if content.kind == "labels" and loss.pixel == "l2":
         raise InputError("loss.pixel l2 does not fit label maps; they have the cross-entropy")
     if content.kind != "labels" and loss.pixel == "cross_entropy":
@@ -141,7 +147,7 @@ def _check_pixel(loss: VQGANLossConfig, content: ContentConfig) -> None:
 
 
 def settle_prior(
-    asked: PriorRunConfig, images: RunImages, initial: Pipeline | None = None
+    user_config: PriorRunConfig, images: RunImages, initial: Pipeline | None = None
 ) -> PriorRunConfig:
     """The config of a run of stage 2, in which nothing is left open.
 
@@ -149,28 +155,28 @@ def settle_prior(
     it began with, also where it has more images later.
 
     Args:
-        asked: by the user.
+        user_config: as the user wrote it.
         images: of the run.
         initial: the prior that the run begins with, which has some options; None for new weights.
 
     Raises:
         InputError: the model of `init` has other options than those asked for.
     """
-    options = options_of(initial, asked)
-    shape = options.get("prior", asked.prior)
-    auto = _begun_regularisation(asked) or regularisation_for(images.training)
-    dropout = _unless_auto(asked.prior.dropout, auto.dropout)
-    views = _unless_auto(asked.codes.views, auto.views)
+    options = options_of(initial, user_config)
+    shape = options.get("prior", user_config.prior)
+    auto = _begun_regularisation(user_config) or regularisation_for(images.training)
+    dropout = _unless_auto(user_config.prior.dropout, auto.dropout)
+    views = _unless_auto(user_config.codes.views, auto.views)
     # Without held-out images, evaluations say nothing of over-fitting.
-    early_stop = _unless_auto(asked.training.early_stop, auto.early_stop)
+    early_stop = _unless_auto(user_config.training.early_stop, auto.early_stop)
     early_stop = early_stop if images.held_out else None
     regularisation = {
-        "token_keep": _unless_auto(asked.token_keep, auto.token_keep),
+        "token_keep": _unless_auto(user_config.token_keep, auto.token_keep),
         "prior": shape.model_copy(update={"dropout": dropout}),
-        "codes": asked.codes.model_copy(update={"views": views}),
-        "training": asked.training.model_copy(update={"early_stop": early_stop}),
+        "codes": user_config.codes.model_copy(update={"views": views}),
+        "training": user_config.training.model_copy(update={"early_stop": early_stop}),
     }
-    return asked.model_copy(update=options | regularisation)
+    return user_config.model_copy(update=options | regularisation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +211,9 @@ def _views_for(images: int) -> int:
     return views
 
 
-def _begun_regularisation(asked: PriorRunConfig) -> Regularisation | None:
+def _begun_regularisation(user_config: PriorRunConfig) -> Regularisation | None:
     """What the run in the folder of a config began with; None where none has begun."""
-    begun = begun_config(asked)
+    begun = begun_config(user_config)
     if begun is None:
         return None
     dropout, token_keep = begun.prior.dropout, begun.token_keep

@@ -24,21 +24,21 @@ def tokenizer_images(config: PriorRunConfig, conditions: Iterable[str]) -> Token
         InputError: a file that tells of them is damaged.
     """
     named = dict(spec.split("=", 1) for spec in config.condition if "=" in spec)
-    own = Path(config.out)
-    found = {TOKENIZER_FOLDER: _images(own, TOKENIZER_FOLDER, config.vqgan, config.init)}
+    run = Path(config.out)
+    images = {TOKENIZER_FOLDER: _images(run, TOKENIZER_FOLDER, config.vqgan, config.init)}
     for kind in conditions:
         folder = str(condition_folder(Path(), kind))
         if kind in named or config.init is not None:  # else it is the tokenizer of the images
-            found[folder] = _images(own, folder, named.get(kind), config.init)
-    return found
+            images[folder] = _images(run, folder, named.get(kind), config.init)
+    return images
 
 
-def _images(own: Path, folder: str, given: str | None, init: str | None) -> TrainingImages | None:
+def _images(run: Path, folder: str, place: str | None, init: str | None) -> TrainingImages | None:
     """Training images of the tokenizer that a run keeps, or else of where it comes from."""
-    if (own / folder).is_dir():
-        return TrainingImages.read(own / folder)
-    if given is not None:
-        return find_training_images(given)
+    if (run / folder).is_dir():
+        return TrainingImages.read(run / folder)
+    if place is not None:
+        return find_training_images(place)
     return None if init is None else find_training_images(init, folder)
 
 

@@ -59,10 +59,10 @@ class TrainingImages:
 
     def among(self, dataset: ImageDataset) -> NDArray[np.bool_]:
         """Which images of a data set were trained on, (N,), by their names."""
-        found = np.zeros(len(dataset), np.bool_)
+        was_seen = np.zeros(len(dataset), np.bool_)
         for components, hashes in self.names.items():
-            found |= np.isin(name_hashes(dataset, components), hashes)
-        return found
+            was_seen |= np.isin(name_hashes(dataset, components), hashes)
+        return was_seen
 
     def write(self, folder: Path) -> None:
         """Write the file into a run's or a model's folder.
@@ -125,8 +125,8 @@ def find_training_images(model: str | Path, inner: str = "") -> TrainingImages |
     """
     folder = find_model(model)
     run = folder.parent.parent if folder.parent.name == "checkpoints" else folder
-    found = (TrainingImages.read(place / inner) for place in (folder, run))
-    return next((images for images in found if images is not None), None)
+    files = (TrainingImages.read(place / inner) for place in (folder, run))
+    return next((images for images in files if images is not None), None)
 
 
 def write_training_images(run: Path, split: Split, init: str | None = None) -> None:

@@ -6,7 +6,7 @@ from smalti.compute import Compute, choose_compute
 from smalti.config import InputError
 from smalti.distributed import from_first, together, wrap
 from smalti.health.run_images import RunImages
-from smalti.losses.build import choose_perceptual, resolve_perceptual
+from smalti.losses.build import choose_perceptual
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.losses.perceptual import PERCEPTUAL_LOSSES
 from smalti.metrics.reconstruction import SMALLEST_SSIM_PX
@@ -23,7 +23,7 @@ from smalti.runs.data import (
 )
 from smalti.runs.folder import check_run_folder, open_run
 from smalti.runs.origin import has_begun, keep_origin
-from smalti.runs.settle import settle_vqgan
+from smalti.runs.settle import settle_vqgan, settled
 from smalti.runs.training_images import write_training_images
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.ema import EMA
@@ -49,9 +49,9 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
         return _train_vqgan(config)
 
 
-def _train_vqgan(asked: VQGANRunConfig) -> Path:
+def _train_vqgan(user_config: VQGANRunConfig) -> Path:
     with together():
-        config = settle_vqgan(asked)
+        config = settle_vqgan(user_config)
         folder = Path(config.out)
         check_run_folder(folder, config)
         compute = choose_compute(config.training.device, config.training.precision)
@@ -112,7 +112,7 @@ def check_size(config: VQGANRunConfig) -> None:
         discriminator = f"a discriminator of {config.discriminator.layers} layers"
         needed = config.discriminator.smallest_px
         _check_smallest(config, needed, discriminator, "lower discriminator.layers")
-    kind = resolve_perceptual(config.loss.perceptual).kind
+    kind = settled(config.loss.perceptual.kind)
     needed = PERCEPTUAL_LOSSES[kind].smallest_px
     _check_smallest(config, needed, f"the perceptual loss {kind}", "see loss.perceptual.kind")
     if config.vqgan.content.kind == "rgb":

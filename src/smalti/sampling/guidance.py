@@ -75,14 +75,14 @@ class Guidance:
             mixed = mixed + weight * added
         return mixed
 
-    def kept(self, kinds: Sequence[str]) -> list[Tensor]:
-        """Which conditioners speak in each of `prefixes`.
+    def masks(self, kinds: Sequence[str]) -> list[Tensor]:
+        """Which conditions are in each of `prefixes`, and which are dropped.
 
         Args:
             kinds: of all conditioners; "none" is a start token and no condition.
 
         Returns:
-            P tensors (conditioners,) bool.
+            P tensors (conditions,) bool, false where the condition is dropped.
         """
         numbers = torch.tensor([kind != "none" for kind in kinds]).cumsum(0)
         return [numbers <= prefix for prefix in self.prefixes]

@@ -80,7 +80,7 @@ class PartialCodes:
             self.save()
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def saving(self) -> Iterator[None]:
         """Write the file when the work inside ends, is stopped or fails.
 
         Not where its input is at fault: going on from the codes of a damaged prior would hide that

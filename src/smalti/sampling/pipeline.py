@@ -212,7 +212,7 @@ class Pipeline:
             )
         bar = tqdm(total=len(batches) * cells, unit="token", disable=not progress)
         partial = PartialCodes(keep, canvas.codes, made_from, bar)
-        with partial.kept(), in_eval_mode(self.prior):
+        with partial.saving(), in_eval_mode(self.prior):
             for number, images in enumerate(batches):
                 sample_canvas(
                     self.prior,

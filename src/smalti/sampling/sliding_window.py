@@ -211,9 +211,9 @@ class CanvasView:
         self.codes = canvas.codes
         self.known = canvas.known.to(canvas.codes.device).expand_as(canvas.codes)
         batch_size, self.height, self.width = canvas.codes.shape
-        self.kept = [
-            None if kept.all() else kept.to(canvas.codes.device).expand(batch_size, -1)
-            for kept in guidance.kept(conditioning.kinds)
+        self.masks = [
+            None if mask.all() else mask.to(canvas.codes.device).expand(batch_size, -1)
+            for mask in guidance.masks(conditioning.kinds)
         ]
         self.cells = self._cells_in_order()
 
@@ -244,12 +244,12 @@ class CanvasView:
         h, w = self.model.grid_height, self.model.grid_width
         window = Window(run.top, run.left, h, w, self.height, self.width)
         conditions = self.conditioning.at(self.condition_codes, window)
-        prefixes = [self.conditioning.tokens(conditions, kept) for kept in self.kept]
+        prefixes = [self.conditioning.tokens(conditions, mask) for mask in self.masks]
         cond_tokens = self.layout.shift(torch.cat(prefixes))
         rows = slice(run.top, run.top + h)
         columns = slice(run.left, run.left + w)
         tokens = self.ordering.to_tokens(self.codes[:, rows, columns])[:, : run.offset]
-        return torch.cat([cond_tokens, tokens.repeat(len(self.kept), 1)], dim=1)
+        return torch.cat([cond_tokens, tokens.repeat(len(self.masks), 1)], dim=1)
 
 
 def check_size(model: PriorModelConfig, height: int, width: int) -> None:
