@@ -25,7 +25,11 @@ from measure import Timings, peak_mb_of, peak_rss_mb, take_turns
 from torch import Tensor
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
-from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
+from smalti.prior.base import GridSizes, SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
+from smalti.prior.pixelsnail.model import PixelSNAIL
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
@@ -44,20 +48,14 @@ MODELS = ("ours", "transformers")
 def our_model(size: argparse.Namespace) -> GPT:
     """A GPT with new weights; speed does not depend on them."""
     shape = {"layers": size.layers, "heads": size.heads, "width": size.width}
-    return GPT(GPTConfig(vocab_size=CODES + 1, max_length=size.tokens, **shape)).eval()
+    return GPT(GPTConfig(**shape, dropout=0), SequenceSizes(CODES + 1, size.tokens)).eval()
 
 
 def our_pixelsnail(tokens: int) -> PixelSNAIL:
     """A PixelSNAIL of default size with a grid for so many tokens."""
     height = math.ceil(tokens / GRID_WIDTH)
-    config = PixelSNAILConfig(
-        vocab_size=CODES + 1,
-        max_length=height * GRID_WIDTH,
-        cond_length=1,
-        grid_height=height,
-        grid_width=GRID_WIDTH,
-    )
-    return PixelSNAIL(config).eval()
+    sizes = GridSizes(CODES + 1, height * GRID_WIDTH, 1, height, GRID_WIDTH)
+    return PixelSNAIL(PixelSNAILConfig(dropout=0), sizes).eval()
 
 
 def transformers_model(size: argparse.Namespace) -> GPT2LMHeadModel:

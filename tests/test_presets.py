@@ -23,7 +23,7 @@ from smalti.health.run_images import RunImages
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
-from smalti.prior import PriorModel, build_prior
+from smalti.prior.build import PriorModel, build_prior
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import Parts, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.prior_plan import prior_model_config
@@ -215,7 +215,7 @@ def conditioner_of(
 @cache
 def prior_of(name: str) -> PriorModel:
     with torch.device("meta"):
-        return build_prior(model_of(name).prior)
+        return build_prior(model_of(name).prior, model_of(name).sizes)
 
 
 # What the files say
@@ -316,7 +316,8 @@ def test_defaults_build_without_a_preset(stage):
         if stage == "prior":
             config = PriorRunConfig(data=("photos",), vqgan="run")
             config = settle_prior(config, RunImages(training=100, held_out=5))
-            build_prior(prior_model_config(config, vqgan, (UnconditionalConfig(),)).prior)
+            model = prior_model_config(config, vqgan, (UnconditionalConfig(),))
+            build_prior(model.prior, model.sizes)
 
 
 # The paper's Table 3
@@ -381,9 +382,10 @@ def test_header_gives_printed_and_counted_parameters_and_whether_they_fit(row):
 )
 def test_the_other_width_does_not_fit(row, width):
     """The caption has these two the other way round: D-RINv1 at 768, RIN at 1024."""
-    model = model_of(f"prior-{row}").prior
+    model = model_of(f"prior-{row}")
+    shape = model.prior.model_copy(update={"width": width})
     with torch.device("meta"):
-        counted = count_parameters(build_prior(model.model_copy(update={"width": width})))
+        counted = count_parameters(build_prior(shape, model.sizes))
     assert abs(counted / 1e6 - TABLE_3[row].printed) > 0.2 * TABLE_3[row].printed
 
 
@@ -407,7 +409,7 @@ def cost_on_card(name: str) -> float:
         model = model_of(name)
         frozen = weight_bytes(tokenizer_of(Command.of(name).tokenizer))
         return prior_cost(
-            lambda: build_prior(model.prior), model.layout, parts, CARD, 2 * frozen
+            lambda: build_prior(model.prior, model.sizes), model.layout, parts, CARD, 2 * frozen
         ).memory_bytes
     config = settle_vqgan(config)
     discriminator = config.discriminator if config.loss.adversary.is_played else None

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from smalti.prior.gpt.model import GPT, GPTConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.config import VQGANConfig
@@ -23,7 +24,9 @@ def demo_folder(tmp_path: Path) -> Path:
     vqgan = VQGAN(VQGANConfig(channel_multipliers=(1, 1, 1, 1), codebook_size=16, code_dim=8))
     config = PriorModelConfig(
         codebook_size=16,
-        prior=GPTConfig(vocab_size=17, max_length=16, layers=1, heads=1, width=8),
+        prior=GPTConfig(layers=1, heads=1, width=8, dropout=0),
+        vocab_size=17,
+        max_length=16,
         grid_height=4,
         grid_width=4,
     )
@@ -31,7 +34,9 @@ def demo_folder(tmp_path: Path) -> Path:
     photographs.mkdir(parents=True)
     Image.new("RGB", (451, 300), "orange").save(photographs / "chelsea.png")
     vqgan.save_pretrained(tmp_path / "demo" / "vqgan")
-    Pipeline(vqgan, GPT(config.prior), config).save_pretrained(tmp_path / "demo" / "prior")
+    Pipeline(vqgan, GPT(config.prior, config.sizes), config).save_pretrained(
+        tmp_path / "demo" / "prior"
+    )
     return tmp_path
 
 

@@ -122,7 +122,7 @@ def test_wrong_value_of_a_tokenizers_run(train, options, words):
     [
         ("--image.size 15", ["15x15", "multiples of 2"]),
         ("--condition clas", ["unknown condition 'clas'", "did you mean 'class'"]),
-        ("--prior.heads 3", ["prior.width 16", "prior.heads 3"]),
+        ("--prior.heads 3", ["prior", "width 16", "heads 3"]),
         ("--condition-drop 1", ["condition-drop", "below 1"]),
         ("--vqgan nowhere", ["nowhere does not exist"]),
     ],

@@ -8,14 +8,17 @@ from helpers.generation import Prompt, generate
 from smalti.config import InputError
 from smalti.interop.taming_gpt import import_gpt, name_gpt
 from smalti.metrics.nll import nats_per_token
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.base import SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import keep_top_k
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import RowMajor
 
-TINY = GPTConfig(vocab_size=33, max_length=32, layers=2, heads=2, width=32)
+TINY = GPTConfig(layers=2, heads=2, width=32, dropout=0)
+SIZES = SequenceSizes(vocab_size=33, max_length=32)
 GREEDY = SamplingConfig(temperature=0, top_k=0)
 
 
@@ -42,7 +45,7 @@ def multinomial(probabilities: Tensor, step: int) -> Tensor:
 def sample(gpt: GPT, cond_tokens: Tensor, length: int, config: SamplingConfig, draw: Choose):
     """The released code draws from the whole vocabulary, so K is V here."""
     prompt = Prompt(cond_tokens, null_tokens=cond_tokens)
-    return generate(gpt, prompt, length, gpt.config.vocab_size, config, draw)
+    return generate(gpt, prompt, length, gpt.sizes.vocab_size, config, draw)
 
 
 def greedily(gpt: GPT, cond_tokens: Tensor, length: int) -> Tensor:
@@ -50,7 +53,7 @@ def greedily(gpt: GPT, cond_tokens: Tensor, length: int) -> Tensor:
 
 
 def test_shape_follows_from_the_tensors(gpt):
-    assert gpt.config == TINY
+    assert (gpt.config, gpt.sizes) == (TINY, SIZES)
 
 
 def test_logits_and_loss(gpt, oracle):
@@ -134,7 +137,7 @@ def test_unconditional_sequences_of_the_whole_model(oracle_tensors):
 
 
 def test_every_weight_of_ours_gets_a_released_one(oracle):
-    ours = GPT(TINY).state_dict()
+    ours = GPT(TINY, SIZES).state_dict()
     named = name_gpt(below(oracle, "sd."))
     assert {k: v.shape for k, v in named.items()} == {k: v.shape for k, v in ours.items()}
 

@@ -3,8 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.base import SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.decoding import FEW_ROWS, ProductInParts, prepare, prepare_norm
+from smalti.prior.gpt.model import GPT
 
 
 @pytest.mark.parametrize("rows", [1, 2, FEW_ROWS, FEW_ROWS + 1])
@@ -45,7 +47,7 @@ def test_prepared_norm_is_the_modules(generator):
 
 
 def test_cache_counts_what_it_holds(generator):
-    gpt = GPT(GPTConfig(vocab_size=5, max_length=6, layers=2, heads=2, width=8)).eval()
+    gpt = GPT(GPTConfig(layers=2, heads=2, width=8, dropout=0), SequenceSizes(5, 6)).eval()
     cache = gpt.new_cache(3)
     tokens = torch.randint(5, (3, 4), generator=generator)
     gpt.logits(tokens[:, :3], cache)
@@ -55,6 +57,6 @@ def test_cache_counts_what_it_holds(generator):
 
 
 def test_single_tokens_leave_no_graph(generator):
-    gpt = GPT(GPTConfig(vocab_size=5, max_length=6, layers=1, heads=2, width=8)).eval()
+    gpt = GPT(GPTConfig(layers=1, heads=2, width=8, dropout=0), SequenceSizes(5, 6)).eval()
     logits = gpt.logits(torch.randint(5, (3, 1), generator=generator), gpt.new_cache(3))
     assert not logits.requires_grad

@@ -7,19 +7,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
 from smalti.prior.attention import CausalSelfAttention
+from smalti.prior.base import GridSizes
 from smalti.prior.gpt.block import Block
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.prior.pixelsnail.cell_attention import CellAttention
 from smalti.prior.pixelsnail.cond_features import CondLayer
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.prior.pixelsnail.gated_residual import GatedResidual
+from smalti.prior.pixelsnail.model import PixelSNAIL
 
 BATCH, LENGTH, WIDTH, HEADS = 32, 5, 8, 2
-OPTIONS = {"vocab_size": 11, "width": WIDTH, "heads": HEADS, "dropout": 0.5}
-GPT_CONFIG = GPTConfig(max_length=LENGTH, layers=2, **OPTIONS)
-SNAIL_CONFIG = PixelSNAILConfig(
-    max_length=LENGTH, cond_length=2, grid_height=2, grid_width=2, blocks=2, **OPTIONS
-)
+OPTIONS = {"width": WIDTH, "heads": HEADS, "dropout": 0.5}
+SIZES = GridSizes(11, LENGTH, cond_length=2, grid_height=2, grid_width=2)
+GPT_CONFIG = GPTConfig(layers=2, **OPTIONS)
+SNAIL_CONFIG = PixelSNAILConfig(blocks=2, **OPTIONS)
 
 
 def constant(layer: nn.Linear, value: float) -> None:
@@ -124,7 +127,7 @@ def test_a_value_between_two_convolutions_is_dropped():
 
 def test_an_embedding_of_the_transformer_is_dropped():
     """Token and position together: both are set to a half."""
-    gpt = GPT(GPT_CONFIG)
+    gpt = GPT(GPT_CONFIG, SIZES)
     nn.init.constant_(gpt.token_embedding.weight, 0.5)
     nn.init.constant_(gpt.position_embedding, 0.5)
     read: list[Tensor] = []
@@ -134,7 +137,7 @@ def test_an_embedding_of_the_transformer_is_dropped():
 
 
 def test_an_embedding_of_the_convolutional_prior_is_dropped():
-    snail = PixelSNAIL(SNAIL_CONFIG)
+    snail = PixelSNAIL(SNAIL_CONFIG, SIZES)
     nn.init.ones_(snail.token_embedding.weight)
     read: list[Tensor] = []
     snail.cond_encoder.register_forward_pre_hook(lambda _module, inputs: read.append(inputs[0]))
@@ -148,7 +151,9 @@ def test_an_embedding_of_the_convolutional_prior_is_dropped():
 # The option
 
 
-@pytest.mark.parametrize("prior", [GPT(GPT_CONFIG), PixelSNAIL(SNAIL_CONFIG)], ids=["gpt", "snail"])
+@pytest.mark.parametrize(
+    "prior", [GPT(GPT_CONFIG, SIZES), PixelSNAIL(SNAIL_CONFIG, SIZES)], ids=["gpt", "snail"]
+)
 def test_the_configured_dropout_reaches_every_place(prior):
     dropped = [module.p for module in prior.modules() if isinstance(module, nn.Dropout)]
     attentions = [

@@ -6,15 +6,18 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from smalti.metrics.nll import nats_per_token
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.base import SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.weights import count_parameters
 
-TINY = GPTConfig(vocab_size=11, max_length=9, layers=2, heads=2, width=16)
+TINY = GPTConfig(layers=2, heads=2, width=16, dropout=0)
+SIZES = SequenceSizes(vocab_size=11, max_length=9)
 
 
 def random_gpt(config: GPTConfig, generator: torch.Generator) -> GPT:
     """A GPT in which every weight matters: none is zero or one."""
-    gpt = GPT(config)
+    gpt = GPT(config, SIZES)
     with torch.no_grad():
         for weight in gpt.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.3)
@@ -28,7 +31,7 @@ def gpt(generator) -> GPT:
 
 @pytest.fixture
 def tokens(generator) -> Tensor:
-    return torch.randint(TINY.vocab_size, (3, TINY.max_length), generator=generator)
+    return torch.randint(SIZES.vocab_size, (3, SIZES.max_length), generator=generator)
 
 
 def reference_logits(gpt: GPT, tokens: Tensor) -> Tensor:
@@ -79,10 +82,10 @@ def test_no_position_sees_a_later_token(gpt, tokens):
     embedded = gpt.token_embedding(tokens).detach().requires_grad_()
     gpt.token_embedding.forward = lambda _: embedded
     logits = gpt.logits(tokens)
-    for position in range(TINY.max_length):
+    for position in range(SIZES.max_length):
         (gradient,) = torch.autograd.grad(logits[:, position].sum(), embedded, retain_graph=True)
         reached = gradient.abs().sum((0, 2)) > 0
-        assert reached.tolist() == [i <= position for i in range(TINY.max_length)]
+        assert reached.tolist() == [i <= position for i in range(SIZES.max_length)]
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -140,15 +143,15 @@ def test_dropout_acts_in_training_only(generator, tokens):
 
 
 def test_new_model_predicts_almost_evenly():
-    gpt = GPT(TINY)
+    gpt = GPT(TINY, SIZES)
     tokens = torch.arange(9).view(1, 9)
     loss = nats_per_token(gpt.logits(tokens), tokens).mean()
-    torch.testing.assert_close(loss.item(), math.log(TINY.vocab_size), rtol=0.05, atol=0)
+    torch.testing.assert_close(loss.item(), math.log(SIZES.vocab_size), rtol=0.05, atol=0)
 
 
 def test_weights_depend_on_the_generator_only():
     def weights(seed: int) -> Tensor:
-        gpt = GPT(TINY)
+        gpt = GPT(TINY, SIZES)
         gpt.reset_parameters(torch.Generator().manual_seed(seed))
         return torch.cat([weight.flatten() for weight in gpt.parameters()])
 
@@ -161,15 +164,15 @@ def test_weights_depend_on_the_generator_only():
 )
 def test_parameters_are_those_of_the_papers_table_3(layers, width, codes, millions):
     """The rows IN and RIN; the table rounds, and does not say what it counts."""
-    shape = {"max_length": 512, "layers": layers, "heads": 16, "width": width}
+    shape = {"dropout": 0, "layers": layers, "heads": 16, "width": width}
     with torch.device("meta"):
-        gpt = GPT(GPTConfig(vocab_size=codes + 1, **shape))
+        gpt = GPT(GPTConfig(**shape), SequenceSizes(codes + 1, 512))
     assert count_parameters(gpt) == pytest.approx(millions * 1e6, rel=0.02)
 
 
 def test_heads_must_divide_the_width():
     with pytest.raises(ValidationError, match="width 16 is not a multiple of heads 3"):
-        GPTConfig(vocab_size=11, max_length=9, heads=3, width=16)
+        GPTConfig(heads=3, width=16)
 
 
 @pytest.mark.gpu

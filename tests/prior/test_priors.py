@@ -6,24 +6,27 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from helpers.generation import Prompt, generate
-from smalti.prior import PRIORS, GPTConfig, PixelSNAILConfig, PriorConfig, build_prior
+from smalti.prior.base import PRIORS, GridSizes
+from smalti.prior.build import build_prior
+from smalti.prior.config import PriorConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
 
 COND_LENGTH = 2
-SIZE = {"vocab_size": 11, "max_length": 13, "width": 16, "heads": 2}
+SIZES = GridSizes(11, 13, cond_length=COND_LENGTH, grid_height=3, grid_width=4)
+OPTIONS = {"width": 16, "heads": 2, "dropout": 0}
 CONFIGS = {
-    "gpt": GPTConfig(layers=2, **SIZE),
-    "pixelsnail": PixelSNAILConfig(
-        cond_length=COND_LENGTH, grid_height=3, grid_width=4, blocks=1, **SIZE
-    ),
+    "gpt": GPTConfig(layers=2, **OPTIONS),
+    "pixelsnail": PixelSNAILConfig(blocks=1, **OPTIONS),
 }
 
 
 @pytest.fixture(params=list(PRIORS))
 def prior(request, generator):
-    prior = build_prior(CONFIGS[request.param])
+    prior = build_prior(CONFIGS[request.param], SIZES)
     with torch.no_grad():
         for weight in prior.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.3)
@@ -104,9 +107,9 @@ def test_configs_survive_a_round_trip_and_name_their_class(kind):
     adapter = TypeAdapter(PriorConfig)
     read = adapter.validate_json(adapter.dump_json(CONFIGS[kind]))
     assert read == CONFIGS[kind]
-    assert type(build_prior(read)) is PRIORS[kind]
+    assert type(build_prior(read, SIZES)) is PRIORS[kind]
 
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValidationError, match="kind"):
-        TypeAdapter(PriorConfig).validate_python({"kind": "lstm", **SIZE})
+        TypeAdapter(PriorConfig).validate_python({"kind": "lstm", **OPTIONS})

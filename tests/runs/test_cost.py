@@ -7,7 +7,9 @@ from smalti.compute import Compute
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
-from smalti.prior.gpt.model import GPT, GPTConfig
+from smalti.prior.base import SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.runs import cost as costs
 from smalti.runs.cost import (
     Parts,
@@ -25,7 +27,8 @@ from smalti.weights import count_parameters
 CPU = Compute(torch.device("cpu"), torch.float32)
 CARD = Compute(torch.device("cuda"), torch.bfloat16)
 LAYOUT = Layout(codebook_size=16, cond_length=1, cond_vocab_size=1, image_length=8)
-SHAPE = GPTConfig(vocab_size=17, max_length=8, layers=2, heads=2, width=16, dropout=0.1)
+SIZES = SequenceSizes(vocab_size=17, max_length=8)
+SHAPE = GPTConfig(layers=2, heads=2, width=16, dropout=0.1)
 TINY = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=8, codebook_size=16)
 
 
@@ -39,7 +42,7 @@ def test_operations_of_two_layers():
 def test_operations_of_a_transformer():
     """Twelve squares of the width a block and token, the head, and attention over all pairs."""
     shape = SHAPE.model_copy(update={"dropout": 0.0})
-    found = forward_cost(lambda: GPT(shape), lambda: torch.zeros(3, 8, dtype=torch.int64))
+    found = forward_cost(lambda: GPT(shape, SIZES), lambda: torch.zeros(3, 8, dtype=torch.int64))
     weights = 2 * (12 * 16 * 16) + 16 * 17
     attention = 2 * (8 * 16 + 8 * 16)
     assert found.operations == 2 * 3 * 8 * (weights + attention)
@@ -51,22 +54,22 @@ def test_largest_part_counts():
 
 
 def test_state_of_a_prior_is_five_copies_of_its_weights():
-    found = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(2, 1), CPU, frozen_bytes=100)
-    assert found.state_bytes == 5 * 4 * count_parameters(GPT(SHAPE)) + 100
+    found = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(2, 1), CPU, frozen_bytes=100)
+    assert found.state_bytes == 5 * 4 * count_parameters(GPT(SHAPE, SIZES)) + 100
     assert found.memory_bytes == found.state_bytes + found.activation_bytes
 
 
 def test_parts_save_memory_and_no_operations():
-    whole = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(8, 1), CPU)
-    parts = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(2, 4), CPU)
+    whole = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(8, 1), CPU)
+    parts = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(2, 4), CPU)
     assert parts.operations == whole.operations
     assert parts.activation_bytes < whole.activation_bytes / 3
 
 
 def test_a_graphics_card_keeps_less():
     """Half the bytes for most numbers, and no weights of attention."""
-    on_cpu = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(8, 1), CPU)
-    on_card = prior_cost(lambda: GPT(SHAPE), LAYOUT, Parts(8, 1), CARD)
+    on_cpu = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(8, 1), CPU)
+    on_card = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(8, 1), CARD)
     assert on_card.activation_bytes < 0.8 * on_cpu.activation_bytes
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smalti.config import InputError
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.ranges import from_pil
 from smalti.sampling.completion import (
     Margins,
@@ -31,12 +32,14 @@ K, HEIGHT, WIDTH = 16, 3, 4  # a window of 6x8 pixels: f = 2
 @pytest.fixture
 def pipeline(generator) -> Pipeline:
     config = PriorModelConfig(
-        prior=GPTConfig(vocab_size=K + 1, max_length=12, layers=1, heads=2, width=16),
+        prior=GPTConfig(layers=1, heads=2, width=16, dropout=0),
+        vocab_size=K + 1,
+        max_length=12,
         codebook_size=K,
         grid_height=HEIGHT,
         grid_width=WIDTH,
     )
-    prior = GPT(config.prior)
+    prior = GPT(config.prior, config.sizes)
     with torch.no_grad():
         for weight in prior.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator))

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from smalti.config import InputError
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
@@ -19,12 +20,14 @@ QUIET = {"progress": False}
 @pytest.fixture
 def pipeline(generator) -> Pipeline:
     config = PriorModelConfig(
-        prior=GPTConfig(vocab_size=K + 1, max_length=12, layers=1, heads=2, width=16),
+        prior=GPTConfig(layers=1, heads=2, width=16, dropout=0),
+        vocab_size=K + 1,
+        max_length=12,
         codebook_size=K,
         grid_height=3,
         grid_width=4,
     )
-    prior = GPT(config.prior)
+    prior = GPT(config.prior, config.sizes)
     with torch.no_grad():
         for weight in prior.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator))

@@ -10,7 +10,10 @@ from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.model_folder import write_model_files
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.base import GridSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
@@ -24,15 +27,15 @@ QUIET = {"progress": False}
 
 
 def prior_config(conditioner=CLASSES, vocab_size=CODES + 4, **changes) -> PriorModelConfig:
-    shape = {"max_length": HEIGHT * WIDTH, "layers": 2, "heads": 2, "width": 16}
-    gpt = GPTConfig(vocab_size=vocab_size, **shape)
+    gpt = GPTConfig(layers=2, heads=2, width=16, dropout=0)
+    sizes = {"vocab_size": vocab_size, "max_length": HEIGHT * WIDTH}
     grid = {"codebook_size": CODES, "grid_height": HEIGHT, "grid_width": WIDTH}
-    drop = {"condition_drop": 0.1}
-    return PriorModelConfig(prior=gpt, conditioners=(conditioner,), **(grid | drop | changes))
+    options = {"prior": gpt, "condition_drop": 0.1} | sizes | grid | changes
+    return PriorModelConfig(conditioners=(conditioner,), **options)
 
 
 def pipeline_of(config: PriorModelConfig, generator: torch.Generator) -> Pipeline:
-    prior = GPT(config.prior)
+    prior = GPT(config.prior, config.sizes)
     with torch.no_grad():
         for weight in prior.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
@@ -226,16 +229,18 @@ def test_condition_tokenizer_with_another_codebook_is_refused(pipeline):
     condition = LowResolutionConfig(
         content=RGBContent(), codebook_size=6, grid_height=HEIGHT, grid_width=WIDTH
     )
-    prior = GPTConfig(vocab_size=CODES + 7, max_length=2 * HEIGHT * WIDTH, layers=1, width=8)
     config = PriorModelConfig(
-        prior=prior,
+        prior=GPTConfig(layers=1, width=8, dropout=0),
+        vocab_size=CODES + 7,
+        max_length=2 * HEIGHT * WIDTH,
         codebook_size=CODES,
         conditioners=(condition,),
         grid_height=HEIGHT,
         grid_width=WIDTH,
     )
+    prior = GPT(config.prior, config.sizes)
     with pytest.raises(InputError, match=r"low_resolution was trained on 6 codes, .* has 16"):
-        Pipeline(pipeline.tokenizer, GPT(prior), config, {"low_resolution": pipeline.tokenizer})
+        Pipeline(pipeline.tokenizer, prior, config, {"low_resolution": pipeline.tokenizer})
 
 
 @pytest.mark.parametrize(
@@ -256,3 +261,45 @@ def test_config_that_does_not_fit_itself_is_refused(changes, message):
 def test_config_survives_json(conditioner):
     config = prior_config(conditioner)
     assert PriorModelConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_config_file_has_the_sizes_in_prior():
+    stored = prior_config().model_dump(mode="json")
+    assert list(stored["prior"].items())[:3] == [
+        ("kind", "gpt"),
+        ("vocab_size", CODES + 4),
+        ("max_length", HEIGHT * WIDTH),
+    ]
+    assert "vocab_size" not in stored
+
+
+FORMER_PIXELSNAIL = {
+    "kind": "pixelsnail",
+    "vocab_size": CODES + 4,
+    "max_length": HEIGHT * WIDTH,
+    "cond_length": 1,
+    "grid_height": HEIGHT,
+    "grid_width": WIDTH,
+    "blocks": 1,
+    "cond_layers": 1,
+    "dropout": 0.0,
+}
+
+
+def test_config_file_of_a_former_pixelsnail_is_read():
+    stored = prior_config().model_dump(mode="json") | {"prior": FORMER_PIXELSNAIL}
+    config = PriorModelConfig.model_validate(stored)
+    assert config.prior == PixelSNAILConfig(blocks=1, dropout=0.0)
+    assert config.sizes == GridSizes(CODES + 4, HEIGHT * WIDTH, 1, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(("name", "value"), [("grid_width", WIDTH + 1), ("cond_layers", 2)])
+def test_config_file_of_a_former_pixelsnail_that_contradicts_itself_is_refused(name, value):
+    former = FORMER_PIXELSNAIL | {name: value}
+    with pytest.raises(ValidationError, match=f"prior.{name} must be .*, got {value}"):
+        PriorModelConfig.model_validate(prior_config().model_dump() | {"prior": former})
+
+
+def test_trained_prior_has_a_number_for_dropout():
+    with pytest.raises(ValidationError, match="dropout of a trained prior must be a number"):
+        prior_config(prior=GPTConfig())

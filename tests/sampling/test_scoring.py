@@ -9,7 +9,9 @@ from smalti.conditions.coordinates import CoordinatesConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.metrics.nll import nats_per_token
-from smalti.prior import GPT, GPTConfig, PixelSNAIL, PixelSNAILConfig
+from smalti.prior.build import build_prior
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.choice import invert_cdf
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
@@ -22,21 +24,20 @@ from smalti.tokenizer.vqgan import VQGAN
 CODES, H, W, N = 8, 4, 6, 3
 NONE, CLASSES = UnconditionalConfig(), ClassLabelConfig(class_names=("cat", "dog"))
 COORDINATES = CoordinatesConfig(rows=4, columns=4)
-GPT_SHAPE = GPTConfig(vocab_size=20, max_length=40, layers=2, heads=2, width=16)
-SNAIL_SHAPE = PixelSNAILConfig(
-    vocab_size=20, max_length=24, cond_length=1, grid_height=H, grid_width=W, blocks=1, width=16
-)
+GPT_SHAPE = GPTConfig(layers=2, heads=2, width=16, dropout=0)
+SNAIL_SHAPE = PixelSNAILConfig(blocks=1, width=16, dropout=0)
 ALL_CODES = {"top_k": 0, "temperature": 1.0}
 
 
 def model_of(*conditioners, prior=GPT_SHAPE, **changes) -> PriorModelConfig:
-    grid = {"codebook_size": CODES, "grid_height": H, "grid_width": W, "condition_drop": 0.1}
-    return PriorModelConfig(prior=prior, conditioners=conditioners, **(grid | changes))
+    options = {"vocab_size": 20, "max_length": 40, "condition_drop": 0.1} | changes
+    grid = {"codebook_size": CODES, "grid_height": H, "grid_width": W}
+    return PriorModelConfig(prior=prior, conditioners=conditioners, **grid, **options)
 
 
 def prior_of(model: PriorModelConfig) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(3)
-    prior = (GPT if model.prior.kind == "gpt" else PixelSNAIL)(model.prior)
+    prior = build_prior(model.prior, model.sizes)
     with torch.no_grad():
         for name, weight in prior.named_parameters():
             if "norm" not in name:
@@ -82,7 +83,7 @@ def scored(model, codes, **options) -> Tensor:
         (model_of(NONE), 1),
         (model_of(CLASSES, COORDINATES), 1),
         (model_of(CLASSES), 3),
-        (model_of(NONE, prior=SNAIL_SHAPE), 1),
+        (model_of(NONE, prior=SNAIL_SHAPE, max_length=H * W), 1),
     ],
     ids=["none", "several", "stride", "pixelsnail"],
 )

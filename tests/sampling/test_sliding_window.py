@@ -13,7 +13,8 @@ from smalti.conditions.maps import SegmentationConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.content import LabelsContent
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
@@ -48,9 +49,10 @@ KINDS = {
 
 
 def model_of(*conditioners, height: int = H, width: int = W, **changes) -> PriorModelConfig:
-    gpt = GPTConfig(vocab_size=32, max_length=60, layers=2, heads=2, width=16)
     return PriorModelConfig(
-        prior=gpt,
+        prior=GPTConfig(layers=2, heads=2, width=16, dropout=0),
+        vocab_size=32,
+        max_length=60,
         codebook_size=CODES,
         conditioners=conditioners,
         grid_height=height,
@@ -62,7 +64,7 @@ def model_of(*conditioners, height: int = H, width: int = W, **changes) -> Prior
 def prior_of(model: PriorModelConfig) -> GPT:
     """A prior whose likeliest code depends much on what it reads."""
     generator = torch.Generator().manual_seed(3)
-    prior = GPT(model.prior)
+    prior = GPT(model.prior, model.sizes)
     with torch.no_grad():
         for name, weight in prior.named_parameters():
             if "norm" not in name:

@@ -4,7 +4,9 @@ from torch import Tensor
 
 from helpers.generation import Prompt, generate
 from smalti.config import InputError
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.base import SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 
@@ -15,7 +17,9 @@ GREEDY = SamplingConfig(temperature=0)
 
 @pytest.fixture
 def gpt(generator) -> GPT:
-    gpt = GPT(GPTConfig(vocab_size=CODES + 3, max_length=LENGTH + 2, layers=2, heads=2, width=16))
+    gpt = GPT(
+        GPTConfig(layers=2, heads=2, width=16, dropout=0), SequenceSizes(CODES + 3, LENGTH + 2)
+    )
     with torch.no_grad():
         for weight in gpt.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)

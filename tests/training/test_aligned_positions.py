@@ -6,7 +6,8 @@ import torch
 from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.maps import EdgesConfig
 from smalti.content import EdgesContent
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.training.prior.aligned_positions import align_positions
 
@@ -16,14 +17,16 @@ LENGTH = HEIGHT * WIDTH
 
 def positions_of(conditioners, ordering="row_major") -> tuple[PriorModelConfig, torch.Tensor]:
     model = PriorModelConfig(
-        prior=GPTConfig(vocab_size=64, max_length=100, layers=1, heads=2, width=16),
+        prior=GPTConfig(layers=1, heads=2, width=16, dropout=0),
+        vocab_size=64,
+        max_length=100,
         codebook_size=K,
         conditioners=conditioners,
         ordering=ordering,
         grid_height=HEIGHT,
         grid_width=WIDTH,
     )
-    prior = GPT(model.prior)
+    prior = GPT(model.prior, model.sizes)
     align_positions(prior, model, torch.Generator().manual_seed(0))
     return model, prior.position_embedding.detach()
 

@@ -10,7 +10,9 @@ from torch import Tensor
 from smalti.compute import Compute
 from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
 from smalti.conditions.conditioning import Conditioning, draw_present
-from smalti.prior.gpt.model import GPT, GPTConfig
+from smalti.prior.base import SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
 from smalti.training.config import OptimizerConfig
@@ -47,7 +49,7 @@ def new_state(config: PriorStepConfig, dropout: float = 0.0) -> PriorState:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         vocab_size = config.layout.vocab_size
-        prior = GPT(GPTConfig(vocab_size=vocab_size, max_length=LENGTH, **shape))
+        prior = GPT(GPTConfig(**shape), SequenceSizes(vocab_size, LENGTH))
     optimizer = build_optimizer(prior, config.optimizer)
     compute = Compute(torch.device("cpu"), torch.float32)
     return PriorState(prior, prior, EMA(prior, 0.5), optimizer, compute)

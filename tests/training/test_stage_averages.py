@@ -12,7 +12,8 @@ from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.keypoints import KeypointsConfig
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
-from smalti.prior import GPT, GPTConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.config import VQGANConfig
@@ -65,13 +66,15 @@ def prior_stage(
     shape = {"layers": 1, "heads": 2, "width": 8}
     length = ROWS * COLUMNS
     config = PriorModelConfig(
-        prior=GPTConfig(vocab_size=K + 6, max_length=length, **shape),
+        prior=GPTConfig(**shape, dropout=0),
+        vocab_size=K + 6,
+        max_length=length,
         codebook_size=K,
         conditioners=(conditioner,),
         grid_height=ROWS,
         grid_width=COLUMNS,
     )
-    prior = GPT(config.prior)
+    prior = GPT(config.prior, config.sizes)
     for weight in prior.parameters():
         nn.init.normal_(weight, std=1.0)
     state = PriorState(

@@ -70,11 +70,10 @@ def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
     from smalti.weights import count_parameters
 
     config = imported.config
-    gpt, (condition,) = imported.prior.config, config.build_conditioning().conditions
+    (condition,) = config.build_conditioning().conditions
     print(
-        f"prior: {gpt.layers} layers, {gpt.heads} heads, {gpt.width} wide, "
-        f"{count_parameters(imported.prior):,} parameters; {gpt.vocab_size} tokens shared by codes "
-        f"and condition, {gpt.max_length} positions"
+        f"prior: {config.prior.in_words}, {count_parameters(imported.prior):,} parameters; "
+        f"{config.vocab_size} tokens shared by codes and condition, {config.max_length} positions"
     )
     print(
         f"images: {size_px[0]}x{size_px[1]} pixels, {config.grid_height}x{config.grid_width} codes "

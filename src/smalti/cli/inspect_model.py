@@ -16,8 +16,7 @@ from smalti.model_folder import (
     find_model,
     read_description,
 )
-from smalti.prior import build_prior
-from smalti.runs.config import shape_words
+from smalti.prior.build import build_prior
 from smalti.runs.cost import Parts, StepCost, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import Pipeline
@@ -93,7 +92,7 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     layout, prior = pipeline.layout, pipeline.prior
     height, width = pipeline.size
     print(f"{'kind:':14}prior ({prior.config.kind}) over {layout.codebook_size} codes")
-    print(f"{'size:':14}{shape_words(prior.config)}")
+    print(f"{'size:':14}{prior.config.in_words}")
     print(
         f"{'parameters:':14}{count_parameters(prior):,}, "
         f"and {_count_tokenizer(pipeline):,} of the tokenizer"
@@ -105,7 +104,10 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
         for name, text in condition.details().items():
             print(f"{name + ':':14}{text}")
     compute = choose_compute("cpu", "float32")
-    cost = prior_cost(lambda: build_prior(prior.config), layout, training.parts, compute)
+    config = pipeline.config
+    cost = prior_cost(
+        lambda: build_prior(config.prior, config.sizes), layout, training.parts, compute
+    )
     _describe_memory(prior, cost, training.batch_size)
 
 

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from smalti.config import InputError, describe
-from smalti.prior.gpt.model import GPT, GPTConfig
+from smalti.prior.base import SequenceSizes
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 
 NAMES = {
     r"tok_emb\.weight": "token_embedding.weight",
@@ -46,13 +48,8 @@ def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
         max_length = named["position_embedding"].shape[0]
         layers = sum(name.endswith(".attention.qkv.weight") for name in named)
         gpt = GPT(
-            GPTConfig(
-                vocab_size=vocab_size,
-                max_length=max_length,
-                layers=layers,
-                heads=heads,
-                width=width,
-            )
+            GPTConfig(layers=layers, heads=heads, width=width, dropout=0),
+            SequenceSizes(vocab_size, max_length),
         )
         gpt.load_state_dict(named)
     except ValidationError as error:

@@ -29,7 +29,7 @@ from smalti.interop.net2net_config import (
 from smalti.interop.taming_config import ToldVQGAN, check_released_config
 from smalti.interop.taming_gpt import import_gpt
 from smalti.interop.taming_vqgan import FIRST_STAGE, import_vqgan
-from smalti.prior.gpt.model import GPT, GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import ORDERINGS as OUR_ORDERINGS
 from smalti.sequence.ordering import build_ordering
@@ -103,8 +103,8 @@ def import_net2net(
         assumed.append(f"{HEADS} attention heads, as the released models have")
     if released_config is not None:
         _check_stages(released_config, told, first.vqgan, condition)
-    size_px = size_px or _size_px(parts.permuter, told, first.vqgan, condition, gpt.config, assumed)
-    config = _model_config(gpt.config, first.vqgan, condition, size_px, parts.permuter, told)
+    size_px = size_px or _size_px(parts.permuter, told, first.vqgan, condition, gpt, assumed)
+    config = _model_config(gpt, first.vqgan, condition, size_px, parts.permuter, told)
     if told.condition is None and not parts.condition_stage:
         _check_start_token(config)
     passed_over = _passed_over(parts, first, condition)
@@ -167,8 +167,8 @@ def _import_gpt(tensors: Mapping[str, Tensor], told: Transformer) -> GPT:
         hint = "" if told.n_head else "; --config tells the number of heads"
         raise InputError(f"transformer: {error}{hint}") from error
     found = {
-        "vocab_size": gpt.config.vocab_size,
-        "block_size": gpt.config.max_length,
+        "vocab_size": gpt.sizes.vocab_size,
+        "block_size": gpt.sizes.max_length,
         "n_layer": gpt.config.layers,
         "n_embd": gpt.config.width,
     }
@@ -184,7 +184,7 @@ def _check_start_token(config: PriorModelConfig) -> None:
 
     Classes need one token more, as a start token does, but coordinates one for each code.
     """
-    codes, positions = config.layout.image_length, config.prior.max_length
+    codes, positions = config.layout.image_length, config.max_length
     if positions > codes + 1:
         raise InputError(
             f"{positions} positions are more than {codes} codes and a start token need, and it has "
@@ -207,7 +207,7 @@ def _size_px(
     told: Net2NetConfig,
     first: VQGAN,
     condition: CondStage,
-    gpt: GPTConfig,
+    gpt: GPT,
     assumed: list[str],
 ) -> tuple[int, int]:
     """Height and width in pixels of square images, from what tells it most surely."""
@@ -217,8 +217,8 @@ def _size_px(
     elif told.resolution_px is not None:
         side = told.resolution_px
     else:
-        side = _side_px(f, condition, gpt.max_length)
-        assumed.append(f"images of {side}x{side} pixels, by the {gpt.max_length} positions")
+        side = _side_px(f, condition, gpt.sizes.max_length)
+        assumed.append(f"images of {side}x{side} pixels, by the {gpt.sizes.max_length} positions")
     return side, side
 
 
@@ -238,7 +238,7 @@ def _side_px(f: int, condition: CondStage, positions: int) -> int:
 
 
 def _model_config(
-    gpt: GPTConfig,
+    gpt: GPT,
     first: VQGAN,
     condition: CondStage,
     size_px: tuple[int, int],
@@ -256,7 +256,9 @@ def _model_config(
     ordering = _ordering(permuter, told, height, width)
     try:
         return PriorModelConfig(
-            prior=gpt,
+            prior=gpt.config,
+            vocab_size=gpt.sizes.vocab_size,
+            max_length=gpt.sizes.max_length,
             codebook_size=first.codebook_size,
             conditioners=(condition.config(height_px, width_px),),
             vocabulary="shared",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smalti.files import atomic_folder
 from smalti.report.html import document, figure, table
-from smalti.runs.config import VQGANRunConfig, shape_words
+from smalti.runs.config import VQGANRunConfig
 from smalti.runs.state import RunState, in_figures
 from smalti.training.curves import draw_numbers, grouped_names
 
@@ -121,7 +121,7 @@ def _facts(state: RunState) -> dict[str, str]:
     else:
         shape = config.prior
         facts["tokenizer"] = config.vqgan or f"that of {config.init}"
-        facts["prior"] = f"{shape.kind}: {shape_words(shape)}"
+        facts["prior"] = f"{shape.kind}: {shape.in_words}"
     return {name: fact for name, fact in facts.items() if fact}
 
 

@@ -2,9 +2,8 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Gt, Le
 from pydantic import (
-    BaseModel,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -15,6 +14,8 @@ from smalti.config import Config
 from smalti.data.config import TransformConfig
 from smalti.losses.config import PatchDiscriminatorConfig
 from smalti.paths import expand, path_fields
+from smalti.prior.config import PriorConfig
+from smalti.prior.gpt.config import GPTConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.training.config import OptimizerConfig, TrainingConfig
 from smalti.training.prior.config import CodeCacheConfig
@@ -107,20 +108,6 @@ class VQGANRunConfig(RunConfig):
     _init = path_fields("init")
 
 
-class GPTShapeConfig(Config):
-    """Size of the transformer; vocabulary and length follow from tokenizer and condition."""
-
-    kind: Literal["gpt"] = "gpt"
-    layers: int = Field(default=6, ge=1)
-    """Transformer blocks."""
-    heads: int = Field(default=4, ge=1)
-    """Attention heads of each block."""
-    width: int = Field(default=256, ge=1)
-    """Channels of the residual stream, a multiple of `heads`."""
-    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
-    """Share of activations dropped in training. auto: the more, the fewer images there are."""
-
-
 class PriorTrainingConfig(TrainingConfig):
     """The same, and when to give up."""
 
@@ -128,31 +115,6 @@ class PriorTrainingConfig(TrainingConfig):
     """End the run after so many evaluations in a row without a lower held-out NLL; the best model
     is kept anyway. null never does, auto does on small data sets. Without held-out images it is
     off. A run that has ended so goes on when this is raised, or null."""
-
-
-class PixelSNAILShapeConfig(Config):
-    """Size of a PixelSNAIL, the paper's baseline; the rest follows from tokenizer and condition."""
-
-    kind: Literal["pixelsnail"] = "pixelsnail"
-    blocks: int = Field(default=4, ge=1)
-    """Blocks, each of convolutions and an attention."""
-    residual_blocks: int = Field(default=2, ge=1)
-    """Gated residual blocks before each attention."""
-    width: int = Field(default=192, ge=1)
-    """Channels, a multiple of `heads`."""
-    heads: int = Field(default=4, ge=1)
-    """Attention heads of each block."""
-    kernel_size: int = Field(default=3, ge=3)
-    """Cells of a row that a convolution sees of the rows above; odd."""
-    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
-    """Share of activations dropped in training. auto: the more, the fewer images there are."""
-
-
-def shape_words(shape: BaseModel) -> str:
-    """Size of a prior in words: `6 layers, 4 heads, 256 wide`."""
-    words = {"layers": "layers", "blocks": "blocks", "heads": "heads", "width": "wide"}
-    known = [name for name in words if hasattr(shape, name)]
-    return ", ".join(f"{getattr(shape, name)} {words[name]}" for name in known)
 
 
 class PriorRunConfig(RunConfig):
@@ -190,9 +152,7 @@ class PriorRunConfig(RunConfig):
     """Of the `random` ordering; no effect on others."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """The codes of the data, encoded once."""
-    prior: Annotated[GPTShapeConfig | PixelSNAILShapeConfig, Field(discriminator="kind")] = (
-        GPTShapeConfig()
-    )
+    prior: PriorConfig = GPTConfig()
     """The prior: `kind: gpt` (the transformer) or `kind: pixelsnail`."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Of the transformer."""

@@ -15,7 +15,7 @@ from smalti.data.loader import stack
 from smalti.data.split import Split
 from smalti.losses.build import choose_perceptual
 from smalti.losses.discriminator import PatchDiscriminator
-from smalti.prior import build_prior
+from smalti.prior.build import build_prior
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, RunConfig, VQGANRunConfig
 from smalti.runs.cost import (
     FLOAT_BYTES,
@@ -131,13 +131,13 @@ def dry_run_prior(asked: PriorRunConfig) -> DryRun:
     config, compute, tokenizer = plan.config, plan.compute, plan.tokenizer
     split, model_config = plan.split, plan.model_config
     with torch.device("meta"):
-        prior = build_prior(model_config.prior)
+        prior = build_prior(model_config.prior, model_config.sizes)
     frozen: dict[str, nn.Module] = {"tokenizer, which does not learn": tokenizer}
     for kind, network in plan.conditions.tokenizers.items():
         if network is not tokenizer:
             frozen[f"tokenizer of {kind}, which does not learn"] = network
     cost = prior_cost(
-        lambda: build_prior(model_config.prior),
+        lambda: build_prior(model_config.prior, model_config.sizes),
         model_config.layout,
         _parts(config),
         compute,

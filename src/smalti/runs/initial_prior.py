@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from smalti.conditions import ConditionConfig
 from smalti.config import InputError, describe
-from smalti.runs.config import GPTShapeConfig, PixelSNAILShapeConfig, PriorRunConfig
+from smalti.prior.config import PriorConfig
+from smalti.runs.config import PriorRunConfig
 from smalti.runs.folder import begun_config
 from smalti.runs.origin import check_same_init, has_begun
 from smalti.runs.stored import read_run_config
@@ -17,10 +18,6 @@ from smalti.sampling.prior_model import PriorModelConfig
 
 CONDITION_DROP = 0.1
 """Share of dropped conditions where neither the user nor a model says otherwise."""
-SHAPES: dict[str, type[GPTShapeConfig | PixelSNAILShapeConfig]] = {
-    "gpt": GPTShapeConfig,
-    "pixelsnail": PixelSNAILShapeConfig,
-}
 
 
 def open_initial(config: PriorRunConfig) -> Pipeline | None:
@@ -99,14 +96,13 @@ def continued_model_config(
     Raises:
         InputError: conditions are to be dropped, and the vocabulary has no token for that.
     """
-    prior = initial.config.prior.model_copy(update={"dropout": config.prior.dropout})
     changed = {
-        "prior": prior.model_dump(),
-        "conditioners": [conditioner.model_dump() for conditioner in conditioners],
+        "prior": config.prior,
+        "conditioners": tuple(conditioners),
         "condition_drop": config.condition_drop if initial.config.condition_kinds else 0.0,
     }
     try:
-        return PriorModelConfig.model_validate(initial.config.model_dump() | changed)
+        return PriorModelConfig.model_validate(dict(initial.config) | changed)
     except ValidationError as error:
         raise InputError(
             f"condition-drop {config.condition_drop} does not fit the model of --init "
@@ -114,16 +110,14 @@ def continued_model_config(
         ) from error
 
 
-def _initial_shape(
-    config: PriorRunConfig, initial: Pipeline
-) -> GPTShapeConfig | PixelSNAILShapeConfig:
+def _initial_shape(config: PriorRunConfig, initial: Pipeline) -> PriorConfig:
     """Shape of the prior that a run begins with, unless the config asks for another one."""
     given, asked = initial.config.prior, config.prior
     _check_same(config, "prior.kind", asked.kind, "gpt", given.kind)
     if asked.kind != given.kind:
-        asked = SHAPES[given.kind](dropout=asked.dropout)
+        asked = type(given)(dropout=asked.dropout)
     shape = {}
-    for name, field in SHAPES[given.kind].model_fields.items():
+    for name, field in type(given).model_fields.items():
         if name not in ("kind", "dropout"):
             shape[name] = getattr(given, name)
             _check_same(config, f"prior.{name}", getattr(asked, name), field.default, shape[name])

@@ -9,7 +9,8 @@ from smalti.conditions.conditioning import Conditioning
 from smalti.data.pairing import describe
 from smalti.distributed import from_first, rank, together, wrap
 from smalti.health.run_images import RunImages
-from smalti.prior import GPT, build_prior
+from smalti.prior.build import build_prior
+from smalti.prior.gpt.model import GPT
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import (
     announce,
@@ -152,7 +153,7 @@ def prior_state(
 ) -> PriorState:
     """Network and optimizer of a run as it begins."""
     with weights_from(config.seed):
-        prior = build_prior(model_config.prior)
+        prior = build_prior(model_config.prior, model_config.sizes)
         if isinstance(prior, GPT):
             align_positions(prior, model_config, torch.default_generator)
     if initial is not None:

@@ -3,22 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from smalti.compute import Compute, choose_compute
 from smalti.conditions import ConditionConfig, Setup
-from smalti.conditions.conditioning import Conditioning, conditioning_of
+from smalti.conditions.conditioning import conditioning_of
 from smalti.conditions.opening import (
     RunConditions,
     condition_folder,
     open_conditions,
     open_tokenizer,
 )
-from smalti.config import InputError, describe
 from smalti.data.loader import BatchLoader
 from smalti.data.split import Split
 from smalti.health.run_images import RunImages
-from smalti.prior import PriorConfig
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import check_divides, open_data, training_loader
 from smalti.runs.folder import begun_config, check_run_folder
@@ -159,8 +155,11 @@ def prior_model_config(
     width = config.image.width_px // tokenizer.downsampling_factor
     build_ordering(config.ordering, height, width, config.ordering_seed)
     assert config.condition_drop is not None
+    conditioning = conditioning_of(conditioners)
     return PriorModelConfig(
-        prior=_shape(config, tokenizer.codebook_size, conditioning_of(conditioners), height, width),
+        prior=config.prior,
+        vocab_size=tokenizer.codebook_size + conditioning.vocab_size,
+        max_length=conditioning.length + height * width - 1,  # the last token is not read
         codebook_size=tokenizer.codebook_size,
         conditioners=conditioners,
         condition_drop=config.condition_drop if config.condition else 0.0,
@@ -169,31 +168,3 @@ def prior_model_config(
         grid_height=height,
         grid_width=width,
     )
-
-
-def _shape(
-    config: PriorRunConfig,
-    codebook_size: int,
-    conditioning: Conditioning,
-    height: int,
-    width: int,
-) -> PriorConfig:
-    """Shape of a prior over grids of `height` x `width` codes."""
-    if config.prior.width % config.prior.heads:
-        raise InputError(
-            f"prior.width {config.prior.width} is not a multiple of prior.heads "
-            f"{config.prior.heads}"
-        )
-    sizes = {
-        **config.prior.model_dump(),
-        "vocab_size": codebook_size + conditioning.vocab_size,
-        "max_length": conditioning.length + height * width - 1,  # the last token is not read
-    }
-    if config.prior.kind == "pixelsnail":
-        grid = {"cond_length": conditioning.length, "grid_height": height, "grid_width": width}
-        sizes |= grid
-    try:
-        shape: PriorConfig = TypeAdapter(PriorConfig).validate_python(sizes)
-    except ValidationError as error:
-        raise InputError(f"prior: {describe(error)}") from error
-    return shape

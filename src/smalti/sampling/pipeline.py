@@ -21,7 +21,7 @@ from smalti.content_images import content_images
 from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.paths import expand
-from smalti.prior import PriorModel, build_prior
+from smalti.prior.build import PriorModel, build_prior
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig, sampling_config
 from smalti.sampling.guidance import build_guidance
@@ -311,7 +311,7 @@ class Pipeline:
         """
         files = load_model(name, KIND)
         config = files.parse_config(PriorModelConfig)
-        prior = build_prior(config.prior)
+        prior = build_prior(config.prior, config.sizes)
         files.load_into(prior)
         folder = _tokenizer_folder(files.folder)
         tokenizers = {

@@ -4,25 +4,40 @@ Axes: h/w latent grid.
 """
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from smalti.conditions import CONDITIONS, ConditionConfig
 from smalti.conditions.conditioning import Conditioning, conditioning_of
 from smalti.conditions.none import UnconditionalConfig
 from smalti.config import Config
-from smalti.prior import PriorConfig
+from smalti.prior.base import GridSizes
+from smalti.prior.config import PriorConfig
+from smalti.prior.pixelsnail.model import COND_LAYERS
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.tokenizer.base import Tokenizer
+
+IN_PRIOR = ("vocab_size", "max_length")
+"""Fields that stand in `prior` in files."""
 
 
 class PriorModelConfig(Config):
     """What a trained prior must know of itself: its shape, and how it reads a grid of codes."""
 
     prior: PriorConfig
-    """Shape of the prior. Its vocabulary holds the codes, then the conditioning tokens."""
+    """Shape of the prior."""
+    vocab_size: int = Field(ge=2)
+    """V of the prior: it holds the codes, then the conditioning tokens."""
+    max_length: int = Field(ge=1)
+    """Longest sequence that the prior reads, in tokens."""
     codebook_size: int = Field(ge=2)
     """K of the images' tokenizer."""
     conditioners: tuple[ConditionConfig, ...] = Field(
@@ -45,6 +60,36 @@ class PriorModelConfig(Config):
     grid_width: int = Field(ge=1)
     """w, columns of codes of an image."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, values: object) -> object:
+        """In files the sizes stand in `prior`; in former ones of PixelSNAIL there is more."""
+        if not isinstance(values, dict) or not isinstance(values.get("prior"), dict):
+            return values
+        prior = dict(values["prior"])
+        sizes = {name: prior.pop(name) for name in IN_PRIOR if name in prior}
+        prior.pop("cond_length", None)  # it follows from the conditions
+        follows = {"cond_layers": COND_LAYERS} | values
+        for name in ("grid_height", "grid_width", "cond_layers"):
+            if name in prior and prior[name] != follows.get(name):
+                raise ValueError(f"prior.{name} must be {follows.get(name)}, got {prior[name]}")
+            prior.pop(name, None)
+        return values | sizes | {"prior": prior}
+
+    @model_serializer(mode="wrap")
+    def _to_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stored = handler(self)
+        sizes = {name: stored.pop(name) for name in IN_PRIOR}
+        prior = stored.pop("prior")
+        return {"prior": {"kind": prior.pop("kind"), **sizes, **prior}, **stored}
+
+    @field_validator("prior")
+    @classmethod
+    def _settled(cls, prior: PriorConfig) -> PriorConfig:
+        if prior.dropout == "auto":
+            raise ValueError("dropout of a trained prior must be a number")
+        return prior
+
     @field_validator("ordering")
     @classmethod
     def _known(cls, ordering: str) -> str:
@@ -63,13 +108,13 @@ class PriorModelConfig(Config):
     def _fits(self) -> Self:
         self.build_ordering()  # raises where it is not defined on the grid
         layout = self.layout
-        if self._needed_vocab_size > self.prior.vocab_size:
+        if self._needed_vocab_size > self.vocab_size:
             raise ValueError(
                 f"prior.vocab_size must be at least {self._needed_vocab_size}: "
                 f"{self.codebook_size} codes and {layout.cond_vocab_size} values of conditioning "
                 f"tokens, {self.vocabulary}"
             )
-        if layout.input_length > self.prior.max_length:
+        if layout.input_length > self.max_length:
             raise ValueError(
                 f"prior.max_length must be at least {layout.input_length} for the grid of "
                 f"{self.grid_height} x {self.grid_width} and its conditioning"
@@ -86,6 +131,17 @@ class PriorModelConfig(Config):
             cond_vocab_size=conditioning.vocab_size,
             image_length=self.grid_height * self.grid_width,
             shared=self.vocabulary == "shared",
+        )
+
+    @property
+    def sizes(self) -> GridSizes:
+        """What the prior has room for."""
+        return GridSizes(
+            self.vocab_size,
+            self.max_length,
+            self.build_conditioning().length,
+            self.grid_height,
+            self.grid_width,
         )
 
     @property

@@ -5,40 +5,15 @@ Reference: arXiv:2012.09841, Sec. 3.2, App. A "Transformer Architecture"; Radfor
     et al. 2019, "Language Models are Unsupervised Multitask Learners", Sec. 2.3.
 """
 
-from typing import Literal, Self, cast
+from typing import cast
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from smalti.config import Config
+from smalti.prior.base import PRIORS, SequenceSizes
 from smalti.prior.gpt.block import Block
+from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.decoding import DecodingCache
-from smalti.prior.registry import PRIORS
-
-
-class GPTConfig(Config):
-    """Shape of a `GPT`."""
-
-    kind: Literal["gpt"] = "gpt"
-    vocab_size: int = Field(ge=2)
-    """V, number of values of a token: codes and conditioning together."""
-    max_length: int = Field(ge=1)
-    """Longest sequence the model reads, in tokens."""
-    layers: int = Field(default=8, ge=1)
-    """Number of transformer blocks."""
-    heads: int = Field(default=8, ge=1)
-    """Attention heads of each block; divides the width."""
-    width: int = Field(default=256, ge=1)
-    """W, length of the vector at each position."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Probability of dropping an embedding, an attention weight or a block's output in training."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        return self
 
 
 @PRIORS.register("gpt")
@@ -46,20 +21,25 @@ class GPT(nn.Module):
     """Autoregressive transformer with learned positions and an untied head without bias.
 
     Follows the `Prior` protocol.
+
+    Args:
+        config: shape, in which `dropout` is a number.
+        sizes: vocabulary and length.
     """
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, sizes: SequenceSizes) -> None:
         super().__init__()
-        self.config = config
-        self.token_embedding = nn.Embedding(config.vocab_size, config.width)
-        self.position_embedding = nn.Parameter(torch.empty(config.max_length, config.width))
+        assert config.dropout != "auto", "the config was not settled"
+        self.config, self.sizes = config, sizes
+        self.token_embedding = nn.Embedding(sizes.vocab_size, config.width)
+        self.position_embedding = nn.Parameter(torch.empty(sizes.max_length, config.width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             Block(layer, config.width, config.heads, config.dropout)
             for layer in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, config.vocab_size, bias=False)
+        self.head = nn.Linear(config.width, sizes.vocab_size, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -97,8 +77,8 @@ class GPT(nn.Module):
         """
         start = 0 if cache is None else cache.length
         end = start + tokens.shape[1]
-        if end > self.config.max_length:
-            raise ValueError(f"a sequence of {end} tokens exceeds {self.config.max_length}")
+        if end > self.sizes.max_length:
+            raise ValueError(f"a sequence of {end} tokens exceeds {self.sizes.max_length}")
         x = self.dropout(self.token_embedding(tokens) + self.position_embedding[start:end])
         if cache is not None and tokens.shape[1] == 1:
             return cache.step(x.squeeze(1)).unsqueeze(1)
@@ -120,6 +100,6 @@ class GPT(nn.Module):
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else weight.dtype
         heads, width = self.config.heads, self.config.width
-        shape = (batch_size, heads, self.config.max_length, width // heads)
+        shape = (batch_size, heads, self.sizes.max_length, width // heads)
         blocks = cast(list[Block], list(self.blocks))
         return DecodingCache(blocks, self.norm, self.head, shape, dtype)

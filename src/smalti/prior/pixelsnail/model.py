@@ -10,67 +10,20 @@ Reference: Chen et al. 2018, "PixelSNAIL: An Improved Autoregressive Generative 
     arXiv:1712.09763; compared in arXiv:2012.09841, Sec. 4.1, Table 1.
 """
 
-from typing import Literal, Self
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from smalti.config import Config
+from smalti.config import InputError
+from smalti.prior.base import PRIORS, GridSizes
 from smalti.prior.kv_cache import KVCache
 from smalti.prior.pixelsnail.block import SnailBlock
 from smalti.prior.pixelsnail.causal_conv import CausalConv
 from smalti.prior.pixelsnail.cell_cache import CellCache
 from smalti.prior.pixelsnail.cond_features import CondEncoder, CondFeatures
-from smalti.prior.registry import PRIORS
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
 
-
-class PixelSNAILConfig(Config):
-    """Shape of a `PixelSNAIL`."""
-
-    kind: Literal["pixelsnail"] = "pixelsnail"
-    vocab_size: int = Field(ge=2)
-    """V, number of values of a token: codes and conditioning together."""
-    max_length: int = Field(ge=1)
-    """Longest sequence the model reads, in tokens: the conditioning and all image tokens but the
-    last one."""
-    cond_length: int = Field(ge=1)
-    """S, number of conditioning tokens. If it is a multiple of the number of cells, each cell is
-    told the tokens at its place."""
-    grid_height: int = Field(ge=1)
-    """h, rows of image tokens."""
-    grid_width: int = Field(ge=1)
-    """w, image tokens of a row."""
-    blocks: int = Field(default=4, ge=1)
-    """Number of blocks, each of convolutions and an attention."""
-    residual_blocks: int = Field(default=2, ge=1)
-    """Gated residual blocks, of two convolutions each, before each attention."""
-    width: int = Field(default=192, ge=1)
-    """W, channels: length of the vector at each cell."""
-    kernel_size: int = Field(default=3, ge=3)
-    """Cells of a row that a convolution sees of the rows above; odd. It sees half as many rows."""
-    heads: int = Field(default=4, ge=1)
-    """Attention heads, divides the width."""
-    cond_layers: int = Field(default=1, ge=0)
-    """Layers of attention among the conditioning tokens."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Probability of dropping an embedding, an attention weight or a value between two convolutions
-    in training."""
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel-size must be odd, got {self.kernel_size}")
-        length = self.cond_length + self.grid_height * self.grid_width - 1
-        if self.max_length != length:
-            raise ValueError(
-                f"max_length must be {length}, the conditioning ({self.cond_length}) and all but "
-                f"one of {self.grid_height} x {self.grid_width} cells, got {self.max_length}"
-            )
-        return self
+COND_LAYERS = 1  # of attention among the conditioning tokens
 
 
 @PRIORS.register("pixelsnail")
@@ -80,20 +33,34 @@ class PixelSNAIL(nn.Module):
     Follows the `Prior` protocol; logits before the last conditioning token, of which no image
     token could be predicted, are zero.
 
+    Args:
+        config: shape, in which `dropout` is a number.
+        sizes: vocabulary, conditioning and grid.
+
+    Raises:
+        InputError: the length is not that of the conditioning and all cells but the last.
+
     Deviation: cells have learned vectors for row and column where the source has two channels of
         coordinates; LayerNorm and not weight normalisation (`GatedResidual`).
     """
 
-    def __init__(self, config: PixelSNAILConfig) -> None:
+    def __init__(self, config: PixelSNAILConfig, sizes: GridSizes) -> None:
         super().__init__()
-        self.config = config
-        width, grid = config.width, (config.grid_height, config.grid_width)
-        self.token_embedding = nn.Embedding(config.vocab_size, width)
-        self.row_embedding = nn.Parameter(torch.empty(config.grid_height, 1, width))
-        self.column_embedding = nn.Parameter(torch.empty(config.grid_width, width))
+        assert config.dropout != "auto", "the config was not settled"
+        length = sizes.cond_length + sizes.grid_height * sizes.grid_width - 1
+        if sizes.max_length != length:
+            raise InputError(
+                f"max_length must be {length}, the conditioning ({sizes.cond_length}) and all but "
+                f"one of {sizes.grid_height} x {sizes.grid_width} cells, got {sizes.max_length}"
+            )
+        self.config, self.sizes = config, sizes
+        width, grid = config.width, (sizes.grid_height, sizes.grid_width)
+        self.token_embedding = nn.Embedding(sizes.vocab_size, width)
+        self.row_embedding = nn.Parameter(torch.empty(sizes.grid_height, 1, width))
+        self.column_embedding = nn.Parameter(torch.empty(sizes.grid_width, width))
         self.dropout = nn.Dropout(config.dropout)
         self.cond_encoder = CondEncoder(
-            config.cond_length, grid, config.cond_layers, width, config.heads, config.dropout
+            sizes.cond_length, grid, COND_LAYERS, width, config.heads, config.dropout
         )
         self.input = CausalConv(width, width, config.kernel_size, sees_itself=False)
         self.blocks = nn.ModuleList(
@@ -108,7 +75,7 @@ class PixelSNAIL(nn.Module):
             for layer in range(config.blocks)
         )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, config.vocab_size)
+        self.head = nn.Linear(width, sizes.vocab_size)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -150,15 +117,15 @@ class PixelSNAIL(nn.Module):
             ValueError: the sequence, with what is cached, is longer than `max_length`.
         """
         end = tokens.shape[1] + (0 if cache is None else cache.length)
-        if end > self.config.max_length:
-            raise ValueError(f"a sequence of {end} tokens exceeds {self.config.max_length}")
+        if end > self.sizes.max_length:
+            raise ValueError(f"a sequence of {end} tokens exceeds {self.sizes.max_length}")
         wanted = 1 if last_only else tokens.shape[1]
         if cache is not None and cache.conditioning is not None:
             return self._cell_by_cell(tokens, cache)[:, -wanted:]
         if cache is not None:
             tokens = cache.join(tokens)
-        if end < self.config.cond_length:
-            return self.head.weight.new_zeros(len(tokens), wanted, self.config.vocab_size)
+        if end < self.sizes.cond_length:
+            return self.head.weight.new_zeros(len(tokens), wanted, self.sizes.vocab_size)
         return self._rows(tokens, cache, wanted)
 
     def _rows(self, tokens: Tensor, cache: CellCache | None, wanted: int) -> Tensor:
@@ -167,7 +134,7 @@ class PixelSNAIL(nn.Module):
         Returns:
             (B, wanted, V), those of the last positions.
         """
-        cond_length, width = self.config.cond_length, self.config.grid_width
+        cond_length, width = self.sizes.cond_length, self.sizes.grid_width
         embedded = self.dropout(self.token_embedding(tokens))
         conditioning: CondFeatures = self.cond_encoder(embedded[:, :cond_length])
         known = tokens.shape[1] - cond_length
@@ -230,10 +197,10 @@ class PixelSNAIL(nn.Module):
         completes the conditioning may hold any number of image tokens, and computes them together;
         later ones go cell by cell.
         """
-        config, weight = self.config, self.head.weight
+        config, sizes, weight = self.config, self.sizes, self.head.weight
         kind = weight.device.type
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else weight.dtype
-        shape = (batch_size, config.heads, config.max_length, config.width // config.heads)
+        shape = (batch_size, config.heads, sizes.max_length, config.width // config.heads)
         kv = KVCache(config.blocks, shape, dtype, weight.device)
-        return CellCache(kv, (config.grid_height, config.grid_width), dtype)
+        return CellCache(kv, (sizes.grid_height, sizes.grid_width), dtype)

@@ -10,7 +10,7 @@ Axes: h/w latent grid, W width, S conditioning tokens, L image tokens.
 import torch
 from torch import Tensor
 
-from smalti.prior import GPT
+from smalti.prior.gpt.model import GPT
 from smalti.sampling.prior_model import PriorModelConfig
 
 DEVIATION = 0.02  # as that of the embeddings of tokens

@@ -13,7 +13,7 @@ from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning, draw_present
 from smalti.distributed import rank, without_sync
 from smalti.metrics.nll import nats_per_token
-from smalti.prior import PriorModel
+from smalti.prior.build import PriorModel
 from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
 from smalti.training.config import OptimizerConfig

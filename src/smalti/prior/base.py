@@ -1,0 +1,35 @@
+"""What every prior is built with.
+
+Axes: V vocabulary size, S conditioning length, h/w grid.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from smalti.registry import Registry
+
+PRIORS: Registry[Any] = Registry("prior")
+"""Modules that follow `smalti.types.Prior`; every kind is built as `kind(config, sizes)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSizes:
+    """Sequences that a prior must have room for: they follow from tokenizer and conditions."""
+
+    vocab_size: int
+    """V, number of values of a token: codes and conditioning together."""
+    max_length: int
+    """Longest sequence that the prior reads, in tokens: the conditioning and all image tokens but
+    the last one. Imported priors may have room for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridSizes(SequenceSizes):
+    """The same, and the parts of a sequence."""
+
+    cond_length: int
+    """S, number of conditioning tokens."""
+    grid_height: int
+    """h, rows of image tokens."""
+    grid_width: int
+    """w, image tokens of a row."""
