@@ -25,6 +25,8 @@ def run_of_oracle(oracle_tensors, name: str, weights: str, window: int) -> dict[
     )
     model = PriorModelConfig(
         prior=gpt.config,
+        vocab_size=gpt.sizes.vocab_size,
+        max_length=gpt.sizes.max_length,
         codebook_size=32,
         conditioners=(condition,),
         vocabulary="shared",

@@ -25,7 +25,7 @@ class SequenceSizes:
 
 @dataclass(frozen=True, slots=True)
 class GridSizes(SequenceSizes):
-    """The same, and the parts of a sequence."""
+    """Sizes of sequences whose image part is a grid of codes, which a convolutional prior needs."""
 
     cond_length: int
     """S, number of conditioning tokens."""
