@@ -118,6 +118,7 @@ CHANGES = {
     "training.picture_steps": 9,
     "training.device": "cpu",
     "training.workers": 9,
+    "training.track": "trackio",
     "training.auto_remedy": True,
 }
 

@@ -131,3 +131,23 @@ def test_run_works_without_tensorboard(tmp_path, monkeypatch, caplog):
         log.scalars(1, "train", {"nll": 1.5})
     assert steps(tmp_path) == [1]
     assert caplog.records == []
+
+
+def test_tensorboard_gets_pictures_and_the_config(tmp_path, monkeypatch):
+    seen = []
+    writer = tensorboard.SummaryWriter
+    monkeypatch.setattr(writer, "add_text", lambda _self, *values: seen.append(values))
+    monkeypatch.setattr(
+        writer,
+        "add_image",
+        lambda _self, name, pixels, step, dataformats: seen.append(
+            (name, pixels[0, 0].tolist(), step, dataformats)
+        ),
+    )
+    (tmp_path / "config.yaml").write_text("stage: prior\nseed: 3\n", encoding="utf-8")
+    with run_log(tmp_path) as log:
+        log.picture(7, "samples", Image.new("RGB", (3, 2), "red"))
+    assert seen == [
+        ("config", "    stage: prior\n    seed: 3\n"),
+        ("samples", [255, 0, 0], 7, "HWC"),
+    ]

@@ -596,7 +596,9 @@ def test_full_disk_costs_numbers_and_pictures_but_not_the_run(tmp_path, monkeypa
     told = {"health", "images"}
     numbers = [line for line in read_metrics(tmp_path) if line["group"] not in told]
     assert [line["step"] for line in numbers] == [1, 3, 4, 4]
-    assert [r.getMessage().partition(":")[0].rpartition("/")[2] for r in caplog.records] == [
+    messages = [record.getMessage() for record in caplog.records]
+    kept_by_us = [one for one in messages if not one.startswith("TensorBoard failed")]
+    assert [one.partition(":")[0].rpartition("/")[2] for one in kept_by_us] == [
         "metrics.jsonl",
         "grid_00000004.png",
     ]

@@ -19,6 +19,7 @@ CHANGEABLE = {
     "training.picture_steps",
     "training.device",
     "training.workers",
+    "training.track",
     "training.auto_remedy",
     "training.early_stop",
 }

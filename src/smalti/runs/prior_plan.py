@@ -27,6 +27,7 @@ from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
+from smalti.training.boards import check_track
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def plan_prior(asked: PriorRunConfig) -> PriorPlan:
     initial = open_initial(asked)
     check_run_folder(folder, asked.model_copy(update=options_of(initial, asked)))
     compute = choose_compute(asked.training.device, asked.training.precision)
+    check_track(asked.training.track)
     tokenizer = _open_tokenizer(asked, folder / TOKENIZER_FOLDER, initial)
     tokenizer.to(compute.device)
     conditions = _open_conditions(asked, tokenizer, initial)

@@ -7,8 +7,9 @@ import yaml
 
 from smalti.config import InputError
 from smalti.plain_data import read_yaml
+from smalti.training.config import RUN_CONFIG_FILE
 
-CONFIG_FILE = "config.yaml"
+CONFIG_FILE = RUN_CONFIG_FILE
 
 
 def read_run_config(folder: Path) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from smalti.runs.origin import has_begun, keep_origin
 from smalti.runs.settle import settle_vqgan, settled
 from smalti.runs.training_images import write_training_images
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.boards import check_track
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
@@ -55,6 +56,7 @@ def _train_vqgan(user_config: VQGANRunConfig) -> Path:
         folder = Path(config.out)
         check_run_folder(folder, config)
         compute = choose_compute(config.training.device, config.training.precision)
+        check_track(config.training.track)
         split = open_data(config, classes=False, content=config.vqgan.content)
         loader = training_loader(config, split, compute)
         check_size(config)

@@ -1,10 +1,15 @@
 """Configs of the training loop and of the optimizer. Imports no torch."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from smalti.config import Config, Precision
+
+RUN_CONFIG_FILE = "config.yaml"
+"""File in the folder of a run with its settled config."""
+
+Track = Literal["trackio", "wandb"] | None
 
 
 class TrainingConfig(Config):
@@ -34,6 +39,11 @@ class TrainingConfig(Config):
     """auto takes bfloat16 where the hardware has it, else float32."""
     workers: int = Field(default=0, ge=0)
     """Processes that decode images; 0 decodes in the training process. The batches are the same."""
+
+    track: Track = None
+    """Show the run in trackio, on this machine, or in wandb, written into the run's folder unless
+    the environment variable WANDB_MODE is online. null does neither; TensorBoard is served wherever
+    it is installed."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -1,4 +1,4 @@
-"""What a run tells: a progress line, `metrics.jsonl`, TensorBoard where installed, pictures."""
+"""What a run tells: a progress line, `metrics.jsonl`, pictures, and the boards that show them."""
 
 import contextlib
 import json
@@ -17,6 +17,8 @@ from tqdm import tqdm
 from smalti.config import InputError
 from smalti.distributed import rank
 from smalti.files import atomic_file, disk_errors, json_text
+from smalti.training.boards import Guarded, open_boards
+from smalti.training.config import Track
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +48,25 @@ class RunLog:
         start_step: steps done before; lines of `metrics.jsonl` from later steps are dropped, since
             those steps are now done again.
         batch_size: images in a step, for the speed.
+        track: where the run is shown beside TensorBoard.
     """
 
-    def __init__(self, folder: Path, total_steps: int, start_step: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        total_steps: int,
+        start_step: int,
+        batch_size: int,
+        track: Track = None,
+    ) -> None:
         self._folder = folder
         self._total_steps = total_steps
         self._batch_size = batch_size
         self._is_kept = rank() == 0
-        self._board: _Board | None = None
+        self._boards: Sequence[Guarded] = ()
         if self._is_kept:
             _drop_later_lines(folder / METRICS_FILE, start_step)
-            self._board = _Board(folder / "tb", start_step)
+            self._boards = open_boards(folder, start_step, track)
         self._bar = tqdm(
             total=total_steps,
             initial=start_step,
@@ -78,15 +88,15 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        if self._board is not None:
-            self._board.close()
+        for board in self._boards:
+            board.close()
 
     def advance(self) -> None:
         """One step is done."""
         self._bar.update()
 
     def scalars(self, step: int, group: str, values: Mapping[str, float]) -> None:
-        """Write one line of numbers, and plot them where TensorBoard is.
+        """Write one line of numbers, and show them on the boards.
 
         Args:
             step: steps done.
@@ -94,9 +104,9 @@ class RunLog:
             values: numbers by name.
         """
         self.line(step, group, values)
-        if self._board is not None:
-            names = {f"{group}/{name}": value for name, value in values.items()}
-            self._board.scalars(step, names)
+        names = {f"{group}/{name}": value for name, value in values.items()}
+        for board in self._boards:
+            board.scalars(step, names)
 
     def line(self, step: int, group: str, values: Mapping[str, object]) -> None:
         """Write one line of `metrics.jsonl`; a full disk costs the line, not the run.
@@ -125,39 +135,15 @@ class RunLog:
         )
 
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
-        """Keep a picture as `samples/NAME_STEP.png`; a full disk costs the picture, not the run."""
+        """Keep a picture as `samples/NAME_STEP.png`, and show it on the boards.
+
+        A full disk costs the picture, not the run.
+        """
         path = self._folder / "samples" / f"{name}_{step:08d}.png"
         with _missed_on_full_disk(path), atomic_file(path) as temporary:
             picture.save(temporary)
-
-
-class _Board:
-    """TensorBoard where it is installed. One that fails gives one warning and is left out."""
-
-    def __init__(self, folder: Path, start_step: int) -> None:
-        self._writer: Any = None
-        with self._left_out_on_failure():
-            self._writer = _tensorboard(folder, start_step)
-
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add numbers by name."""
-        with self._left_out_on_failure():
-            for name, value in values.items() if self._writer else ():
-                self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Write what is left."""
-        with self._left_out_on_failure():
-            if self._writer:
-                self._writer.close()
-
-    @contextlib.contextmanager
-    def _left_out_on_failure(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            log.warning("TensorBoard failed (%s); going on without it", error)
-            self._writer = None
+        for board in self._boards:
+            board.picture(step, name, picture)
 
 
 @contextlib.contextmanager
@@ -197,11 +183,3 @@ def _drop_later_lines(path: Path, step: int) -> None:
     kept = [line for line in read_metrics(path.parent) if line["step"] <= step]
     with atomic_file(path) as temporary:
         temporary.write_text("".join(json_text(line) + "\n" for line in kept), encoding="utf-8")
-
-
-def _tensorboard(folder: Path, start_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=start_step + 1)

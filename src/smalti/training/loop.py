@@ -117,7 +117,7 @@ class Trainer(Generic[B]):
         start = self._resume()
         batch_size, total_steps = self.config.batch_size, self.config.total_steps
         with together():
-            run_log = RunLog(self.folder, total_steps, start, batch_size)
+            run_log = RunLog(self.folder, total_steps, start, batch_size, self.config.track)
         with StopSignals() as stop, run_log:
             if RunImages.last(self._lines()) != self.images:
                 run_log.line(start, RUN_IMAGES, self.images.line)

@@ -1,0 +1,201 @@
+"""Where a run is shown beside its folder: TensorBoard, and trackio or W&B where asked for."""
+
+import contextlib
+import hashlib
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from smalti.config import InputError
+from smalti.training.config import RUN_CONFIG_FILE, Track
+
+log = logging.getLogger(__name__)
+
+PROJECT = "smalti"
+REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+"""Variables by which trackio sends a run elsewhere."""
+
+
+class Board(Protocol):
+    """What shows a run."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add numbers by name."""
+
+    def picture(self, step: int, name: str, picture: Image.Image) -> None:
+        """Add an RGB picture."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class Guarded:
+    """A board that may fail: it then gives one warning, and is left out.
+
+    Args:
+        name: for the warning.
+        make: opens the board; None if it is not there.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Board | None]) -> None:
+        self._name = name
+        self._board: Board | None = None
+        with self._left_out_on_failure():
+            self._board = make()
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add numbers by name."""
+        with self._left_out_on_failure():
+            if self._board is not None:
+                self._board.scalars(step, values)
+
+    def picture(self, step: int, name: str, picture: Image.Image) -> None:
+        """Add an RGB picture."""
+        with self._left_out_on_failure():
+            if self._board is not None:
+                self._board.picture(step, name, picture)
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._left_out_on_failure():
+            if self._board is not None:
+                self._board.close()
+
+    @contextlib.contextmanager
+    def _left_out_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            log.warning("%s failed (%s); going on without it", self._name, error)
+            self._board = None
+
+
+def open_boards(folder: Path, start_step: int, track: Track) -> list[Guarded]:
+    """The boards of a run.
+
+    Args:
+        folder: of the run.
+        start_step: steps done before; TensorBoard drops what it has of later ones.
+        track: what the config asks for.
+    """
+    boards = [Guarded("TensorBoard", lambda: _tensorboard(folder, start_step))]
+    if track is not None:
+        boards.append(Guarded(track, lambda: Tracker(track, folder)))
+    return boards
+
+
+def check_track(track: Track) -> None:
+    """Refuse a tracker that is not installed, or that would send a run away unasked.
+
+    Raises:
+        InputError: with what to do.
+    """
+    if track is None:
+        return
+    if importlib.util.find_spec(track) is None:
+        raise InputError(f"training.track {track} needs the package: pip install {track}")
+    remote = next((name for name in REMOTE if os.environ.get(name)), None)
+    if track == "trackio" and remote:
+        raise InputError(
+            f"training.track trackio keeps runs on this machine, but {remote} is set, by which "
+            "they would be sent away; unset it, and use `trackio sync` afterwards if you want"
+        )
+
+
+class TensorBoard:
+    """Event files in the run's folder.
+
+    Args:
+        writer: of TensorBoard.
+        config: of the run, as YAML.
+    """
+
+    def __init__(self, writer: Any, config: str) -> None:
+        self._writer = writer
+        indented = "".join(f"    {line}\n" for line in config.splitlines())  # code, in Markdown
+        writer.add_text("config", indented)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add numbers by name."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, picture: Image.Image) -> None:
+        """Add an RGB picture."""
+        pixels = np.asarray(picture.convert("RGB"))
+        self._writer.add_image(name, pixels, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
+def _tensorboard(folder: Path, start_step: int) -> TensorBoard | None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return TensorBoard(
+        SummaryWriter(str(folder / "tb"), purge_step=start_step + 1), _config(folder)
+    )
+
+
+class Tracker:
+    """A run in trackio or W&B, never in public.
+
+    trackio keeps it on this machine. W&B writes it into the run's folder, from where `wandb sync`
+    sends it, unless the environment variable WANDB_MODE says otherwise.
+
+    Args:
+        kind: trackio or wandb, which must be installed.
+        folder: of the run; the same folder is the same run.
+    """
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+        common = {
+            "project": PROJECT,
+            "name": f"{folder.resolve().name}-{identity[:6]}",
+            "config": yaml.safe_load(_config(folder)),
+            "resume": "allow",
+        }
+        self._module: Any
+        if kind == "wandb":
+            import wandb
+
+            self._module = wandb
+            settings = wandb.Settings(silent=True, console="off", save_code=False)
+            mode = os.environ.get("WANDB_MODE", "offline")
+            own = {"id": identity, "dir": str(folder), "mode": mode, "settings": settings}
+        else:
+            import trackio
+
+            self._module = trackio
+            # No measurements of the machine, no page that opens by itself.
+            own = {"private": True, "embed": False, "auto_log_gpu": False, "auto_log_cpu": False}
+        self._run = self._module.init(**common, **own)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add numbers by name."""
+        self._run.log(dict(values), step=step)
+
+    def picture(self, step: int, name: str, picture: Image.Image) -> None:
+        """Add an RGB picture."""
+        self._run.log({name: self._module.Image(picture.convert("RGB"))}, step=step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._run.finish()
+
+
+def _config(folder: Path) -> str:
+    """The config of a run as its folder has it; empty where it has none."""
+    path = folder / RUN_CONFIG_FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
