@@ -2,11 +2,11 @@
 
     python benchmarks/sampling.py [--layers N] [--width W] [--tokens L] [--rounds R]
 
-All draw with temperature 1 and top-k 100 in float32, with the same threads. For transformers the
-faster of its own `generate` and of a plain loop over `past_key_values` counts. The memory limit is
-the time to read every weight once per token, at the highest bandwidth that a plain sum or a batch
-of matrix-vector products over as many bytes reaches in the same rounds. PixelSNAIL, of its default
-size, is measured against itself without a cache.
+All draw with temperature 1 and top-k 100 in float32, with the same threads. For the library
+transformers, its own `generate` and a plain loop over `past_key_values` are measured, and the
+faster one counts. The memory limit is the time to read every weight once per token, at the highest
+bandwidth that a plain sum or a batch of matrix-vector products over as many bytes reaches in the
+same rounds. PixelSNAIL, of its default size, is measured against itself without a cache.
 
 Axes: B batch, L tokens, V vocabulary size.
 """

@@ -3,12 +3,12 @@
     python benchmarks/train_step.py [--batch B] [--size PX] [--channels C] [--rounds R]
         [--threads T]
 
-autoencoder: forward, L1 and latent losses, backward and AdamW; the other is diffusers' VQModel of
-the same shape.
-stage 1: our whole step with perceptual loss and adversary; the other takes the scheme of the
-paper's released code with the same networks, losses, optimizers and average: a forward pass of the
-autoencoder for each of the two updates, the adaptive weight by two backward passes to the last
-layer, three looks of the discriminator. (Its repeated perceptual forward is left out.)
+autoencoder: forward, L1 and latent losses, backward and AdamW. It is compared with diffusers'
+    VQModel of the same shape.
+stage 1: our whole step with perceptual loss and adversary. It is compared with the scheme of the
+    paper's released code, with the same networks, losses, optimizers and average: a forward pass of
+    the autoencoder for each of the two updates, the adaptive weight by two backward passes to the
+    last layer, three passes of the discriminator. (Its repeated perceptual forward is left out.)
 
 Peak memory is that of a process that takes two such steps, over what it held before.
 """

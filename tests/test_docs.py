@@ -19,11 +19,11 @@ from smalti.cli.train_help import page as help_page
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
-PACKAGE = PROJECT / "src" / "smalti"
+PACKAGE, TESTS = PROJECT / "src" / "smalti", PROJECT / "tests"
 PYTHON = [
     path for top in ("src", "tests", "docs", "benchmarks") for path in (PROJECT / top).rglob("*.py")
 ]
-PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]
+PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *TESTS.rglob("*.md")]
 PAGES = sorted(page for page in PAGES if page.name != "CHANGELOG.md")  # it tells what once was
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
 TRAIN_WORDS = {"--preset", "--config", "--dry-run", "--print-config", "--help"}
@@ -131,7 +131,7 @@ def test_dotted_options_in_sentences_exist() -> None:
 def test_files_that_a_page_names_exist(page: Path) -> None:
     """Paths start at the page, the project, the package or the tests; a bare name lies anywhere."""
     text = page.read_text(encoding="utf-8")
-    bases = (page.parent, PROJECT, PACKAGE, PROJECT / "tests")
+    bases = (page.parent, PROJECT, PACKAGE, TESTS)
     for name in re.findall(r"(?<![\w/.-])(?:[\w-]+/)*[\w-]+\.(?:py|toml|md)\b", text):
         anywhere = any(path.name == name for path in PYTHON)
         assert any((base / name).is_file() for base in bases) or anywhere, name
