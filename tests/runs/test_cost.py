@@ -12,7 +12,7 @@ from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.model import GPT
 from smalti.runs import cost as costs
 from smalti.runs.cost import (
-    Parts,
+    Chunks,
     StepCost,
     prior_cost,
     time_of_step,
@@ -48,36 +48,36 @@ def test_operations_of_a_transformer():
     assert found.operations == 2 * 3 * 8 * (weights + attention)
 
 
-def test_largest_part_counts():
-    assert Parts.of(32, 8) == Parts(4, 8)
-    assert Parts.of(10, 4) == Parts(3, 4)
+def test_largest_chunk_counts():
+    assert Chunks.of(32, 8) == Chunks(4, 8)
+    assert Chunks.of(10, 4) == Chunks(3, 4)
 
 
 def test_state_of_a_prior_is_five_copies_of_its_weights():
-    found = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(2, 1), CPU, frozen_bytes=100)
+    found = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(2, 1), CPU, frozen_bytes=100)
     assert found.state_bytes == 5 * 4 * count_parameters(GPT(SHAPE, SIZES)) + 100
     assert found.memory_bytes == found.state_bytes + found.activation_bytes
 
 
-def test_parts_save_memory_and_no_operations():
-    whole = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(8, 1), CPU)
-    parts = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(2, 4), CPU)
-    assert parts.operations == whole.operations
-    assert parts.activation_bytes < whole.activation_bytes / 3
+def test_chunks_save_memory_and_no_operations():
+    whole = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(8, 1), CPU)
+    chunks = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(2, 4), CPU)
+    assert chunks.operations == whole.operations
+    assert chunks.activation_bytes < whole.activation_bytes / 3
 
 
 def test_a_graphics_card_keeps_less():
     """Half the bytes for most numbers, and no weights of attention."""
-    on_cpu = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(8, 1), CPU)
-    on_card = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Parts(8, 1), CARD)
+    on_cpu = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(8, 1), CPU)
+    on_card = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(8, 1), CARD)
     assert on_card.activation_bytes < 0.8 * on_cpu.activation_bytes
 
 
 def test_state_of_a_tokenizer_has_its_adversary():
     judge = PatchDiscriminatorConfig(filters=4, layers=1)
     perceptual = choose_perceptual(PerceptualConfig(kind="none"))
-    alone = vqgan_cost(TINY, None, perceptual, (16, 16), Parts(2, 1), CPU)
-    both = vqgan_cost(TINY, judge, perceptual, (16, 16), Parts(2, 1), CPU)
+    alone = vqgan_cost(TINY, None, perceptual, (16, 16), Chunks(2, 1), CPU)
+    both = vqgan_cost(TINY, judge, perceptual, (16, 16), Chunks(2, 1), CPU)
     assert alone.state_bytes == 5 * 4 * count_parameters(VQGAN(TINY))
     extra = both.state_bytes - alone.state_bytes
     assert extra == 4 * 4 * count_parameters(PatchDiscriminator(judge))

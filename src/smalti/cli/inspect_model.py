@@ -17,7 +17,7 @@ from smalti.model_folder import (
     read_description,
 )
 from smalti.prior.build import build_prior
-from smalti.runs.cost import Parts, StepCost, prior_cost, vqgan_cost, weight_bytes
+from smalti.runs.cost import Chunks, StepCost, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
@@ -40,13 +40,13 @@ class Training:
     """What the memory that training takes depends on, beside the model."""
 
     batch_size: int
-    parts: Parts
+    chunks: Chunks
     size_px: tuple[int, int]
     """Height and width of the images."""
     discriminator: PatchDiscriminatorConfig | None
 
 
-ONE_IMAGE = Training(1, Parts.of(1, 1), size_px=(256, 256), discriminator=None)
+ONE_IMAGE = Training(1, Chunks.of(1, 1), size_px=(256, 256), discriminator=None)
 
 
 def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
@@ -82,7 +82,7 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
         training.discriminator,
         choose_perceptual(PerceptualConfig(kind="none")),
         training.size_px,
-        training.parts,
+        training.chunks,
         choose_compute("cpu", "float32"),
     )
     _describe_memory(vqgan, cost, training.batch_size)
@@ -106,7 +106,7 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     compute = choose_compute("cpu", "float32")
     config = pipeline.config
     cost = prior_cost(
-        lambda: build_prior(config.prior, config.sizes), layout, training.parts, compute
+        lambda: build_prior(config.prior, config.sizes), layout, training.chunks, compute
     )
     _describe_memory(prior, cost, training.batch_size)
 

@@ -5,7 +5,7 @@ from smalti.health.findings import in_words
 from smalti.model_folder import step_folders
 from smalti.report.page import write_report
 from smalti.runs.config import VQGANRunConfig
-from smalti.runs.cost import Parts
+from smalti.runs.cost import Chunks
 from smalti.runs.state import RunState, in_figures
 from smalti.training.checkpoint import read_counters
 
@@ -57,7 +57,7 @@ def _training(state: RunState) -> Training:
     batch_size = config.training.batch_size
     return Training(
         batch_size,
-        Parts.of(batch_size, config.training.accumulation_steps),
+        Chunks.of(batch_size, config.training.accumulation_steps),
         (config.image.height_px, config.image.width_px),
         discriminator,
     )

@@ -26,7 +26,7 @@ DEFAULT_TRANSFORM = TransformConfig(size=64)
 
 
 class BaseRunConfig(Config):
-    """What everything that learns from images needs to know."""
+    """Options of everything that learns from images."""
 
     stage: str
 
@@ -65,14 +65,14 @@ class PixelsRunConfig(BaseRunConfig):
 
 
 class RunConfig(BaseRunConfig):
-    """What both stages need to know beside."""
+    """Options of both stages."""
 
     training: TrainingConfig = TrainingConfig()
     """Length, batch and intervals."""
 
 
 class VQGANTrainingConfig(TrainingConfig):
-    """The same, and what may be done about a sick tokenizer."""
+    """Training options of stage 1: the common ones and automatic remedies."""
 
     auto_remedy: bool = False
     """Apply safe remedies of what goes wrong, and log them. They move unused codes, halve the
@@ -109,7 +109,7 @@ class VQGANRunConfig(RunConfig):
 
 
 class PriorTrainingConfig(TrainingConfig):
-    """The same, and when to give up."""
+    """Training options of stage 2: the common ones and early stopping."""
 
     early_stop: PositiveInt | Literal["auto"] | None = "auto"
     """End the run after so many evaluations in a row without a lower held-out NLL; the best model

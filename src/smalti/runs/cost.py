@@ -36,17 +36,17 @@ MOST_MEMORY = 0.8  # share of the free memory that a step may take and be tried
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Chunks:
     """How a batch is computed."""
 
     images: int
-    """Images computed at once."""
+    """Images of a chunk, computed at once."""
     count: int
-    """Parts of a batch, one after the other."""
+    """Number of chunks of a batch, which are computed one after the other."""
 
     @classmethod
-    def of(cls, batch_size: int, accumulation_steps: int) -> "Parts":
-        """The parts of a batch, of which the largest counts."""
+    def of(cls, batch_size: int, accumulation_steps: int) -> "Chunks":
+        """The chunks of a batch, of which the largest counts."""
         return cls(-(-batch_size // accumulation_steps), accumulation_steps)
 
 
@@ -57,7 +57,7 @@ class StepCost:
     state_bytes: int
     """Weights, gradients, Adam's averages, the averaged weights, and networks that do not learn."""
     activation_bytes: int
-    """What is kept between the forward and the backward pass of one part of a batch."""
+    """What is kept between the forward and the backward pass of one chunk of a batch."""
     operations: int
     """Multiplications and additions, each for one, of a whole step."""
 
@@ -99,7 +99,7 @@ def time_of_step(
 def prior_cost(
     build: Callable[[], nn.Module],
     layout: Layout,
-    parts: Parts,
+    chunks: Chunks,
     compute: Compute,
     frozen_bytes: int = 0,
 ) -> StepCost:
@@ -108,11 +108,11 @@ def prior_cost(
     Args:
         build: makes the prior.
         layout: of its sequence.
-        parts: of a batch.
+        chunks: of a batch.
         compute: where it runs.
         frozen_bytes: of the tokenizers beside it.
     """
-    tokens = (parts.images, layout.input_length)
+    tokens = (chunks.images, layout.input_length)
     forward = forward_cost(
         lambda: _PriorLoss(_as_on(compute, build()), layout),
         lambda: torch.zeros(tokens, dtype=torch.int64),
@@ -121,7 +121,7 @@ def prior_cost(
     with torch.device("meta"):
         weights = weight_bytes(build())
     # A backward pass is two products for each one of the forward pass.
-    operations = 3 * parts.count * forward.operations
+    operations = 3 * chunks.count * forward.operations
     return StepCost((LEARNED_COPIES + 1) * weights + frozen_bytes, forward.saved_bytes, operations)
 
 
@@ -130,7 +130,7 @@ def vqgan_cost(
     discriminator: PatchDiscriminatorConfig | None,
     perceptual: PerceptualLoss,
     size: tuple[int, int],
-    parts: Parts,
+    chunks: Chunks,
     compute: Compute,
 ) -> StepCost:
     """What a step of stage 1 takes once the adversary counts.
@@ -140,10 +140,10 @@ def vqgan_cost(
         discriminator: its adversary, or None.
         perceptual: the network that compares images.
         size: H and W.
-        parts: of a batch.
+        chunks: of a batch.
         compute: where it runs.
     """
-    content, images = config.content, parts.images
+    content, images = config.content, chunks.images
     shape = (images, content.channels, *size)
     autoencoder = forward_cost(
         lambda: VQGAN(config),
@@ -156,14 +156,14 @@ def vqgan_cost(
     )
     with torch.device("meta"):
         weights = (LEARNED_COPIES + 1) * weight_bytes(VQGAN(config)) + weight_bytes(perceptual)
-    judged, looks_ahead = ForwardCost(0, 0), 0
+    judged, extra_passes = ForwardCost(0, 0), 0
     if discriminator is not None:
         judged = forward_cost(
             lambda: _OnReconstructions(Judge(PatchDiscriminator(discriminator, content.channels))),
             lambda: torch.zeros(shape, requires_grad=True),
             lambda: _autocast(compute),
         )
-        looks_ahead = int(parts.count > 1)
+        extra_passes = int(chunks.count > 1)
         with torch.device("meta"):
             weights += LEARNED_COPIES * weight_bytes(
                 PatchDiscriminator(discriminator, content.channels)
@@ -172,16 +172,16 @@ def vqgan_cost(
         state_bytes=weights,
         # Each loss is differentiated down to the reconstructions before the next one.
         activation_bytes=autoencoder.saved_bytes + max(compared.saved_bytes, judged.saved_bytes),
-        operations=parts.count * _vqgan_operations(autoencoder, compared, judged, looks_ahead),
+        operations=chunks.count * _vqgan_operations(autoencoder, compared, judged, extra_passes),
     )
 
 
 def _vqgan_operations(
-    autoencoder: ForwardCost, compared: ForwardCost, judged: ForwardCost, looks_ahead: int
+    autoencoder: ForwardCost, compared: ForwardCost, judged: ForwardCost, extra_passes: int
 ) -> int:
-    """Operations of one part: half of what losses see are images, which need no gradient."""
+    """Operations of one chunk: half of what losses see are images, which need no gradient."""
     halves = 3 * compared.operations + 7 * judged.operations
-    return (3 + looks_ahead) * autoencoder.operations + halves // 2
+    return (3 + extra_passes) * autoencoder.operations + halves // 2
 
 
 def weight_bytes(module: nn.Module) -> int:

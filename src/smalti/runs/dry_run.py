@@ -20,7 +20,7 @@ from smalti.runs.config import PixelsRunConfig, PriorRunConfig, RunConfig, VQGAN
 from smalti.runs.cost import (
     FLOAT_BYTES,
     MEASURED_STEPS,
-    Parts,
+    Chunks,
     StepCost,
     StepTime,
     prior_cost,
@@ -90,9 +90,9 @@ class PaletteDryRun:
     config: PixelsRunConfig
 
 
-def dry_run_vqgan(asked: VQGANRunConfig) -> DryRun:
+def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
     """What `train_vqgan` would take; it raises the same errors."""
-    config = settle_vqgan(asked)
+    config = settle_vqgan(user_config)
     check_run_folder(Path(config.out), config)
     compute = choose_compute(config.training.device, config.training.precision)
     split = open_data(config, classes=False, content=config.vqgan.content)
@@ -102,7 +102,7 @@ def dry_run_vqgan(asked: VQGANRunConfig) -> DryRun:
     perceptual = choose_perceptual(config.loss.perceptual)
     discriminator = config.discriminator if config.loss.adversary.is_played else None
     size = (config.image.height_px, config.image.width_px)
-    cost = vqgan_cost(config.vqgan, discriminator, perceptual, size, _parts(config), compute)
+    cost = vqgan_cost(config.vqgan, discriminator, perceptual, size, _chunks(config), compute)
     parameters = _tokenizer_parameters(config)
     if discriminator is not None:
         with torch.device("meta"):
@@ -125,9 +125,9 @@ def dry_run_vqgan(asked: VQGANRunConfig) -> DryRun:
     )
 
 
-def dry_run_prior(asked: PriorRunConfig) -> DryRun:
+def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
     """What `train_prior` would take, beside the encoding; it raises the same errors."""
-    plan = plan_prior(asked)
+    plan = plan_prior(user_config)
     config, compute, tokenizer = plan.config, plan.compute, plan.tokenizer
     split, model_config = plan.split, plan.model_config
     with torch.device("meta"):
@@ -139,7 +139,7 @@ def dry_run_prior(asked: PriorRunConfig) -> DryRun:
     cost = prior_cost(
         lambda: build_prior(model_config.prior, model_config.sizes),
         model_config.layout,
-        _parts(config),
+        _chunks(config),
         compute,
         sum(map(weight_bytes, frozen.values())),
     )
@@ -188,8 +188,8 @@ def dry_run_pixels(config: PixelsRunConfig) -> PaletteDryRun:
     )
 
 
-def _parts(config: RunConfig) -> Parts:
-    return Parts.of(config.training.batch_size, config.training.accumulation_steps)
+def _chunks(config: RunConfig) -> Chunks:
+    return Chunks.of(config.training.batch_size, config.training.accumulation_steps)
 
 
 def _grid(config: RunConfig | PixelsRunConfig, codebook_size: int, factor: int) -> Grid:

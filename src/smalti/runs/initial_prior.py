@@ -44,38 +44,38 @@ def open_initial(config: PriorRunConfig) -> Pipeline | None:
         return Pipeline.from_pretrained(config.init)
     begun = begun_config(config)
     if begun is not None and begun.init is not None and begun.init != config.init:
-        found = Pipeline.from_pretrained(config.init).prior
-        check_same_init(config, begun.init, config.init, found)
+        other = Pipeline.from_pretrained(config.init).prior
+        check_same_init(config, begun.init, config.init, other)
     return Pipeline.from_pretrained(folder)
 
 
-def options_of(initial: Pipeline | None, asked: PriorRunConfig) -> dict[str, Any]:
+def options_of(initial: Pipeline | None, user_config: PriorRunConfig) -> dict[str, Any]:
     """Options of a run that follow from the model that it begins with, if there is one.
 
     Args:
         initial: the model; None for new weights.
-        asked: the config as the user wrote it.
+        user_config: as the user wrote it.
 
     Raises:
         InputError: the model is of another shape, ordering or size than asked for, or has other
             conditions.
     """
-    drop = asked.condition_drop
+    drop = user_config.condition_drop
     if initial is None:
         return {"condition_drop": CONDITION_DROP if drop is None else drop}
-    if asked.condition:
+    if user_config.condition:
         has = ", ".join(initial.config.condition_kinds) or "none"
         raise InputError(
-            f"condition is {' '.join(asked.condition)}, but conditions come from the model of "
-            f"--init {asked.init} (it has {has}); leave condition out"
+            f"condition is {' '.join(user_config.condition)}, but conditions come from the model "
+            f"of --init {user_config.init} (it has {has}); leave condition out"
         )
-    _check_size(asked, initial)
+    _check_size(user_config, initial)
     options = {name: getattr(initial.config, name) for name in ("ordering", "ordering_seed")}
-    for name, given in options.items():
+    for name, of_model in options.items():
         default = PriorRunConfig.model_fields[name].default
-        _check_same(asked, name, getattr(asked, name), default, given)
+        _check_same(user_config, name, getattr(user_config, name), default, of_model)
     options |= {
-        "prior": _initial_shape(asked, initial),
+        "prior": _initial_shape(user_config, initial),
         "condition_drop": initial.config.condition_drop if drop is None else drop,
     }
     for condition in initial.conditioning.conditions:
@@ -112,16 +112,15 @@ def continued_model_config(
 
 def _initial_shape(config: PriorRunConfig, initial: Pipeline) -> PriorConfig:
     """Shape of the prior that a run begins with, unless the config asks for another one."""
-    given, asked = initial.config.prior, config.prior
-    _check_same(config, "prior.kind", asked.kind, "gpt", given.kind)
-    if asked.kind != given.kind:
-        asked = type(given)(dropout=asked.dropout)
-    shape = {}
-    for name, field in type(given).model_fields.items():
+    shape, of_model = config.prior, initial.config.prior
+    _check_same(config, "prior.kind", shape.kind, "gpt", of_model.kind)
+    if shape.kind != of_model.kind:
+        shape = type(of_model)(dropout=shape.dropout)
+    for name, field in type(of_model).model_fields.items():
         if name not in ("kind", "dropout"):
-            shape[name] = getattr(given, name)
-            _check_same(config, f"prior.{name}", getattr(asked, name), field.default, shape[name])
-    return asked.model_copy(update=shape)
+            option, value = getattr(shape, name), getattr(of_model, name)
+            _check_same(config, f"prior.{name}", option, field.default, value)
+    return of_model.model_copy(update={"dropout": shape.dropout})
 
 
 def _check_size(config: PriorRunConfig, initial: Pipeline) -> None:
@@ -135,10 +134,10 @@ def _check_size(config: PriorRunConfig, initial: Pipeline) -> None:
 
 
 def _check_same(
-    config: PriorRunConfig, name: str, asked: object, default: object, given: object
+    config: PriorRunConfig, name: str, option: object, default: object, of_model: object
 ) -> None:
-    if asked not in (default, given):
+    if option not in (default, of_model):
         raise InputError(
-            f"{name} is {asked}, but the model of --init {config.init} has {given}; leave it out, "
-            "it comes from the model"
+            f"{name} is {option}, but the model of --init {config.init} has {of_model}; leave it "
+            "out, it comes from the model"
         )

@@ -51,30 +51,30 @@ class PriorPlan:
     """The prior whose weights the run begins with; None for new weights."""
 
 
-def plan_prior(asked: PriorRunConfig) -> PriorPlan:
+def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     """Open all that a run needs.
 
     Raises:
         InputError: the config, the data, the tokenizers or the folder do not allow it.
     """
-    folder = Path(asked.out)
-    initial = open_initial(asked)
-    check_run_folder(folder, asked.model_copy(update=options_of(initial, asked)))
-    compute = choose_compute(asked.training.device, asked.training.precision)
-    check_track(asked.training.track)
-    tokenizer = _open_tokenizer(asked, folder / TOKENIZER_FOLDER, initial)
+    folder = Path(user_config.out)
+    initial = open_initial(user_config)
+    check_run_folder(folder, user_config.model_copy(update=options_of(initial, user_config)))
+    compute = choose_compute(user_config.training.device, user_config.training.precision)
+    check_track(user_config.training.track)
+    tokenizer = _open_tokenizer(user_config, folder / TOKENIZER_FOLDER, initial)
     tokenizer.to(compute.device)
-    conditions = _open_conditions(asked, tokenizer, initial)
+    conditions = _open_conditions(user_config, tokenizer, initial)
     setup = Setup(
-        height_px=asked.image.height_px,
-        width_px=asked.image.width_px,
+        height_px=user_config.image.height_px,
+        width_px=user_config.image.width_px,
         cell_px=tokenizer.downsampling_factor,
-        low_resolution_factor=asked.low_resolution_factor,
+        low_resolution_factor=user_config.low_resolution_factor,
     )
     pairs = conditions.pairs(setup)
-    split = open_data(asked, conditions.need_classes, tokenizer.content, pairs)
-    loader = training_loader(asked, split, compute)
-    config = settle_prior(asked, RunImages.of(split), initial)
+    split = open_data(user_config, conditions.need_classes, tokenizer.content, pairs)
+    loader = training_loader(user_config, split, compute)
+    config = settle_prior(user_config, RunImages.of(split), initial)
     conditioners = conditions.configs(setup, split.train)
     model_config = (
         prior_model_config(config, tokenizer, conditioners)
@@ -94,20 +94,20 @@ def plan_prior(asked: PriorRunConfig) -> PriorPlan:
     )
 
 
-def _open_tokenizer(config: PriorRunConfig, own: Path, initial: Pipeline | None) -> Tokenizer:
-    """The tokenizer of the run, which keeps it, even if the one it came from was trained further.
+def _open_tokenizer(config: PriorRunConfig, copy: Path, initial: Pipeline | None) -> Tokenizer:
+    """The tokenizer of the run: its own copy, even if the one it came from was trained further.
 
     Raises:
         InputError: there is none, or it is damaged, or `vqgan` names another one.
     """
-    if own.is_dir():
-        kept = load_tokenizer(own)
+    if copy.is_dir():
+        own = load_tokenizer(copy)
         begun = begun_config(config)
         was = None if begun is None else begun.vqgan
         if config.vqgan is not None and was != config.vqgan:
-            found = load_tokenizer(config.vqgan)
-            check_same_model(config, "vqgan", was, config.vqgan, kept, found)
-        return kept
+            other = load_tokenizer(config.vqgan)
+            check_same_model(config, "vqgan", was, config.vqgan, own, other)
+        return own
     if initial is not None:
         return initial.tokenizer
     assert config.vqgan is not None

@@ -20,7 +20,7 @@ class TrainingConfig(Config):
     batch_size: int = Field(default=16, ge=1)
     """Images per step, over all processes together."""
     accumulation_steps: int = Field(default=1, ge=1)
-    """Parts in which a batch is computed, one after the other, to save memory."""
+    """Chunks in which a batch is computed, one after the other, to save memory."""
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     """Decay of the averaged weights, which are what is evaluated and kept; 0 is no average."""
     log_steps: int = Field(default=20, ge=1)

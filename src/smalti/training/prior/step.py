@@ -118,14 +118,14 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
     targets = sequence.targets.to(state.compute.device, non_blocking=True)
 
     total = torch.zeros((), device=tokens.device)
-    parts = tokens.chunk(config.accumulation_steps)
-    all_targets = targets.chunk(config.accumulation_steps)
-    for number, (part, part_targets) in enumerate(zip(parts, all_targets, strict=True), 1):
-        with without_sync(state.forward, unless=number == len(parts)):
+    chunks = tokens.chunk(config.accumulation_steps)
+    target_chunks = targets.chunk(config.accumulation_steps)
+    for number, (chunk, chunk_targets) in enumerate(zip(chunks, target_chunks, strict=True), 1):
+        with without_sync(state.forward, unless=number == len(chunks)):
             with state.compute.autocast():
-                logits = state.forward(part)
-            mean = nats_per_token(config.layout.image_logits(logits), part_targets).mean()
-            loss = mean * (len(part) / len(tokens))
+                logits = state.forward(chunk)
+            mean = nats_per_token(config.layout.image_logits(logits), chunk_targets).mean()
+            loss = mean * (len(chunk) / len(tokens))
             loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
 
