@@ -147,3 +147,10 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
             headings = re.findall(r"(?m)^#+ (.+)", target.read_text(encoding="utf-8"))
             slugs = {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in headings}
             assert anchor in slugs, f"{name}#{anchor}"
+
+
+def test_architecture_names_all_folders() -> None:
+    text = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_/]+)/`", text))
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"} <= named
+    assert [name for name in sorted(named) if not (PACKAGE / name).is_dir()] == []
