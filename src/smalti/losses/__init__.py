@@ -1,1 +1,1 @@
-"""Losses: tensors in, one number an image out."""
+"""Losses of stage 1 and the networks that they need."""

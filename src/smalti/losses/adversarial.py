@@ -23,7 +23,7 @@ def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor
         fake_logits: (B, 1, h, w) of reconstructions, unbounded.
 
     Returns:
-        Scalar >= 0: the mean of both halves.
+        Scalar >= 0: the mean of the losses of images and of reconstructions.
 
     Reference: Lim and Ye 2017, arXiv:1705.02894.
     Deviation: the paper prints the log form; its released code trains with this one.
@@ -68,13 +68,13 @@ def log_generator_loss(fake_logits: Tensor) -> Tensor:
 def lecam_penalty(
     real_logits: Tensor, fake_logits: Tensor, real_average: Tensor, fake_average: Tensor
 ) -> Tensor:
-    """Keep the discriminator's two answers from drifting apart, which few images tempt it to.
+    """Penalty on a discriminator that separates real from fake too far, as with few images it does.
 
     Args:
         real_logits: (B, 1, h, w) of images.
         fake_logits: (B, 1, h, w) of reconstructions.
         real_average: scalar, running mean of the real logits.
-        fake_average: scalar, running mean of the fake ones.
+        fake_average: scalar, running mean of the fake logits.
 
     Returns:
         Scalar >= 0: squared distance of real logits above the fake average, and of fake logits
@@ -102,18 +102,18 @@ class LogitAverages(nn.Module):
 
     @torch.no_grad()
     def update(self, real: Tensor, fake: Tensor) -> None:
-        """Follow the mean logits (scalars) of one step."""
+        """Update the averages with the mean logits (scalars) of one step."""
         self.real.lerp_(real.float(), 1 - self.DECAY)
         self.fake.lerp_(fake.float(), 1 - self.DECAY)
 
 
 class AdversarialLoss(NamedTuple):
-    """The two sides of one game."""
+    """Loss of the discriminator and loss of the generator, of one kind."""
 
     discriminator_loss: Callable[[Tensor, Tensor], Tensor]
-    """(real_logits, fake_logits) -> scalar."""
+    """Takes (real_logits, fake_logits) and returns a scalar."""
     generator_loss: Callable[[Tensor], Tensor]
-    """fake_logits -> scalar."""
+    """Takes fake_logits and returns a scalar."""
 
 
 ADVERSARIAL_LOSSES: Mapping[AdversarialKind, AdversarialLoss] = {
@@ -125,14 +125,14 @@ ADVERSARIAL_LOSSES: Mapping[AdversarialKind, AdversarialLoss] = {
 def adaptive_weight(
     reconstruction_gradient: Tensor, generator_gradient: Tensor, delta: float, max_weight: float
 ) -> Tensor:
-    """Weigh by Eq. 7 (its lambda): how much larger the reconstruction's pull on the last layer is.
+    """Weight of the generator loss by Eq. 7 (lambda): ratio of the gradients at the last layer.
 
     Args:
         reconstruction_gradient: gradient of the reconstruction loss (pixels and perceptual) with
             respect to the weight of the decoder's last convolution, any shape.
-        generator_gradient: that of the generator loss, the same shape.
+        generator_gradient: gradient of the generator loss, the same shape.
         delta: added to the denominator.
-        max_weight: the ratio is cut off here.
+        max_weight: upper limit of the ratio.
 
     Returns:
         Scalar float32 in [0, max_weight], without a graph.
@@ -148,7 +148,7 @@ def adaptive_weight(
 
 
 def last_layer_gradient(features: Tensor, output_gradient: Tensor, weight: Tensor) -> Tensor:
-    """Gradient with respect to the weight of the decoder's last convolution, from its two ends.
+    """Gradient with respect to the weight of the decoder's last convolution.
 
     The step differentiates each loss as far as the reconstruction, once, and needs that gradient
     anyway. Carried to the weight by hand it costs one small product a loss, and it does not ask the

@@ -1,4 +1,4 @@
-"""The perceptual loss of a config. Importing this module registers all kinds."""
+"""Builds the perceptual loss of a config. Importing this module registers all kinds."""
 
 from smalti.losses import efficientnet_losses as efficientnet_losses
 from smalti.losses import lpips as lpips
@@ -8,7 +8,7 @@ from smalti.losses.vgg import find_vgg_weights
 
 
 def resolve_perceptual(config: PerceptualConfig) -> PerceptualConfig:
-    """The same config with `auto` replaced by what it is on this machine.
+    """Replace the kind `auto` of a config by the kind that it means on this machine.
 
     Raises:
         InputError: the weights' file is named and does not exist.
@@ -23,6 +23,6 @@ def choose_perceptual(config: PerceptualConfig) -> PerceptualLoss:
     """Build the perceptual loss of a config, with trained weights; its `name` says which it is.
 
     Raises:
-        InputError: lpips is asked for and VGG16's weights are not at hand, or a file is damaged.
+        InputError: the kind is lpips and VGG16's weights are missing, or a file is damaged.
     """
     return PERCEPTUAL_LOSSES[resolve_perceptual(config).kind](config)

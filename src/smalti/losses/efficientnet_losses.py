@@ -1,4 +1,4 @@
-"""Perceptual losses by EfficientNet-Lite0: its features, and its features with its logits.
+"""Perceptual losses that compare features, or features and logits, of EfficientNet-Lite0.
 
 Axes: B batch, C channels, H/W image size in pixels, h/w size of a feature map.
 """
@@ -21,7 +21,7 @@ class EfficientNetPerceptualLoss(PerceptualLoss):
     """Differences of unit-length features of EfficientNet-Lite0 at four resolutions.
 
     Each stage gives 2 - 2 cos of the angle between the feature vectors, averaged over positions;
-    the stages count alike. The values are of LPIPS's order, so one weight serves both.
+    the stages have equal weight. The values are of LPIPS's order, so one weight serves both.
 
     Images are enlarged twice first: the stem halves them again, and a reconstruction that follows
     the gradient of the small image fills with coloured dots which the stem does not see. The last
@@ -47,7 +47,7 @@ class EfficientNetPerceptualLoss(PerceptualLoss):
 
 @PERCEPTUAL_LOSSES.register("efficientnet-logits")
 class EfficientNetLogitsLoss(PerceptualLoss):
-    """The feature distance of `efficientnet`, and how differently the network classifies.
+    """The feature distance of `efficientnet` plus the squared difference of the network's logits.
 
     The features keep textures and edges in their places; the logits, the last layer's scores of the
     1,000 classes, keep what the image shows. One pass through the network gives both.
@@ -94,5 +94,5 @@ def feature_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
 
 
 def enlarge(images: Tensor) -> Tensor:
-    """Images (B, 3, 2 H, 2 W) of images (B, 3, H, W), bilinear."""
+    """Enlarge images (B, 3, H, W) to (B, 3, 2 H, 2 W), bilinearly."""
     return F.interpolate(images, scale_factor=2, mode="bilinear")

@@ -1,4 +1,4 @@
-"""LPIPS: the perceptual loss of the paper, VGG16 features weighed as people see.
+"""LPIPS: the perceptual loss of the paper, on VGG16 features weighed by people's judgements.
 
 Axes: B batch, C channels, H/W image size in pixels, h/w size of a feature map.
 Reference: Zhang et al. 2018, arXiv:1801.03924, Eq. 1.
@@ -23,7 +23,7 @@ IMAGE_DEVIATION = (0.458, 0.448, 0.450)
 
 
 class ImageScaling(nn.Module):
-    """Brings pixels to about mean 0 and deviation 1."""
+    """Scales pixels to about mean 0 and deviation 1."""
 
     mean: Tensor
     deviation: Tensor
@@ -34,7 +34,7 @@ class ImageScaling(nn.Module):
         self.register_buffer("deviation", torch.tensor(IMAGE_DEVIATION).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scaled images (B, 3, H, W) float32 of images in [-1, 1]."""
+        """Scale images (B, 3, H, W) float32 in [-1, 1]."""
         return (images - self.mean) / self.deviation
 
 
@@ -46,11 +46,11 @@ class LPIPSHeads(nn.Module):
         self.stages = nn.ParameterList(nn.Parameter(torch.ones(widths[-1])) for widths in STAGES)
 
     def forward(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-        """Distances from features.
+        """Compute distances from features.
 
         Args:
             real: five stages (B, C, h, w) float32, of the images.
-            fake: those of the reconstructions.
+            fake: the same of the reconstructions.
 
         Returns:
             (B,) float32 >= 0: weighed over channels, averaged over positions, summed over stages.
@@ -64,7 +64,7 @@ class LPIPSHeads(nn.Module):
 
 @PERCEPTUAL_LOSSES.register("lpips")
 class LPIPS(PerceptualLoss):
-    """The distance people's judgements of image pairs were fitted with.
+    """Distance of VGG16 features with weights that were fitted to people's judgements of images.
 
     Deviation: no dropout before the heads; it acts only while they are learned.
     """
@@ -90,8 +90,8 @@ class LPIPS(PerceptualLoss):
 
 
 def load_heads() -> LPIPSHeads:
-    """The published heads for VGG16 (BSD-2), from the file that torchmetrics carries; frozen."""
-    # Found, not imported: the import takes seconds.
+    """Load the published heads for VGG16 (BSD-2) from a file in torchmetrics, frozen."""
+    # The package is found, not imported: the import takes seconds.
     package = find_spec("torchmetrics")
     assert package is not None, "torchmetrics is a dependency"
     assert package.origin is not None
@@ -102,5 +102,5 @@ def load_heads() -> LPIPSHeads:
 
 
 def name_heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of `LPIPSHeads` from the published names, `lin0.model.1.weight` (1, C, 1, 1)."""
+    """State dict of `LPIPSHeads` from published tensors, `lin0.model.1.weight` (1, C, 1, 1)."""
     return {f"stages.{i}": tensors[f"lin{i}.model.1.weight"].flatten() for i in range(len(STAGES))}

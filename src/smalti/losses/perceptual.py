@@ -1,7 +1,7 @@
 """The perceptual loss: how different two images look to a network trained on photographs.
 
-What every kind is stands here; each network is one file beside it. None of them has a layer that
-behaves otherwise in training mode, and all their weights are frozen.
+This is the abstract class; each network has a file beside it. No network has a layer that behaves
+otherwise in training mode, and all weights are frozen.
 
 Axes: B batch, C channels, H/W image size in pixels, h/w size of a feature map.
 Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, which takes it from Zhang et al. 2018,
@@ -24,12 +24,12 @@ NORM_EPSILON = 1e-10
 
 
 class PerceptualLoss(nn.Module, ABC):
-    """A distance between images; 0 for equal ones."""
+    """A distance between images, which is 0 for equal ones."""
 
     name: ClassVar[str]
-    """The network, for people: a run says it."""
+    """Name of the network, which a run prints."""
     smallest_px: ClassVar[int]
-    """Side of the smallest image that the network can judge."""
+    """Side in pixels of the smallest image that the network takes."""
 
     def forward(self, images: Tensor, reconstructions: Tensor) -> Tensor:
         """Compare each image with its reconstruction.
@@ -64,7 +64,7 @@ PERCEPTUAL_LOSSES: Registry[PerceptualLoss] = Registry("perceptual loss")
 
 @PERCEPTUAL_LOSSES.register("none")
 class NoPerceptualLoss(PerceptualLoss):
-    """Always 0: for pictures that no network trained on photographs understands."""
+    """A loss of 0, for pictures that no network trained on photographs understands."""
 
     name = "none"
     smallest_px = 1
@@ -73,20 +73,20 @@ class NoPerceptualLoss(PerceptualLoss):
         super().__init__()
 
     def forward(self, images: Tensor, reconstructions: Tensor) -> Tensor:
-        """Zeros (B,) that still have a (zero) gradient; both may have any shape."""
+        """Zeros (B,) with a zero gradient; images and reconstructions may have any shape."""
         return self.distance(images, reconstructions)
 
     def distance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
-        """Zeros (B,) float32 of reconstructions (B, ...)."""
+        """Zeros (B,) float32 for reconstructions (B, ...)."""
         return reconstructions.float().flatten(1).mean(1) * 0.0
 
 
 def squared_differences(real: Sequence[Tensor], fake: Sequence[Tensor]) -> list[Tensor]:
-    """Squared differences of features, each position's vector first brought to length 1.
+    """Squared differences of features after each position's vector is scaled to length 1.
 
     Args:
         real: a stage's features (B, C, h, w) each, of the images.
-        fake: those of the reconstructions.
+        fake: the same of the reconstructions.
 
     Returns:
         (B, C, h, w) each, >= 0; over the channels they sum to at most 4.

@@ -1,4 +1,4 @@
-"""The pixel part of the reconstruction loss.
+"""The pixel term of the reconstruction loss.
 
 Axes: B batch, H/W image size in pixels.
 Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 3.1, Eq. 4.

@@ -1,4 +1,4 @@
-"""VGG16 up to its last convolution, and where its weights are found. LPIPS looks through it.
+"""VGG16 up to its last convolution, whose features LPIPS compares, and where its weights are.
 
 The weights (trained on ImageNet, BSD-3) are not part of the package: they come from a file that
 the user names, or from a download.
@@ -29,7 +29,7 @@ STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 
 class VGG16(nn.Module):
-    """The convolutions of VGG16; `features.N.weight` are torchvision's and timm's names."""
+    """The convolutions of VGG16, with torchvision's and timm's names, `features.N.weight`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(*layers[:-1])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps at the end of each stage: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
+        """Compute the features at the end of each stage, relu1_2 to relu5_3.
 
         Args:
             images: (B, 3, H, W) float32, scaled as in training.
 
         Returns:
-            Five of (B, C, h, w) float32 >= 0, with strides 1, 2, 4, 8, 16.
+            Five feature maps (B, C, h, w) float32 >= 0, with strides 1, 2, 4, 8, 16.
         """
         maps, features = [], images
         for layer in self.features:
@@ -60,13 +60,13 @@ class VGG16(nn.Module):
 
 
 def find_vgg_weights(path: Path | None) -> Path | None:
-    """The file with VGG16's weights: `path`, else the environment's, else torch's download cache.
+    """Find VGG16's weights: the file `path`, else the environment variable's, else torch's cache.
 
     Returns:
-        None where none of the three is there.
+        None if there is none of the three.
 
     Raises:
-        InputError: a file is named that does not exist.
+        InputError: the named file does not exist.
     """
     named = path or os.environ.get(VGG_VARIABLE)
     if named:
@@ -82,11 +82,11 @@ def download_vgg_weights(url: str = VGG_URL, sha256_prefix: str = VGG_SHA256_PRE
     """Fetch torchvision's VGG16 weights into torch's download cache, where they are found.
 
     Args:
-        url: where from; `file://` works too.
-        sha256_prefix: how the file's SHA-256 must begin; nothing is kept of another file.
+        url: address of the file; `file://` works too.
+        sha256_prefix: how the file's SHA-256 must begin; another file is deleted.
 
     Raises:
-        InputError: no connection, another file than expected, or a disk that refuses it.
+        InputError: there is no connection, the file is another, or it cannot be written.
     """
     path = download_path(VGG_URL)
     download(url, path, sha256_prefix, "VGG16 weights")
@@ -94,7 +94,7 @@ def download_vgg_weights(url: str = VGG_URL, sha256_prefix: str = VGG_SHA256_PRE
 
 
 def load_vgg(path: Path) -> VGG16:
-    """VGG16 with the weights of a .pth or .safetensors file, frozen, on the CPU.
+    """Load VGG16 with the weights of a .pth or .safetensors file, frozen, on the CPU.
 
     Raises:
         InputError: the file is damaged or holds another network.

@@ -1,1 +1,1 @@
-"""Measures of what was learned. Of them only the negative log-likelihood is also trained on."""
+"""Metrics of tokenizers, priors and generated images."""

@@ -1,7 +1,6 @@
-"""How sure a classifier is of single images, and how varied they are together.
+"""Score of how sure a classifier is of single images, and how varied they are together.
 
-With Inception's logits it is the "Inception Score"; with another network's, the number is another
-and must not be called so.
+With Inception's logits it is the "Inception Score"; another network's score must not be called so.
 
 Axes: N images, K classes.
 Reference: Salimans et al. 2016, arXiv:1606.03498, Sec. 4.
@@ -21,7 +20,7 @@ class ClassScore(NamedTuple):
     """The score of a set, averaged over its splits."""
 
     mean: float
-    """In [1, K]: K where each image is surely of one class, and the classes are equally many."""
+    """Mean in [1, K]: K if each image is surely of one class, and the classes equally frequent."""
     deviation: float
     """Standard deviation over the splits."""
 
@@ -31,7 +30,7 @@ def class_score(logits: Tensor, splits: int = SPLITS) -> ClassScore:
 
     Args:
         logits: (N, K) floating point, in the order of the images.
-        splits: equal parts that the images are cut into, in their order; the score grows with the
+        splits: number of equal splits of the images, in their order; the score grows with the
             number of images in a split.
 
     Raises:
@@ -45,6 +44,6 @@ def class_score(logits: Tensor, splits: int = SPLITS) -> ClassScore:
 
 
 def _score(logs: Tensor) -> Tensor:
-    """Of log probabilities (N, K)."""
+    """Score of one split, from log probabilities (N, K)."""
     mean = logs.exp().mean(0).log()  # (K,)
     return (logs.exp() * (logs - mean)).sum(1).mean().exp()

@@ -20,7 +20,7 @@ class CodebookUse:
         self.counts = torch.zeros(codebook_size, dtype=torch.int64)  # (K,)
 
     def add(self, codes: Tensor) -> None:
-        """Count codes (B, h, w) int64 in [0, K), on any device; the counts follow them there."""
+        """Count codes (B, h, w) int64 in [0, K), on any device; the counts move to that device."""
         flat = codes.flatten()
         self.counts = self.counts.to(flat.device).index_add(0, flat, torch.ones_like(flat))
 
@@ -38,7 +38,7 @@ class CodebookUse:
     def perplexity(self) -> float:
         """Number of equally likely codes with the same entropy, in [1, K].
 
-        It weighs how often each code occurs, which `usage` does not.
+        Unlike `usage` it depends on how often each code occurs.
         """
         assert self.counts.any(), "no codes were added"
         counts = self.counts.cpu()  # some devices have no float64

@@ -1,7 +1,6 @@
-"""Frechet distance between two sets of images, as a network describes them.
+"""Frechet distance between two sets of images, by a network's features.
 
-With Inception's features it is the "FID"; with another network's, the number is another and must
-not be called so.
+With Inception's features it is the "FID"; another network's distance must not be called so.
 
 Axes: B batch, C features of an image.
 Reference: Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
@@ -30,7 +29,7 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> float:
 
 
 def _factor(covariance: Tensor) -> Tensor:
-    """F (C, r) with F F^T = covariance, r its rank: directions without any spread are left out."""
+    """F (C, r) with F F^T = covariance of rank r: directions without variance are left out."""
     variances, directions = torch.linalg.eigh(covariance)  # ascending
     rounding = len(variances) * torch.finfo(variances.dtype).eps * variances[-1]
     has_spread = variances > rounding
@@ -67,14 +66,14 @@ class FrechetDistance:
 
 
 def frechet_warning(images: int, features: int) -> str | None:
-    """What to know about a distance between sets of `images`, or None if there are enough.
+    """Warning about a distance between sets of `images` images, or None if they are enough.
 
-    Up to as many images as features, the covariance has directions without any spread.
+    With no more images than features, the covariance has directions without variance.
     """
     if images > features:
         return None
     return (
-        f"the Frechet distance is of {images} images, fewer than enough for the covariance of "
-        f"{features} features (more than {features}): it depends on their number, and compares "
+        f"the Frechet distance is of {images} images, too few for the covariance of {features} "
+        f"features (more than {features} are needed): it depends on their number, and compares "
         "only with figures of the same images"
     )

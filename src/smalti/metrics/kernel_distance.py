@@ -1,7 +1,6 @@
-"""Kernel distance between two sets of images, as a network describes them.
+"""Kernel distance between two sets of images, by a network's features.
 
-With Inception's features it is the "KID"; with another network's, the number is another and must
-not be called so.
+With Inception's features it is the "KID"; another network's distance must not be called so.
 
 Axes: R real images, F generated images, C features of an image.
 Reference: Binkowski et al. 2018, arXiv:1801.01401, Sec. 4 and Eq. 4 of its appendix.
@@ -27,7 +26,7 @@ class KernelDistance(NamedTuple):
     deviation: float
     """Standard deviation over the subsets."""
     subset_images: int
-    """Images of each side in a subset."""
+    """Number of real images in a subset, and of generated ones."""
 
 
 def kernel_distance(
@@ -38,16 +37,16 @@ def kernel_distance(
     subsets: int = SUBSETS,
     subset_images: int = SUBSET_IMAGES,
 ) -> KernelDistance:
-    """Squared maximum mean discrepancy with the kernel (x . y / C + 1)^3, without bias.
+    """Unbiased squared maximum mean discrepancy with the kernel (x . y / C + 1)^3.
 
-    Unlike the Frechet distance it does not depend on the number of images, but for its spread.
+    Unlike the Frechet distance, its expectation does not depend on the number of images.
 
     Args:
         real: features (R, C) floating point.
         fake: features (F, C) floating point.
-        seed: of the choice of the subsets.
-        subsets: how many are drawn.
-        subset_images: images of each side in one; all of the smaller side where it has fewer.
+        seed: seed of the choice of the subsets.
+        subsets: number of subsets.
+        subset_images: real and generated images in a subset, at most those of the smaller side.
 
     Raises:
         InputError: a side has fewer than two images.
@@ -72,7 +71,7 @@ def _subset(features: Tensor, size: int, seed: int, number: int) -> Tensor:
 
 
 def _discrepancy(real: Tensor, fake: Tensor) -> Tensor:
-    """The unbiased estimate from as many real as fake features, float64: no image meets itself."""
+    """Unbiased estimate from as many real as fake features, float64, without pairs of one image."""
     pairs = len(real) * (len(real) - 1)
     within = sum(
         kernel.sum() - kernel.trace() for kernel in (_kernel(real, real), _kernel(fake, fake))

@@ -1,4 +1,4 @@
-"""How close reconstructed label maps are to the real ones.
+"""Metrics of how close reconstructed label maps are to the real ones.
 
 Axes: B batch, H/W size in pixels.
 """
@@ -23,7 +23,7 @@ class LabelMapScores:
         self._iou = MulticlassJaccardIndex(classes, average="macro", ignore_index=IGNORED)
 
     def add(self, images: Tensor, reconstructions: Tensor) -> None:
-        """Count label maps (B, H, W) int64 and their reconstructions, the same; on any device."""
+        """Add label maps (B, H, W) int64 and their reconstructions, likewise, on any device."""
         for metric in (self._accuracy, self._iou):
             metric.to(images.device).update(reconstructions, images)
 
@@ -34,8 +34,9 @@ class LabelMapScores:
 
     @property
     def mean_iou(self) -> float:
-        """Mean over the classes of intersection by union, in [0, 1].
+        """Mean over the classes of intersection over union, in [0, 1].
 
-        Both are counted over all maps together. A class that is in neither does not count.
+        Intersection and union are counted over all maps together. A class that is in no map does
+        not count.
         """
         return float(self._iou.compute())

@@ -1,4 +1,4 @@
-"""Mean and covariance of features, of which parts of a set can be added.
+"""Mean and covariance of features, computed over the pieces of a set.
 
 Axes: B batch, C features of an image.
 Reference: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", Eq. 2.1.
@@ -14,7 +14,7 @@ from smalti.config import InputError
 from smalti.distributed import sum_over_processes
 
 SMALLEST_SET = 2
-"""Images that a covariance needs."""
+"""Least number of images for a covariance."""
 
 
 class Gaussian(NamedTuple):
@@ -27,9 +27,9 @@ class Gaussian(NamedTuple):
 class FeatureMoments:
     """Number, mean and scatter of features, over any number of batches, processes and machines.
 
-    However a set is divided, its parts give the same moments but for rounding in float64. They
-    stay on the CPU: some devices have no float64. The scatter is the sum of the outer products of
-    each image's difference from the mean, so a large common mean does not drown it.
+    However a set is divided, the moments are the same but for rounding in float64. They stay on
+    the CPU: some devices have no float64. The scatter is the sum of the outer products of each
+    image's difference from the mean, so that it stays exact beside a large mean.
 
     Args:
         features: C.
@@ -97,12 +97,12 @@ class FeatureMoments:
         return Gaussian(self.mean, self.scatter / (self.count - 1))
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a file keeps of them, for `from_tensors`."""
+        """The moments as tensors by name, for a file; `from_tensors` reads them."""
         return {"count": torch.tensor(self.count), "mean": self.mean, "scatter": self.scatter}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The moments whose `tensors` were kept."""
+        """The moments of a file, from what `tensors` returned."""
         moments = cls(len(tensors["mean"]))
         moments.count = int(tensors["count"])
         moments.mean, moments.scatter = tensors["mean"], tensors["scatter"]

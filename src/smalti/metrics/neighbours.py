@@ -1,4 +1,4 @@
-"""Distances between features and their nearest neighbours, exact, a block at a time.
+"""Exact distances between features and their nearest neighbours, a block at a time.
 
 Two sets of 50,000 images take no more memory than their features and a block of distances.
 
@@ -31,10 +31,10 @@ def nearest(
 
     Args:
         queries: features (Q, C) floating point, on a device that has float64.
-        references: features (R, C), the same.
+        references: features (R, C), likewise.
         neighbours: k, at most R; less than R with `skip_same_row`.
-        skip_same_row: leave out the reference of the query's own row: both are the same set, and
-            no image is a neighbour of itself.
+        skip_same_row: leave out the reference in the same row as the query, for queries and
+            references of one set, where no image is a neighbour of itself.
     """
     assert neighbours <= len(references) - skip_same_row, (neighbours, len(references))
     rows = []
@@ -46,7 +46,7 @@ def nearest(
                 away.diagonal(row - column).fill_(torch.inf)
             best = _nearest_of(best, away, column, neighbours)
         rows.append(best)
-    return Neighbours(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
+    return Neighbours(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
 
 
 def is_within(queries: Tensor, references: Tensor, radii: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def _blocks(features: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
 
 
 def _nearest_of(best: Neighbours, away: Tensor, column: int, neighbours: int) -> Neighbours:
-    """The nearest among those found before and a block of distances whose first is `column`."""
+    """The nearest of earlier blocks and of a block of distances whose first column is `column`."""
     numbers = torch.arange(column, column + away.shape[1], device=away.device).expand_as(away)
     away, numbers = torch.cat([best.distances, away], 1), torch.cat([best.numbers, numbers], 1)
     away, order = away.topk(min(neighbours, away.shape[1]), largest=False)

@@ -31,10 +31,10 @@ def nats_per_token(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def bits_per_dimension(nats: float, tokens: int, height_px: int, width_px: int) -> float:
-    """Bits a colour value of the image costs, from nats per token.
+    """Bits per colour value of the image, from nats per token.
 
-    It is the cost of the codes alone, not of the image: what the tokenizer loses is free. Compare
-    it between priors over the same tokenizer only.
+    They code the codes alone, not what the tokenizer loses of the image. Compare them between
+    priors over the same tokenizer only.
 
     Args:
         nats: nats per token.

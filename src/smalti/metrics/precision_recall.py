@@ -1,4 +1,4 @@
-"""Precision and recall of a generative model: quality and variety apart.
+"""Precision and recall of a generative model: separate numbers for quality and variety.
 
 Axes: R real images, F generated images, C features of an image.
 Reference: Kynkaanniemi et al. 2019, arXiv:1904.06991, Sec. 2, Eqs. 1 to 3.
@@ -16,7 +16,7 @@ NEIGHBOURS = 3
 
 
 class PrecisionRecall(NamedTuple):
-    """Both numbers of two sets."""
+    """Precision and recall of a set of generated images."""
 
     precision: float
     """Share of the generated images that lie where real ones do, in [0, 1]."""

@@ -1,4 +1,4 @@
-"""How close reconstructions are to their images, pixel by pixel.
+"""Metrics of how close reconstructions are to their images, pixel by pixel.
 
 Axes: B batch, C channels, H/W image size in pixels.
 """

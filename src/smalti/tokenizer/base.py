@@ -1,4 +1,4 @@
-"""What every tokenizer is: a network between images and codes, on disk and off it.
+"""The abstract class of tokenizers, which turn images into codes and codes into images.
 
 Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, f down-sampling factor.
 """
@@ -16,12 +16,12 @@ from smalti.registry import Registry
 
 
 class Tokenizer(nn.Module, abc.ABC):
-    """images <-> codes. The prior sees nothing else of the first stage.
+    """Turns images into codes and back. The prior knows the first stage through this class only.
 
-    Images are what `content` says: of photographs (B, 3, H, W) float32 in [-1, 1].
+    `content` says what the images are. Photographs are (B, 3, H, W) float32 in [-1, 1].
 
     Attributes:
-        content: what its images are, and so their shape, dtype and range.
+        content: what the images are, which decides their shape, dtype and range.
         codebook_size: K.
         downsampling_factor: f.
     """
@@ -32,7 +32,7 @@ class Tokenizer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def encode(self, images: Tensor) -> Tensor:
-        """Codes (B, H / f, W / f) int64 in [0, K) of images, without a gradient.
+        """Encode images into codes (B, H / f, W / f) int64 in [0, K), without a gradient.
 
         Raises:
             InputError: a side does not divide by f, or the images are of another content.
@@ -40,7 +40,7 @@ class Tokenizer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def encode_in_tiles(self, images: Tensor, tile: int = 64) -> Tensor:
-        """The codes that `encode` gives, for images that are too large to encode whole.
+        """Encode images that are too large for `encode`, into the same codes.
 
         Args:
             images: as for `encode`.
@@ -53,7 +53,7 @@ class Tokenizer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def decode(self, codes: Tensor) -> Tensor:
-        """Images of codes (B, h, w) int64 in [0, K), without a gradient.
+        """Decode codes (B, h, w) int64 in [0, K) into images, without a gradient.
 
         Returns:
             (B, 3, f h, f w) float32 in [-1, 1], or what `content` says.
@@ -64,10 +64,11 @@ class Tokenizer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def outputs(self, codes: Tensor) -> Tensor:
-        """What the decoder gives for codes (B, h, w) int64 in [0, K): logits of label maps.
+        """Run the decoder on codes (B, h, w) int64 in [0, K).
 
         Returns:
-            (B, C, f h, f w) floating point, which become images by `content_images`.
+            (B, C, f h, f w) floating point: for label maps a logit of each class.
+            `content_images(content).to_images` makes images of them.
 
         Raises:
             InputError: a code is outside [0, K).
@@ -75,7 +76,7 @@ class Tokenizer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
-        """The images that `decode` gives, for images that are too large to decode whole.
+        """Decode codes whose images are too large for `decode`, into the same images.
 
         Args:
             codes: (B, h, w) int64 in [0, K).
@@ -90,9 +91,9 @@ class Tokenizer(nn.Module, abc.ABC):
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Images of any size through the codes and back.
+        """Encode images of any size and decode their codes.
 
-        A side that does not divide by f is padded by its last row or column, and cropped again.
+        A side that does not divide by f is padded with its last row or column and cropped again.
         """
         height, width = images.shape[-2:]
         padded = _padded(
@@ -130,7 +131,7 @@ class Tokenizer(nn.Module, abc.ABC):
 
 
 TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer")
-"""By the `kind` that a model folder's config gives."""
+"""The classes of tokenizers, by the `kind` in the config of a model folder."""
 
 
 def _padded(images: Tensor, side: int, factor: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The parts that encoder and decoder are made of.
+"""The layers that encoder and decoder are made of.
 
 Axes: B batch, C channels, H/W height and width at that level.
 Reference: arXiv:2012.09841, Table 2 (App. A), after Ho et al. 2020, arXiv:2006.11239.
@@ -14,7 +14,7 @@ def group_norm(groups: int, channels: int) -> nn.GroupNorm:
 
 
 class ResidualBlock(nn.Module):
-    """Twice norm, swish, 3x3 convolution, added to the input.
+    """Adds to its input the result of two rounds of norm, swish and 3x3 convolution.
 
     Args:
         in_channels: channels of the input.
@@ -56,8 +56,8 @@ class NonLocalAttention(nn.Module):
         normed = self.norm(features)
         # The kernels that never hold all H*W x H*W weights want channels side by side.
         query, key, value = (
-            part(normed).flatten(2).mT.contiguous().unsqueeze(1)  # (B, 1, H*W, C)
-            for part in (self.query, self.key, self.value)
+            projection(normed).flatten(2).mT.contiguous().unsqueeze(1)  # (B, 1, H*W, C)
+            for projection in (self.query, self.key, self.value)
         )
         mixed = F.scaled_dot_product_attention(query, key, value)
         mixed = mixed.squeeze(1).mT.reshape(features.shape)
@@ -65,7 +65,7 @@ class NonLocalAttention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size: pad right and bottom by one, then a 3x3 convolution with stride 2."""
+    """Halves the size: pads right and bottom by one, then convolves 3x3 with stride 2."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size: repeat each pixel, then a 3x3 convolution."""
+    """Doubles the size: repeats each pixel, then convolves 3x3."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks at one resolution, each followed by attention where asked.
+    """Residual blocks at one resolution, each followed by attention if `attention` is set.
 
     Args:
         in_channels: channels of the input.
@@ -128,7 +128,7 @@ class Level(nn.Module):
 
 
 class Middle(nn.Module):
-    """Residual block, non-local block where asked, residual block at the lowest resolution."""
+    """Residual block, optional non-local block and residual block at the lowest resolution."""
 
     def __init__(self, channels: int, norm_groups: int, attention: bool) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class Middle(nn.Module):
 
 
 def initialize(module: nn.Module) -> None:
-    """Start values that keep the signal's size, for `nn.Module.apply`.
+    """Set initial weights that keep the size of the signal; to be given to `nn.Module.apply`.
 
     Convolutions keep the variance of their input; residual branches begin as zero, so each block
     begins as the identity and the first gradients reach the codes undamped.

@@ -14,12 +14,12 @@ class VQGANConfig(Config):
 
     kind: Literal["vqgan"] = "vqgan"
     content: ContentConfig = RGBContent()
-    """What the images are."""
+    """What the images are: photographs, label maps, depth or edges."""
     channels: int = Field(default=32, ge=1)
     """Channels at full resolution, a multiple of `norm_groups`; the paper's models have 128."""
     channel_multipliers: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2, max_length=6)
-    """Channels of each level relative to `channels`. One number more than down-sampling steps:
-    four levels halve the image three times, so f = 8."""
+    """Channels of each level relative to `channels`. There is one number more than down-sampling
+    steps: four levels halve the image three times, so f = 8."""
     residual_blocks: int = Field(default=1, ge=1)
     """Residual blocks of each level (2 in the paper); the decoder has one more."""
     norm_groups: int = Field(default=8, ge=1)
@@ -27,9 +27,9 @@ class VQGANConfig(Config):
     one channel a group, the image's own colours and contrast are normalised away."""
     attention_levels: tuple[int, ...] | None = None
     """Levels with a non-local block after each residual block, 0 being full resolution; null is the
-    lowest only. It costs time with the fourth power of a level's side."""
+    lowest only. The time of a block grows with the fourth power of a level's side."""
     middle_attention: bool = True
-    """A non-local block in the middle of encoder and decoder, at the lowest resolution."""
+    """Whether encoder and decoder have a non-local block in the middle, at lowest resolution."""
     code_dim: int = Field(default=64, ge=1)
     """D, channels of the encoder output."""
     latent_channels: int | None = Field(default=None, ge=1)
@@ -38,7 +38,7 @@ class VQGANConfig(Config):
     codebook_size: int = Field(default=512, ge=2)
     """K, number of codes."""
     quantizer: QuantizerConfig = VectorQuantizerConfig(lookup_dim=8, l2_normalised=True)
-    """How vectors become codes."""
+    """The quantizer, which turns the vectors of the encoder output into codes."""
 
     @field_validator("channel_multipliers")
     @classmethod
@@ -77,7 +77,7 @@ class VQGANConfig(Config):
 
 
 class PixelTokenizerConfig(Config):
-    """Size of the palette."""
+    """Config of the pixel tokenizer: the size of its palette."""
 
     kind: Literal["pixels"] = "pixels"
     codebook_size: int = Field(default=512, ge=2)

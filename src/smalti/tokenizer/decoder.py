@@ -17,9 +17,9 @@ from smalti.tokenizer.blocks import (
 
 
 class Decoder(nn.Module):
-    """Mirror of the encoder, with one more residual block a level.
+    """Mirror of the encoder, with one more residual block at each level.
 
-    Args: as `Encoder`, whose level numbers these are too: here the last to run is level 0;
+    The arguments are those of `Encoder`, also the numbers of the levels: level 0 runs last here.
     `image_channels` is C of the output.
     """
 
@@ -55,12 +55,12 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
 
     def features(self, z_q: Tensor) -> Tensor:
-        """What the last convolution sees: (B, channels, H, W) of (B, latent_channels, h, w)."""
+        """Input (B, channels, H, W) of the last convolution, for (B, latent_channels, h, w)."""
         features = self.middle(self.conv_in(z_q))
         for level in self.levels:
             features = level(features)
         return F.silu(self.norm_out(features))
 
     def forward(self, z_q: Tensor) -> Tensor:
-        """Outputs (B, C, 2^m h, 2^m w) of (B, latent_channels, h, w)."""
+        """Decode a quantized latent (B, latent_channels, h, w) into (B, C, 2^m h, 2^m w)."""
         return self.conv_out(self.features(z_q))

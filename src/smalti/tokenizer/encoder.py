@@ -25,7 +25,7 @@ class Encoder(nn.Module):
         attention_levels: levels with a non-local block after each residual block, 0 being full
             resolution; None is the lowest only.
         middle_attention: whether a non-local block stands in the middle.
-        image_channels: C, of the input.
+        image_channels: C of the input.
     """
 
     def __init__(

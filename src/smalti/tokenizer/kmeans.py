@@ -12,7 +12,7 @@ from smalti.tokenizer.nearest import nearest_entries
 
 
 def kmeans(vectors: Tensor, clusters: int, iterations: int, generator: torch.Generator) -> Tensor:
-    """Centres of `clusters` groups of vectors, by Lloyd's iteration.
+    """Find the centres of `clusters` groups of vectors by Lloyd's iteration.
 
     It starts from distinct vectors drawn at random. A centre that is nearest to no vector moves to
     one of the vectors that are worst represented.
@@ -20,11 +20,11 @@ def kmeans(vectors: Tensor, clusters: int, iterations: int, generator: torch.Gen
     Args:
         vectors: (N, d) float32.
         clusters: K, at most the number of distinct vectors, lest two centres be the same.
-        iterations: of assigning and averaging; ten to twenty are usual.
-        generator: of the start, on the CPU; draws the same on every device.
+        iterations: how often vectors are assigned and averaged; ten to twenty are usual.
+        generator: draws the first centres, on the CPU, so that they are the same on every device.
 
     Returns:
-        (K, d) float32, on the device of the vectors. On the CPU the same numbers each time.
+        (K, d) float32, on the device of the vectors. On the CPU they are the same each time.
     """
     assert len(vectors) >= clusters, f"{clusters} clusters of {len(vectors)} vectors"
     vectors = vectors.detach().float()
@@ -35,7 +35,7 @@ def kmeans(vectors: Tensor, clusters: int, iterations: int, generator: torch.Gen
 
 
 def _distinct_start(vectors: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
-    """Vectors (K, d) drawn at random, different ones as far as there are."""
+    """Draw vectors (K, d) at random; equal ones come last."""
     order = torch.randperm(len(vectors), generator=generator).to(vectors.device)
     _, group = torch.unique(vectors, dim=0, return_inverse=True)
     first = torch.full((int(group.max()) + 1,), len(vectors), device=vectors.device)
@@ -49,7 +49,7 @@ def _distinct_start(vectors: Tensor, clusters: int, generator: torch.Generator) 
 
 
 def _averaged(vectors: Tensor, centres: Tensor) -> Tensor:
-    """Mean (K, d) of each centre's vectors; the worst represented vectors where it has none."""
+    """Mean (K, d) of each centre's vectors; a centre without any moves to a badly fitted vector."""
     nearest = nearest_entries(vectors, centres)
     counts = torch.bincount(nearest, minlength=len(centres))
     sums = torch.zeros_like(centres).index_add_(0, nearest, vectors)

@@ -7,7 +7,7 @@ Reference: arXiv:2012.09841, Sec. 3.1, Eq. 2.
 import torch
 from torch import Tensor
 
-CHUNK_ELEMENTS = 2**24  # distances held at a time: 64 MiB in float32
+CHUNK_ELEMENTS = 2**24  # distances in memory at a time: 64 MiB in float32
 
 
 def nearest_entries(vectors: Tensor, entries: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Pixels: the tokenizer with f = 1, a palette of colours found by k-means.
+"""The pixel tokenizer with f = 1: its codes are colours of a palette found by k-means.
 
-What the paper compares its codes with: a transformer over the pixels themselves.
+The paper compares its codes with a transformer over such pixels.
 
 Axes: B batch, H/W image size in pixels, K codebook size (colours), N pixels.
 Reference: arXiv:2012.09841, Sec. 4.3 (f = 1, K = 512), after Chen et al. 2020, "Generative
@@ -33,7 +33,7 @@ class PixelTokenizer(Tokenizer):
     """
 
     palette: Tensor
-    """(K, 3) float32 in [-1, 1]."""
+    """The colours, (K, 3) float32 in [-1, 1]."""
     content = RGBContent()
     downsampling_factor = 1
 
@@ -52,8 +52,8 @@ class PixelTokenizer(Tokenizer):
         Args:
             pixels: (N, 3) float32 in [-1, 1].
             codebook_size: K.
-            iterations: of k-means.
-            generator: CPU generator of its start.
+            iterations: how often k-means assigns and averages.
+            generator: draws the first centres of k-means, on the CPU.
 
         Raises:
             InputError: the pixels have fewer colours than K.
@@ -80,7 +80,7 @@ class PixelTokenizer(Tokenizer):
         return self.nearest(pixels.flatten(0, 2)).view(pixels.shape[:3])
 
     def encode_in_tiles(self, images: Tensor, tile: int = 64) -> Tensor:
-        """As `encode`, which looks at a number of pixels at a time.
+        """Encode as `encode` does, which never holds all distances in memory.
 
         Raises:
             InputError: the images have another number of channels, or the tile has no codes.
@@ -112,7 +112,7 @@ class PixelTokenizer(Tokenizer):
         return self.palette[codes].permute(0, 3, 1, 2)
 
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
-        """As `decode`, on the CPU: looking colours up needs no memory beside the images.
+        """Decode as `decode` does, on the CPU: no memory is needed beside the images.
 
         Raises:
             InputError: a code is outside [0, K), or the tile has no codes.

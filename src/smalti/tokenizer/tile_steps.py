@@ -1,7 +1,7 @@
-"""Encoder and decoder cut in two, for `tiles`: what needs the whole map, and steps that do not.
+"""Encoder and decoder cut in two for `tiles`: layers that need the whole map, and other steps.
 
-A step sees a neighbourhood of each pixel only, but for the statistics of its norm, which are of the
-whole map.
+A step sees a neighbourhood of each pixel only. The statistics of its norm are those of the whole
+map.
 
 Axes: B batch, C channels, H/W size of a map at some resolution, h/w latent grid.
 """
@@ -24,7 +24,7 @@ class Scale(NamedTuple):
     down: int = 1
 
     def margin(self, after: int) -> int:
-        """Pixels around a tile that a 3x3 convolution needs, for so many around its result."""
+        """Pixels around a tile that a 3x3 convolution needs for `after` around its result."""
         if self.down > 1:
             return self.down * (after + 1)  # even where the size is halved, so that tiles fit
         return -(-(after + 1) // self.up)
@@ -34,17 +34,17 @@ SAME_SIZE = Scale()
 
 
 class Step(NamedTuple):
-    """A norm, where there is one, and what follows it up to and with the next 3x3 convolution."""
+    """An optional norm and the layers behind it, the next 3x3 convolution included."""
 
     run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    """(stream, normed) -> (stream, branch): the residual stream, and what the next step norms."""
+    """(stream, normed) -> (stream, branch): the residual stream, and the input of the next norm."""
     norm: nn.GroupNorm | None = None
     scale: Scale = SAME_SIZE
-    """Of the convolution's result."""
+    """Size of the convolution's result relative to its input."""
 
 
 def global_features(decoder: Decoder, z_q: Tensor) -> Tensor:
-    """What the decoder's last non-local block gives, before its level's up-sampling.
+    """Output of the decoder's last non-local block, before the up-sampling of its level.
 
     Args:
         decoder: its mode and weights are not touched.
@@ -64,32 +64,32 @@ def global_features(decoder: Decoder, z_q: Tensor) -> Tensor:
 
 
 def decoding_steps(decoder: Decoder) -> list[Step]:
-    """All that follows `global_features`; the branch of the last step is the outputs."""
+    """The decoder's steps after `global_features`; the branch of the last step is the outputs."""
 
     def to_outputs(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
         return stream, decoder.conv_out(F.silu(normed))
 
     last = _last_attended(decoder)
-    parts: list[nn.Module] = []
+    layers: list[nn.Module] = []
     for number, level in enumerate(_levels(decoder)):
         if number > last:
-            parts += level.blocks
+            layers += level.blocks
         if number >= last:
-            parts.append(level.resample)
-    return [*_steps_of(parts), Step(to_outputs, decoder.norm_out)]
+            layers.append(level.resample)
+    return [*_steps_of(layers), Step(to_outputs, decoder.norm_out)]
 
 
 def encoding_steps(encoder: Encoder, to_input: Callable[[Tensor], Tensor]) -> list[Step]:
-    """All that precedes the encoder's first non-local block, at higher resolutions."""
-    parts: list[nn.Module] = []
+    """The encoder's steps before its first non-local block, at higher resolutions."""
+    layers: list[nn.Module] = []
     for level in _levels(encoder)[: _first_attended(encoder)]:
-        parts += [*level.blocks, level.resample]
+        layers += [*level.blocks, level.resample]
     first = _convolution(lambda images: encoder.conv_in(to_input(images)))
-    return [first, *_steps_of(parts)]
+    return [first, *_steps_of(layers)]
 
 
 def global_latent(encoder: Encoder, features: Tensor) -> Tensor:
-    """The latent (B, latent_channels, h, w) of what `encoding_steps` give, (B, C, H, W)."""
+    """Latent (B, latent_channels, h, w) from the output (B, C, H, W) of `encoding_steps`."""
     for level in _levels(encoder)[_first_attended(encoder) :]:
         features = level(features)
     return encoder.conv_out(F.silu(encoder.norm_out(encoder.middle(features))))
@@ -100,7 +100,7 @@ def _levels(network: Encoder | Decoder) -> list[Level]:
 
 
 def _attended(network: Encoder | Decoder) -> list[int]:
-    """Positions in `levels` of those with non-local blocks."""
+    """Positions in `levels` of the levels with non-local blocks."""
     return [
         number
         for number, level in enumerate(_levels(network))
@@ -109,24 +109,24 @@ def _attended(network: Encoder | Decoder) -> list[int]:
 
 
 def _first_attended(encoder: Encoder) -> int:
-    """Position of the first level that runs whole: the lowest where none has non-local blocks."""
+    """Position of the first level that runs whole: the lowest if no level has non-local blocks."""
     return min(_attended(encoder), default=len(encoder.levels) - 1)
 
 
 def _last_attended(decoder: Decoder) -> int:
-    """Position of the last level that runs whole, -1 where none has non-local blocks."""
+    """Position of the last level that runs whole, or -1 if no level has non-local blocks."""
     return max(_attended(decoder), default=-1)
 
 
-def _steps_of(parts: Iterable[nn.Module]) -> list[Step]:
+def _steps_of(layers: Iterable[nn.Module]) -> list[Step]:
     steps: list[Step] = []
-    for part in parts:
-        if isinstance(part, ResidualBlock):
-            steps += _halves(part)
-        elif isinstance(part, Upsample):
-            steps.append(_convolution(part, Scale(up=2)))
-        elif isinstance(part, Downsample):
-            steps.append(_convolution(part, Scale(down=2)))
+    for layer in layers:
+        if isinstance(layer, ResidualBlock):
+            steps += _halves(layer)
+        elif isinstance(layer, Upsample):
+            steps.append(_convolution(layer, Scale(up=2)))
+        elif isinstance(layer, Downsample):
+            steps.append(_convolution(layer, Scale(down=2)))
     return steps
 
 

@@ -1,4 +1,4 @@
-"""Decoding and encoding tile by tile: as whole, in memory that hardly grows with the image.
+"""Decoding and encoding tile by tile, in memory that hardly grows with the image.
 
 Non-local blocks need the whole map: the decoder runs whole up to the last of them, the encoder from
 the first of them on; by default they stand at the resolution of the codes only. What lies between
@@ -31,7 +31,7 @@ from smalti.tokenizer.tile_steps import (
 
 
 class Box(NamedTuple):
-    """A rectangle of a map: rows from top up to, not with, bottom, and columns likewise."""
+    """A rectangle of a map: the rows from `top` to before `bottom`, and columns likewise."""
 
     top: int
     bottom: int
@@ -39,7 +39,7 @@ class Box(NamedTuple):
     right: int
 
     def widened(self, margin: int, around: "Box") -> "Box":
-        """With a margin on each side, as far as that lies in the box `around`."""
+        """The rectangle with a margin on each side, as far as that lies in the box `around`."""
         return Box(
             max(self.top - margin, around.top),
             min(self.bottom + margin, around.bottom),
@@ -58,7 +58,7 @@ class Box(NamedTuple):
 
 
 class _Statistics(NamedTuple):
-    """What a GroupNorm of known mean and variance does: features * scale + shift."""
+    """A GroupNorm of known mean and variance, as features * scale + shift."""
 
     scale: Tensor
     """(B, C, 1, 1) float32."""
@@ -66,7 +66,7 @@ class _Statistics(NamedTuple):
     """(B, C, 1, 1) float32."""
 
     def apply(self, features: Tensor) -> Tensor:
-        """Normed features (B, C, H, W) of features of that shape, in their dtype."""
+        """Normalise features (B, C, H, W); the result has their dtype."""
         wide = features.to(self.scale.dtype)
         return torch.addcmul(self.shift, wide, self.scale).to(features.dtype)
 
@@ -81,7 +81,7 @@ def decoded_tiles(decoder: Decoder, z_q: Tensor, tile: int) -> Iterator[tuple[Bo
 
     Yields:
         A rectangle of the outputs, and the outputs there, (B, C, its height, its width). Together
-        they cover what `decoder(z_q)` gives.
+        they are `decoder(z_q)`.
     """
     features = global_features(decoder, z_q)
     factor = features.shape[-1] // z_q.shape[-1]
@@ -108,10 +108,10 @@ def encoded_in_tiles(
     tiled.gather_statistics()
     size = tiled.result.bottom, tiled.result.right
     features = None
-    for box, part in tiled.outputs():
+    for box, outputs in tiled.outputs():
         if features is None:
-            features = part.new_empty(*part.shape[:2], *size)
-        box.cut(features).copy_(part)
+            features = outputs.new_empty(*outputs.shape[:2], *size)
+        box.cut(features).copy_(outputs)
     assert features is not None, "an image has a tile"
     return global_latent(encoder, features)
 
@@ -142,7 +142,7 @@ class _Tiled:
         ]
 
     def gather_statistics(self) -> None:
-        """Learn the statistics of each norm, from the first to the last."""
+        """Compute the statistics of each norm, from the first to the last."""
         for norm in (step.norm for step in self.steps):
             if norm is None:
                 continue
@@ -152,14 +152,14 @@ class _Tiled:
             self.statistics.append(moments.statistics(self.features.device))
 
     def outputs(self) -> Iterator[tuple[Box, Tensor]]:
-        """The rectangle that each tile became, and the last step's outputs there."""
+        """Each tile's rectangle of the result, and the last step's outputs there."""
         for tile in self.tiles:
             yield self._run(tile)
 
     def _run(self, tile: Box) -> tuple[Box, Tensor]:
-        """What the first norm without statistics sees of a tile, or the last step's outputs."""
-        own, whole = tile, self.whole
-        around = own.widened(self.margins[0], whole)
+        """A tile's input to the first norm without statistics, or the last step's outputs."""
+        inner, whole = tile, self.whole
+        around = inner.widened(self.margins[0], whole)
         stream = branch = around.cut(self.features)
         statistics = iter(self.statistics)
         for step, margin in zip(self.steps, self.margins[1:], strict=True):
@@ -169,12 +169,12 @@ class _Tiled:
                     break
                 branch = known.apply(branch)
             stream, branch = step.run(stream, branch)
-            own, whole, around = (box.scaled(step.scale) for box in (own, whole, around))
-            # The convolution has seen zeros beyond the margin: what it spoilt is cut off.
-            kept = own.widened(margin, whole)
-            stream, branch = (kept.cut(part, around.top, around.left) for part in (stream, branch))
-            around = kept
-        return own, own.cut(branch, around.top, around.left)
+            inner, whole, around = (box.scaled(step.scale) for box in (inner, whole, around))
+            # The convolution has seen zeros beyond the margin: what they spoilt is cut off.
+            valid = inner.widened(margin, whole)
+            stream, branch = (valid.cut(map_, around.top, around.left) for map_ in (stream, branch))
+            around = valid
+        return inner, inner.cut(branch, around.top, around.left)
 
 
 class _Moments:
@@ -187,7 +187,7 @@ class _Moments:
         self.squares: Tensor | float = 0.0
 
     def add(self, features: Tensor) -> None:
-        """Count in features (B, C, H, W) of a tile without its margin."""
+        """Add features (B, C, H, W) of a tile without its margin."""
         groups = features.reshape(len(features), self.norm.num_groups, -1)
         wide = groups.to(torch.promote_types(groups.dtype, torch.float32))
         variance, mean = (moment.cpu().double() for moment in torch.var_mean(wide, 2, correction=0))
@@ -196,23 +196,23 @@ class _Moments:
         self.squares = self.squares + groups.shape[2] * (variance + mean.square())
 
     def statistics(self, device: torch.device) -> _Statistics:
-        """What the norm does, now that all tiles are counted in."""
+        """The norm as scale and shift; call it when all tiles have been added."""
         assert isinstance(self.sums, Tensor)
         assert isinstance(self.squares, Tensor)
         mean = self.sums / self.count
         variance = (self.squares / self.count - mean.square()).clamp(min=0)
         channels = self.norm.num_channels // self.norm.num_groups
-        weight, bias = (part.cpu().double() for part in (self.norm.weight, self.norm.bias))
+        weight, bias = self.norm.weight.cpu().double(), self.norm.bias.cpu().double()
         scale = weight * (variance + self.norm.eps).rsqrt().repeat_interleave(channels, 1)
         shift = bias - mean.repeat_interleave(channels, 1) * scale
         dtype = torch.promote_types(self.norm.weight.dtype, torch.float32)
-        return _Statistics(*(part.to(device, dtype)[..., None, None] for part in (scale, shift)))
+        return _Statistics(*(term.to(device, dtype)[..., None, None] for term in (scale, shift)))
 
 
 def _margins(steps: Sequence[Step]) -> list[int]:
-    """Pixels around a tile that the outputs depend on: before each step, and 0 behind the last.
+    """Pixels around a tile that the outputs depend on, before each step; 0 behind the last step.
 
-    A step looks one pixel far, at the resolution of its result.
+    A step looks one pixel far at the resolution of its result.
     """
     margins = [0]
     for step in reversed(steps):

@@ -29,11 +29,11 @@ class Reconstruction(NamedTuple):
     """Result of a VQGAN's forward pass."""
 
     reconstructions: Tensor
-    """(B, C, H, W), what the decoder gives: of photographs about [-1, 1], not clipped; of label
-    maps a logit for each class. `content_images(content).to_images` makes images of them."""
+    """Decoder output (B, C, H, W): for photographs about in [-1, 1], not clipped; for label maps a
+    logit of each class. `content_images(content).to_images` makes images of it."""
     quantized: Quantized
     last_features: Tensor
-    """(B, channels, H, W), input of the decoder's last convolution: the adaptive weight needs the
+    """Input (B, channels, H, W) of the decoder's last convolution: the adaptive weight needs the
     gradients at that layer."""
 
 
@@ -41,11 +41,10 @@ class Reconstruction(NamedTuple):
 class VQGAN(Tokenizer):
     """Encoder, quantizer and decoder.
 
-    `encode` and `decode` work without gradients, `forward` is
-    what training calls.
+    `encode` and `decode` work without gradients; training calls `forward`.
 
     Attributes:
-        content: what its images are, and so their shape, dtype and range.
+        content: what the images are, which decides their shape, dtype and range.
         codebook_size: K.
         downsampling_factor: f.
     """
@@ -75,7 +74,7 @@ class VQGAN(Tokenizer):
         self.apply(initialize)  # children before parents: a block's zeros come last
 
     def forward(self, images: Tensor) -> Reconstruction:
-        """Encode, quantize, decode.
+        """Encode, quantize and decode images.
 
         Args:
             images: (B, 3, H, W) float32 in [-1, 1], or what `content` says; both sides divisible
@@ -119,9 +118,10 @@ class VQGAN(Tokenizer):
 
     @torch.no_grad()
     def encode_in_tiles(self, images: Tensor, tile: int = 64) -> Tensor:
-        """The codes that `encode` gives, in memory that hardly grows with the images.
+        """Encode as `encode` does, in memory that hardly grows with the images.
 
-        Equal but for rounding, which may settle a tie between codes otherwise: see `tiles`.
+        The latents are equal but for rounding, which may decide a tie between codes differently;
+        see `tiles`.
 
         Args:
             images: as for `encode`.
@@ -159,11 +159,11 @@ class VQGAN(Tokenizer):
 
     @torch.no_grad()
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
-        """The images that `decode` gives, in memory that hardly grows with them.
+        """Decode as `decode` does, in memory that hardly grows with the images.
 
-        Equal but for rounding: see `tiles`. It takes about half as many times longer as
-        the decoder has norms behind its last non-local block (13 by default, 25 in the paper's
-        f = 16 model), and more where tiles are small.
+        The images are equal but for rounding; see `tiles`. With n norms behind the decoder's last
+        non-local block (13 by default, 25 in the paper's f = 16 model) it takes about n / 2 times
+        as long as `decode`, and more with small tiles.
 
         Args:
             codes: (B, h, w) int64 in [0, K).
@@ -190,7 +190,7 @@ class VQGAN(Tokenizer):
 
     @torch.no_grad()
     def outputs(self, codes: Tensor) -> Tensor:
-        """What the decoder gives, (B, C, f h, f w), for codes (B, h, w) int64 in [0, K).
+        """Decoder output (B, C, f h, f w) for codes (B, h, w) int64 in [0, K).
 
         Raises:
             InputError: a code is outside [0, K).

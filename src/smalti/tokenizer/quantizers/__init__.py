@@ -1,1 +1,1 @@
-"""Quantizers: encoder output -> codes -> quantized latent. One file each."""
+"""Quantizers turn an encoder output into codes and a quantized latent; each kind has its file."""

@@ -1,4 +1,4 @@
-"""What every quantizer is and returns.
+"""The abstract class of quantizers, and the result of their forward pass.
 
 Axes: B batch, D code dimension, h/w latent grid, K codebook size.
 """
@@ -15,16 +15,17 @@ class Quantized(NamedTuple):
     """Result of a quantizer's forward pass."""
 
     z_q: Tensor
-    """(B, D, h, w), the gradient passed straight through to z."""
+    """Quantized latent (B, D, h, w); its gradient passes straight through to z."""
     codes: Tensor
     """(B, h, w) int64 in [0, K)."""
     codebook_loss: Tensor
-    """Scalar; its gradient reaches the codebook only (with `ibq` the encoder too). 0 where nothing
-    is learned by it."""
+    """Scalar; its gradient reaches the codebook only (with `ibq` the encoder too). It is 0 if the
+    kind learns no codebook by gradient."""
     commitment_loss: Tensor
-    """Scalar, unweighted; its gradient reaches the encoder only. 0 where there is none."""
+    """Scalar, unweighted; its gradient reaches the encoder only. It is 0 if the kind has none."""
     entropy_loss: Tensor
-    """Scalar, weighted by the quantizer's own config; keeps codes in even use. 0 where none."""
+    """Scalar, weighted by the quantizer's config; it keeps codes in even use. It is 0 if the kind
+    has none."""
 
 
 class Quantizer(nn.Module, abc.ABC):
@@ -61,21 +62,21 @@ class Quantizer(nn.Module, abc.ABC):
         """
 
     def finish_step(self) -> None:
-        """Learn what is learned without a gradient; called once after each optimizer step.
+        """Update what learns without a gradient; called once after each optimizer step.
 
-        What the forward passes of the step saw in training mode with gradients enabled is taken
-        together, over the parts of the batch and over all processes.
+        It uses all that the forward passes of the step saw in training mode with gradients
+        enabled, over the chunks of the batch and over all processes.
         """
 
     def restart(self, unused: Tensor, z: Tensor) -> int:
-        """Move entries that are not in use onto encoder outputs, on request.
+        """Move entries that are not in use onto encoder outputs.
 
         Args:
-            unused: (K,) bool, entries to move.
+            unused: (K,) bool, whether to move each entry.
             z: (B, D, h, w), equal on every process.
 
         Returns:
-            How many were moved; 0 for kinds without entries that could be.
+            How many entries moved; 0 for kinds without entries that can move.
         """
         return 0
 

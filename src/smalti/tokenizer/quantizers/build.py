@@ -1,4 +1,4 @@
-"""The quantizer of a config. Importing this module registers all kinds."""
+"""Builds the quantizer of a config. Importing this module registers all kinds."""
 
 from smalti.tokenizer.quantizers import ema as ema
 from smalti.tokenizer.quantizers import fsq as fsq
@@ -12,10 +12,10 @@ from smalti.tokenizer.quantizers.config import QuantizerConfig
 
 
 def build_quantizer(config: QuantizerConfig, codebook_size: int, code_dim: int) -> Quantizer:
-    """A quantizer with new weights.
+    """Build a quantizer with new weights.
 
     Args:
-        config: its kind and options.
+        config: kind and options of the quantizer.
         codebook_size: K.
         code_dim: D, channels of the encoder output.
     """

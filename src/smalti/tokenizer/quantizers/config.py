@@ -25,7 +25,7 @@ class QuantizerOptions(Config):
         """Refuse a K that the kind cannot have.
 
         Raises:
-            ValueError: with the sizes near it that it can.
+            ValueError: the kind cannot have K codes; the message names sizes near K that it can.
         """
 
     def check_first_batch(self, codebook_size: int, vectors: int) -> None:
@@ -33,10 +33,11 @@ class QuantizerOptions(Config):
 
         Args:
             codebook_size: K.
-            vectors: of the first batch of all processes, images times codes an image.
+            vectors: number of vectors in the first batch of all processes: images times codes an
+                image.
 
         Raises:
-            InputError: with both numbers.
+            InputError: there are too few vectors.
         """
 
 
@@ -57,9 +58,11 @@ class EntropyOptions(QuantizerOptions):
     """Options of the quantizers with an entropy loss."""
 
     sample_entropy_weight: float = Field(default=0.02, ge=0)
-    """Weight of the mean entropy of a vector's choice, which is lowered: be sure of the code."""
+    """Weight of the mean entropy of one vector's choice, which training lowers, so that each choice
+    is sure."""
     batch_entropy_weight: float = Field(default=0.1, ge=0)
-    """Weight of the entropy of the mean choice, which is raised: use all codes evenly."""
+    """Weight of the entropy of the mean choice, which training raises, so that all codes are used
+    evenly."""
 
 
 class VectorQuantizerConfig(LookupOptions):
@@ -81,19 +84,19 @@ class EMAQuantizerConfig(LookupOptions):
     l2_normalised: bool = True
     """Compare directions instead of points: vectors and codes are scaled to length one."""
     decay: float = Field(default=0.97, ge=0, lt=1)
-    """Share of the averages that is kept at each step."""
+    """Decay of the moving averages: the share of the old average that remains at each step."""
     kmeans_start: bool | None = None
-    """Whether the entries begin as the k-means centres of the first batch; null does it where that
-    has enough vectors (batch size times codes an image) for codebook_size entries."""
+    """Whether the entries begin as the k-means centres of the first batch; null does it if the
+    batch has enough vectors (batch size times codes an image) for codebook_size entries."""
     restart_below: float = Field(default=0.4, ge=0, lt=1)
     """Entries used less than this share of even use, by the moving average, are moved onto vectors
     of the batch; 0 never moves one."""
 
     def check_first_batch(self, codebook_size: int, vectors: int) -> None:
-        """Refuse a k-means start that was asked for with fewer vectors than entries.
+        """Refuse a k-means start with fewer vectors than entries.
 
         Raises:
-            InputError: with both numbers.
+            InputError: `kmeans_start` is true and there are fewer vectors than entries.
         """
         if self.kmeans_start and codebook_size > vectors:
             raise InputError(
@@ -111,11 +114,13 @@ class GumbelQuantizerConfig(QuantizerOptions):
 
     kind: Literal["gumbel"] = "gumbel"
     temperature: float = Field(default=1.0, gt=0)
-    """Of the soft choice whose gradient training follows; lower is nearer to the hard choice."""
+    """Temperature of the soft choice whose gradient training follows; lower is nearer to the hard
+    choice."""
     final_temperature: float = Field(default=1.0, gt=0)
     """Temperature after `anneal_steps`; the same as `temperature` keeps it fixed."""
     anneal_steps: int = Field(default=1000, ge=1)
-    """Steps over which the temperature goes from the one to the other, geometrically."""
+    """Steps over which the temperature goes from `temperature` to `final_temperature`,
+    geometrically."""
     kl_weight: float = Field(default=5e-4, ge=0)
     """Weight of the divergence of each soft choice from even use, in nats."""
 
@@ -137,7 +142,7 @@ class FSQConfig(QuantizerOptions):
         """Refuse a K that the levels do not give.
 
         Raises:
-            ValueError: with the sizes near it that work.
+            ValueError: the levels do not give K; the message names sizes near K that work.
         """
         self.levels_of(codebook_size)
 
@@ -145,7 +150,7 @@ class FSQConfig(QuantizerOptions):
         """The levels of each dimension, whose product is K.
 
         Raises:
-            ValueError: they have another product, or no levels of 3 to 8 give K.
+            ValueError: the levels have another product, or no levels of 3 to 8 give K.
         """
         if self.levels is not None:
             product = math.prod(self.levels)
@@ -176,14 +181,14 @@ class LFQConfig(EntropyOptions):
 
     kind: Literal["lfq"] = "lfq"
     temperature: float = Field(default=1.0, gt=0)
-    """Of the soft choice whose entropies are weighed: softmax of minus the squared distance to
-    each code over this."""
+    """Temperature of the soft choice whose entropies are weighed: softmax of minus the squared
+    distance to each code, divided by it."""
 
     def check_codebook_size(self, codebook_size: int) -> None:
         """Refuse a K that is not a power of two.
 
         Raises:
-            ValueError: with the powers near it.
+            ValueError: K is not a power of two; the message names the powers near it.
         """
         below = 2 ** (codebook_size.bit_length() - 1)
         if below != codebook_size:
@@ -232,12 +237,12 @@ QuantizerConfig = Annotated[
 
 
 def levels_for(codebook_size: int) -> tuple[int, ...] | None:
-    """Numbers from 3 to 8 whose product is K, the largest first; None where there are none.
+    """Numbers from 3 to 8 whose product is K, the largest first, or None if no numbers have it.
 
-    As few as possible, and of those the most even, as in Table 1 of the source.
+    There are as few as possible, and those are as even as possible, as in Table 1 of the source.
     """
-    found = list(_factors(codebook_size, MOST_LEVELS))
-    return min(found, key=lambda levels: (len(levels), -min(levels)), default=None)
+    candidates = list(_factors(codebook_size, MOST_LEVELS))
+    return min(candidates, key=lambda levels: (len(levels), -min(levels)), default=None)
 
 
 def _factors(product: int, largest: int) -> Iterator[tuple[int, ...]]:

@@ -24,7 +24,7 @@ SMALLEST_COUNT = 1e-8  # an entry that nothing comes near keeps its place
 
 
 class _Seen(NamedTuple):
-    """What one forward pass saw."""
+    """Vectors and codes of one forward pass."""
 
     vectors: Tensor  # (N, d)
     codes: Tensor  # (N,)
@@ -98,7 +98,7 @@ class EMAQuantizer(LookupQuantizer):
             z: encoder output (B, D, h, w) of the whole first batch, of all processes.
 
         Raises:
-            InputError: k-means start was asked for and K is more than the vectors of z.
+            InputError: `kmeans_start` is true and K is more than the vectors of z.
         """
         vectors = to_rows(self.lookup_vectors(z))
         size = len(self.codebook)
@@ -121,7 +121,7 @@ class EMAQuantizer(LookupQuantizer):
         if not self._seen:
             return
         # One process alone may have divided its batch unevenly; its rows are in order anyway.
-        parts = len(self._seen) if world_size() > 1 else 1
+        chunks = len(self._seen) if world_size() > 1 else 1
         seen = _Seen(*(torch.cat(column) for column in zip(*self._seen, strict=True)))
         self._seen.clear()
         size = len(self.codebook)
@@ -135,7 +135,7 @@ class EMAQuantizer(LookupQuantizer):
         used = self.counts > SMALLEST_COUNT
         means = self.sums / self.counts.clamp(min=SMALLEST_COUNT)[:, None]
         self.codebook.copy_(torch.where(used[:, None], means, self.codebook))
-        self._restart_unused(seen.vectors, parts)
+        self._restart_unused(seen.vectors, chunks)
         self.steps += 1
 
     @torch.no_grad()
@@ -151,24 +151,24 @@ class EMAQuantizer(LookupQuantizer):
         self._place(slice(None), entries.clone())
         self.started.fill_(True)
 
-    def _restart_unused(self, vectors: Tensor, parts: int) -> None:
+    def _restart_unused(self, vectors: Tensor, chunks: int) -> None:
         """Move entries below the threshold onto vectors of the step, the same on every process.
 
         Args:
             vectors: (N, d), this process's share of the batch.
-            parts: in which the batch was computed; of each the share has a piece, all of one size.
+            chunks: number of chunks of the batch. The share has a piece of each, all of one size.
         """
         unused = self.counts < self.config.restart_below
         (numbers,) = unused.nonzero(as_tuple=True)
         # Drawn from the whole batch in its order, so that the number of processes changes nothing:
-        # the pieces of its first part follow each other by rank, then those of the second.
+        # the pieces of its first chunk follow each other by rank, then those of the second.
         generator = torch.Generator().manual_seed(int(self.steps))
         drawn = torch.randperm(len(vectors) * world_size(), generator=generator)[: len(numbers)]
-        size = len(vectors) // parts
+        size = len(vectors) // chunks
         piece, row = drawn.to(vectors.device) // size, drawn.to(vectors.device) % size
-        is_own = piece % world_size() == rank()
+        is_here = piece % world_size() == rank()
         rows = vectors.new_zeros(len(drawn), self.lookup_dim)
-        rows[is_own] = vectors[(piece // world_size() * size + row)[is_own]]
+        rows[is_here] = vectors[(piece // world_size() * size + row)[is_here]]
         self._place(numbers[: len(drawn)], sum_over_processes(rows))
 
     def _place(self, numbers: Tensor | slice, rows: Tensor) -> None:

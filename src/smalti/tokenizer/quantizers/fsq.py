@@ -1,6 +1,7 @@
 """Finite scalar quantization: round each of a few bounded numbers; no codebook is learned.
 
-Axes: B batch, D code dimension, d number of levels' dimensions, h/w latent grid, K codebook size.
+Axes: B batch, D code dimension, d rounded dimensions, h/w latent grid, K codebook size,
+L levels of a dimension.
 Reference: Mentzer et al. 2023, "Finite Scalar Quantization: VQ-VAE Made Simple",
     arXiv:2309.15505, Sec. 3 and App. A.1.
 """
@@ -74,7 +75,7 @@ class FSQ(Quantizer):
         return latent.to(self.project_out.weight.dtype)
 
     def _bounded(self, z: Tensor) -> Tensor:
-        """(B, d, h, w) float32, in [-(L - 1) / 2, (L - 1) / 2] less half where L is even."""
+        """Numbers (B, d, h, w) float32 in [-(L - 1) / 2, (L - 1) / 2], less 1/2 if L is even."""
         check_shape(z, self.code_dim)
         offset = 0.5 * (self.levels % 2 == 0)
         # A little wider than the outer levels, so that the bound can reach them.
@@ -83,14 +84,14 @@ class FSQ(Quantizer):
         return torch.tanh(self.project_in(z) + shift) * half - offset
 
     def _digits(self, bounded: Tensor) -> Tensor:
-        """(B, d, h, w) int64, each in [0, L)."""
+        """Rounded numbers (B, d, h, w) int64, each in [0, L)."""
         return bounded.round().long() + self.levels // 2
 
     def _centred(self, digits: Tensor) -> Tensor:
         return (digits - self.levels // 2).float()
 
     def _unit(self, numbers: Tensor) -> Tensor:
-        """Scaled to about [-1, 1], whatever the levels."""
+        """Numbers scaled to about [-1, 1], whatever the levels."""
         return numbers / (self.levels // 2)
 
     def _codes(self, digits: Tensor) -> Tensor:

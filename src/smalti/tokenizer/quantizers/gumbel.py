@@ -21,8 +21,8 @@ from smalti.tokenizer.quantizers.soft import entropies, over_chunks
 SPREAD = 5.0  # deviation of the first scores of vectors of deviation 1
 
 
-class _Draw(NamedTuple):
-    """Of some vectors."""
+class _Choice(NamedTuple):
+    """Codes drawn for some vectors."""
 
     codes: Tensor  # (n,)
     expected: Tensor  # (n, D), mean entry under the soft choice; its gradient reaches the scores
@@ -31,10 +31,10 @@ class _Draw(NamedTuple):
 
 @QUANTIZERS.register("gumbel")
 class GumbelQuantizer(Quantizer):
-    """Scores of all codes by a linear layer; one is drawn in training, the best is taken after.
+    """Scores all codes by a linear layer; training draws one of them, eval mode takes the best.
 
-    The noise comes from torch's generator: it follows from the run's seed and step, but not the
-    same for another number of processes.
+    The noise comes from torch's generator: it follows from the run's seed and step, but differs
+    with the number of processes.
 
     Args:
         config: the kind's options.
@@ -62,8 +62,8 @@ class GumbelQuantizer(Quantizer):
             z: (B, D, h, w) floating point, unbounded.
 
         Returns:
-            The latent in the dtype of z, which moves scores and codebook; the entropy loss is the
-            weighted KL term.
+            The latent in the dtype of z, whose gradient reaches scores and codebook; the entropy
+            loss is the weighted KL term.
 
         Raises:
             ValueError: z is not 4-dimensional or its channels are not D.
@@ -71,11 +71,11 @@ class GumbelQuantizer(Quantizer):
         check_shape(z, self.code_dim)
         vectors = to_rows(z.float())
         size = self.codebook.num_embeddings
-        parts = over_chunks(self._draw, vectors, size)
-        codes = torch.cat([part.codes for part in parts])
-        expected = torch.cat([part.expected for part in parts])
+        chunks = over_chunks(self._choose, vectors, size)
+        codes = torch.cat([chunk.codes for chunk in chunks])
+        expected = torch.cat([chunk.expected for chunk in chunks])
         indexed = self._pick(codes) + (expected - expected.detach())
-        entropy = torch.stack([part.entropy for part in parts]).sum() / len(vectors)
+        entropy = torch.stack([chunk.entropy for chunk in chunks]).sum() / len(vectors)
         kl = self.config.kl_weight * (math.log(size) - entropy)
         none = kl.new_zeros(())
         grid = codes.view(len(z), *z.shape[2:])
@@ -86,8 +86,8 @@ class GumbelQuantizer(Quantizer):
         """Codes (B, h, w) int64 with the best score."""
         check_shape(z, self.code_dim)
         size = self.codebook.num_embeddings
-        parts = over_chunks(lambda chunk: self._logits(chunk).argmax(1), to_rows(z.float()), size)
-        return torch.cat(parts).view(len(z), *z.shape[2:])
+        codes = over_chunks(lambda chunk: self._logits(chunk).argmax(1), to_rows(z.float()), size)
+        return torch.cat(codes).view(len(z), *z.shape[2:])
 
     def embed(self, codes: Tensor) -> Tensor:
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the codebook."""
@@ -97,20 +97,20 @@ class GumbelQuantizer(Quantizer):
         """Count the step, for the temperature."""
         self.steps += 1
 
-    def _draw(self, vectors: Tensor) -> _Draw:
+    def _choose(self, vectors: Tensor) -> _Choice:
         logits = self._logits(vectors)
         entropy = entropies(logits).sample_entropy
         if self.training:
             logits = logits + _gumbel_noise(logits)
         soft = (logits / self._temperature()).softmax(1)
         expected = soft @ self.codebook.weight.float().detach()
-        return _Draw(logits.argmax(1), expected, entropy)
+        return _Choice(logits.argmax(1), expected, entropy)
 
     def _logits(self, vectors: Tensor) -> Tensor:
         return F.linear(vectors, self.scores.weight.float(), self.scores.bias.float())
 
     def _temperature(self) -> Tensor:
-        """Scalar > 0."""
+        """Temperature at this step, a scalar > 0."""
         first, last = self.config.temperature, self.config.final_temperature
         progress = (self.steps / self.config.anneal_steps).clamp(max=1)
         return first * (last / first) ** progress

@@ -25,7 +25,7 @@ from smalti.tokenizer.quantizers.soft import Entropies, entropies, entropy_loss,
 
 
 class _Choice(NamedTuple):
-    """Of some vectors."""
+    """Codes chosen for some vectors."""
 
     codes: Tensor  # (n,)
     expected: Tensor  # (n, d), mean entry under the soft choice; its gradient reaches the choice
@@ -64,16 +64,17 @@ class IBQ(Quantizer):
             z: (B, D, h, w) floating point, unbounded.
 
         Returns:
-            The latent in the dtype of z. The codebook loss has the second of the two quantization
-            losses, between z and the latent with its gradient, and so moves the encoder too.
+            The latent in the dtype of z. The codebook loss includes the second of the two
+            quantization losses, between z and the latent with its gradient, which moves the
+            encoder too.
 
         Raises:
             ValueError: z is not 4-dimensional or its channels are not D.
         """
         vectors = self._lookup_vectors(z)
-        parts = over_chunks(self._choose, vectors, self.codebook.num_embeddings)
-        codes = torch.cat([part.codes for part in parts])
-        expected = torch.cat([part.expected for part in parts])
+        chunks = over_chunks(self._choose, vectors, self.codebook.num_embeddings)
+        codes = torch.cat([chunk.codes for chunk in chunks])
+        expected = torch.cat([chunk.expected for chunk in chunks])
         entries = self._pick(codes)
         # The value is the entry; the gradient is that of one-hot times codebook, where the one-hot
         # passes it on to the softmax.
@@ -82,7 +83,7 @@ class IBQ(Quantizer):
         commitment_loss = F.mse_loss(vectors, entries.detach())
         grid = codes.view(len(z), *z.shape[2:])
         z_q = self.project_out(to_grid(indexed, grid)).to(z.dtype)
-        loss = entropy_loss([part.entropies for part in parts], len(vectors), self.config)
+        loss = entropy_loss([chunk.entropies for chunk in chunks], len(vectors), self.config)
         return Quantized(z_q, grid, codebook_loss, commitment_loss, loss)
 
     @torch.no_grad()
@@ -90,8 +91,8 @@ class IBQ(Quantizer):
         """Codes (B, h, w) int64 of the entries with the largest inner product."""
         vectors = self._lookup_vectors(z)
         size = self.codebook.num_embeddings
-        parts = over_chunks(lambda chunk: self._logits(chunk).argmax(1), vectors, size)
-        return torch.cat(parts).view(len(z), *z.shape[2:])
+        codes = over_chunks(lambda chunk: self._logits(chunk).argmax(1), vectors, size)
+        return torch.cat(codes).view(len(z), *z.shape[2:])
 
     def embed(self, codes: Tensor) -> Tensor:
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the codebook."""
@@ -106,15 +107,14 @@ class IBQ(Quantizer):
         return len(numbers)
 
     def _lookup_vectors(self, z: Tensor) -> Tensor:
-        """(N, d) float32 of z (B, D, h, w)."""
+        """Vectors (N, d) float32 of z (B, D, h, w), which are compared with the codebook."""
         check_shape(z, self.code_dim)
         return to_rows(self.project_in(z.float()))
 
     def _choose(self, vectors: Tensor) -> _Choice:
         logits = self._logits(vectors)
-        found = entropies(logits)
         expected = logits.softmax(1) @ self.codebook.weight.float().detach()
-        return _Choice(logits.argmax(1), expected, found)
+        return _Choice(logits.argmax(1), expected, entropies(logits))
 
     def _logits(self, vectors: Tensor) -> Tensor:
         return vectors @ self.codebook.weight.float().T

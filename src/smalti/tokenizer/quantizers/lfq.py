@@ -55,10 +55,10 @@ class LFQ(Quantizer):
         signs = self._signs(codes)
         commitment_loss = F.mse_loss(numbers, signs)
         z_q = self.project_out(straight_through(numbers, signs)).to(z.dtype)
-        parts = over_chunks(
+        chunks = over_chunks(
             lambda chunk: entropies(self._logits(chunk)), to_rows(numbers), self.codebook_size
         )
-        loss = entropy_loss(parts, codes.numel(), self.config)
+        loss = entropy_loss(chunks, codes.numel(), self.config)
         return Quantized(z_q, codes, loss.new_zeros(()), commitment_loss, loss)
 
     @torch.no_grad()
@@ -72,7 +72,7 @@ class LFQ(Quantizer):
         return latent.to(self.project_out.weight.dtype)
 
     def _numbers(self, z: Tensor) -> Tensor:
-        """(B, bits, h, w) float32."""
+        """Numbers (B, bits, h, w) float32, whose signs are the code."""
         check_shape(z, self.code_dim)
         return self.project_in(z)
 
@@ -80,11 +80,11 @@ class LFQ(Quantizer):
         return ((numbers > 0).long() << self.bits.view(-1, 1, 1)).sum(1)
 
     def _signs(self, codes: Tensor) -> Tensor:
-        """(B, bits, h, w) float32, -1 or 1."""
+        """Signs (B, bits, h, w) float32 of codes (B, h, w), each -1 or 1."""
         return ((codes[:, None] >> self.bits.view(-1, 1, 1)) & 1).float() * 2 - 1
 
     def _logits(self, numbers: Tensor) -> Tensor:
-        """(n, K) of numbers (n, bits), up to what is the same for all codes."""
+        """Logits (n, K) of numbers (n, bits), up to a term that is the same for all codes."""
         every = torch.arange(self.codebook_size, device=numbers.device)
         signs = self._signs(every.view(1, -1, 1))[0, :, :, 0]  # (bits, K)
         return 2 / self.config.temperature * numbers @ signs

@@ -1,4 +1,4 @@
-"""What quantizers that compare vectors share: projections, the nearest entry, gradients through it.
+"""Projections, nearest entries and their gradients, for the quantizers that compare vectors.
 
 Axes: B batch, D code dimension, d lookup dimension, h/w latent grid, K codebook size,
 N = B * h * w vectors.
@@ -17,7 +17,7 @@ from smalti.tokenizer.quantizers.config import LookupOptions
 
 
 class Projection(nn.Conv2d):
-    """1x1 convolution in float32, whatever autocast or the type of its weights says.
+    """1x1 convolution that computes in float32, whatever autocast or the type of its weights says.
 
     Codes must not depend on mixed precision: a bfloat16 projection flips near-ties.
     """
@@ -33,19 +33,19 @@ class Projection(nn.Conv2d):
 
 
 def projections(code_dim: int, lookup_dim: int | None) -> tuple[nn.Module, nn.Module]:
-    """From D dimensions to those of the lookup, and back; None leaves them as they are."""
+    """Layers from D dimensions to those of the lookup and back; identities if that is None."""
     if lookup_dim is None:
         return nn.Identity(), nn.Identity()
     return Projection(code_dim, lookup_dim), Projection(lookup_dim, code_dim)
 
 
 def to_rows(grid: Tensor) -> Tensor:
-    """(B, d, h, w) -> (N, d), image by image and row by row."""
+    """Flatten a grid (B, d, h, w) to rows (N, d), image by image and row by row."""
     return grid.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def to_grid(rows: Tensor, codes: Tensor) -> Tensor:
-    """(N, d) -> (B, d, h, w), the inverse of `to_rows` for a grid of codes (B, h, w)."""
+    """Shape rows (N, d) to (B, d, h, w), the inverse of `to_rows` for a grid of codes (B, h, w)."""
     return rows.view(*codes.shape, -1).permute(0, 3, 1, 2)
 
 
@@ -53,7 +53,7 @@ def check_shape(z: Tensor, code_dim: int) -> None:
     """Refuse an encoder output that is not (B, D, h, w).
 
     Raises:
-        ValueError: with its shape.
+        ValueError: z has another shape.
     """
     if z.ndim != 4 or z.shape[1] != code_dim:
         raise ValueError(f"z must be (B, {code_dim}, h, w), got {tuple(z.shape)}")
@@ -74,7 +74,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
     """Replaces each vector by the nearest of K entries; the kinds differ in how entries learn.
 
     Args:
-        options: of the lookup.
+        options: options of the lookup.
         code_dim: D, channels of the encoder output.
 
     Reference: arXiv:2012.09841, Sec. 3.1, Eq. 2; the low-dimensional, l2-normalised lookup is
@@ -122,7 +122,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
         return self.project_out(passed).to(dtype)
 
     def lookup_vectors(self, z: Tensor) -> Tensor:
-        """What is compared with the codebook: (B, d, h, w) float32, whatever autocast says.
+        """Vectors (B, d, h, w) that are compared with the codebook, float32 also under autocast.
 
         Raises:
             ValueError: z is not 4-dimensional or its channels are not D.
@@ -145,7 +145,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
 
 
 class LearnedLookup(LookupQuantizer, abc.ABC):
-    """A lookup whose entries learn by gradient: the codebook loss draws them to their vectors."""
+    """A lookup whose entries learn by gradient: the codebook loss moves them to their vectors."""
 
     def forward(self, z: Tensor) -> Quantized:
         """Quantize an encoder output.
@@ -173,7 +173,7 @@ def _pick(entries: Tensor, codes: Tensor) -> Tensor:
 
 
 def straight_through(vectors: Tensor, entries: Tensor) -> Tensor:
-    """The entries (B, d, h, w), with the gradient of the vectors as if nothing had happened."""
+    """The entries (B, d, h, w), whose gradient passes to the vectors unchanged."""
     # In this order the value is exactly the entry, as the decoder sees it from `embed`.
     return entries + (vectors - vectors.detach())
 
@@ -204,9 +204,7 @@ GRADIENTS = {"straight_through": straight_through, "rotation": rotated}
 
 
 def rows_for_restart(unused: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Which entries move where: different vectors drawn at random for the unused entries.
-
-    The draw is the same on every process.
+    """Draw different vectors at random for the unused entries, the same on every process.
 
     Args:
         unused: (K,) bool.

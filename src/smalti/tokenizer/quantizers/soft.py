@@ -1,4 +1,4 @@
-"""Choosing among all K codes at once, in fixed memory: soft choices and their entropies.
+"""Soft choices among all K codes and their entropies, in fixed memory.
 
 Axes: N vectors, d their dimension, K codebook size.
 Reference: the entropy loss is Yu et al. 2023, "Language Model Beats Diffusion: Tokenizer is Key to
@@ -15,16 +15,16 @@ from torch.utils.checkpoint import checkpoint
 from smalti.distributed import mean_over_processes
 from smalti.tokenizer.quantizers.config import EntropyOptions
 
-CHUNK_ELEMENTS = 2**22  # logits held at a time: 16 MiB in float32, some of it several times
+CHUNK_ELEMENTS = 2**22  # logits in memory at a time: 16 MiB in float32, some of it several times
 
 T = TypeVar("T")
 
 
 def over_chunks(function: Callable[[Tensor], T], vectors: Tensor, codebook_size: int) -> list[T]:
-    """Results of a function that needs (n, K) numbers for n vectors, for all vectors in turn.
+    """Call a function that needs (n, K) numbers for n vectors on one chunk of vectors at a time.
 
-    Memory does not grow with N * K, in training either: what a chunk held is made again in the
-    backward pass.
+    Memory does not grow with N * K, not in training either: the backward pass computes each chunk
+    again.
 
     Args:
         function: takes (n, d) float32.
@@ -41,7 +41,7 @@ def over_chunks(function: Callable[[Tensor], T], vectors: Tensor, codebook_size:
 
 
 class Entropies(NamedTuple):
-    """Sums over some vectors, from which the entropies of all follow."""
+    """Sums over a chunk of vectors, from which the entropies of all vectors follow."""
 
     sample_entropy: Tensor
     """Scalar, nats: sum of the entropies of the vectors' soft choices."""
@@ -50,25 +50,25 @@ class Entropies(NamedTuple):
 
 
 def entropies(logits: Tensor) -> Entropies:
-    """Entropies of the soft choices by logits (n, K)."""
+    """Entropies of the soft choices that logits (n, K) give."""
     log_probabilities = logits.log_softmax(1)
     probabilities = log_probabilities.exp()
     return Entropies(-(probabilities * log_probabilities).sum(), probabilities.sum(0))
 
 
-def entropy_loss(parts: list[Entropies], count: int, options: EntropyOptions) -> Tensor:
+def entropy_loss(chunks: list[Entropies], count: int, options: EntropyOptions) -> Tensor:
     """The weighted mean entropy of each choice less that of the mean choice, a scalar.
 
-    The mean choice is that of all processes. Parts of an accumulated batch are not seen together:
-    each has a mean choice of its own.
+    The mean choice is that of all processes. With gradient accumulation each piece of the batch
+    has its own mean choice.
 
     Args:
-        parts: of all chunks.
+        chunks: entropies of all chunks of the vectors.
         count: N.
         options: the weights of the two terms.
     """
-    sample = torch.stack([part.sample_entropy for part in parts]).sum() / count
-    mean = torch.stack([part.probabilities for part in parts]).sum(0) / count
+    sample = torch.stack([chunk.sample_entropy for chunk in chunks]).sum() / count
+    mean = torch.stack([chunk.probabilities for chunk in chunks]).sum(0) / count
     # The value of all processes, the gradient of this one: their mean is the gradient of all.
     mean = mean + (mean_over_processes(mean) - mean).detach()
     batch = -(mean * mean.clamp(min=1e-12).log()).sum()
