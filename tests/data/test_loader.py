@@ -248,7 +248,7 @@ def test_processes_divide_each_part_of_a_batch_by_rank(
         for rank in range(world_size):
             be_one_of(patch, world_size, rank)
             loader = BatchLoader(dataset, world_size * parts * size, 0, 0, parts)
-            shares.append(loader.own_draws(step))
+            shares.append(loader.share_of_draws(step))
     pieces = [
         share[start : start + size] for start in range(0, parts * size, size) for share in shares
     ]

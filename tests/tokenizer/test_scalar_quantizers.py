@@ -115,5 +115,5 @@ def test_entropy_loss_of_lfq_by_its_definition(generator):
 
 @pytest.mark.parametrize("size", [3, 1000, 16385])
 def test_sizes_that_are_no_powers_of_two_are_refused(size):
-    with pytest.raises(ValidationError, match=f"codebook_size {size} is not a power of two"):
+    with pytest.raises(ValidationError, match=f"codebook-size {size} is not a power of two"):
         VQGANConfig.model_validate({"codebook_size": size, "quantizer": {"kind": "lfq"}})

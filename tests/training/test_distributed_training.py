@@ -286,7 +286,7 @@ def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_pat
     )
     said = [line for line in ended.stderr.splitlines() if line.startswith("smalti: ")]
     assert said == [
-        "smalti: batch-size is 6; with 2 processes and batches computed in 2 parts, allowed are "
+        "smalti: batch-size is 6; with 2 processes and batches computed in 2 chunks, allowed are "
         "multiples of 4"
     ]
     assert ended.returncode != 0

@@ -17,7 +17,7 @@ from smalti.conditions.base import CONDITIONS, Condition, Setup
 from smalti.config import Config
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import looked_at, upright_size
+from smalti.data.headers import numbers_to_check, upright_size
 from smalti.data.pairing import MadePair, Paired
 from smalti.data.transforms import Crop, resized_size
 from smalti.types import Window
@@ -122,7 +122,7 @@ def picture_room(dataset: ImageDataset) -> PictureRoom:
         InputError: one is smaller than the crop, and that is an error.
     """
     height, width = dataset.transform.height_px, dataset.transform.width_px
-    for index in looked_at(len(dataset)):
+    for index in numbers_to_check(len(dataset)):
         try:
             raw = dataset.raw(index)
             resized = resized_size(upright_size(raw), dataset.transform, raw.key)

@@ -1,1 +1,1 @@
-"""Pixels in: where images come from, how they become tensors, and in which order."""
+"""Data sets: where images come from, how they become tensors, and in which order."""

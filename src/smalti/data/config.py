@@ -1,4 +1,4 @@
-"""How pictures become images: the config. Imports no torch.
+"""Config of how pictures become images. Imports no torch.
 
 H, W: size of the crop in pixels.
 """
@@ -12,11 +12,11 @@ from pydantic import PositiveInt, field_validator, model_validator
 from smalti.config import Config
 
 MOST_IMAGES_CHECKED = 1000
-"""Images of a data set whose sizes are looked at before training: all of a smaller one."""
+"""Number of images whose sizes are checked before training: all images of a smaller data set."""
 
 
 def present_transform(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a transform as they are called today: `upscale` is now `small`."""
+    """Bring values of a transform to their present names: `upscale` is now `small`."""
     present = dict(values)
     if isinstance(present.get("upscale"), bool):
         present.setdefault("small", "enlarge" if present.pop("upscale") else "error")
@@ -53,10 +53,10 @@ class TransformConfig(Config):
         return present_transform(values) if isinstance(values, dict) else values
 
     def settled(self, images: int) -> Self:
-        """This transform with a definite value of `small`, which may be auto.
+        """Replace the value `auto` of `small` by the one that it means.
 
         Args:
-            images: in the data set.
+            images: number of images in the data set.
         """
         if self.small != "auto":
             return self
@@ -66,10 +66,10 @@ class TransformConfig(Config):
 
     @property
     def height_px(self) -> int:
-        """H."""
+        """H, height of the crop in pixels."""
         return self.size if isinstance(self.size, int) else self.size[0]
 
     @property
     def width_px(self) -> int:
-        """W."""
+        """W, width of the crop in pixels."""
         return self.size if isinstance(self.size, int) else self.size[1]

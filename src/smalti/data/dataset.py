@@ -34,38 +34,38 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CONTENT = RGBContent()
 MOST_NAMED = 100
-"""Images that the log names when they are left out."""
+"""How many of the images that are left out the log names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of reading one sample number."""
+    """A sample that was read, and the broken images that were met on the way."""
 
     sample: Sample | None
-    """The sample, or None where it is broken and no other was to take its place."""
+    """The sample; None if its image is broken and the caller wants no other in its place."""
     broken: Mapping[str, str] = field(default_factory=dict)
-    """Reason by key of the broken images that were met."""
+    """For each broken image that was met, by key, what is wrong with it."""
 
 
 class ImageDataset:
     """Images of one or several sources as tensors, with random access.
 
-    Loading is a pure function of (sample number, epoch), so any process may do it; `report` keeps
-    the account of broken images in the process that trains.
+    Loading is a pure function of (sample number, epoch), so any process may do it; `report` counts
+    broken images in the process that trains.
 
     Args:
         sources: where the images come from; all with classes, or all without. Classes of the same
             name are one class.
         transform: how a picture becomes an image.
-        seed: of the random crops and flips.
+        seed: seed of the random crops and flips.
         weights: how often each source is drawn, relative to the others; None draws each image once
             an epoch.
         content: what the images are.
-        paired: what each image is to be read with. Images that lack the file of one are left out.
+        paired: kinds of data that each image is read with. Images that lack a file are left out.
 
     Raises:
-        InputError: no source, weights that do not fit, or only some of the sources have classes; or
-            paired data is missing, or fits to none of the images of a source.
+        InputError: there is no source, the weights do not fit, or only some of the sources have
+            classes; or paired data is missing, or belongs to no image of a source.
     """
 
     def __init__(
@@ -83,37 +83,37 @@ class ImageDataset:
         self._reader = reader_of(content)
         self.weights = None if weights is None else _checked_weights(weights, len(sources))
         self.broken: dict[str, str] = {}
-        """Reason by key of each image that was met and left out: it is broken, or smaller than the
-        crop where such images are skipped."""
+        """For each image that was met and left out, by key, the reason: it is broken, or it is
+        smaller than the crop and such images are skipped."""
         self.class_names = _joined_classes(sources)
-        """Name of each class by its number, or None where the data set has no classes."""
+        """Name of each class by its number, or None if the data set has no classes."""
         self.seed = seed
         self._sources = tuple(sources)
         self._starts = np.cumsum([0, *map(len, sources)])  # of each source, and the total
         self._members: NDArray[np.int64] = np.arange(self._starts[-1])
         self._companions = Companions(sources, paired, content, transform)
         self.pairing = self._companions.pairing
-        """By kind of paired files, which of the images have one; of all images, before those
-        without were left out, and the same for every subset."""
+        """For each kind of paired files, which images have one. It counts all images, before those
+        without a file were left out, and is the same for every subset."""
         if self._companions.positions is not None:
             complete = zip(self._starts[:-1], self._companions.positions, strict=True)
-            self._members = np.concatenate([start + np.array(found) for start, found in complete])
+            self._members = np.concatenate([start + np.array(places) for start, places in complete])
         self.transform = transform.settled(len(self._members))
-        """With what becomes of small pictures, which follows from the size of the data set."""
+        """The transform, where `small` is no longer auto: it follows from the data set's size."""
         self._class_numbers = [_class_numbers(source, self.class_names) for source in sources]
 
     def __len__(self) -> int:
         return len(self._members)
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Sample numbers of an epoch, (len(self),): each once, or by the sources' weights."""
+        """Sample numbers (len(self),) of an epoch: each once, or drawn by the sources' weights."""
         if self.weights is None:
             return order(seed, epoch, len(self)).numpy()
         edges = np.searchsorted(self._members, self._starts)
         return weighted_order(seed, epoch, np.diff(edges).tolist(), self.weights).numpy()
 
     def sample(self, index: int, epoch: int) -> Sample:
-        """The training sample of a number: a function of (seed, epoch, index).
+        """Load a training sample, which is a function of (seed, epoch, index).
 
         A broken image is logged, counted in `broken` and replaced by the next good one.
 
@@ -127,36 +127,36 @@ class ImageDataset:
         return loaded.sample
 
     def load(self, index: int, epoch: int) -> Loaded:
-        """As `sample`, but leaves the account of broken images to the caller."""
+        """Load as `sample` does, but leave the counting of broken images to the caller."""
         generator = generator_for(self.seed, epoch, int(self._members[index]))
         broken: dict[str, str] = {}
         for step in range(len(self)):
             try:
-                found = self._decode((index + step) % len(self))
-                crop = draw_crop(found.size, self.transform, generator, found.key)
+                decoded = self._decode((index + step) % len(self))
+                crop = draw_crop(decoded.size, self.transform, generator, decoded.key)
             except BrokenImageError as error:
                 broken[error.key] = error.reason
                 continue
-            return Loaded(self._sample(found, crop), broken)
+            return Loaded(self._sample(decoded, crop), broken)
         key, reason = next(iter(broken.items()))
         what = "are broken or too small" if self.transform.small == "skip" else "are broken"
         raise InputError(f"all {len(self)} images {what}; the first is {key}: {reason}")
 
     def load_center(self, index: int) -> Loaded:
-        """The evaluation sample of a number: center crop, no flip; a broken image gives none.
+        """Load an evaluation sample: center crop and no flip; a broken image gives no sample.
 
         Raises:
             InputError: the image is smaller than the crop and `small` is error.
         """
         try:
-            found = self._decode(index)
-            crop = center_crop(found.size, self.transform, found.key)
+            decoded = self._decode(index)
+            crop = center_crop(decoded.size, self.transform, decoded.key)
         except BrokenImageError as error:
             return Loaded(None, {error.key: error.reason})
-        return Loaded(self._sample(found, crop))
+        return Loaded(self._sample(decoded, crop))
 
     def report(self, broken: Mapping[str, str]) -> None:
-        """Log and count left out images that were not met before."""
+        """Log and count images that are left out and were not met before."""
         for key, reason in broken.items():
             if key in self.broken:
                 continue
@@ -167,7 +167,7 @@ class ImageDataset:
                 logger.warning("further images that are skipped are counted, not named")
 
     def raw(self, index: int) -> RawImage:
-        """The image of a number as it is stored, with its class number in this data set.
+        """Read an image as it is stored, with its class number in this data set.
 
         Raises:
             BrokenImageError: it cannot be read.
@@ -177,30 +177,30 @@ class ImageDataset:
         return RawImage(raw.key, raw.content, self.label(index))
 
     def name(self, index: int) -> str:
-        """Name of an image inside its source: the same wherever the data set lies."""
+        """Name of an image inside its source, the same wherever the data set lies."""
         place = self._place(index)
         return place.source.name(place.position)
 
     def scene(self, index: int) -> str:
-        """Name of what an image shows: the same for a photograph and its label map."""
+        """Name of the scene that an image shows, the same for a photograph and its label map."""
         place = self._place(index)
         return scene(place.source, place.position)
 
     @property
     def folders(self) -> list[str]:
-        """A line for each source with several files of a scene: its folders of each kind."""
+        """For each source with several files of a scene, a line that names the folders by kind."""
         lines = (describe_parts(source.parts) for source in self._sources)
         return [line for line in lines if line]
 
     def place(self, index: int) -> tuple[ImageSource, int]:
-        """Where an image lies: its source, and its number there."""
+        """The source of an image, and the number of the image there."""
         place = self._place(index)
         return place.source, place.position
 
     def own_names(self, components: int = 1) -> Iterator[str]:
         """The last components of each image's path, the same whichever folder above was named.
 
-        The number of its source stands above all folders.
+        The number of the source stands above all folders.
         """
         sources = np.searchsorted(self._starts, self._members, side="right") - 1
         positions = self._members - self._starts[sources]
@@ -214,11 +214,11 @@ class ImageDataset:
 
     @property
     def pairs(self) -> Mapping[str, Paired]:
-        """By kind, how the paired data is read, with all that only its files tell."""
+        """For each kind, how its data is read, completed with what only its files tell."""
         return self._companions.pairs
 
     def partners(self, index: int) -> list[tuple[FilePair[Any], RawImage]]:
-        """The paired files of an image, as they are stored, and how each is read.
+        """Read the paired files of an image as they are stored, each with how to decode it.
 
         Raises:
             BrokenImageError: one cannot be read.
@@ -232,7 +232,7 @@ class ImageDataset:
         return None if label is None else place.class_numbers[label]
 
     def fingerprint(self) -> str:
-        """A hash that changes when an image is added, removed or replaced, or the selection is."""
+        """A hash that changes with the selection, and if an image is added, removed or replaced."""
         digest = hashlib.sha256(self._members.tobytes())
         for source in self._sources:
             digest.update(source.fingerprint().encode())
@@ -240,7 +240,7 @@ class ImageDataset:
         return digest.hexdigest()
 
     def subset(self, indices: Iterable[int]) -> "ImageDataset":
-        """Some of the images, in the same order; the account of broken images stays in common."""
+        """A data set of some of the images, in the same order, with a common `broken`."""
         chosen = copy.copy(self)
         chosen._members = self._members[np.array(sorted(indices), dtype=np.int64)]
         assert len(chosen), "a data set has at least one image"
@@ -259,18 +259,18 @@ class ImageDataset:
         partners = self._companions.decode(number, self.scene(index), raw, size)
         return _Decoded(raw.key, picture, raw.label, partners)
 
-    def _sample(self, found: "_Decoded", crop: Crop) -> Sample:
-        cropped = crop.cut(found.picture, self._reader.resampling)
-        conditions = self._companions.conditions(found.partners, found.size, cropped, crop)
+    def _sample(self, decoded: "_Decoded", crop: Crop) -> Sample:
+        cropped = crop.cut(decoded.picture, self._reader.resampling)
+        conditions = self._companions.conditions(decoded.partners, decoded.size, cropped, crop)
         image = crop.to_image(cropped, self._reader)
-        return Sample(found.key, image, found.label, conditions)
+        return Sample(decoded.key, image, decoded.label, conditions)
 
 
 class _Place(NamedTuple):
-    """Where an image lies."""
+    """Place of an image among the sources."""
 
     number: int
-    """Of its source."""
+    """Number of the source."""
     source: ImageSource
     position: int
     class_numbers: Sequence[int]
@@ -283,7 +283,7 @@ class _Decoded(NamedTuple):
     picture: Image.Image
     label: int | None
     partners: Mapping[str, Any]
-    """What its paired files hold, by kind."""
+    """Decoded content of the paired files, by kind."""
 
     @property
     def size(self) -> PixelSize:
@@ -301,7 +301,7 @@ def _checked_weights(weights: Sequence[float], sources: int) -> tuple[float, ...
 
 
 def _joined_classes(sources: Sequence[ImageSource]) -> tuple[str, ...] | None:
-    """The classes of all sources, in order of first appearance; None where there are none."""
+    """The classes of all sources in order of first appearance, or None without classes."""
     if all(source.class_names is None for source in sources):
         return None
     joined: dict[str, None] = {}

@@ -1,6 +1,6 @@
-"""Bytes of an image file -> RGB picture, whatever the file's colour layout.
+"""Decodes the bytes of an image file into an RGB picture, whatever the file's colour layout.
 
-Every conversion the rest of the package relies on happens here, once. Colour profiles (ICC) are not
+All conversions that the rest of the package relies on happen here. Colour profiles (ICC) are not
 applied: pixel values are taken as sRGB.
 """
 
@@ -25,24 +25,22 @@ from smalti.data.upright import orientation_of, turned_size, upright
 T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-"""The only readers that are tried: Pillow has others, rarely used and rarely tested.
+"""The image formats that are read: Pillow has others, rarely used and rarely tested.
 
 The JPEG reader reads MPO too, of which phones write several pictures in a file: the first counts.
 """
 
 MAX_PIXELS = 89_478_485
-"""Larger pictures are refused before decoding: a few kilobytes can unpack to many gigabytes.
-
-It is the size from which Pillow warns.
-"""
+"""Most pixels of a picture. Larger ones are refused before decoding, for a few kilobytes can unpack
+to many gigabytes. Pillow warns from the same size on."""
 
 
 class BrokenImageError(ValueError):
-    """An image that cannot be read; callers skip it, and name it.
+    """An image cannot be read; callers skip it and name it.
 
     Args:
         key: where the image came from.
-        reason: what is wrong with it, without the key.
+        reason: what is wrong with it; the key is not repeated.
     """
 
     def __init__(self, key: str, reason: str) -> None:
@@ -56,7 +54,7 @@ class BrokenImageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What a file says about its picture before any pixel is decoded."""
+    """Size and layout of a picture, which its file tells before any pixel is decoded."""
 
     width_px: int
     """Width of the picture when it is upright, as it is decoded; `height_px` is its height."""
@@ -64,29 +62,29 @@ class ImageHeader:
     mode: str
     """Pillow's name of the colour layout, e.g. RGB, L, P, CMYK, I;16."""
     orientation: int = 1
-    """EXIF orientation: how the stored picture is turned to be upright; 1 is not at all."""
+    """EXIF orientation: how the stored picture is turned to be upright; 1 leaves it as it is."""
 
 
 def decode_image(
     content: bytes, key: str, background: str = "white", white_level: int | None = None
 ) -> Image.Image:
-    """The RGB picture in an image file.
+    """Decode the RGB picture in an image file.
 
-    Turned upright by its EXIF orientation; the first frame if animated; transparent parts laid over
-    a background; greyscale of 16 bits scaled to 8 (clipped only above a white level); CMYK
-    converted without a profile.
+    It is turned upright by its EXIF orientation. Of an animation the first frame is taken.
+    Transparent areas are laid over a background, greyscale of 16 bits is scaled to 8 (clipped only
+    above a white level), and CMYK is converted without a profile.
 
     Args:
         content: the file's bytes.
         key: where they came from, for the message.
-        background: name of the colour that shows through transparent parts.
+        background: name of the colour behind transparent areas.
         white_level: stored value that is white in greyscale of more than 8 bits; None is the
-            largest that the file has room for.
+            largest value that the file has room for.
 
     Raises:
         BrokenImageError: the bytes are empty, cut short, of a format not in `FORMATS`, larger than
             `MAX_PIXELS`, or of a colour layout whose range is unknown.
-        InputError: there is a white level, and the file has colours of 16 bits, of which only the
+        InputError: a white level is set, and the file has colours of 16 bits, of which only the
             upper 8 are read.
     """
     picture, layout = load_picture(content, key)
@@ -103,7 +101,7 @@ def decode_image(
 
 
 def load_picture(content: bytes, key: str) -> "UprightPicture":
-    """The picture in an image file, upright, in its own colour layout.
+    """Decode the picture in an image file, upright, in the colour layout of the file.
 
     Raises:
         BrokenImageError: as `decode_image`, but for colour layouts.
@@ -112,7 +110,7 @@ def load_picture(content: bytes, key: str) -> "UprightPicture":
 
 
 def read_header(content: bytes, key: str) -> ImageHeader:
-    """Size and mode of a picture, without decoding it.
+    """Read size and mode of a picture without decoding it.
 
     Raises:
         BrokenImageError: as `decode_image`, as far as the first bytes show it.
@@ -121,13 +119,13 @@ def read_header(content: bytes, key: str) -> ImageHeader:
 
 
 def decode_map(content: bytes, key: str, allow_floats: bool = False) -> StoredMap:
-    """The numbers in the file of a map, which mean something: none is converted.
+    """Decode the numbers in the file of a map; none of them is converted.
 
     Args:
         content: the file's bytes.
         key: where they came from, for the message.
-        allow_floats: whether it may be a TIFF of floats, or hold one in the four bytes of each
-            pixel of an RGBA PNG.
+        allow_floats: whether it may be a TIFF of floats, or an RGBA PNG with a float in the four
+            bytes of each pixel.
 
     Returns:
         Greyscale values, or the numbers of a palette's colours; turned upright as photographs are.
@@ -156,11 +154,11 @@ class UprightPicture(NamedTuple):
 
     picture: Image.Image
     layout: Layout
-    """How its file stores the pixels."""
+    """How the file stores the pixels."""
 
 
 def _read(content: bytes, key: str, action: Callable[[Image.Image, bytes], T]) -> T:
-    """What an action makes of an opened picture, if need be without the metadata of its file.
+    """Call an action on an opened picture; if it fails, again without the metadata of the file.
 
     Raises:
         BrokenImageError: Pillow cannot open the file, or the action fails.
@@ -265,7 +263,7 @@ def _floats_in_rgba(picture: Image.Image, key: str) -> NDArray[np.float32]:
 
 @contextlib.contextmanager
 def _pillow_errors(key: str) -> Iterator[None]:
-    """Turn whatever Pillow makes of damaged bytes into a BrokenImageError."""
+    """Turn any error of Pillow about damaged bytes into a BrokenImageError."""
     try:
         with warnings.catch_warnings():
             # About odd metadata, and about sizes, which _open judges itself.

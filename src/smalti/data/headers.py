@@ -1,4 +1,4 @@
-"""What is looked at before training: the headers of a data set's images."""
+"""Headers of a data set's images, which are checked before training."""
 
 from smalti.data.config import MOST_IMAGES_CHECKED
 from smalti.data.decode import ImageHeader, read_header
@@ -6,21 +6,21 @@ from smalti.data.sources.base import RawImage
 from smalti.data.transforms import PixelSize
 
 MAX_HEADERS = MOST_IMAGES_CHECKED
-"""Images whose headers are read; of a larger data set, as many at even distances."""
+"""Number of images whose headers are read; in a larger data set they lie at even distances."""
 
 
-def looked_at(length: int) -> range:
-    """The images of a data set to look at before training: all, or `MAX_HEADERS` of them."""
+def numbers_to_check(length: int) -> range:
+    """Numbers of the images to check before training: all, or `MAX_HEADERS` at even distances."""
     return at_even_distances(length, MAX_HEADERS)
 
 
 def at_even_distances(length: int, most: int) -> range:
-    """Positions in a row of `length`: all, or at most so many with as much between any two."""
+    """Positions in a sequence of `length`: all, or at most `most` of them at even distances."""
     return range(0, length, max(1, -(-length // most)))
 
 
 def header_of(raw: RawImage) -> ImageHeader:
-    """Header of a stored image.
+    """Read the header of a stored image.
 
     Raises:
         BrokenImageError: it is no image.
@@ -29,7 +29,7 @@ def header_of(raw: RawImage) -> ImageHeader:
 
 
 def upright_size(raw: RawImage) -> PixelSize:
-    """Size of a stored image when it is upright, as it is decoded.
+    """Read the size of a stored image when it is upright, as it is decoded.
 
     Raises:
         BrokenImageError: it is no image.

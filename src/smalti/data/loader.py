@@ -1,8 +1,8 @@
 """Batches of a data set, read by any number of worker processes, from any step of a run.
 
-Which images a batch holds, and their crops, is a function of (seed, step): nothing of the loader is
-saved, and neither the number of workers, nor that of the training processes, nor where a run was
-resumed changes a batch.
+The images of a batch and their crops are a function of (seed, step): nothing of the loader is
+saved, and a batch does not depend on the number of workers or training processes, nor on where a
+run was resumed.
 """
 
 import shutil
@@ -23,9 +23,9 @@ from smalti.distributed import rank, world_size
 from smalti.types import Batch, Sample
 
 SHARED_MEMORY = Path("/dev/shm")
-"""Through which workers send tensors on Linux; a container may have little of it."""
+"""Shared memory, through which workers send tensors on Linux; a container may have little of it."""
 PREFETCHED_BATCHES = 2
-"""Batches that each worker has ready, as many as PyTorch has by default."""
+"""Number of batches that each worker has ready, PyTorch's default."""
 BYTES_OF_A_PIXEL = 3 * 4
 """Bytes that a pixel takes in the float32 tensor of a photograph."""
 
@@ -33,16 +33,16 @@ BYTES_OF_A_PIXEL = 3 * 4
 class BatchLoader:
     """Reads the batches of a data set.
 
-    Training batches: each epoch is shuffled anew and cut into whole batches, the rest of it is
-    dropped. A data set smaller than one batch is instead read round and round, a batch going on
-    where the last one stopped. Each training process reads its share of every batch.
+    For training, each epoch is shuffled anew and cut into whole batches, and its rest is dropped.
+    A data set smaller than one batch is read in a circle instead, each batch going on where the
+    last one stopped. Each training process reads its share of every batch.
 
     Args:
-        dataset: what to read; broken images are reported to it.
+        dataset: data set to read; broken images are reported to it.
         batch_size: images in a batch, over all training processes.
-        seed: of the order; the crops have the data set's own.
-        workers: processes that read and decode; 0 does it in this one.
-        parts: in which a batch will be computed one after the other, so that each of them holds the
+        seed: seed of the order; the data set has the seed of the crops.
+        workers: number of processes that read and decode; with 0 this process does it.
+        chunks: number of chunks in which a batch is computed one after the other. Each holds the
             same images whatever the number of training processes.
         pin_memory: put batches into page-locked memory, from which a graphics card fetches them
             while it computes.
@@ -57,7 +57,7 @@ class BatchLoader:
         batch_size: int,
         seed: int,
         workers: int,
-        parts: int = 1,
+        chunks: int = 1,
         pin_memory: bool = False,
     ) -> None:
         if batch_size < 1:
@@ -67,7 +67,7 @@ class BatchLoader:
         self.dataset = dataset
         self.batch_size = batch_size
         self.workers = workers
-        self.parts = parts
+        self.chunks = chunks
         self.pin_memory = pin_memory
         # A batch needs one epoch's order at a time, a few if the data set is smaller.
         self._order = lru_cache(maxsize=2)(partial(dataset.order, seed))
@@ -78,28 +78,28 @@ class BatchLoader:
         Close the iterator (or drop it) to stop its workers.
 
         Raises:
-            InputError: an image is smaller than the crop and that is an error, all images are left
+            InputError: an image is smaller than the crop and `small` is error, all images are left
                 out, or the batch does not divide among the training processes.
         """
         self.check_shares()
-        return self._fetch(self.own_draws(step) for step in count(start_step))
+        return self._fetch(self.share_of_draws(step) for step in count(start_step))
 
     def check_shares(self) -> None:
         """Refuse training batches that do not divide among the training processes.
 
         Raises:
-            InputError: with the sizes that do.
+            InputError: they do not; the message names the sizes that do.
         """
-        divisor = world_size() * self.parts
+        divisor = world_size() * self.chunks
         if world_size() > 1 and self.batch_size % divisor:
             raise InputError(
                 f"batch-size is {self.batch_size}; with {world_size()} processes and batches "
-                f"computed in {self.parts} part{'s' if self.parts > 1 else ''}, allowed are "
+                f"computed in {self.chunks} chunk{'s' if self.chunks > 1 else ''}, allowed are "
                 f"multiples of {divisor}"
             )
 
     def augmented_batches(self, epoch: int) -> Generator[Batch, None, None]:
-        """The training images of an epoch (random crops, flips) in the data set's own order.
+        """The training images of an epoch (random crops, flips) in the order of the data set.
 
         Image `i` of the result is sample `i`; the last batch may be smaller.
         """
@@ -109,12 +109,12 @@ class BatchLoader:
         """Each good image once, center crop, in order; the last batch may be smaller.
 
         Raises:
-            InputError: an image is smaller than the crop, and that is an error.
+            InputError: an image is smaller than the crop, and `small` is error.
         """
         return self._fetch(self._in_order(None))
 
     def draws(self, step: int) -> list["Drawn"]:
-        """Which images training batch number `step` holds, and of which epoch."""
+        """The images of training batch number `step`, with their epochs."""
         length = len(self.dataset)
         # Images used of an epoch: whole batches, or all of a data set smaller than a batch.
         used = length - length % self.batch_size or length
@@ -125,12 +125,12 @@ class BatchLoader:
             draws.append(Drawn(int(self._order(epoch)[place]), epoch))
         return draws
 
-    def own_draws(self, step: int) -> list["Drawn"]:
-        """This process's share of `draws(step)`: of each part of the batch a piece, by rank."""
+    def share_of_draws(self, step: int) -> list["Drawn"]:
+        """This process's share of `draws(step)`: a piece of each chunk of the batch, by rank."""
         draws = self.draws(step)
         if world_size() == 1:
             return draws
-        size = self.batch_size // (self.parts * world_size())
+        size = self.batch_size // (self.chunks * world_size())
         starts = range(rank() * size, self.batch_size, world_size() * size)
         return [draw for start in starts for draw in draws[start : start + size]]
 
@@ -161,10 +161,10 @@ class BatchLoader:
                 yield fetched.batch
 
     def check_workers(self) -> None:
-        """Refuse workers whose batches do not fit into shared memory: PyTorch waits for ever.
+        """Refuse workers whose batches do not fit into shared memory, where PyTorch waits for ever.
 
         Raises:
-            InputError: with what they need, at least.
+            InputError: they do not fit; the message tells how much memory they need at least.
         """
         if not self.workers or not SHARED_MEMORY.is_dir():
             return
@@ -181,7 +181,7 @@ class BatchLoader:
 
 
 class Drawn(NamedTuple):
-    """One image of a batch: sample number, and epoch (None: the evaluation crop)."""
+    """One image of a batch: its sample number, and its epoch or None for the evaluation crop."""
 
     number: int
     epoch: int | None
@@ -189,27 +189,27 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What a worker sends for one job."""
+    """What a worker sends for one batch."""
 
     batch: Batch | None
-    """None where all images of an evaluation batch are broken, or with an error."""
+    """The batch; None if all images of an evaluation batch are broken, or with an error."""
     broken: dict[str, str]
     error: str | None = None
-    """Line of an InputError: as a value it crosses to the main process without a traceback."""
+    """Message of an InputError: as text it reaches the main process without a traceback."""
 
     def pin_memory(self) -> "_Fetched":
-        """The same in page-locked memory; the DataLoader looks for a method of this name."""
+        """Move the batch into page-locked memory; the DataLoader calls a method of this name."""
         if self.batch is None:
             return self
         images, labels = self.batch.images.pin_memory(), self.batch.labels
         labels = None if labels is None else labels.pin_memory()
-        conditions = {kind: told.pin_memory() for kind, told in self.batch.conditions.items()}
+        conditions = {kind: tensor.pin_memory() for kind, tensor in self.batch.conditions.items()}
         batch = replace(self.batch, images=images, labels=labels, conditions=conditions)
         return replace(self, batch=batch)
 
 
 class _Reader(Dataset[_Fetched]):
-    """The data set as the workers see it: a job in, a batch out."""
+    """The data set as the workers see it: it takes a list of draws and gives their batch."""
 
     def __init__(self, dataset: ImageDataset) -> None:
         self._dataset = dataset
@@ -234,7 +234,7 @@ class _Reader(Dataset[_Fetched]):
 
 
 def stack(samples: Sequence[Sample]) -> Batch:
-    """Samples of the same shape and conditions as one batch."""
+    """Stack samples of the same shape and conditions into one batch."""
     images = torch.stack([sample.image for sample in samples])
     labels = [sample.label for sample in samples if sample.label is not None]
     return Batch(

@@ -1,10 +1,10 @@
-"""What is checked of label and depth maps before training meets them."""
+"""Checks of label and depth maps before training meets them."""
 
 import logging
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import header_of, looked_at, upright_size
+from smalti.data.headers import header_of, numbers_to_check, upright_size
 from smalti.data.pairing.companions import laid_over
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.parts import scene
@@ -14,16 +14,16 @@ logger = logging.getLogger(__name__)
 
 
 def check_maps(dataset: ImageDataset) -> None:
-    """Decode the maps of a data set, so that one of another kind is found before training.
+    """Decode the maps and paired files of a data set, to find those of another kind in time.
 
-    So are all files that are paired with its images. Of more than `MAX_HEADERS`, as many at even
-    distances are looked at; photographs are not.
+    Of more than `MAX_HEADERS` images, that many at even distances are checked. Photographs are not
+    decoded.
 
     Raises:
         InputError: a map has colours, a label that is no class, or another size than its image; or
-            keypoints are of other joints.
+            keypoints have other joints.
     """
-    for index in looked_at(len(dataset)):
+    for index in numbers_to_check(len(dataset)):
         if dataset.content.part != "images":
             dataset.load_center(index)
         elif dataset.pairing:
@@ -33,8 +33,8 @@ def check_maps(dataset: ImageDataset) -> None:
 def check_sizes_beside(maps: ImageSource, images: ImageSource) -> None:
     """Compare the sizes of maps with those of the photographs of the same scenes.
 
-    Of more than `MAX_HEADERS` maps, as many at even distances are looked at. Maps without a
-    photograph are counted in the log.
+    Of more than `MAX_HEADERS` maps, that many at even distances are checked. The log tells how many
+    maps have no photograph.
 
     Raises:
         InputError: two sizes differ.
@@ -44,7 +44,7 @@ def check_sizes_beside(maps: ImageSource, images: ImageSource) -> None:
     alone = sum(name not in positions for name in scenes)
     if alone:
         logger.warning("%d of %d maps have no image of the same name", alone, len(maps))
-    for index in looked_at(len(maps)):
+    for index in numbers_to_check(len(maps)):
         if scenes[index] in positions:
             _check_size_beside(maps, index, images, positions[scenes[index]])
 
@@ -55,8 +55,8 @@ def _check_partners(dataset: ImageDataset, index: int) -> None:
         image = dataset.raw(index)
         image_size = upright_size(image)
         for pair, raw in dataset.partners(index):
-            found = pair.decode(raw.content, raw.key)
-            laid_over(pair, found, raw.key, image, image_size)
+            decoded = pair.decode(raw.content, raw.key)
+            laid_over(pair, decoded, raw.key, image, image_size)
     except BrokenImageError:
         return  # named and skipped when it is read
 

@@ -1,4 +1,4 @@
-"""In which order a data set is read: a function of (seed, epoch), with no state to save."""
+"""The order in which a data set is read, a function of (seed, epoch) without state to save."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from smalti.randomness import generator_for
 
 
 def order(seed: int, epoch: int, length: int) -> Tensor:
-    """All sample numbers of an epoch, shuffled.
+    """Shuffle all sample numbers for an epoch.
 
     Returns:
         (length,) int64, a permutation of 0 to length - 1.
@@ -21,13 +21,13 @@ def order(seed: int, epoch: int, length: int) -> Tensor:
 def weighted_order(
     seed: int, epoch: int, lengths: Sequence[int], weights: Sequence[float]
 ) -> Tensor:
-    """Sample numbers of an epoch in which each position's source is drawn by weight.
+    """Draw the sample numbers of an epoch, each from a source that is drawn by weight.
 
-    Within a source nothing repeats before all of it was used in that epoch, so a light source is
-    thinned out and a heavy one repeated evenly.
+    Within a source nothing repeats before all of it was used in that epoch, so an epoch has some
+    images of a light source and evenly repeated images of a heavy one.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
         epoch: number of the epoch.
         lengths: images in each source; the sources' sample numbers follow each other.
         weights: relative probability of each source, not negative; a source without images counts

@@ -1,4 +1,4 @@
-"""Files -> image tensors, one reader for each kind of content.
+"""Readers turn files into image tensors; there is one for each kind of content.
 
 H, W: size of the picture or of its crop in pixels.
 """
@@ -30,11 +30,11 @@ class Reader(abc.ABC):
     """Reads the pictures of one kind of content; built as `kind(content)`."""
 
     resampling: ClassVar[Image.Resampling] = Image.Resampling.BICUBIC
-    """How pictures are resized."""
+    """Filter by which pictures are resized."""
 
     @abc.abstractmethod
     def decode(self, content: bytes, key: str) -> Image.Image:
-        """The picture in a file's bytes; `key` names it in messages.
+        """Decode the picture in a file's bytes; `key` names it in messages.
 
         Raises:
             BrokenImageError: it cannot be read.
@@ -43,7 +43,7 @@ class Reader(abc.ABC):
 
     @abc.abstractmethod
     def to_image(self, picture: Image.Image) -> Tensor:
-        """The image tensor, as the content says, of a decoded picture or a crop of one."""
+        """Make the image tensor, as the content says, of a decoded picture or a crop of one."""
 
 
 READERS: Registry[Reader] = Registry("content")
@@ -62,11 +62,11 @@ class PhotographReader(Reader):
         self._white_level = content.white_level
 
     def decode(self, content: bytes, key: str) -> Image.Image:
-        """RGB picture; see `decode_image`."""
+        """Decode the RGB picture; see `decode_image`."""
         return decode_image(content, key, white_level=self._white_level)
 
     def to_image(self, picture: Image.Image) -> Tensor:
-        """(3, H, W) float32 in [-1, 1]."""
+        """Make the image (3, H, W) float32 in [-1, 1]."""
         return ranges.from_pil(picture)
 
 
@@ -82,11 +82,11 @@ class EdgeReader(Reader):
         self._white_level = content.white_level
 
     def decode(self, content: bytes, key: str) -> Image.Image:
-        """RGB picture of the photograph: edges are thin, and would not survive resizing."""
+        """Decode the photograph: its edges are found later, as they do not survive resizing."""
         return decode_image(content, key, white_level=self._white_level)
 
     def to_image(self, picture: Image.Image) -> Tensor:
-        """Edges (1, H, W) of an RGB picture that has its final size."""
+        """Find the edges (1, H, W) of an RGB picture that has its final size."""
         from skimage.feature import canny  # slow to import, and only edges need it
 
         grey = np.asarray(picture.convert("L"), dtype=np.float32) / 255
@@ -104,12 +104,12 @@ class LabelReader(Reader):
         self._maps = LabelMaps(content)
 
     def decode(self, content: bytes, key: str) -> Image.Image:
-        """Picture of mode I whose values are the labels, checked; `IGNORED` where ignored."""
+        """Decode a picture of mode I whose values are checked labels, or `IGNORED`."""
         numbers = decode_map(content, key).numbers.astype(np.int64)
         return Image.fromarray(self._maps.from_numbers(numbers, key))
 
     def to_image(self, picture: Image.Image) -> Tensor:
-        """(H, W) int64."""
+        """Make the label map (H, W) int64."""
         return torch.from_numpy(np.asarray(picture).astype(np.int64))
 
 
@@ -117,17 +117,17 @@ class LabelReader(Reader):
 class DepthReader(Reader):
     """Maps of one channel, 8 or 16 bits, each over its full range: (1, H, W) float32 in [-1, 1].
 
-    Floats have no range of their own: each map of them is stretched to the full one. They lie in a
-    TIFF or, as in the released code's files, in the four bytes of each pixel of an RGBA PNG.
+    Floats have no fixed range: each map of floats is stretched to the full range. They are stored
+    in a TIFF or, as in the released code's files, in the four bytes of each pixel of an RGBA PNG.
     """
 
     def __init__(self, content: DepthContent) -> None:
         self._white_level = content.white_level
 
     def decode(self, content: bytes, key: str) -> Image.Image:
-        """Picture of mode F with values in [0, 65535].
+        """Decode a picture of mode F with values in [0, 65535].
 
-        8-bit values are spread over them, and with a white level the values up to that; other
+        8-bit values are spread over this range, and with a white level the values up to it. Other
         floats are stretched: the lowest of a map becomes 0 and the highest 65535; a map of one
         value becomes 0.
         """
@@ -144,14 +144,14 @@ class DepthReader(Reader):
         return Image.fromarray(numbers * np.float32(DEEP_TOP / top))
 
     def to_image(self, picture: Image.Image) -> Tensor:
-        """(1, H, W) float32 in [-1, 1]."""
+        """Make the depth map (1, H, W) float32 in [-1, 1]."""
         values = torch.from_numpy(np.array(picture))[None]
         # A bicubic filter overshoots beside a jump.
         return ranges.from_uint16(values).clamp(-1.0, 1.0)
 
 
 def _finite(depths: NDArray[np.float32], key: str) -> NDArray[np.float32]:
-    """Depths as they are, if each of them is a finite number."""
+    """Return depths that are all finite, refuse others."""
     wrong = np.count_nonzero(~np.isfinite(depths))
     if wrong:
         raise BrokenImageError(key, f"{wrong} of its depths are infinite or not a number")
@@ -159,7 +159,7 @@ def _finite(depths: NDArray[np.float32], key: str) -> NDArray[np.float32]:
 
 
 def _stretched(depths: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Depths (H, W) whose lowest becomes 0 and whose highest 65535."""
+    """Stretch depths (H, W): the lowest becomes 0 and the highest 65535."""
     wide = depths.astype(np.float64)
     wide -= wide.min()
     return (wide * (65535 / max(wide.max(), 1e-8))).astype(np.float32)

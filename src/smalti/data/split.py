@@ -1,8 +1,8 @@
-"""A data set in two parts: images to learn from, and images that are held out.
+"""Splits a data set into training images and held-out images.
 
-An image's side follows from its own name, the last component of its path without the suffix. It is
-the same whichever folder above it was named, and the same for a photograph and its label map. So a
-tokenizer and a prior that learn from one data set hold out the same images.
+The side of an image follows from the last component of its path, without the suffix. It is the same
+whichever folder above was named, and the same for a photograph and its label map. So a tokenizer
+and a prior that learn from one data set hold out the same images.
 
 N: images of a data set.
 """
@@ -19,27 +19,27 @@ from smalti.data.sources.base import name_bytes
 from smalti.data.sources.parts import former_scene
 
 MIN_IMAGES_TO_SPLIT = 20
-"""Smaller data sets are not divided: a held-out part of one or two images measures nothing."""
+"""Smaller data sets are not split: one or two held-out images measure nothing."""
 ENOUGH_NAMES = 100
-"""With so many different names about the wanted share of the images is held out."""
+"""So many different names are enough to hold out about the wanted fraction of the images."""
 HASH_BITS = 48
 
 
 @dataclass(frozen=True, slots=True)
 class OwnNames:
-    """Holds out the images whose own names have the lowest hashes.
+    """Holds out the images whose names have the lowest hashes.
 
-    Images that are added later move no other, and all images of a name are on one side.
+    Images that are added later move no other image, and all images of a name are on one side.
     """
 
     components: int
-    """How many components of the path, from its end, make a name."""
+    """How many of the last components of the path make a name."""
 
     @classmethod
     def fitting(cls, dataset: ImageDataset) -> "OwnNames":
-        """One component, or as many more as are needed for names to differ.
+        """Take one component, or as many more as are needed for names to differ.
 
-        Frames that are all called `frame.png` go by their folders' names too.
+        If all frames are called `frame.png`, the folders' names count too.
         """
         enough = min(ENOUGH_NAMES, len(dataset) / 2)
         hashes = name_hashes(dataset, 1)
@@ -52,7 +52,7 @@ class OwnNames:
         return cls(components)
 
     def held_out(self, dataset: ImageDataset, fraction: float) -> NDArray[np.bool_]:
-        """Which images are held out, (N,); at least one, if there are two names."""
+        """Whether each image is held out, (N,); at least one is if there are two names."""
         hashes = name_hashes(dataset, self.components)
         chosen: NDArray[np.bool_] = hashes < fraction * 2**HASH_BITS
         chosen |= hashes == hashes.min()
@@ -62,10 +62,10 @@ class OwnNames:
 
 @dataclass(frozen=True, slots=True)
 class SceneNames:
-    """The rule of runs that were begun before `OwnNames`: by the path below the data set's root."""
+    """The rule of runs from before `OwnNames`, which hashes the path below the data set's root."""
 
     def held_out(self, dataset: ImageDataset, fraction: float) -> NDArray[np.bool_]:
-        """Which images are held out, (N,); at least one."""
+        """Whether each image is held out, (N,); at least one is."""
         scenes = (former_scene(*dataset.place(index)) for index in range(len(dataset)))
         hashes = np.fromiter(map(_hash, scenes), np.int64, len(dataset))
         chosen: NDArray[np.bool_] = hashes / 2**HASH_BITS < fraction
@@ -79,29 +79,29 @@ SplitRule = OwnNames | SceneNames
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A data set in two parts without a common image."""
+    """The training images and the held-out images of a data set."""
 
     train: ImageDataset
     held_out: ImageDataset | None
-    """None where the data set is too small to hold anything out, or nothing is to be."""
+    """The held-out images; None if the data set is too small, or the fraction is 0."""
     rule: SplitRule
-    """By which it was divided."""
+    """Rule by which the data set was split."""
 
     @property
     def evaluated(self) -> ImageDataset:
-        """The images that scores are of: the held-out ones, or without any the training images."""
+        """The images to evaluate on: the held-out images or, without any, the training images."""
         return self.train if self.held_out is None else self.held_out
 
 
 def split_held_out(dataset: ImageDataset, fraction: float, rule: SplitRule | None = None) -> Split:
     """Hold out about `fraction` of the images for evaluation.
 
-    From 20 images on, each side has one at least; smaller data sets are not divided.
+    From 20 images on, each side has at least one; smaller data sets are not split.
 
     Args:
-        dataset: to divide.
-        fraction: in [0, 1).
-        rule: which images are held out; None takes the own names that fit the data set.
+        dataset: data set to split.
+        fraction: fraction to hold out, in [0, 1).
+        rule: which images are held out; None takes the names that fit the data set.
 
     Raises:
         InputError: the fraction is not in [0, 1).
@@ -119,7 +119,7 @@ def split_held_out(dataset: ImageDataset, fraction: float, rule: SplitRule | Non
 
 
 def held_out_images(dataset: ImageDataset, fraction: float, rule: SplitRule) -> NDArray[np.bool_]:
-    """Which images of a data set are held out, (N,); none of a small one, or of a fraction of 0."""
+    """Whether each image is held out, (N,); none is in a small data set or with a fraction of 0."""
     if fraction == 0 or len(dataset) < MIN_IMAGES_TO_SPLIT:
         return np.zeros(len(dataset), np.bool_)
     return rule.held_out(dataset, fraction)
@@ -136,7 +136,7 @@ def _hash(name: str) -> int:
 
 
 def _different(hashes: NDArray[np.int64]) -> float:
-    """How many equally frequent names would coincide as often as these, which may be of any number.
+    """Effective number of names: that of equally frequent names which coincide as often.
 
     A name that most images have makes the others count for little.
     """

@@ -1,4 +1,4 @@
-"""The numbers that a greyscale or palette file stores, which Pillow scales or inverts for display.
+"""Recovers the numbers that a greyscale or palette file stores; Pillow scales or inverts them.
 
 Axes: H/W size of the picture in pixels.
 """
@@ -17,36 +17,36 @@ _WHITE_IS_ZERO, _SIGNED = 0, (2,)  # values of tags of TIFF
 
 
 class StoredMap(NamedTuple):
-    """A map, as its file has it."""
+    """A map as its file stores it."""
 
     numbers: NDArray[Any]
-    """(H, W) of integers, or float32."""
+    """The numbers (H, W), integers or float32."""
     top: int | None
-    """The largest number that the file's layout has room for; None of floats."""
+    """The largest number that the file's layout has room for; None for floats."""
 
 
 class Layout(NamedTuple):
-    """How a file stores its pixels; to be asked before they are decoded."""
+    """How a file stores its pixels; `layout_of` must read it before they are decoded."""
 
     raw_mode: str
-    """Pillow's name: its mode, and after a semicolon the bits if they are others: `L;2`."""
+    """Pillow's name of the layout: its mode, and after a semicolon other bits, such as `L;2`."""
     maxval: int | None
-    """What a PGM file says is white; None of other formats."""
+    """The number that is white in a PGM file; None for other formats."""
     is_signed: bool
     is_white_zero: bool
     """Whether 0 is white, and the largest number black."""
 
     @property
     def has_deep_colours(self) -> bool:
-        """Whether it has several channels of 16 bits each."""
+        """Whether the file has several channels of 16 bits each."""
         return ";16" in self.raw_mode and not self.raw_mode.startswith("I")
 
 
 def layout_of(picture: Image.Image) -> Layout:
-    """How the file of a picture stores its pixels.
+    """Read how the file of a picture stores its pixels.
 
     Args:
-        picture: as Pillow opens it, not decoded yet.
+        picture: the picture as Pillow opens it, not decoded yet.
     """
     tiles: Any = getattr(picture, "tile", ())
     args: Any = tiles[0].args if tiles else ""
@@ -65,11 +65,11 @@ def layout_of(picture: Image.Image) -> Layout:
 
 
 def stored_map(picture: Image.Image, layout: Layout) -> StoredMap:
-    """The numbers of a decoded picture as its file has them.
+    """Recover the numbers of a decoded picture as its file stores them.
 
     Args:
-        picture: of mode 1, L, P, I;16, I;16B, I or F.
-        layout: of its file.
+        picture: picture of mode 1, L, P, I;16, I;16B, I or F.
+        layout: layout of its file.
     """
     values = np.asarray(picture)
     if picture.mode == "F":

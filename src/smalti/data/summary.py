@@ -1,4 +1,4 @@
-"""What is in a data set, at a glance: for `smalti inspect`."""
+"""Summary of a data set for `smalti inspect`, and checks of the sizes of its images."""
 
 import logging
 import statistics
@@ -12,7 +12,7 @@ from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, ImageHeader, decode_image
-from smalti.data.headers import header_of, looked_at, upright_size
+from smalti.data.headers import header_of, numbers_to_check, upright_size
 from smalti.data.transforms import resized_size
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Smallest, middle and largest of some lengths in pixels."""
+    """Smallest, median and largest of some lengths in pixels."""
 
     min_px: int
     median_px: int
@@ -29,32 +29,32 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """Counts over the whole data set, sizes over the images that were looked at."""
+    """Counts over the whole data set, and sizes over the images that were checked."""
 
     images: int
-    """Images in the data set, broken ones included."""
+    """Number of images in the data set, broken ones included."""
     left_out: Mapping[str, int]
-    """Files beside the images that are not read, by their ending."""
+    """Number of files beside the images that are not read, by their ending."""
     headers_read: int
-    """Images that `width`, `height`, `modes` and `broken` tell of."""
+    """Number of images that were checked: `width`, `height`, `modes` and `broken` are of them."""
     width: Spread | None
-    """None where no header could be read."""
+    """Widths; None, as the heights, if no header could be read."""
     height: Spread | None
     shorter_side: Spread | None
-    """What the crop's size is to be compared with."""
+    """Lengths of the shorter side, to compare the crop's size with."""
     small: Mapping[str, str]
-    """Size in words, by key, of those that are smaller than the crop."""
+    """Size in words of the images that are smaller than the crop, by key."""
     modes: Mapping[str, int]
-    """Images by Pillow's name of the colour layout, the most common first."""
+    """Number of images by Pillow's name of the colour layout, the most common first."""
     class_counts: Mapping[str, int] | None
-    """Images by class name, in order of the class numbers; None without classes."""
+    """Number of images by class name, in order of the class numbers; None without classes."""
     broken: Mapping[str, str]
-    """Reason by key, of those that training would skip too."""
+    """For each broken image, which training would skip too, by key, what is wrong with it."""
 
 
 def summarize(dataset: ImageDataset) -> DataSummary:
-    """Count the images and classes of a data set, and decode up to `MAX_HEADERS`."""
-    read = looked_at(len(dataset))
+    """Count the images and classes of a data set, and decode up to `MAX_HEADERS` images."""
+    read = numbers_to_check(len(dataset))
     headers: list[ImageHeader] = []
     small: dict[str, str] = {}
     broken: dict[str, str] = {}
@@ -86,16 +86,16 @@ def summarize(dataset: ImageDataset) -> DataSummary:
 def check_sizes(dataset: ImageDataset) -> None:
     """Find images that are smaller than the crop, before training meets them.
 
-    Of more than `MAX_HEADERS` images, as many at even distances are looked at. Where small images
-    are skipped, the log says how many there are.
+    Of more than `MAX_HEADERS` images, that many at even distances are checked. If small images are
+    skipped, the log tells how many there are.
 
     Raises:
-        InputError: one is too small, and such images are neither skipped nor enlarged; or all are.
+        InputError: an image is smaller and `small` is error, or all are smaller and not enlarged.
     """
     transform = dataset.transform
     if transform.small == "enlarge":
         return
-    read = looked_at(len(dataset))
+    read = numbers_to_check(len(dataset))
     small = sum(_is_small(dataset, index) for index in read)
     crop = f"the crop of {transform.height_px}x{transform.width_px}"
     if small == len(read):
@@ -105,7 +105,7 @@ def check_sizes(dataset: ImageDataset) -> None:
         )
     if small:
         logger.warning(
-            "%d of %d images that were looked at are smaller than %s, and such are skipped "
+            "%d of %d images that were looked at are smaller than %s; such images are skipped "
             "(image.small)",
             small,
             len(read),
@@ -117,7 +117,7 @@ def _is_small(dataset: ImageDataset, index: int) -> bool:
     """Whether an image is smaller than the crop.
 
     Raises:
-        InputError: it is, and that is an error.
+        InputError: it is smaller, and `small` is error.
     """
     try:
         raw = dataset.raw(index)

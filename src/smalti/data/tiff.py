@@ -1,4 +1,4 @@
-"""What a TIFF holds that Pillow does not read."""
+"""Describes a TIFF that Pillow does not read."""
 
 import io
 
@@ -13,7 +13,7 @@ _KINDS = {1: "unsigned numbers", 2: "signed numbers", 3: "floating-point numbers
 
 
 def tiff_in_words(content: bytes) -> str | None:
-    """Bands and bits of the first picture in a TIFF, or None of what is no TIFF, or is damaged."""
+    """Bands and bits of the first picture in a TIFF, or None if it is no TIFF or is damaged."""
     if content[:4] not in (b"II*\0", b"MM\0*"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Picture -> image tensor: resize, crop, flip.
+"""Turns pictures into image tensors: resize, crop, flip.
 
 H, W: size of the crop in pixels. The randomness of a sample is a function of (seed, epoch, sample
 number), so it does not depend on workers, batch size, or where a run was resumed.
@@ -24,9 +24,9 @@ class PixelSize(NamedTuple):
 
 
 class Crop(NamedTuple):
-    """What becomes of a picture: resized, cropped, perhaps mirrored.
+    """How a picture is resized, cropped and perhaps mirrored.
 
-    It is drawn once and done to all that belongs together: a photograph and its maps.
+    It is drawn once and applied to all that belongs together: a photograph and its maps.
     """
 
     resized: PixelSize
@@ -34,18 +34,18 @@ class Crop(NamedTuple):
     left: int
     top: int
     size: PixelSize
-    """W and H."""
+    """Size of the crop, W and H."""
     flip: bool = False
 
     @property
     def room(self) -> PixelSize:
-        """How far the crop may lie from the left and from the top of the resized picture."""
+        """Largest distances of the crop from the left and from the top of the resized picture."""
         return PixelSize(
             self.resized.width - self.size.width, self.resized.height - self.size.height
         )
 
     def cut(self, picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
-        """The crop of a decoded picture, not mirrored yet."""
+        """Resize and crop a decoded picture; it is not mirrored yet."""
         if picture.size != self.resized:
             # Pillow widens a bicubic filter when it shrinks, so this is antialiased.
             picture = picture.resize(self.resized, resampling)
@@ -53,23 +53,23 @@ class Crop(NamedTuple):
         return picture.crop((self.left, self.top, right, bottom))
 
     def to_image(self, cropped: Image.Image, reader: Reader) -> Tensor:
-        """The image, as the reader says, of what `cut` gives."""
+        """Make the reader's image of a picture that `cut` returned, mirrored if `flip` is set."""
         image = reader.to_image(cropped)
         return image.flip(-1) if self.flip else image
 
     def image(self, picture: Image.Image, reader: Reader) -> Tensor:
-        """The image, as the reader says, of a picture as it decodes it."""
+        """Make the reader's image of a picture that the reader decoded."""
         return self.to_image(self.cut(picture, reader.resampling), reader)
 
 
 def draw_crop(
     size: PixelSize, config: TransformConfig, generator: torch.Generator, key: str
 ) -> Crop:
-    """The training crop of a picture, drawn as `config` says.
+    """Draw the training crop of a picture.
 
     Args:
-        size: of the picture.
-        config: sizes and which of the random steps to take.
+        size: size of the picture.
+        config: size of the crop, and whether to crop and flip at random.
         generator: CPU generator that decides crop and flip; the same state gives the same crop.
         key: where the picture came from, for the message.
 
@@ -87,7 +87,7 @@ def draw_crop(
 def center_crop(size: PixelSize, config: TransformConfig, key: str) -> Crop:
     """The evaluation crop of a picture: its centre, not mirrored.
 
-    Args and Raises as `draw_crop`.
+    Arguments and errors are those of `draw_crop`.
     """
     resized = resized_size(size, config, key)
     whole = Crop(resized, 0, 0, PixelSize(config.width_px, config.height_px))

@@ -13,22 +13,22 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a stored picture upright, by its EXIF orientation; with 1 it is upright as it is."""
+"""How to turn a stored picture upright, by its EXIF orientation; with 1 it is upright already."""
 FIRST_SIDEWAYS = 5
 """From this orientation on, width and height are exchanged."""
 
 _PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""One of these is in every PNG file that has an orientation."""
+"""Every PNG file that has an orientation contains one of these."""
 
 
 def orientation_of(picture: Image.Image, content: bytes) -> int:
-    """EXIF orientation of a picture, 1 to 8; 1 where it has none, or a malformed EXIF block.
+    """EXIF orientation of a picture, 1 to 8; it is 1 without a sound EXIF block.
 
     Args:
-        picture: as Pillow opens it. One in PNG that may have an orientation is decoded.
+        picture: the picture as Pillow opens it. A PNG that may have an orientation is decoded.
         content: the bytes of its file.
     """
-    # Pillow decodes any PNG that is asked, for its EXIF block may follow the pixels.
+    # Pillow decodes a PNG for its orientation, since the EXIF block may follow the pixels.
     if picture.format == "PNG" and not any(mark in content for mark in _PNG_MARKS):
         return 1
     try:
@@ -39,7 +39,7 @@ def orientation_of(picture: Image.Image, content: bytes) -> int:
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """A stored picture turned upright."""
+    """Turn a stored picture upright."""
     return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
 
 
@@ -53,18 +53,18 @@ def how_map_lies(
 ) -> int:
     """The orientation by which a map is turned so that it covers its image.
 
-    A map of the size that its image has when upright lies so too: 1. One of the size in which its
-    image is stored, if that is another, lies as the image does: the image's own orientation.
+    It is 1 for a map of the size of the upright image. For a map of the size in which the image is
+    stored, if that is another, it is the orientation of the image.
 
     Args:
-        size: of the map, width and height in pixels.
-        image_size: of the image when it is upright.
-        orientation: of the image.
-        key: of the map, for the message.
-        image_key: of the image, for the message.
+        size: width and height of the map in pixels.
+        image_size: width and height of the upright image.
+        orientation: orientation of the image.
+        key: path of the map, for the message.
+        image_key: path of the image, for the message.
 
     Raises:
-        InputError: it has neither size.
+        InputError: the map has neither size.
     """
     if size == image_size:
         return 1

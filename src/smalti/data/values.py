@@ -1,4 +1,4 @@
-"""Which stored values the files of a data set use, of those that they have room for."""
+"""Finds which values the files of a data set use, out of those that they have room for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from smalti.data.sources.part_names import DEPTHS, IMAGES
 from smalti.data.stored import PALETTE_TOP, stored_map
 
 MAX_FILES = 50
-"""Files whose values are looked at, at even distances."""
+"""Most files whose values are read, at even distances."""
 SMALL_SHARE = 0.25
 """Values that reach no higher than this share of the range leave most of it unused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Lowest and highest value of the files with room for the same values."""
+    """Lowest and highest value of files that have room for the same values."""
 
     lowest: float
     highest: float
     top: int | None
-    """The largest value that there is room for; None of floats."""
+    """The largest value that the files have room for; None for floats."""
     files: int
 
     def __str__(self) -> str:
@@ -36,33 +36,33 @@ class Values:
         return f"{self.lowest:.7g} to {self.highest:.7g} of {room} ({files} looked at)"
 
     def joined(self, other: "Values") -> "Values":
-        """The values of these files and of others with the same room."""
+        """Join these values with those of other files that have room for the same values."""
         lowest, highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
         return Values(lowest, highest, self.top, self.files + other.files)
 
     @property
     def nearest_level(self) -> int:
-        """The largest number of the fewest bits that hold the highest value."""
+        """The largest number in as few bits as the highest value needs, such as 4095."""
         return int(2 ** int(max(self.highest, 1)).bit_length() - 1)
 
 
 def values_of(read: Callable[[int], RawImage], length: int, part: str) -> list[Values]:
-    """Stored values of up to `MAX_FILES` files, apart for each range.
+    """Read the stored values of up to `MAX_FILES` files, grouped by the largest possible value.
 
     Args:
-        read: gives the file of a number; what cannot be read is passed over.
+        read: reads the file of a number; files that cannot be read are skipped.
         length: number of files.
-        part: what they are: "images", "segmentations" or "depths".
+        part: what the files are: "images", "segmentations" or "depths".
     """
-    found: dict[int | None, Values] = {}
+    values: dict[int | None, Values] = {}
     for index in at_even_distances(length, MAX_FILES):
         try:
             one = _values_in(read(index), part)
         except (BrokenImageError, InputError):
             continue  # named when it is read
-        known = found.get(one.top)
-        found[one.top] = one if known is None else known.joined(one)
-    return list(found.values())
+        known = values.get(one.top)
+        values[one.top] = one if known is None else known.joined(one)
+    return list(values.values())
 
 
 def _values_in(raw: RawImage, part: str) -> Values:
@@ -78,11 +78,11 @@ def _values_in(raw: RawImage, part: str) -> Values:
 
 
 def warning_of(values: Values, content: ContentConfig) -> str | None:
-    """A warning that most of the range is unused, and what can be done; None where it is used.
+    """Warning that most of the range is unused, and what can be done, or None if it is used.
 
     Args:
-        values: of the files.
-        content: what the files are; label maps use as much as they have classes.
+        values: values of the files.
+        content: what the files are; label maps use as many values as they have classes.
     """
     if content.kind == "labels" or values.top is None:
         return None

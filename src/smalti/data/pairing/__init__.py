@@ -1,6 +1,6 @@
-"""Data that is read with each image of a data set: its files, their images, and how each is read.
+"""Data that is read with each image of a data set, such as its label map; see `smalti.conditions`.
 
-Which kinds there are is no matter here; see `smalti.conditions`.
+This folder does not know which kinds there are.
 """
 
 from smalti.data.pairing.base import FilePair, MadePair, Paired, require_photographs

@@ -1,4 +1,4 @@
-"""What all kinds of paired data have in common: data that is read with each image of a data set.
+"""The abstract classes of paired data, which is read with each image of a data set.
 
 H, W: size of the crop in pixels.
 """
@@ -18,7 +18,7 @@ from smalti.data.sources.base import ImageSource
 from smalti.data.transforms import Crop, PixelSize
 
 Decoded = TypeVar("Decoded")
-"""What a kind's file is decoded to."""
+"""Type to which the file of a kind is decoded."""
 
 
 class Paired(abc.ABC):
@@ -28,7 +28,7 @@ class Paired(abc.ABC):
     """Name of the condition."""
 
     def remarks(self, transform: TransformConfig) -> Iterable[str]:
-        """Lines for the start of a run, on what `transform` does to the condition."""
+        """Lines to log at the start of a run, on what `transform` does to the condition."""
         return ()
 
 
@@ -36,52 +36,52 @@ class MadePair(Paired):
     """A condition that is made of the image itself."""
 
     def check(self, content: ContentConfig, transform: TransformConfig) -> None:
-        """Refuse images that it cannot be made of.
+        """Refuse images of which the condition cannot be made.
 
         Raises:
-            InputError: with what is allowed.
+            InputError: it cannot be made of `content` or with `transform`.
         """
 
     @abc.abstractmethod
     def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
-        """The condition of an image.
+        """Make the condition of an image.
 
         Args:
-            cropped: what `crop.cut` gives: not mirrored yet.
-            crop: of the image.
+            cropped: the crop that `crop.cut` returned, not mirrored yet.
+            crop: the crop of the image.
         """
 
 
 class FilePair(Paired, Generic[Decoded]):
-    """A condition that lies in a file of its own beside the image."""
+    """A condition that is read from a file beside the image."""
 
     part: ClassVar[str]
-    """Folder of the files; see `smalti.data.sources.parts`."""
+    """Name of the folder or column of the files; see `smalti.data.sources.parts`."""
 
     @classmethod
     def partners(cls, images: ImageSource) -> Partners:
-        """The files beside a source of images.
+        """Open the files beside a source of images.
 
         Raises:
-            InputError: there are none.
+            InputError: there are no such files.
         """
         return Partners(open_beside(images, cls.part))
 
     def settled(self, partners: Sequence[Partners], scenes: Sequence[Sequence[str]]) -> Self:
-        """This kind with what only the files tell filled in.
+        """Fill in the options that only the files tell.
 
         Args:
-            partners: the files, by source.
-            scenes: of each source, the scenes that have an image and a file.
+            partners: the files of each source.
+            scenes: for each source, the scenes that have an image and a file.
 
         Raises:
-            InputError: the files do not tell.
+            InputError: the files do not tell an option.
         """
         return self
 
     @abc.abstractmethod
     def decode(self, content: bytes, key: str) -> Decoded:
-        """What a file holds, for the whole picture.
+        """Decode a file, for the whole picture.
 
         Raises:
             BrokenImageError: it cannot be read.
@@ -89,21 +89,21 @@ class FilePair(Paired, Generic[Decoded]):
         """
 
     def size(self, decoded: Decoded) -> PixelSize | None:
-        """Size that the picture must have, where the file has one."""
+        """Size that the picture must have, or None if any size fits the file."""
         return None
 
     def turned(self, decoded: Decoded, orientation: int) -> Decoded:
-        """What a file holds, turned by the EXIF orientation of its image."""
+        """Turn the content of a file by the EXIF orientation of its image."""
         return decoded
 
     @abc.abstractmethod
     def cut(self, decoded: Decoded, size: PixelSize, crop: Crop) -> Tensor:
-        """The condition of a crop.
+        """Make the condition of a crop.
 
         Args:
-            decoded: what `decode` gives.
-            size: of the whole picture before it is resized.
-            crop: of the picture.
+            decoded: the content that `decode` returned.
+            size: size of the whole picture before it is resized.
+            crop: the crop of the picture.
         """
 
 
@@ -111,11 +111,11 @@ def require_photographs(content: ContentConfig, kind: str) -> None:
     """Refuse images that are not read from photographs.
 
     Args:
-        content: of the images.
-        kind: of the condition that is made of them.
+        content: what the images are.
+        kind: kind of the condition that is made of them.
 
     Raises:
-        InputError: with what they are.
+        InputError: they are of another content.
     """
     if not isinstance(content, RGBContent | EdgesContent):
         raise InputError(

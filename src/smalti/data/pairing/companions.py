@@ -1,4 +1,4 @@
-"""All that goes with the images of a data set: found, compared with them, and read.
+"""The paired data of a data set: it is matched with the images and read with them.
 
 H, W: size of the crop in pixels.
 """
@@ -28,21 +28,21 @@ class _Files(NamedTuple):
 
     pair: FilePair[Any]
     partners: Sequence[Partners]
-    """By source of images."""
+    """The files of each source of images."""
 
 
 class Companions:
     """The paired data of some sources of images.
 
     Args:
-        sources: of the images.
-        paired: the kinds that are wanted.
+        sources: sources of the images.
+        paired: the kinds of paired data to read.
         content: what the images are.
         transform: how their pictures become images.
 
     Raises:
         InputError: a kind is given twice or cannot be made of such images, its files are missing,
-            or no image of a source has all that is wanted.
+            or no image of a source has all its files.
     """
 
     def __init__(
@@ -64,60 +64,60 @@ class Companions:
             if isinstance(pair, FilePair)
         ]
         self.pairing = {pair.kind: _compared(sources, partners) for pair, partners in files}
-        """By kind, which images have their file; of the whole data set."""
+        """For each kind, which images of the whole data set have their file."""
         complete = [_complete(number, source, files) for number, source in enumerate(sources)]
         self.positions: list[list[int]] | None = complete if files else None
-        """Of each source, the images that have all their files; None where none are wanted."""
+        """For each source, the images that have all their files; None if no kind needs files."""
         self._files = [_settled(one, sources, complete) for one in files]
 
     @property
     def pairs(self) -> Mapping[str, Paired]:
-        """By kind, how the paired data is read, with all that only the files tell."""
+        """For each kind, how its data is read, completed with what only its files tell."""
         return {pair.kind: pair for pair in (*(pair for pair, _ in self._files), *self._made)}
 
     def read(self, source: int, name: str) -> list[tuple[FilePair[Any], RawImage]]:
-        """The files of a scene, still encoded, and the pair that each is of.
+        """Read the files of a scene, still encoded, each with its pair.
 
         Args:
             source: number of the image's source.
-            name: of the scene.
+            name: name of the scene.
 
         Raises:
-            BrokenImageError: one cannot be read.
+            BrokenImageError: a file cannot be read.
         """
         return [(pair, partners[source].read(name)) for pair, partners in self._files]
 
     def decode(self, source: int, name: str, image: RawImage, size: PixelSize) -> Mapping[str, Any]:
-        """What the files of a scene hold, by kind, upright as the image is.
+        """Decode the files of a scene, by kind, turned upright with the image.
 
         Args:
             source: number of the image's source.
-            name: of the scene.
-            image: as it is stored.
-            size: of the image's whole picture, upright.
+            name: name of the scene.
+            image: the image as it is stored.
+            size: size of the image's whole picture, upright.
 
         Raises:
-            BrokenImageError: one cannot be read.
-            InputError: one is of another kind, or a map of another size than the picture.
+            BrokenImageError: a file cannot be read.
+            InputError: a file is of another kind, or a map of another size than the picture.
         """
-        held: dict[str, Any] = {}
+        contents: dict[str, Any] = {}
         for pair, raw in self.read(source, name):
             decoded = pair.decode(raw.content, raw.key)
-            held[pair.kind] = laid_over(pair, decoded, raw.key, image, size)
-        return held
+            contents[pair.kind] = laid_over(pair, decoded, raw.key, image, size)
+        return contents
 
     def conditions(
-        self, held: Mapping[str, Any], size: PixelSize, cropped: Image.Image, crop: Crop
+        self, decoded: Mapping[str, Any], size: PixelSize, cropped: Image.Image, crop: Crop
     ) -> dict[str, Tensor]:
-        """The conditions of an image, by kind.
+        """Make the conditions of an image, by kind.
 
         Args:
-            held: what `decode` gives.
-            size: of the image's whole picture.
-            cropped: its crop, not mirrored yet.
-            crop: where that lies.
+            decoded: the contents that `decode` returned.
+            size: size of the image's whole picture.
+            cropped: crop of the image, not mirrored yet.
+            crop: where the crop lies.
         """
-        cut = {pair.kind: pair.cut(held[pair.kind], size, crop) for pair, _ in self._files}
+        cut = {pair.kind: pair.cut(decoded[pair.kind], size, crop) for pair, _ in self._files}
         return cut | {pair.kind: pair.make(cropped, crop) for pair in self._made}
 
     def fingerprint(self) -> str:
@@ -133,14 +133,14 @@ class Companions:
 
 
 def laid_over(pair: FilePair[Any], decoded: Any, key: str, image: RawImage, size: PixelSize) -> Any:
-    """What a file holds, turned if need be so that it covers its image.
+    """Turn the content of a file, if need be, so that it covers its image.
 
     Args:
         pair: how the file is read.
-        decoded: what it holds.
-        key: where it came from, for the message.
-        image: as it is stored.
-        size: of the image's whole picture, upright.
+        decoded: content of the file.
+        key: where the file came from, for the message.
+        image: the image as it is stored.
+        size: size of the image's whole picture, upright.
 
     Raises:
         InputError: it is a map of another size than the image.
@@ -170,7 +170,7 @@ def _complete(number: int, source: ImageSource, files: Sequence[_Files]) -> list
 
 
 def _nothing_paired(number: int, source: ImageSource, files: Sequence[_Files]) -> str:
-    """What is wrong where no image of a source has all its files."""
+    """Message for a source of which no image has all its files."""
     folders = [_folder(files.partners[number].source) for files in files]
     kinds = " and ".join(files.pair.kind for files in files)
     pairings = [match(source, files.partners[number]) for files in files]
@@ -182,7 +182,7 @@ def _nothing_paired(number: int, source: ImageSource, files: Sequence[_Files]) -
 
 
 def _folder(source: ImageSource) -> str:
-    """Where a source's first file lies."""
+    """The folder of a source's first file."""
     return os.path.dirname(source.key(0)) or printable(source.spec)
 
 

@@ -1,4 +1,4 @@
-"""The files that go with the images of a source, by scene, and how many of them there are."""
+"""Matches the images of a source with the files of a kind, by the names of their scenes."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,14 +9,14 @@ from smalti.data.sources.base import ImageSource, RawImage, listed, printable
 from smalti.data.sources.parts import scene
 
 MOST_NAMED = 3
-"""Names in a line of the log."""
+"""Most names in a line of the log."""
 
 
 def open_beside(images: ImageSource, part: str) -> ImageSource:
-    """The part of a data set that lies beside its images.
+    """Open the folder or column `part` of a data set that lies beside its images.
 
     Raises:
-        InputError: it has not this part.
+        InputError: the data set has no such folder or column.
     """
     if part not in images.parts:
         there = ", ".join(sorted(images.parts)) or "images alone"
@@ -31,7 +31,7 @@ class Partners:
     """Files of one kind by the name of their scene.
 
     Args:
-        source: of the files; of two with one scene the first counts.
+        source: source of the files; of two files with one scene the first counts.
     """
 
     def __init__(self, source: ImageSource) -> None:
@@ -48,11 +48,11 @@ class Partners:
         return name in self._positions
 
     def key(self, name: str) -> str:
-        """Where the file of a scene came from, printable."""
+        """Path of the file of a scene, printable."""
         return self.source.key(self._positions[name])
 
     def read(self, name: str) -> RawImage:
-        """The file of a scene.
+        """Read the file of a scene.
 
         Raises:
             BrokenImageError: it cannot be read.
@@ -66,18 +66,18 @@ class Partners:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Which images have their partner of one kind."""
+    """Which images have their file of one kind."""
 
     images: int
-    """All images."""
+    """Number of all images."""
     missing: Sequence[str]
-    """Scenes of the images that have none."""
+    """Scenes of the images without a file."""
     alone: Sequence[str]
-    """Scenes of the partners that have no image."""
+    """Scenes of the files without an image."""
 
     @property
     def matched(self) -> int:
-        """Images that have one."""
+        """Number of images that have their file."""
         return self.images - len(self.missing)
 
     def __add__(self, other: "Pairing") -> "Pairing":
@@ -88,7 +88,7 @@ class Pairing:
         )
 
     def __str__(self) -> str:
-        """One line: how many, and the first names of those left out."""
+        """One line with the numbers of images and the first names of those left out."""
         line = f"{self.matched} of {self.images} images"
         if self.missing:
             line += f", none for {listed(self.missing, MOST_NAMED)}"
@@ -98,7 +98,7 @@ class Pairing:
 
     @property
     def alike(self) -> str:
-        """Words about names that look the same and differ, every letter in ASCII; or nothing."""
+        """Text about names that look the same and differ, in ASCII; empty without such names."""
         alone = {_folded(name): name for name in self.alone}
         alike = [name for name in self.missing if _folded(name) in alone]
         if not alike:
@@ -119,10 +119,10 @@ def match(images: ImageSource, partners: Partners) -> Pairing:
 
 
 def describe(pairings: Mapping[str, Pairing]) -> str:
-    """One line of what `match` found, by kind."""
+    """One line that tells the pairings by kind."""
     return "; ".join(f"{kind}: {pairing}" for kind, pairing in pairings.items())
 
 
 def _folded(name: str) -> str:
-    """What people see of a name: neither capitals nor spaces nor forms of a letter."""
+    """A name without what people overlook: capitals, spaces and forms of a letter."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())

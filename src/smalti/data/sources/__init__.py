@@ -1,6 +1,6 @@
-"""Where images come from: one file per kind of data set.
+"""Sources of images: each kind of data set has a file here.
 
-A new kind is one file with one registered class, and its import here.
+A new kind is a file with a registered class, and its import here.
 """
 
 import os
@@ -36,18 +36,18 @@ ALLOWED = (
 
 
 def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
-    """The data set that a user names.
+    """Open the data set that a user names.
 
     Args:
         spec: a folder, a pattern of images, a list, Parquet files, tar shards (both may be a folder
             of them, a glob or a brace range) or a hub data set `owner/name[:split]`.
-        classes: whether labels are wanted.
-        part: which files of a scene, where the data set has several: images, segmentations, depths
-            or keypoints.
+        classes: whether to read the classes.
+        part: which folder or column to read if the data set has several: images, segmentations,
+            depths or keypoints.
 
     Raises:
-        InputError: it does not exist, has no images or not this part, or is of no known kind; or
-            classes are wanted and it has none.
+        InputError: it does not exist, has no images or no such folder or column, is of no known
+            kind, or has no classes although `classes` is true.
     """
     spec = expand(spec)
     for kind in SOURCES:

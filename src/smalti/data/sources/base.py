@@ -1,4 +1,4 @@
-"""What every kind of data set offers: encoded images by number, with names and classes."""
+"""The abstract class of data sets, which give encoded images by number, with names and classes."""
 
 import abc
 import hashlib
@@ -17,7 +17,7 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
-"""File names that are taken for images; what is really inside is found when decoding."""
+"""Endings of files that are taken for images; decoding shows what is really inside."""
 
 LIST_SUFFIXES = (".txt", ".lst", ".tsv")
 SHARD_SUFFIXES = (".parquet", ".tar")
@@ -28,7 +28,7 @@ class RawImage:
     """One image as it is stored."""
 
     key: str
-    """Where it came from, printable, for messages and reports."""
+    """Path or address of the image, printable, for messages and reports."""
     content: bytes
     """The image file, still encoded."""
     label: int | None
@@ -41,20 +41,20 @@ class ImageSource(abc.ABC):
     A source is read by several processes: it is picklable, and reading leaves no shared state (such
     as a file position) behind.
 
-    Args of every kind: `spec` is what the user wrote after `--data`, `classes` whether labels are
-    wanted; without them no label is read and `class_names` is None. `part` is which of the pictures
-    of a scene to read, where there are several: see `parts`.
+    Every kind takes these arguments: `spec` is what the user wrote after `--data`; `classes` tells
+    whether to read classes, otherwise `class_names` is None; `part` is the folder or column to read
+    if a scene has several pictures: see `parts`.
     """
 
     spec: str = ""
-    """What the user wrote."""
+    """The data set as the user wrote it."""
     location: str = ""
-    """Folder the names are relative to; the first part of each key."""
+    """Folder to which the names are relative; each key begins with it."""
     class_names: tuple[str, ...] | None = None
     """Name of each class by its number, all different, or None without classes."""
     parts: Mapping[str, frozenset[str]] = {}
-    """All parts that the data set has, with the paths of their folders (none in tables); empty
-    where its pictures are all of one kind."""
+    """Paths of the folders by what they hold, such as images and depths (no paths in tables); empty
+    if the pictures are all of one kind."""
     left_out: Mapping[str, int] = {}
     """How many files beside the images are not read, by their ending."""
 
@@ -64,19 +64,19 @@ class ImageSource(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def accepts(cls, spec: str) -> bool:
-        """Whether `spec` looks like this kind; whether it is sound is found by opening it."""
+        """Whether `spec` looks like this kind; opening it shows whether it is sound."""
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
 
     @abc.abstractmethod
     def name(self, index: int) -> str:
-        """Name of an image inside the source: the same wherever the data set lies."""
+        """Name of an image inside the source, the same wherever the data set lies."""
 
     def own_name(self, index: int) -> str:
-        """The name whose last components tell an image from others, however the source was named.
+        """Name whose last components identify an image, however the user named the source.
 
-        A row of a table goes by its number in the table.
+        A row of a table has its number in the table.
         """
         return self.name(index)
 
@@ -97,14 +97,14 @@ class ImageSource(abc.ABC):
         """A hash that changes when an image is added, removed or replaced."""
 
     def key(self, index: int) -> str:
-        """Where an image came from, printable."""
+        """Path or address of an image, printable."""
         return printable(os.path.join(self.location, self.name(index)))
 
     def read(self, index: int) -> RawImage:
-        """One image with its key and label.
+        """Read an image with its key and label.
 
         Raises:
-            BrokenImageError: it cannot be read; its key is named.
+            BrokenImageError: it cannot be read; the error names its key.
         """
         key = self.key(index)
         try:
@@ -119,19 +119,19 @@ SOURCES: Registry[ImageSource] = Registry("data set kind")
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file name ends like an image's."""
+    """Whether a file name has an ending of images."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def printable(text: str) -> str:
-    """`text` on one line and encodable: odd characters (newlines, undecodable bytes) escaped."""
+    """Escape odd characters (newlines, undecodable bytes), so that a text fits on one line."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def same_spelling(name: str) -> str:
-    """A name whose accents are written in one way, in Unicode's form NFC.
+    """Write the accents of a name in one way, Unicode's form NFC.
 
     macOS stores an accent as a character of its own (NFD): such names look the same and differ.
     """
@@ -158,7 +158,7 @@ def name_bytes(name: str) -> bytes:
 
 
 def read_regular_file(path: str) -> bytes:
-    """Content of a file; anything else (a pipe would block, a device never end) is an OSError."""
+    """Read a file; anything else is an OSError, for a pipe would block and a device never end."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(f"{printable(path)} is not a regular file")
     return Path(path).read_bytes()
@@ -178,6 +178,6 @@ def files_fingerprint(location: str, names: Iterable[str]) -> str:
 
 
 def require_images(count: int, spec: str, what: str) -> None:
-    """Raise an InputError if a source has no images; `what` says what would have counted."""
+    """Raise an InputError if a source has no images; `what` tells which files would count."""
     if count == 0:
         raise InputError(f"no images in {printable(spec)}; {what}")

@@ -1,4 +1,4 @@
-"""Class numbers from what data sets call their classes."""
+"""Class numbers from the names or numbers that data sets give their classes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from smalti.data.sources.base import printable, same_spelling
 from smalti.data.sources.texts import is_encodable
 
 MAX_CLASSES = 1_000_000
-"""A higher class number is taken for a mistake: each class up to it would get a name."""
+"""Most classes. A higher class number is taken for a mistake: all classes up to it get names."""
 MOST_SHOWN = 40  # characters of a cell in a message
 
 
@@ -25,10 +25,10 @@ class ClassTable:
 
 
 def classes_from_names(words: Sequence[str]) -> ClassTable:
-    """Classes of images whose class is written as a name.
+    """Number the classes of images whose class is written as a name.
 
-    The different names are the classes, in alphabetical order; in numerical order if all of them
-    are numbers, so that the name 7 is class 7 where the names are 0, 1, 2 and so on.
+    The different names are the classes, in alphabetical order, or in numerical order if all of them
+    are numbers, so that the name 7 is class 7 if the names are 0, 1, 2 and so on.
     """
     words = [_class_name(word) for word in words]
     names = tuple(sorted(set(words), key=int if _all_numbers(words) else None))
@@ -37,10 +37,10 @@ def classes_from_names(words: Sequence[str]) -> ClassTable:
 
 
 def classes_from_words(words: Sequence[str], where: str) -> ClassTable:
-    """Classes of images whose class is written as a number or as a name.
+    """Number the classes of images whose class is written as a number or as a name.
 
-    If all words are numbers they are the class numbers, even if some are missing; else as
-    `classes_from_names`.
+    If all words are numbers they are the class numbers, even if some are missing; otherwise they
+    are numbered as by `classes_from_names`.
 
     Raises:
         InputError: a number is too high.
@@ -53,18 +53,18 @@ def classes_from_words(words: Sequence[str], where: str) -> ClassTable:
 def classes_from_cells(
     cells: Sequence[object], names: Sequence[str] | None, where: str
 ) -> ClassTable:
-    """Classes of images whose class is a cell of a table: a number or a name.
+    """Number the classes of images whose class is a cell of a table: a number or a name.
 
     A whole float is a number: tables with gaps, or of other programs, store numbers so.
 
     Args:
-        cells: of each image.
-        names: of the classes by number, where the table has them.
+        cells: cell of each image.
+        names: names of the classes by number, or None if the table has none.
         where: the data set, for messages.
 
     Raises:
-        InputError: a cell is empty, or neither a name nor a whole number in the classes; or some
-            are names and some numbers.
+        InputError: a cell is empty, or neither a name nor the whole number of a class; or some
+            cells are names and some numbers.
     """
     values = [_class_cell(cell, position, where) for position, cell in enumerate(cells)]
     words = [value for value in values if isinstance(value, str)]
@@ -100,7 +100,7 @@ def _class_cell(cell: object, position: int, where: str) -> str | int:
 def classes_from_numbers(
     labels: Sequence[int], names: Sequence[str] | None, where: str
 ) -> ClassTable:
-    """Classes of images that carry class numbers.
+    """Name the classes of images that have class numbers.
 
     Args:
         labels: number of each image.
@@ -124,20 +124,20 @@ def classes_from_numbers(
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """`names`, with the number appended to those that occur twice (ImageNet has two cranes)."""
+    """Append the number to names that occur twice (ImageNet has two cranes)."""
     names = [_class_name(name) for name in names]
     counts = Counter(names)
-    found = []
+    distinct = []
     for number, name in enumerate(names):
         is_double = counts[name] > 1
         while is_double and name in counts:
             name = f"{name} ({number})"
-        found.append(name)
-    return tuple(found)
+        distinct.append(name)
+    return tuple(distinct)
 
 
 def _class_name(word: str) -> str:
-    """A class's name as it can be written and asked for anywhere."""
+    """A class's name in a spelling that can be typed and stored anywhere."""
     return same_spelling(word if is_encodable(word) else printable(word))
 
 

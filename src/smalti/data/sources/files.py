@@ -1,4 +1,4 @@
-"""Images that are files of their own: what a folder and a list have in common."""
+"""The class that folders, patterns and lists have in common: each image is a file."""
 
 import os
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from smalti.data.sources.classes import ClassTable
 
 
 class FileSource(ImageSource):
-    """Files by name below a folder; a sub-class finds them and calls `hold`."""
+    """Files by name below a folder; a sub-class finds the files and calls `hold`."""
 
     def hold(self, location: str, names: Sequence[str], classes: ClassTable | None) -> None:
-        """Take the files to read.
+        """Set the files to read.
 
         Args:
-            location: folder that the names are relative to.
+            location: folder to which the names are relative.
             names: paths below it, or absolute ones.
-            classes: of the files, in their order, or None without classes.
+            classes: classes of the files in their order, or None without classes.
         """
         self.location = location
         self.class_names = None if classes is None else classes.names
@@ -27,7 +27,7 @@ class FileSource(ImageSource):
         return len(self._names)
 
     def name(self, index: int) -> str:
-        """The path as the folder or the list gives it."""
+        """Path of a file, as the folder or the list gives it."""
         return self._names[index]
 
     def label(self, index: int) -> int | None:
@@ -35,9 +35,9 @@ class FileSource(ImageSource):
         return None if self._labels is None else self._labels[index]
 
     def content(self, index: int) -> bytes:
-        """The file."""
+        """The bytes of a file."""
         return read_regular_file(os.path.join(self.location, self._names[index]))
 
     def fingerprint(self) -> str:
-        """Of names, sizes and times of the files."""
+        """Hash of names, sizes and times of the files."""
         return files_fingerprint(self.location, self._names)

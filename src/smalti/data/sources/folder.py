@@ -1,4 +1,4 @@
-"""Folder: every image file below it; the sub-folders are the classes."""
+"""The data set in a folder: every image file below it, with sub-folders as classes."""
 
 import contextlib
 import logging
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 class FolderSource(FileSource):
     """The image files in a folder and all folders below it, sorted by path.
 
-    Hidden files are left out. With classes, each image's class is the first folder of its path
-    (or the first below `images`, where label or depth maps lie beside them).
-    Links to folders are followed, each real folder being read once.
+    Hidden files are left out. With classes, each image's class is the first folder of its path (or
+    the first below `images`, if label or depth maps lie beside them). Links to folders are
+    followed, but each real folder is read once.
 
     Raises:
-        InputError: no images, or classes are asked for and an image lies in no sub-folder.
+        InputError: there are no images, or `classes` is true and an image lies in no sub-folder.
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
@@ -48,23 +48,23 @@ class FolderSource(FileSource):
         chosen = choose_part(names, part, spec)
         self.parts = chosen.parts
         names = [names[position] for position in chosen.positions]
-        found = None
+        table = None
         if classes:
             inside = [without_part(name, self.parts) for name in names]
-            found = classes_from_names([class_folder(spec, name) for name in inside])
-        self.hold(spec, names, found)
+            table = classes_from_names([class_folder(spec, name) for name in inside])
+        self.hold(spec, names, table)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
-        """Any folder but one of shards."""
+        """Whether `spec` is a folder, but not one of shards."""
         return os.path.isdir(spec) and not holds_shards(spec)
 
 
 def class_folder(root: str, name: str) -> str:
-    """The folder of an image's class, the first one of its path below the data set's.
+    """The folder of an image's class, which is the first of its path below the data set's folder.
 
     Raises:
-        InputError: it lies in none.
+        InputError: the image lies in no sub-folder.
     """
     folder, separator, _ = name.partition("/")
     if not separator:
@@ -76,7 +76,7 @@ def class_folder(root: str, name: str) -> str:
 
 
 def _image_files(root: str, left_out: Counter[str]) -> Iterator[str]:
-    """Paths of image and keypoint files below `root`, relative to it, with `/` in between.
+    """Find image and keypoint files below `root`: paths relative to it, with `/` in between.
 
     Other files are counted in `left_out`, by their ending.
     """

@@ -1,4 +1,4 @@
-"""Glob: the image files that a pattern with wildcards or braces names."""
+"""The data set of a pattern: the image files that its wildcards or braces match."""
 
 import glob
 import os
@@ -24,13 +24,13 @@ from smalti.data.sources.shards import matches_of
 class GlobSource(FileSource):
     """The image files that match a pattern, each once, sorted within each alternative of braces.
 
-    The part of the pattern before the first folder with a wildcard is the data set's folder, as if
-    that had been given: names are relative to it, and classes are the folders in it. Hidden files
-    are left out, folders that match are not entered.
+    The path before the first folder with a wildcard is the data set's folder: names are relative to
+    it, and classes are the folders in it. Hidden files are left out, and folders that match are not
+    entered.
 
     Raises:
-        InputError: nothing matches, or no image does; or classes are asked for and an image lies
-            in no sub-folder.
+        InputError: nothing matches, or no image does; or `classes` is true and an image lies in no
+            sub-folder.
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
@@ -47,16 +47,16 @@ class GlobSource(FileSource):
         chosen = choose_part(names, part, spec)
         self.parts = chosen.parts
         names = [names[position] for position in chosen.positions]
-        found = None
+        table = None
         if classes:
-            found = classes_from_names(
+            table = classes_from_names(
                 [class_folder(root, without_part(name, self.parts)) for name in names]
             )
-        self.hold(root, names, found)
+        self.hold(root, names, table)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
-        """A pattern, if it is no path here and does not name shards or lists."""
+        """Whether `spec` is a pattern, no path here, and does not name shards or lists."""
         is_other = spec.lower().endswith(LIST_SUFFIXES + SHARD_SUFFIXES) or HubSource.accepts(spec)
         return _has_wildcards(spec) and not is_other and not os.path.lexists(spec)
 
@@ -73,7 +73,7 @@ def _folder_before_wildcards(spec: str) -> str:
 
 
 def _hint(spec: str, matches: list[str]) -> str:
-    """What the matches are that no image is among."""
+    """What to say of matches without an image."""
     shards = next((end for end in SHARD_SUFFIXES if all(m.endswith(end) for m in matches)), None)
     if shards is not None:
         return f"for shards, let the pattern end in {shards}, as {printable(spec)}{shards}"

@@ -1,4 +1,4 @@
-"""Hub: an image data set of the Hugging Face hub, through the `datasets` library."""
+"""An image data set of the Hugging Face hub, through the `datasets` library."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,13 +34,14 @@ LABEL_COLUMN = "label"
 class HubSource(ImageSource):
     """A split of a hub data set, downloaded on first use and cached by the `datasets` library.
 
-    The spec is `hf://owner/name` or `hf://owner/name:split`, without hf:// where no folder `owner`
-    lies here; the split is `train` by default. The first column of images counts, and `label` for
-    the classes; maps are columns `segmentation`, `depth`, poses a column `keypoints` of JSON.
+    The spec is `hf://owner/name` or `hf://owner/name:split`, also without hf:// if no folder
+    `owner` lies here; the split is `train` by default. The images are the first column of images,
+    the classes the column `label`, the maps the columns `segmentation` and `depth`, and the poses a
+    column `keypoints` of JSON.
 
     Raises:
         InputError: the library is missing, the hub cannot be reached or has no such data set or
-            split, or it has no column of images.
+            split, or the split has no column of images.
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
@@ -59,12 +60,12 @@ class HubSource(ImageSource):
         require_images(len(self._images), spec, "the split has no rows")
         self._labels: tuple[int, ...] | None = None
         if classes:
-            classes_found = classes_from_cells(*_labels_and_names(table, spec), spec)
-            self.class_names, self._labels = classes_found.names, classes_found.labels
+            class_table = classes_from_cells(*_labels_and_names(table, spec), spec)
+            self.class_names, self._labels = class_table.names, class_table.labels
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
-        """`hf://owner/name`, with `:split` or without, and without hf:// if it is no path here."""
+        """Whether `spec` is `hf://owner/name[:split]`, or this without hf:// and no path here."""
         is_file = spec.lower().endswith(LIST_SUFFIXES + SHARD_SUFFIXES) or is_image_name(spec)
         return _match(spec) is not None and (spec.startswith(hub.PREFIX) or not is_file)
 
@@ -72,7 +73,7 @@ class HubSource(ImageSource):
         return len(self._images)
 
     def name(self, index: int) -> str:
-        """`owner/name:split:row`."""
+        """Name of an image, `owner/name:split:row`."""
         return f"{self.spec}:{index}"
 
     def own_name(self, index: int) -> str:
@@ -80,11 +81,11 @@ class HubSource(ImageSource):
         return f"{self._table}:{index}"
 
     def label(self, index: int) -> int | None:
-        """Value of the label column."""
+        """Class number of an image, from the label column."""
         return None if self._labels is None else self._labels[index]
 
     def content(self, index: int) -> bytes:
-        """The cell, as stored."""
+        """The bytes of an image, from its cell."""
         value = self._images[index][self._column]
         if isinstance(value, str):
             return value.encode()
@@ -94,7 +95,7 @@ class HubSource(ImageSource):
         return content if content is not None else read_regular_file(value["path"])
 
     def fingerprint(self) -> str:
-        """The one that the library keeps."""
+        """The fingerprint of the `datasets` library."""
         return self._fingerprint
 
 
@@ -125,7 +126,7 @@ def _load(spec: str, name: str, split: str) -> Any:
 
 
 def _parts(table: Any) -> Mapping[str, frozenset[str]]:
-    """All parts that there are columns of; none where there is only one."""
+    """The kinds of data that the table has columns of; empty if there is only one."""
     parts = {part: frozenset[str]() for part in COLUMNS if _find_column(table, part) is not None}
     return parts if len(parts) > 1 else {}
 
@@ -152,7 +153,7 @@ def _find_column(table: Any, part: str) -> str | None:
 
 
 def _encoded(table: Any, column: str) -> Any:
-    """The table with its images as stored, so that decoding happens in one place of ours."""
+    """The table with its images still encoded, so that `data.decode` decodes them."""
     import datasets
 
     if not isinstance(table.features[column], datasets.Image):
@@ -178,6 +179,6 @@ def _labels_and_names(table: Any, spec: str) -> tuple[Sequence[object], Sequence
 
 
 def _type(table: Any, column: str) -> str:
-    """What a column holds, in a word."""
+    """Name of the type of a column."""
     feature = table.features[column]
     return str(getattr(feature, "dtype", None) or type(feature).__name__)

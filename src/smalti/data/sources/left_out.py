@@ -12,13 +12,13 @@ DATA_SETS = (".tar", ".parquet", ".zip", ".gz", ".tgz", ".7z", ".rar")
 
 
 def ending_of(name: str) -> str:
-    """The last ending of a file's name, in small letters; empty where it has none."""
+    """The last ending of a file's name in small letters, or an empty text without an ending."""
     stem, dot, ending = name.rpartition(".")
     return f".{ending.lower()}" if stem and dot else ""
 
 
 def why_left_out(ending: str) -> str:
-    """Why files of an ending are not read, and what to do if they should be."""
+    """Text on why files of an ending are not read, and what to do if they should be."""
     if not ending:
         return "files without an ending are not opened; name pictures .jpg, .png, ..."
     if ending in OTHER_PICTURES:
@@ -29,6 +29,6 @@ def why_left_out(ending: str) -> str:
 
 
 def in_words(left_out: Mapping[str, int]) -> str:
-    """Endings and how often each was met, the most frequent first."""
+    """Text of endings and how often each was met, the most frequent first."""
     often = sorted(left_out.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {ending or 'without an ending'}" for ending, count in often)

@@ -1,4 +1,4 @@
-"""List: a text file with one image path a line, and perhaps its class."""
+"""The data set of a list: a text file with an image path on each line, perhaps with its class."""
 
 import io
 import os
@@ -31,15 +31,15 @@ class _Line:
 class ListSource(FileSource):
     """Images named by a text file (UTF-8, or UTF-16 with its byte order mark), in its order.
 
-    A line is a path, relative to the list's own folder or absolute; where no such file is, one with
-    its accents written in another way, or with `/` for a backslash. A class may follow after a tab,
-    or, where the path ends like an image's name, after a space. If all classes are numbers they are
-    taken as they are, else the names are numbered in alphabetical order. A file that is missing
-    counts as broken when it is read.
+    A line is a path, relative to the folder of the list or absolute. If there is no such file, its
+    accents are tried in another spelling, and `/` for a backslash. A class may follow after a tab,
+    or after a space if the path has an ending of images. If all classes are numbers they are taken
+    as they are, otherwise the names are numbered in alphabetical order. A missing file counts as
+    broken when it is read.
 
     Raises:
-        InputError: the list is missing, empty or in another encoding, or classes are asked for and
-            a line has none.
+        InputError: the list is missing, empty or in another encoding, or `classes` is true and a
+            line has no class.
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
@@ -49,14 +49,14 @@ class ListSource(FileSource):
         chosen = choose_part([line.path for line in lines], part, spec)
         self.parts = chosen.parts
         lines = [lines[position] for position in chosen.positions]
-        found = None
+        table = None
         if classes:
-            found = classes_from_words([_class_of(line, spec) for line in lines], printable(spec))
-        self.hold(os.path.dirname(spec), [line.path for line in lines], found)
+            table = classes_from_words([_class_of(line, spec) for line in lines], printable(spec))
+        self.hold(os.path.dirname(spec), [line.path for line in lines], table)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
-        """Names of text files."""
+        """Whether `spec` names a text file."""
         return spec.lower().endswith(LIST_SUFFIXES) and not os.path.isdir(spec)
 
 
@@ -73,7 +73,7 @@ def _read_lines(spec: str) -> list[_Line]:
 
 
 def _path_on_disk(folder: str, path: str, spec: str) -> str:
-    """A path of a list in the spelling of the file that is there, with `/` in between."""
+    """A path of a list in the spelling of the file on disk, with `/` in between."""
     if "\\" in path and (os.sep == "\\" or not os.path.lexists(os.path.join(folder, path))):
         path = path.replace("\\", "/")
     if path.isascii():

@@ -1,4 +1,4 @@
-"""Parquet in the Hugging Face image layout: a column of {bytes, path}, perhaps one of labels."""
+"""Parquet files in the Hugging Face layout: a column of {bytes, path}, perhaps one of labels."""
 
 import bisect
 import hashlib
@@ -25,19 +25,19 @@ from smalti.data.sources.table_columns import cell_content, column_of, holds_pat
 
 LABEL_COLUMN = "label"
 CACHE_BYTES = 256 * 2**20
-"""Encoded images kept in memory by each process; one row group is kept even if it is larger."""
+"""Most bytes of images in each process's cache; one row group stays even if it is larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class _RowGroup:
-    """Rows that Parquet stores, and can only read, together."""
+    """Rows that Parquet stores together and can only read together."""
 
     shard: int
     group: int
     first_row: int
-    """Row in the file, of the group's first."""
+    """Number in the file of the group's first row."""
     start: int
-    """Image number in the source, of the group's first."""
+    """Number in the source of the group's first image."""
 
 
 @SOURCES.register("parquet")
@@ -76,23 +76,23 @@ class ParquetSource(ImageSource):
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
-        """Names of Parquet files, or a folder of them."""
+        """Whether `spec` names Parquet files or a folder of them."""
         return names_shards(spec, ".parquet")
 
     def __len__(self) -> int:
         return self._length
 
     def name(self, index: int) -> str:
-        """`file.parquet:row`."""
+        """Name of an image, `file.parquet:row`."""
         group = self._group_of(index)
         return f"{self._names[group.shard]}:{group.first_row + index - group.start}"
 
     def label(self, index: int) -> int | None:
-        """Value of the label column."""
+        """Class number of an image, from the label column."""
         return None if self._labels is None else self._labels[index]
 
     def content(self, index: int) -> bytes:
-        """The cell, from its row group."""
+        """The bytes of an image, from the cell in its row group."""
         group = self._group_of(index)
         column = self._cache.get(group)
         if column is None:
@@ -103,7 +103,7 @@ class ParquetSource(ImageSource):
         return cell_content(cell, self._part, folder, self.key(index))
 
     def fingerprint(self) -> str:
-        """Of names, sizes and times of the Parquet files, and of the files that they name."""
+        """Hash of names, sizes and times of the Parquet files and of the files that they name."""
         tables = files_fingerprint(self.location, self._names)
         outside = [path for shard in range(len(self._paths)) for path in self._paths_in(shard)]
         if not outside:
@@ -147,7 +147,7 @@ class ParquetSource(ImageSource):
         return column_of(self._file(shard).schema_arrow, self._part, self._paths[shard])
 
     def _paths_in(self, shard: int) -> list[str]:
-        """Files that the cells of a table name instead of holding them."""
+        """Paths of the files that a table names if its cells do not hold the images."""
         schema, column = self._file(shard).schema_arrow, self._column(shard)
         if not holds_paths(schema, column, self._part):
             return []
@@ -178,7 +178,7 @@ class _RowGroupCache:
 
     def put(self, group: _RowGroup, column: Any) -> None:
         self._columns[group] = column
-        used = sum(kept.nbytes for kept in self._columns.values())
+        used = sum(cached.nbytes for cached in self._columns.values())
         while used > self._budget_bytes and len(self._columns) > 1:
             _, oldest = self._columns.popitem(last=False)
             used -= oldest.nbytes
@@ -198,7 +198,7 @@ def _open(pq: Any, path: str) -> Any:
 
 
 def _checked(pq: Any, path: str, part: str) -> Any:
-    """The open file, known to be Parquet and to have the column of a part."""
+    """Open a file; refuse it if it is not Parquet or has no column of a part."""
     import pyarrow as pa
 
     try:

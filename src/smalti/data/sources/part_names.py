@@ -1,4 +1,4 @@
-"""What folders and columns of photographs and of their maps are called in the data sets in use."""
+"""Usual names of the folders and columns of photographs and of their maps."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ _LAST_WORDS = ("annot", *(n for part in MAP_PARTS for n in USUAL_NAMES[part] if 
 
 
 def usual_part(name: str) -> str | None:
-    """The part that a folder or column of this name usually holds, or None if it tells nothing."""
+    """What a folder or column of this name usually holds, or None if the name tells nothing."""
     return _PART_OF_NAME.get(_plain(name))
 
 
@@ -58,10 +58,10 @@ def looks_like_maps(folder: str) -> bool:
 def columns_of(part: str, names: Iterable[str]) -> Sequence[str]:
     """The columns of a table that may be a part's, by their names, the likeliest first."""
     listed = list(names)
-    own = [name for name in COLUMNS[part] if name in listed]
+    exact = [name for name in COLUMNS[part] if name in listed]
     if part not in MAP_PARTS:
-        return own
-    return own + [name for name in listed if name not in own and usual_part(name) == part]
+        return exact
+    return exact + [name for name in listed if name not in exact and usual_part(name) == part]
 
 
 def _plain(name: str) -> str:

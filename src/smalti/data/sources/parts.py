@@ -1,8 +1,9 @@
 """Data sets that keep several files of a scene: a photograph, a label map, a depth map, a pose.
 
 On disk and in tars they lie side by side in the folders `images`, `segmentations`, `depths` and
-`keypoints` (JSON), under the same names; in tables they are columns. Beside each other, folders of
-other usual names (`photos` and `masks`, `JPEGImages` and `SegmentationClass`) are taken for these.
+`keypoints` (JSON), under the same names; in tables they are columns. Here each of the four is
+called a part. Folders of other usual names (`photos` and `masks`, `JPEGImages` and
+`SegmentationClass`) are taken for parts if they lie beside each other.
 """
 
 import logging
@@ -37,37 +38,38 @@ KEYPOINTS_SUFFIX = ".json"
 MOST_NAMED = 5  # folders in a message
 
 Folders = Mapping[str, frozenset[str]]
-"""Paths of folders by what lies in them."""
+"""Paths of folders by the part that lies in them."""
 
 
 class Chosen(NamedTuple):
     """The files of one part."""
 
     positions: Sequence[int]
-    """Among all files."""
+    """Numbers of the files among all files."""
     parts: Folders
-    """All parts that there are, and their folders; empty where the files are all of one kind."""
+    """All parts of the data set and their folders; empty if the files are all of one kind."""
 
 
 def choose_part(names: Sequence[str], part: str, spec: str) -> Chosen:
-    """The files of a part, or all pictures where none lies in a folder of maps.
+    """Choose the files of a part, or all pictures if none lies in a folder of maps.
 
-    Of photographs it is logged what is left out beside them, and what is taken for one though its
-    folder is called like one of maps.
+    For photographs the log tells which files are left out, and which folders are taken for
+    photographs although their names are usual for maps.
 
     Args:
-        names: of all files, with `/` between folders.
+        names: names of all files, with `/` between folders.
         part: "images", "segmentations", "depths" or "keypoints".
         spec: the data set, for messages.
 
     Raises:
-        InputError: there are other parts, but not this one.
+        InputError: the data set has other parts, but not this one.
     """
     kinds = _Kinds(names)
-    found = [kinds.of(name) for name in names]
-    parts = {own: kinds.folders(own) for own in COLUMNS if own in found}
+    part_of_files = [kinds.of(name) for name in names]
+    parts = {column: kinds.folders(column) for column in COLUMNS if column in part_of_files}
     # A folder may be called `images` for other reasons; beside others, it is the photographs'.
-    is_one_kind = set(found) <= {None, IMAGES} or set(found) <= {None, KEYPOINTS}
+    all_parts = set(part_of_files)
+    is_one_kind = all_parts <= {None, IMAGES} or all_parts <= {None, KEYPOINTS}
     if is_one_kind and part != KEYPOINTS:
         pictures = [position for position, name in enumerate(names) if not _is_pose(name)]
         require_images(len(pictures), spec, "files of keypoints alone are no images")
@@ -77,13 +79,13 @@ def choose_part(names: Sequence[str], part: str, spec: str) -> Chosen:
     if part not in parts:
         raise InputError(_missing(part, parts, kinds.folders(OTHER_MAPS), spec))
     if part == IMAGES:
-        _report_left_out(names, found, kinds.folders(OTHER_MAPS), spec)
-    positions = [position for position, own in enumerate(found) if own == part]
+        _report_left_out(names, part_of_files, kinds.folders(OTHER_MAPS), spec)
+    positions = [position for position, file_part in enumerate(part_of_files) if file_part == part]
     return Chosen(positions, parts)
 
 
 def without_part(name: str, parts: Folders) -> str:
-    """A file's name without the folder of its part: what classes are read from."""
+    """A file's name without the folder of its part; classes are read from it."""
     folders = name.split("/")
     for depth in range(len(folders) - 1, 0, -1):
         path = "/".join(folders[:depth])
@@ -93,7 +95,7 @@ def without_part(name: str, parts: Folders) -> str:
 
 
 def scene(source: ImageSource, index: int) -> str:
-    """What the pictures of a scene have in common: an image's name without part and suffix."""
+    """Name of an image's scene, which is its name without part and suffix."""
     name = source.name(index)
     if not source.parts:
         return same_spelling(name)
@@ -105,27 +107,27 @@ def scene(source: ImageSource, index: int) -> str:
 def own_name(source: ImageSource, index: int, components: int, above: str) -> str:
     """The last components of an image's path without suffix; folders of parts do not count.
 
-    So a photograph and its maps have the same, whichever folder above them is the root.
+    So a photograph and its maps have the same name, whichever folder above them is the root.
 
     Args:
-        source: of the image.
-        index: of the image in it.
-        components: at most; the file's own name is the first.
-        above: stands before the whole path, where that has fewer components.
+        source: source of the image.
+        index: number of the image in it.
+        components: most components of the result, the name of the file included.
+        above: component to put before a path that has fewer components.
     """
     folders, _, name = same_spelling(source.own_name(index)).rpartition("/")
     stem, suffix = os.path.splitext(name)
-    own = stem if suffix.lower() in (*IMAGE_SUFFIXES, KEYPOINTS_SUFFIX) else name
+    last = stem if suffix.lower() in (*IMAGE_SUFFIXES, KEYPOINTS_SUFFIX) else name
     if components == 1:
-        return own
-    kept = (folder for folder in folders.split("/") if folder and usual_part(folder) is None)
-    return "/".join([above, *kept, own][-components:])
+        return last
+    others = (folder for folder in folders.split("/") if folder and usual_part(folder) is None)
+    return "/".join([above, *others, last][-components:])
 
 
 def former_scene(source: ImageSource, index: int) -> str:
-    """The name by which runs were divided that began before `data.split.OwnNames`.
+    """Name of a scene in runs that began before `data.split.OwnNames`, which divided them by it.
 
-    It must stay as it was for their sake, whatever becomes of `scene`.
+    It must stay as it was for these runs, even if `scene` changes.
     """
     name = source.name(index)
     if not source.parts:
@@ -147,18 +149,18 @@ def is_keypoints_name(name: str) -> bool:
 
 
 def describe_parts(parts: Folders) -> str:
-    """One line: which folders are taken for what; parts of a table are columns, and have none."""
+    """One line that tells which folders are taken for which part; empty for tables."""
     return "; ".join(f"{part} from {_listed(paths)}" for part, paths in parts.items() if paths)
 
 
 class _Kinds:
-    """What the files of a data set are, by the folders that they lie in.
+    """The parts of the files of a data set, by the folders in which they lie.
 
-    A folder with the name of a part holds that part. One of another usual name does so where
+    A folder with the name of a part holds that part. A folder of another usual name does so if
     photographs and maps lie beside each other, and no second folder might be the same part.
 
     Args:
-        names: of all files.
+        names: names of all files.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -178,20 +180,20 @@ class _Kinds:
             self._add(parts)
 
     def _add(self, parts: Mapping[str, Sequence[str]]) -> None:
-        """Take the folders of one parent, by the part that their names tell."""
+        """Add the folders of one parent, by the part that their names tell."""
         is_pair = IMAGES in parts and len(parts) > 1
         for part, folders in parts.items():
-            own = [folder for folder in folders if os.path.basename(folder) == part]
-            is_told_apart = part == IMAGES or len(folders) == 1
+            exact = [folder for folder in folders if os.path.basename(folder) == part]
+            is_unambiguous = part == IMAGES or len(folders) == 1
             kinds = self._poses if part == KEYPOINTS else self._pictures
             for folder in folders:
-                if folder in own or (is_pair and is_told_apart):
+                if folder in exact or (is_pair and is_unambiguous):
                     kinds[folder] = part
                 elif is_pair:
                     kinds[folder] = OTHER_MAPS
 
     def of(self, name: str) -> str | None:
-        """The part of a file; None where no folder of its path tells."""
+        """The part of a file, or None if no folder of its path tells it."""
         place = (os.path.dirname(name), _is_pose(name))
         if place not in self._parts:
             kinds = self._poses if place[1] else self._pictures
@@ -204,7 +206,7 @@ class _Kinds:
     def folders(self, part: str) -> frozenset[str]:
         """Paths of the folders of a part."""
         kinds = self._pictures | self._poses
-        return frozenset(folder for folder, own in kinds.items() if own == part)
+        return frozenset(folder for folder, its_part in kinds.items() if its_part == part)
 
 
 def _with_parents(folder: str) -> Iterator[str]:
@@ -221,7 +223,7 @@ def _is_pose(name: str) -> bool:
 def _missing(part: str, parts: Folders, others: frozenset[str], spec: str) -> str:
     line = f"{printable(spec)} has no folder {part}/"
     if parts:
-        line += f", but {', '.join(f'{own}/' for own in sorted(parts))}"
+        line += f", but {', '.join(f'{folder}/' for folder in sorted(parts))}"
     if others:
         line += f"; {_listed(others)} may be that: rename the right one to {part}"
     return line
@@ -245,18 +247,18 @@ def _report_likely_maps(names: Sequence[str], spec: str) -> None:
 
 
 def _with_names_of_photographs(names: Sequence[str], folders: Iterable[str]) -> set[str]:
-    """Of all folders, those beside one of photographs whose files all have names of files there."""
+    """Folders beside one of photographs whose files all have the names of photographs."""
     beside: dict[str, list[str]] = defaultdict(list)
     for folder in folders:
         beside[os.path.dirname(folder)].append(folder)
-    found = set()
+    likely = set()
     for together in beside.values():
         photographs = [f for f in together if usual_part(os.path.basename(f)) == IMAGES]
         others = set(together) - set(photographs)
         if photographs and others:
             known = set().union(*(_stems(names, folder) for folder in photographs))
-            found |= {folder for folder in others if _stems(names, folder) <= known}
-    return found
+            likely |= {folder for folder in others if _stems(names, folder) <= known}
+    return likely
 
 
 def _stems(names: Iterable[str], folder: str) -> set[str]:
@@ -266,9 +268,9 @@ def _stems(names: Iterable[str], folder: str) -> set[str]:
 
 
 def _report_left_out(
-    names: Sequence[str], found: Sequence[str | None], others: frozenset[str], spec: str
+    names: Sequence[str], parts: Sequence[str | None], others: frozenset[str], spec: str
 ) -> None:
-    maps = sum(own == OTHER_MAPS for own in found)
+    maps = sum(part == OTHER_MAPS for part in parts)
     if maps:
         logger.warning(
             "%s: left out %s of %s, maps of a kind that is not read, or of two folders for one "
@@ -278,7 +280,7 @@ def _report_left_out(
             _listed(others),
         )
     outside = [
-        name for name, own in zip(names, found, strict=True) if own is None and not _is_pose(name)
+        name for name, part in zip(names, parts, strict=True) if part is None and not _is_pose(name)
     ]
     if outside:
         logger.warning(

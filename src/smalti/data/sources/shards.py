@@ -1,4 +1,4 @@
-"""Specs that name several files: a folder of shards, a glob, or a brace range."""
+"""Finds the files of a spec that names several: a folder of shards, a glob or a brace range."""
 
 import glob
 import os
@@ -25,16 +25,16 @@ def names_shards(spec: str, suffix: str) -> bool:
 
 
 def holds_shards(folder: str) -> bool:
-    """Whether `folder` is one of shards, of whatever kind, rather than one of images."""
+    """Whether `folder` holds shards of any kind rather than images."""
     return os.path.isdir(folder) and any(names_shards(folder, kind) for kind in SHARD_SUFFIXES)
 
 
 def find_shards(spec: str, suffix: str) -> list[str]:
-    """The files that `spec` names, in order.
+    """Find the files that `spec` names, in order.
 
     Args:
         spec: a file, a folder, or a pattern with `*`, `?`, `[...]`, `{000..007}` or `{a,b}`.
-        suffix: of the files to take from a folder, with the dot.
+        suffix: suffix of the files to take from a folder, with the dot.
 
     Raises:
         InputError: a file is missing or nothing matches.
@@ -48,10 +48,11 @@ def find_shards(spec: str, suffix: str) -> list[str]:
 
 
 def matches_of(spec: str) -> list[str]:
-    """The paths that a pattern names: of each of its braces' alternatives in turn, sorted.
+    """Find the paths that a pattern matches, sorted for each alternative of its braces in turn.
 
     Args:
-        spec: with `*`, `?`, `[...]`, `**` for folders of any depth, `{000..007}` or `{a,b}`.
+        spec: pattern with `*`, `?`, `[...]`, `**` for folders of any depth, `{000..007}` or
+            `{a,b}`.
 
     Raises:
         InputError: a brace has no partner, or nothing matches an alternative.
@@ -61,7 +62,7 @@ def matches_of(spec: str) -> list[str]:
         patterns = list(braceexpand(spec, escape=os.sep != "\\"))
     except ValueError as error:
         raise InputError(f"{printable(spec)} has a brace without its partner") from error
-    found: list[str] = []
+    paths: list[str] = []
     for pattern in patterns:
         # A file whose name holds a wildcard character is meant literally.
         matches = (
@@ -69,14 +70,14 @@ def matches_of(spec: str) -> list[str]:
         )
         if not matches:
             raise InputError(f"{printable(pattern)} does not exist, or nothing matches it")
-        found.extend(matches)
-    return found
+        paths.extend(matches)
+    return paths
 
 
 def relative_names(paths: Sequence[str]) -> tuple[str, list[str]]:
-    """The folder that all files have in common, and their names below it, with `/` in between.
+    """Split paths into the folder that all have in common, and the names below it with `/`.
 
-    Files that have none (some paths are absolute, or they lie on several drives) keep their paths.
+    Without such a folder (some paths are absolute, or on other drives) the names are the paths.
     """
     try:
         folder = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""

@@ -1,4 +1,4 @@
-"""Columns of a Parquet file: which holds a part of the pictures, and what a cell of it is."""
+"""Columns of a Parquet file: which one holds a part of the data set, and what its cells are."""
 
 import os
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ NEEDED_OF_KEYPOINTS = "JSON: strings, bytes, or a struct with the field bytes"
 
 
 def column_of(schema: Any, part: str, path: str) -> str:
-    """Name of the column of a part.
+    """Find the name of the column of a part.
 
     Args:
-        schema: of the table, as pyarrow has it.
-        part: see `smalti.data.sources.parts`.
-        path: of the table, for messages.
+        schema: pyarrow's schema of the table.
+        part: what the column holds; see `smalti.data.sources.parts`.
+        path: path of the table, for messages.
 
     Raises:
-        InputError: there is none, or none that can hold it.
+        InputError: there is no such column, or none that can hold the part.
     """
-    found = _find(schema, part)
-    if found is not None:
-        return found
+    column = _find(schema, part)
+    if column is not None:
+        return column
     named = [f"{name} of {schema.field(name).type}" for name in columns_of(part, schema.names)]
     has = f"a column {', '.join(named)}" if named else ", ".join(schema.names)
     needed = NEEDED_OF_KEYPOINTS if part == KEYPOINTS else NEEDED
@@ -36,7 +36,7 @@ def column_of(schema: Any, part: str, path: str) -> str:
 
 
 def parts_of(schema: Any) -> Mapping[str, frozenset[str]]:
-    """All parts that a table has columns of; none where there is only one."""
+    """The parts that a table has columns of; empty if there is only one."""
     parts = {part: frozenset[str]() for part in COLUMNS if _find(schema, part) is not None}
     return parts if len(parts) > 1 else {}
 
@@ -47,13 +47,13 @@ def holds_paths(schema: Any, column: str, part: str) -> bool:
 
 
 def cell_content(cell: Any, part: str, folder: str, key: str) -> bytes:
-    """The file in a cell, or the one that it names; nothing where it is empty.
+    """The bytes in a cell, or of the file that it names; none if the cell is empty.
 
     Args:
-        cell: of a part's column, as Python has it.
-        part: see `smalti.data.sources.parts`.
-        folder: of the table: paths are relative to it.
-        key: of the cell, for messages.
+        cell: cell of a part's column, as a Python object.
+        part: what the column holds; see `smalti.data.sources.parts`.
+        folder: folder of the table, to which paths are relative.
+        key: name of the cell, for messages.
 
     Raises:
         BrokenImageError: the file that it names cannot be read.
@@ -84,23 +84,23 @@ def _file_content(folder: str, path: str, key: str) -> bytes:
 def _find(schema: Any, part: str) -> str | None:
     for name in columns_of(part, schema.names):
         kind = schema.field(name).type
-        # What is called otherwise than the part may well be text or bytes of something else.
-        is_own = name in COLUMNS[part]
-        if _has_bytes(kind) or (is_own and (_is_text(kind) or _is_binary(kind))):
+        # A column of another name may well be text or bytes of something else.
+        is_exact = name in COLUMNS[part]
+        if _has_bytes(kind) or (is_exact and (_is_text(kind) or _is_binary(kind))):
             return name
     return None
 
 
 def _has_bytes(kind: Any) -> bool:
-    """Whether cells are structs as Hugging Face writes them, which hold bytes or name a file."""
+    """Whether cells are structs that hold bytes or name a file, as Hugging Face writes them."""
     import pyarrow as pa
 
     if not pa.types.is_struct(kind):
         return False
     fields = {field.name: field.type for field in kind}
     names_files = _is_text(fields.get("path", pa.null()))
-    own = fields.get("bytes")
-    return own is not None and (_is_binary(own) or (pa.types.is_null(own) and names_files))
+    held = fields.get("bytes")
+    return held is not None and (_is_binary(held) or (pa.types.is_null(held) and names_files))
 
 
 def _is_binary(kind: Any) -> bool:

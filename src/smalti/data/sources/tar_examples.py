@@ -1,9 +1,8 @@
-"""Which members of a tar belong together: the examples of WebDataset.
+"""Groups the members of a tar that belong together: the examples of WebDataset.
 
 By its convention a key ends at the first dot of a file's name: `0001.jpg`, `0001.cls` and
-`0001.seg.png` are one example. Yet `22.01.png` and `22.02.png` are two pictures, so what a shard
-holds decides: a picture goes with another one only if its name is that one's and more words, not
-numbers.
+`0001.seg.png` are one example. Yet `22.01.png` and `22.02.png` are two pictures. So a picture
+belongs to another picture only if its name is that picture's name and more words, not numbers.
 """
 
 import posixpath
@@ -16,11 +15,11 @@ from smalti.data.sources.base import IMAGE_SUFFIXES
 LABEL_SUFFIX = ".cls"
 INFO_SUFFIX = ".json"
 IMAGE_WORDS = ("image", "img", "rgb", "photo")
-"""`0001.image.png` is the picture of the example 0001."""
+"""Words that only say that a file is a picture: `0001.image.png` is that of the example 0001."""
 
 
 class Member(NamedTuple):
-    """Where a file lies inside its shard."""
+    """Name and place of a file inside its shard."""
 
     name: str
     offset: int
@@ -38,18 +37,18 @@ class Example:
 
 @dataclass(slots=True)
 class Grouped:
-    """The examples of a shard, and the pictures that are of none."""
+    """The examples of a shard, and the pictures that belong to no example."""
 
     examples: list[Example] = field(default_factory=list)
-    """In the order of their first members."""
+    """The examples, in the order of their first members."""
     beside: list[str] = field(default_factory=list)
-    """Names of pictures that go with that of an example."""
+    """Names of pictures that belong to the picture of an example, such as its map."""
     further: list[str] = field(default_factory=list)
-    """Names of further pictures of an example that has one."""
+    """Names of further pictures of an example, which already has one."""
 
 
 def group_members(members: Iterable[Member]) -> Grouped:
-    """Put the members of a shard together; hidden files are left out."""
+    """Group the members of a shard into examples; hidden files are left out."""
     visible = [member for member in members if not posixpath.basename(member.name).startswith(".")]
     keys = {_image_key(member.name) for member in visible if _is_image(member.name)}
     grouped = Grouped()
@@ -69,9 +68,9 @@ def group_members(members: Iterable[Member]) -> Grouped:
 
 
 def _add_file(examples: dict[str, Example], member: Member, keys: set[str]) -> None:
-    """Add a file that is no picture to the example of the picture it goes with, or to its own."""
-    own, _ = posixpath.splitext(member.name)
-    key = next((start for start in _starts(member.name) if start in keys), own)
+    """Add a file that is no picture to the example of its picture, or to a new example."""
+    stem, _ = posixpath.splitext(member.name)
+    key = next((start for start in _starts(member.name) if start in keys), stem)
     example = examples.setdefault(key, Example())
     suffix = member.name.removeprefix(key).lower()
     if suffix == LABEL_SUFFIX:
@@ -81,7 +80,7 @@ def _add_file(examples: dict[str, Example], member: Member, keys: set[str]) -> N
 
 
 def _with_common_files(examples: dict[str, Example]) -> list[Example]:
-    """The examples, `scene.cls` being the label of `scene.0.png` and `scene.1.png`."""
+    """Give common files to the examples: `scene.cls` labels `scene.0.png` and `scene.1.png`."""
     lent = set()
     for key, example in examples.items():
         for start in _starts(key):
@@ -114,7 +113,7 @@ def _goes_with_another(key: str, keys: set[str]) -> bool:
 
 
 def _starts(name: str) -> Iterator[str]:
-    """What a file's name begins with, up to each of its dots, the longest first."""
+    """The beginnings of a file's name up to each of its dots, the longest first."""
     folder, base = posixpath.split(name)
     while "." in base:
         base = base.rpartition(".")[0]

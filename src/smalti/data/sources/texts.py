@@ -1,4 +1,4 @@
-"""Text as users have it: lists and labels in UTF-8 or UTF-16."""
+"""Decodes text files of users: lists and labels in UTF-8 or UTF-16."""
 
 import codecs
 
@@ -15,15 +15,15 @@ _MARKS = (
 
 
 def decode_text(content: bytes, where: str, errors: str = "strict") -> str:
-    """The text of a file: in UTF-8, or what its byte order mark says.
+    """Decode a text file in UTF-8, or in the encoding that its byte order mark says.
 
     Args:
         content: the file's bytes.
-        where: the file, for messages.
+        where: path of the file, for messages.
         errors: what becomes of bytes that are not UTF-8; "surrogateescape" keeps them.
 
     Raises:
-        InputError: it is no text, or of another encoding.
+        InputError: it is no text, or in another encoding.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
@@ -39,5 +39,5 @@ def decode_text(content: bytes, where: str, errors: str = "strict") -> str:
 
 
 def is_encodable(text: str) -> bool:
-    """Whether a text has no bytes in it that were kept as they are."""
+    """Whether a text has no bytes in it that "surrogateescape" kept as they are."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -53,13 +53,13 @@ class _Image(NamedTuple):
 
 @dataclass(slots=True)
 class _Words:
-    """What the examples say of their classes, in the order of the images."""
+    """Classes and class names that the examples give, in the order of the images."""
 
     labels: list[str] = field(default_factory=list)
     names: list[str | None] = field(default_factory=list)
 
     def at(self, positions: Sequence[int]) -> "_Words":
-        """Those of some images, or nothing where nothing was noted."""
+        """The words of some images; empty if nothing was noted."""
         if not self.labels:
             return self
         return _Words(
@@ -70,14 +70,14 @@ class _Words:
 
 @dataclass(slots=True)
 class _LeftOut:
-    """What is not read of the shards, by the path of a file in them, for the log."""
+    """Paths and numbers of files in the shards that are not read, for the log."""
 
     incomplete: int = 0
-    """Examples without an image, or without a class where it is wanted."""
+    """Number of examples without an image, or without a class although classes are read."""
     beside: list[str] = field(default_factory=list)
     further: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
-    """Members that are no images and say nothing of one, by their ending."""
+    """Number of members that are neither images nor about one, by their ending."""
 
     def count_others(self, members: Iterable[Member]) -> None:
         """Count the members that no reader knows."""
@@ -94,7 +94,7 @@ class _LeftOut:
                 "left out %s of %s without %s", counted(self.incomplete, "example"), where, needed
             )
         for names, reason in (
-            (self.beside, "taken for what goes with the picture of the same name"),
+            (self.beside, "taken for a map or the like of the picture of the same name"),
             (self.further, "of each name the first picture counts"),
         ):
             if names:
@@ -112,7 +112,7 @@ class WebDatasetSource(ImageSource):
     up to the damage. All that is left out is logged.
 
     Raises:
-        InputError: a shard is missing or not an uncompressed tar, or nothing is left.
+        InputError: a shard is missing or not an uncompressed tar, or no image is left.
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
@@ -129,8 +129,8 @@ class WebDatasetSource(ImageSource):
         require_images(len(self._images), spec, f"examples with {needed} count")
         chosen = choose_part([image.member.name for image in self._images], part, spec)
         self.parts = {
-            own: frozenset(f"{shard}/{folder}" for shard in self._names for folder in folders)
-            for own, folders in chosen.parts.items()
+            name: frozenset(f"{shard}/{folder}" for shard in self._names for folder in folders)
+            for name, folders in chosen.parts.items()
         }
         self._images = [self._images[position] for position in chosen.positions]
         words = words.at(chosen.positions)
@@ -141,28 +141,28 @@ class WebDatasetSource(ImageSource):
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
-        """Names of tars, or a folder of them."""
+        """Whether `spec` names tars or a folder of them."""
         return names_shards(spec, ".tar")
 
     def __len__(self) -> int:
         return len(self._images)
 
     def name(self, index: int) -> str:
-        """`shard.tar/member`."""
+        """Name of an image, `shard.tar/member`."""
         image = self._images[index]
         return f"{self._names[image.shard]}/{image.member.name}"
 
     def label(self, index: int) -> int | None:
-        """What the `.cls` says."""
+        """Class number of an image, from its `.cls`."""
         return None if self._labels is None else self._labels[index]
 
     def content(self, index: int) -> bytes:
-        """The member's bytes."""
+        """The bytes of an image's member."""
         image = self._images[index]
         return self._read(image.shard, image.member)
 
     def fingerprint(self) -> str:
-        """Of names, sizes and times of the shards."""
+        """Hash of names, sizes and times of the shards."""
         return files_fingerprint(self.location, self._names)
 
     def _read(self, shard: int, member: Member) -> bytes:
@@ -172,7 +172,7 @@ class WebDatasetSource(ImageSource):
             return file.read(member.size)
 
     def _add(self, shard: int, words: _Words | None, left_out: _LeftOut) -> None:
-        """Index a shard; with `words`, keep the examples with a class and note what it is."""
+        """Index a shard; with `words`, take only examples with a class and add it to them."""
         members = list(_members(self._paths[shard]))
         left_out.count_others(members)
         grouped = group_members(members)
@@ -189,7 +189,7 @@ class WebDatasetSource(ImageSource):
                 left_out.incomplete += 1
 
     def _add_image(self, shard: int, example: Example, words: _Words | None) -> bool:
-        """Take the image of an example, if it has one, and a class where that is wanted."""
+        """Add the image of an example, if it has one, and a class if `words` are given."""
         label = self._class_word(shard, example.label) if words is not None else ""
         if example.image is None or (words is not None and not label):
             return False
@@ -200,7 +200,7 @@ class WebDatasetSource(ImageSource):
         return True
 
     def _class_word(self, shard: int, label: Member | None) -> str:
-        """What a `.cls` says; nothing where there is none."""
+        """The text of a `.cls`, or an empty text without one."""
         if label is None:
             return ""
         where = printable(f"{self._paths[shard]}/{label.name}")
@@ -218,9 +218,9 @@ class WebDatasetSource(ImageSource):
             return None
         if not isinstance(fields, dict):
             return None
-        found = (fields.get(name) for name in NAME_FIELDS)
+        names = (fields.get(field) for field in NAME_FIELDS)
         return next(
-            (str(name) for name in found if isinstance(name, str | int) and name != ""), None
+            (str(name) for name in names if isinstance(name, str | int) and name != ""), None
         )
 
 
@@ -235,7 +235,7 @@ def _class_table(words: _Words, where: str) -> ClassTable:
 
 
 def _members(path: str) -> Iterator[Member]:
-    """The regular files of a tar, up to its end or its damage."""
+    """The regular files of a tar, up to its end or to where it is damaged."""
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             yield from _members_until_damage(tar, os.fstat(file.fileno()).st_size)

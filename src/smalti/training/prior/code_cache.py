@@ -81,7 +81,7 @@ class CodeCache:
     def batches(self, start_step: int) -> Iterator[CodeBatch]:
         """Batches from number `start_step` on, of the same images and crops as the loader's."""
         for step in count(start_step):
-            yield self._batch(self.loader.own_draws(step))
+            yield self._batch(self.loader.share_of_draws(step))
 
     def _batch(self, draws: Sequence[Drawn]) -> CodeBatch:
         rows = [(self.views[(epoch or 0) % len(self.views)], index) for index, epoch in draws]
