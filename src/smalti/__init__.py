@@ -2,8 +2,8 @@
 
     images -> [tokenizer] -> codes -> [sequence] -> tokens -> [prior] -> logits -> [sampling]
 
-The two names most people need are here; they load on first use, so that `smalti --help` does not
-wait for torch.
+The two names that most people need are here; they load on first use, so that `smalti --help` does
+not wait for torch.
 
 Reference: Esser, Rombach, Ommer 2021, "Taming Transformers for High-Resolution Image Synthesis",
 arXiv:2012.09841.

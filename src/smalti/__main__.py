@@ -1,4 +1,4 @@
-"""`python -m smalti` is the command `smalti`, for launchers that start a module."""
+"""Makes `python -m smalti` the command `smalti`, for launchers that start a module."""
 
 from smalti.cli.main import console
 

@@ -1,7 +1,7 @@
-"""Where and in which number format a run computes: chosen once, and printed.
+"""Device and number format of a run.
 
-bfloat16 is used where the hardware multiplies it; elsewhere it is emulated, hundreds of times
-slower than float32 on some processors.
+bfloat16 is used if the hardware multiplies it; other hardware emulates it, on some processors
+hundreds of times slower than float32.
 """
 
 import contextlib
@@ -19,10 +19,11 @@ class Compute:
 
     device: torch.device
     dtype: torch.dtype
-    """float32, or bfloat16 for what autocast covers; weights and losses are always float32."""
+    """Number format of what autocast covers, float32 or bfloat16; weights and losses are always
+    float32."""
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Context in which networks run forward."""
+        """Context for forward passes of networks."""
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16
         )
@@ -37,25 +38,25 @@ class Compute:
 
 
 def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
-    """The device asked for, or the best one here, and the number format it is good at.
+    """Choose device and number format: those named, or the best on this machine.
 
     Args:
         device: "auto", or a torch device such as "cpu", "cuda", "cuda:1", "mps".
-        precision: "auto" takes bfloat16 where the device multiplies it in hardware.
+        precision: "auto" takes bfloat16 if the device multiplies it in hardware.
 
     Raises:
         InputError: the device does not exist, or the processes of a run would have to share it.
     """
     name = _best_device() if device == "auto" else device
-    chosen = _existing_device(_own_device(name) if is_distributed() else name)
+    chosen = _existing_device(_device_of_process(name) if is_distributed() else name)
     if precision == "auto":
         fast = has_bfloat16(chosen)
         return Compute(chosen, torch.bfloat16 if fast else torch.float32)
     return Compute(chosen, torch.bfloat16 if precision == "bfloat16" else torch.float32)
 
 
-def _own_device(name: str) -> str:
-    """The card of this process, which becomes its current one (nccl asks for that), or the CPU."""
+def _device_of_process(name: str) -> str:
+    """The CPU, or the card of this process, which becomes its current one, as nccl needs."""
     if name == "cpu":
         return name
     if name != "cuda":

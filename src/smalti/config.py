@@ -1,20 +1,20 @@
-"""What every config is built on, and the error of a user's wrong input. Imports no torch."""
+"""The base class of configs, and the error of a user's wrong input. Imports no torch."""
 
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 LARGEST_INTEGER = 2**63 - 1
-"""The largest whole number that torch has, and so the largest seed."""
+"""The largest whole number of torch, and thus the largest seed."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""Number formats that a run may ask for."""
+"""Number formats that a user can choose."""
 
 
 class InputError(ValueError):
-    """The user's input is wrong: one line that says what, the value, and what is allowed.
+    """The user's input is wrong; the message is a line with what is wrong and what is allowed.
 
-    The command line turns it into that line and exit code 2; anything else is our own fault.
+    The command line prints that line and exits with code 2; any other error is a fault of smalti.
     """
 
 
@@ -44,11 +44,11 @@ WORDS = {
     "union_tag_invalid": "must be of kind {expected_tags}",
     "value_error": "{error}",
 }
-"""What pydantic finds wrong, by its name for it, as it is said here."""
+"""Our words for what pydantic finds wrong, by pydantic's names of the errors."""
 
 
 def describe(error: ValidationError) -> str:
-    """A pydantic error as one line: the dotted path, what is wrong and the value that was given."""
+    """A pydantic error as one line: the dotted path, what is wrong and the wrong value."""
     lines = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"])
@@ -61,9 +61,9 @@ def describe(error: ValidationError) -> str:
 
 
 class Config(BaseModel):
-    """Base of every config: frozen, unknown keys rejected, field docstrings become help texts.
+    """Base of every config: frozen, without unknown keys; its field docstrings are help texts.
 
-    Its numbers are finite, and its whole numbers fit into the 64 bits that torch has for them.
+    Numbers must be finite, and whole numbers must fit into 64 bits, as in torch.
     """
 
     model_config = ConfigDict(

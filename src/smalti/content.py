@@ -1,6 +1,6 @@
-"""What a tokenizer's images are: photographs, label maps, depth maps or edges. Imports no torch.
+"""Configs of what a tokenizer's images are: photographs, label maps, depth or edges.
 
-What their tensors and pictures are is in `content_images`.
+Imports no torch; `content_images` has the tensors and pictures.
 
 Axes: B batch, C channels of the network, H/W image size in pixels.
 Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 4.2: conditions are spatial maps, which a
@@ -15,17 +15,17 @@ from pydantic import Field, model_validator
 from smalti.config import Config
 
 IGNORED = -1
-"""What a label map holds where its label is to be ignored, whatever number its file has there."""
+"""Value of ignored pixels in a label map, whatever number its file has there."""
 UNLABELLED = 255
-"""What a file has at unlabelled pixels, where its numbers are shifted."""
+"""Number of unlabelled pixels in a file whose numbers are shifted."""
 DEEP_TOP = 65535  # the largest number of 16 bits
 
 
 class _Content(Config, abc.ABC):
-    """What every kind of content is."""
+    """Base class of the kinds of content."""
 
     part: ClassVar[str]
-    """Folder that holds such files where a data set keeps several kinds of files side by side."""
+    """Folder of such files in a data set that has several kinds of files side by side."""
 
     @property
     @abc.abstractmethod
@@ -34,7 +34,7 @@ class _Content(Config, abc.ABC):
 
 
 class _PhotographContent(_Content):
-    """What is read from photographs."""
+    """Base class of contents that are read from photographs."""
 
     white_level: int | None = Field(default=None, ge=1, le=DEEP_TOP)
     """Stored value that is white in greyscale files of more than 8 bits, 4095 for 12-bit data; null
@@ -49,22 +49,21 @@ class RGBContent(_PhotographContent):
 
     @property
     def channels(self) -> int:
-        """Red, green and blue."""
+        """C is 3: red, green and blue."""
         return 3
 
 
 class DepthContent(_Content):
     """Depth, or another map of one channel: (B, 1, H, W) float32 in [-1, 1].
 
-    -1 and 1 are 0 and 65535 of a 16-bit picture, whose values are told apart; with a white level,
-    0 and that level.
+    -1 and 1 stand for 0 and 65535 of a 16-bit picture or, with a white level, for 0 and that level.
     """
 
     kind: Literal["depth"] = "depth"
     white_level: int | None = Field(default=None, ge=1, le=DEEP_TOP)
-    """Stored value that means the upper end of the range, as 10000 for millimetres up to 10 m; null
-    is the largest that the file has room for (255, 65535). Higher values mean the upper end too,
-    and floats are then not stretched."""
+    """Stored value that is the upper end of the range, such as 10000 for millimetres up to 10 m;
+    null is the largest that the file has room for (255, 65535). Higher values count as the upper
+    end too. With a white level, floats are not stretched."""
     part: ClassVar[str] = "depths"
 
     @property
@@ -76,12 +75,12 @@ class DepthContent(_Content):
 class EdgesContent(_PhotographContent):
     """Edges of photographs: (B, 1, H, W) float32, 1 on an edge and -1 elsewhere.
 
-    They are found in the photographs as they are read. Reconstructions lie in between.
+    They are found when the photographs are read. Reconstructions have values in between.
     """
 
     kind: Literal["edges"] = "edges"
     sigma: float = Field(default=1.0, gt=0)
-    """Width in pixels of the blur before edges are found; more finds fewer."""
+    """Width in pixels of the blur before edges are found; a wider blur leaves fewer edges."""
     part: ClassVar[str] = "images"
 
     @property
@@ -100,11 +99,11 @@ class LabelsContent(_Content):
     classes: int = Field(ge=2, le=2**16)
     """Number of classes; labels are 0 to classes - 1."""
     ignore: int | None = Field(default=None, ge=0, lt=2**16)
-    """Label that stands for unlabelled pixels (255 in COCO-Stuff); null where there is none. It
-    counts neither in the loss nor in the evaluation."""
+    """Label of unlabelled pixels (255 in COCO-Stuff), which count neither in the loss nor in the
+    evaluation; null if there is no such label."""
     shift: bool = False
-    """Number n of a file is class n + 1, and 255 (unlabelled) is class 0, as the released code
-    reads COCO-Stuff: 182 labels are 183 classes. Not together with `ignore`."""
+    """Whether number n of a file is class n + 1, and 255 (unlabelled) is class 0, as the released
+    code reads COCO-Stuff: 182 labels are 183 classes. It cannot be set together with `ignore`."""
     part: ClassVar[str] = "segmentations"
 
     @model_validator(mode="after")
@@ -122,7 +121,7 @@ class LabelsContent(_Content):
 
     @property
     def channels(self) -> int:
-        """One for each class."""
+        """C is the number of classes."""
         return self.classes
 
 

@@ -1,4 +1,4 @@
-"""Images of each kind of content: their tensors, their way through a network, their pictures.
+"""Images of each kind of content: their tensors, their form in a network, their pictures.
 
 Axes: B batch, C channels of the network, H/W image size in pixels.
 """
@@ -33,20 +33,20 @@ C = TypeVar("C", bound=ContentConfig)
 
 
 class ContentImages(abc.ABC, Generic[C]):
-    """What images of a content are; every kind is built as `kind(content)`."""
+    """Checks and converts images of a content; every kind is built as `kind(content)`."""
 
     def __init__(self, content: C) -> None:
         self.content = content
 
     def blank(self, count: int, height: int, width: int) -> Tensor:
-        """Images (count, ...) of zeros, for what depends on their form only."""
+        """Make images (count, ...) of zeros."""
         return torch.zeros(count, self.content.channels, height, width)
 
     def check(self, images: Tensor) -> None:
-        """Refuse tensors that are no images of this kind; looks at the shape only.
+        """Refuse tensors whose shape is not that of this kind of images.
 
         Raises:
-            InputError: the number of channels is another.
+            InputError: the tensor has another number of channels.
         """
         channels = self.content.channels
         if images.ndim != 4 or images.shape[1] != channels:
@@ -56,22 +56,22 @@ class ContentImages(abc.ABC, Generic[C]):
             )
 
     def check_values(self, images: Tensor) -> None:
-        """Refuse values that the encoder would misread; waits for the device."""
+        """Refuse values that the encoder would misread; this waits for the device."""
 
     def to_input(self, images: Tensor) -> Tensor:
-        """What the encoder sees, (B, C, H, W) floating point, of images."""
+        """Make the encoder's input (B, C, H, W), floating point, of images."""
         return images
 
     def to_images(self, outputs: Tensor) -> Tensor:
-        """Images of the decoder's outputs (B, C, H, W), about [-1, 1] or logits."""
+        """Make images of the decoder's outputs (B, C, H, W), about in [-1, 1] or logits."""
         return outputs.float().clamp(-1.0, 1.0)
 
     @abc.abstractmethod
     def to_picture(self, image: Tensor) -> Image.Image:
-        """The picture to keep of one image: every value is intact in it."""
+        """Make the picture of an image that is saved: it keeps every value."""
 
     def draw(self, image: Tensor) -> Image.Image:
-        """The RGB picture to look at of one image."""
+        """Make an RGB picture of an image, to look at."""
         return self.to_picture(image).convert("RGB")
 
 
@@ -79,7 +79,7 @@ CONTENT_IMAGES: Registry[ContentImages[Any]] = Registry("content")
 
 
 def content_images(content: ContentConfig) -> ContentImages[Any]:
-    """What the images of a content are, as tensors and as pictures."""
+    """The object that checks and converts images of a content."""
     return CONTENT_IMAGES[content.kind](content)
 
 
@@ -88,7 +88,7 @@ class Photographs(ContentImages[RGBContent]):
     """Photographs: (B, 3, H, W) float32 in [-1, 1]."""
 
     def to_picture(self, image: Tensor) -> Image.Image:
-        """8-bit RGB picture of an image (3, H, W)."""
+        """Make an 8-bit RGB picture of an image (3, H, W)."""
         return to_pil(image)
 
 
@@ -97,12 +97,12 @@ class DepthMaps(ContentImages[DepthContent]):
     """Maps of one channel: (B, 1, H, W) float32 in [-1, 1]."""
 
     def to_picture(self, image: Tensor) -> Image.Image:
-        """16-bit greyscale picture of an image (1, H, W)."""
+        """Make a 16-bit greyscale picture of an image (1, H, W)."""
         top = DEEP_TOP if self.content.white_level is None else self.content.white_level
         return Image.fromarray(to_uint16(image[0], top).cpu().numpy())
 
     def draw(self, image: Tensor) -> Image.Image:
-        """Grey picture of an image (1, H, W)."""
+        """Make a grey picture of an image (1, H, W)."""
         return Image.fromarray(to_uint8(image[0]).cpu().numpy()).convert("RGB")
 
 
@@ -111,7 +111,7 @@ class EdgeMaps(ContentImages[EdgesContent]):
     """Edges: (B, 1, H, W) float32, 1 on an edge and -1 elsewhere."""
 
     def to_picture(self, image: Tensor) -> Image.Image:
-        """8-bit greyscale picture of an image (1, H, W)."""
+        """Make an 8-bit greyscale picture of an image (1, H, W)."""
         return Image.fromarray(to_uint8(image[0]).cpu().numpy())
 
 
@@ -120,18 +120,18 @@ class LabelMaps(ContentImages[LabelsContent]):
     """Label maps: (B, H, W) int64, a class in [0, classes) or `IGNORED` at each pixel."""
 
     def blank(self, count: int, height: int, width: int) -> Tensor:
-        """Label maps (count, height, width) of zeros."""
+        """Make label maps (count, height, width) of zeros."""
         return torch.zeros(count, height, width, dtype=torch.int64)
 
     def check(self, images: Tensor) -> None:
-        """Refuse tensors that are no label maps; looks at shape and dtype only.
+        """Refuse tensors whose shape or dtype is not that of label maps.
 
         Raises:
-            InputError: it has channels, or is not of integers.
+            InputError: the tensor has channels, or is not of integers.
         """
         if images.ndim != 3 or images.dtype != torch.int64:
             raise InputError(
-                "this tokenizer is one of label maps, (B, H, W) int64, got a tensor of shape "
+                "images of this tokenizer are label maps, (B, H, W) int64, got a tensor of shape "
                 f"{tuple(images.shape)} and {str(images.dtype).removeprefix('torch.')}"
             )
 
@@ -149,16 +149,16 @@ class LabelMaps(ContentImages[LabelsContent]):
             )
 
     def to_input(self, images: Tensor) -> Tensor:
-        """One-hot vectors (B, classes, H, W) float32 of label maps (B, H, W)."""
+        """Make one-hot vectors (B, classes, H, W) float32 of label maps (B, H, W)."""
         labels = torch.arange(self.content.classes, device=images.device)
         return (images[:, None] == labels[:, None, None]).float()
 
     def to_images(self, outputs: Tensor) -> Tensor:
-        """The likeliest label (B, H, W) int64 of logits (B, classes, H, W)."""
+        """Choose the likeliest label (B, H, W) int64 by logits (B, classes, H, W)."""
         return outputs.argmax(1)
 
     def from_numbers(self, numbers: NDArray[np.integer], key: str) -> NDArray[np.int32]:
-        """Labels (H, W) int32, a class or `IGNORED`, of the numbers (H, W) in a file.
+        """Turn the numbers (H, W) of a file into labels (H, W) int32, classes or `IGNORED`.
 
         Raises:
             InputError: a number stands for no class; `key` names the file.
@@ -180,9 +180,9 @@ class LabelMaps(ContentImages[LabelsContent]):
         return labels
 
     def to_picture(self, image: Tensor) -> Image.Image:
-        """Picture whose values are the numbers that a file has for the labels (H, W).
+        """Make a picture whose values are the numbers that a file has for the labels (H, W).
 
-        With a palette, or 16-bit for many classes. Ignored pixels get the number of `ignore`.
+        It has a palette, or 16 bits for many classes. Ignored pixels get the number of `ignore`.
         """
         shift = self.content.shift
         unlabelled = UNLABELLED if shift else self.content.ignore or 0
@@ -196,7 +196,7 @@ class LabelMaps(ContentImages[LabelsContent]):
         return picture
 
     def draw(self, image: Tensor) -> Image.Image:
-        """A colour for each label of a map (H, W); ignored pixels are white."""
+        """Draw a map (H, W) with a colour for each label; ignored pixels are white."""
         labels = image.cpu().numpy()
         colours = label_colours(self.content.classes)[np.maximum(labels, 0)]
         colours[labels == IGNORED] = 255

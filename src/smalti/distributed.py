@@ -1,7 +1,7 @@
-"""What the processes of a run do together; with one process, nothing happens.
+"""Communication between the processes of a run; a single process needs none.
 
 Each process computes its share of every batch. All take the same path through a run, so that none
-waits for another that never comes; process 0 alone writes and speaks.
+waits for another that never comes; only process 0 writes and logs.
 
 The processes are torchrun's; the process group is made by `training.processes`.
 """
@@ -34,7 +34,7 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Number of this process, from 0; process 0 writes and speaks."""
+    """Number of this process, from 0; only process 0 writes and logs."""
     return dist.get_rank() if is_distributed() else 0
 
 
@@ -44,7 +44,7 @@ def local_rank() -> int:
 
 
 def sum_over_processes(tensor: Tensor) -> Tensor:
-    """The sum of a tensor over all processes; without a gradient, the argument is not changed."""
+    """Sum a tensor over all processes, without a gradient; the argument is not changed."""
     if not is_distributed():
         return tensor.detach()
     total = tensor.detach().clone(memory_format=torch.contiguous_format)
@@ -53,18 +53,18 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
 
 
 def mean_over_processes(tensor: Tensor) -> Tensor:
-    """The mean of a floating-point tensor over all processes; without a gradient."""
+    """Average a floating-point tensor over all processes, without a gradient."""
     return sum_over_processes(tensor) / world_size()
 
 
 def mean_with_gradient(tensor: Tensor) -> Tensor:
-    """The mean of a tensor over all processes, through which gradients flow back to all."""
+    """Average a tensor over all processes; gradients flow back to all of them."""
     total: Tensor = _SumWithGradient.apply(tensor)  # type: ignore[no-untyped-call]
     return total / world_size()
 
 
 class _SumWithGradient(torch.autograd.Function):
-    """The sum over processes; each process's gradient is the sum of those of all."""
+    """Sums over processes; the gradient of each process is the sum of the gradients of all."""
 
     @staticmethod
     def forward(context: Any, tensor: Tensor) -> Tensor:
@@ -76,12 +76,15 @@ class _SumWithGradient(torch.autograd.Function):
 
 
 def gather_batch(tensor: Tensor) -> Tensor:
-    """The rows of all processes, (sum of B, ...), in order of rank; equal shapes, no gradient."""
+    """Gather the rows of all processes in order of rank: (sum of B, ...), without a gradient.
+
+    The tensors must have equal shapes.
+    """
     if not is_distributed():
         return tensor.detach()
-    own = tensor.detach().contiguous()
-    shares = [torch.empty_like(own) for _ in range(world_size())]
-    dist.all_gather(shares, own)
+    rows = tensor.detach().contiguous()
+    shares = [torch.empty_like(rows) for _ in range(world_size())]
+    dist.all_gather(shares, rows)
     return torch.cat(shares)
 
 
@@ -96,39 +99,39 @@ def largest(number: int, group: dist.ProcessGroup | None = None) -> int:
 
 @contextlib.contextmanager
 def together(group: dist.ProcessGroup | None = None) -> Iterator[None]:
-    """An InputError of one process in the block is raised on all of them, after it.
+    """Context that raises an InputError of one process on all processes, at its end.
 
-    Nothing in the block may wait for another process: one that failed would never come.
+    Nothing in the context may wait for another process: one that failed would never come.
 
     Args:
-        group: of all processes, over which they agree; None is the default one.
+        group: process group over which they agree; None is the default group.
 
     Raises:
-        InputError: this process's own, or the line of the first process that has one.
+        InputError: the error of this process, or the message of the first process with an error.
     """
     if not is_distributed():
         yield
         return
-    own: InputError | None = None
+    failure: InputError | None = None
     try:
         yield
     except InputError as error:
-        own = error
-    if largest(own is not None, group):
+        failure = error
+    if largest(failure is not None, group):
         lines: list[str | None] = [None] * world_size()
-        dist.all_gather_object(lines, str(own) if own else None)
-        raise own or InputError(next(line for line in lines if line is not None))
+        dist.all_gather_object(lines, str(failure) if failure else None)
+        raise failure or InputError(next(line for line in lines if line is not None))
 
 
 def from_first(make: Callable[[], T], patience: timedelta | None = None) -> T:
-    """What process 0 makes, given to all; the others wait for it.
+    """Call a function in process 0 and give its result to all; the others wait for it.
 
     Args:
-        make: called in process 0 alone; its result must be small, and data only.
+        make: function to call; its result must be small and plain data.
         patience: how long the others wait; None is as long as for anything else.
 
     Raises:
-        InputError: of `make` in process 0, here on all processes.
+        InputError: `make` raised it in process 0; it is raised on all processes.
     """
     if not is_distributed():
         return make()
@@ -142,7 +145,7 @@ def from_first(make: Callable[[], T], patience: timedelta | None = None) -> T:
 
 
 def wrap(module: nn.Module) -> nn.Module:
-    """The module, or with several processes one whose gradients are the mean over all of them.
+    """Wrap a module so that its gradients are the mean over all processes.
 
     Buffers are not exchanged: what changes them sees the batches of all processes.
     """

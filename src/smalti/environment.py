@@ -1,4 +1,4 @@
-"""What a run computes with: versions, processor, devices and number formats."""
+"""Describes what a run computes with: versions, processor, devices and number formats."""
 
 import os
 import platform
@@ -22,15 +22,15 @@ INSTRUCTIONS = {
     "AVX512-BF16": torch.cpu._is_avx512_bf16_supported,
     "AMX": torch.cpu._is_amx_tile_supported,
 }
-"""Instructions of processors that decide which number formats are fast."""
+"""Instruction sets of processors, which decide which number formats are fast."""
 CPU_INFO = Path("/proc/cpuinfo")
 GIB = 2**30
 
 
 def environment() -> dict[str, Any]:
-    """What stays the same on a machine from one run to the next, as plain data.
+    """Versions and hardware of this machine, as plain data.
 
-    A library that is not installed is null; so is what the system does not tell.
+    A library that is not installed is null, as is everything that the system does not tell.
     """
     return {
         "smalti": __version__,

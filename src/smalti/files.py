@@ -1,6 +1,6 @@
-"""Writing files so that a crash, a signal or a full disk leaves the old ones whole.
+"""Writes files so that a crash, a signal or a full disk leaves the old files intact.
 
-Everything is written beside its place under a temporary name and renamed.
+Every file is written under a temporary name beside its place and then renamed.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ _DISK_ERRORS = {
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk or a permission refuses into an InputError that names `path`."""
+    """Context that turns errors of disk and permissions into an InputError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -56,7 +56,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what was written to it takes its place at the end.
+    """Context with a temporary path beside `path`; its file replaces `path` at the end.
 
     The temporary name keeps the suffix, so that savers which look at it choose the same format.
 
@@ -76,7 +76,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`; it takes its place, and that of an older one, at the end.
+    """Context with a temporary folder beside `path`; it replaces `path` at the end.
 
     Raises:
         InputError: the disk is full or the parent cannot be written.
@@ -99,12 +99,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value into a file as JSON for people, several lines long; see `json_text`."""
+    """Write a value into a file as indented JSON; see `json_text`."""
     path.write_text(json_text(value, indent=2) + "\n", encoding="utf-8")
 
 
 def json_text(value: object, indent: int | None = None) -> str:
-    """A value as JSON. Numbers that are NaN or infinite become null: JSON has no word for them."""
+    """A value as JSON. NaN and infinity become null, for JSON does not have them."""
     return json.dumps(_with_null(value), indent=indent, allow_nan=False)
 
 
@@ -117,12 +117,12 @@ def _with_null(value: object) -> object:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename a file, in place of another one of that name."""
+    """Rename a file to `target`, which it replaces."""
     _retried(lambda: source.replace(target))
 
 
 def _replace_folder(new: Path, path: Path, old: Path) -> None:
-    """Rename a folder in place of another one, which is moved to `old`."""
+    """Rename a folder to `path`; a folder that was there is moved to `old`."""
     for _ in range(3):  # another process may do the same with its own
         with contextlib.suppress(FileNotFoundError):
             _retried(lambda: path.rename(old))
@@ -142,13 +142,13 @@ def _own_prefix() -> str:
 
 
 def _flush(path: Path) -> None:
-    """Have a file's content on the disk before its name."""
+    """Write a file's content to the disk, before the file gets its name."""
     with path.open("r+b") as file:  # Windows flushes only what is open for writing
         os.fsync(file.fileno())
 
 
 def _retried(rename: Callable[[], object]) -> None:
-    """Rename; Windows refuses while anybody, as a scanner of viruses, has a file open."""
+    """Rename, repeatedly on Windows, which refuses while any program has the file open."""
     end = time.monotonic() + OPEN_FILE_SECONDS
     while True:
         try:
@@ -161,12 +161,12 @@ def _retried(rename: Callable[[], object]) -> None:
 
 
 def remove_leftovers(folder: Path, process: int | None = None, min_age_seconds: float = 0) -> None:
-    """Delete what killed processes were writing; an old folder that they had moved away comes back.
+    """Delete what killed processes were writing, and restore an old folder that they had moved.
 
     Args:
-        folder: in which they wrote.
-        process: number of one that has ended: what it left goes, however new.
-        min_age_seconds: what has not changed for so long goes, whoever left it.
+        folder: folder in which they wrote.
+        process: number of a process that has ended, all of whose leftovers are deleted.
+        min_age_seconds: age from which leftovers of all processes are deleted.
     """
     oldest = time.time() - min_age_seconds
     for leftover in folder.glob(f"{TEMPORARY}*") if folder.is_dir() else ():
@@ -188,14 +188,14 @@ def _remove_leftover(leftover: Path) -> None:
 
 @contextlib.contextmanager
 def system_lock(path: Path, wait: bool = False) -> Iterator[bool | None]:
-    """Hold a lock that the system takes back when this process ends, however it ends.
+    """Context with a lock that the system releases when this process ends, however it ends.
 
     Args:
         path: an empty file that stands for what is locked; it is deleted afterwards.
-        wait: for another process that holds it, rather than to go on without.
+        wait: whether to wait for another process that holds the lock.
 
     Yields:
-        True if it is held, False if another process holds it, None if the file system has no locks.
+        True with the lock, False if another process holds it, None if the file system has no locks.
     """
     lock = FileLock(path, fallback_to_soft=False)
     try:

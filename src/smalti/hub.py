@@ -1,4 +1,4 @@
-"""The Hugging Face hub: which names mean something there, and whether it can be asked."""
+"""Names of models and data sets on the Hugging Face hub, and whether it can be reached."""
 
 import functools
 import logging
@@ -15,13 +15,13 @@ PREFIX = "hf://"
 SECONDS = 3.0
 """How long to wait for a connection; the libraries of the hub try for half a minute."""
 FOLDERS_OF_OURS = {"runs", "demo"}
-"""Where commands write unless told: `runs/prior` that is not here is missing, not somebody's."""
+"""Default folders of our commands: a missing `runs/prior` is not looked for on the hub."""
 
 
 def hub_name(name: str) -> str | None:
-    """What a name means on the hub: `owner/name` and what follows it, or None for a path here.
+    """Name on the hub, `owner/name` and what follows it, or None if `name` is a path.
 
-    `hf://owner/name` always means the hub. `owner/name` does so only where no `owner` lies here.
+    `hf://owner/name` always means the hub. `owner/name` does so only if no `owner` exists here.
     """
     if name.startswith(PREFIX):
         return name.removeprefix(PREFIX)
@@ -34,7 +34,7 @@ def hub_name(name: str) -> str | None:
 
 @functools.cache
 def announce(name: str, what: str, on_hub: str) -> None:
-    """Say, once, that the hub is asked for what a user named without `hf://`."""
+    """Log, once, that the hub is asked for what a user named without `hf://`."""
     if not name.startswith(PREFIX):
         logger.info(
             "%s is not here: asking the Hugging Face hub for the %s %s%s",
@@ -46,7 +46,7 @@ def announce(name: str, what: str, on_hub: str) -> None:
 
 
 def is_reachable() -> bool:
-    """Whether a connection to the hub comes about, soon."""
+    """Whether a connection to the hub succeeds within `SECONDS`."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:

@@ -1,6 +1,6 @@
-"""A model on disk: a folder with `config.json` and `model.safetensors`.
+"""Reads and writes a model on disk: a folder with `config.json` and `model.safetensors`.
 
-The same reader finds the model of a plain folder, of a training run and of a hub repository.
+The same reader finds the model of a folder, of a training run and of a hub repository.
 """
 
 import os
@@ -25,18 +25,18 @@ C = TypeVar("C", bound=Config)
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
-"""Endings of the files that programs keep weights in."""
+"""Endings of the files in which programs store weights."""
 PIPELINE_FILE = "model_index.json"
-"""Name of the file that says what is in a pipeline folder of diffusers."""
+"""Name of the file that lists the models in a pipeline folder of diffusers."""
 OTHERS_KEYS = {"_class_name", "architectures", "model_type"}
-"""What the configs of diffusers and transformers say."""
+"""Keys in the configs of diffusers and transformers."""
 BEST = "best"
 STEP_FOLDER = re.compile(r"step_(\d{8})")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """What a model folder holds."""
+    """Config and weights of a model folder."""
 
     folder: Path
     config: dict[str, Any]
@@ -45,10 +45,10 @@ class ModelFiles:
     """Weights by state-dict name, on the CPU."""
 
     def parse_config(self, config_class: type[C]) -> C:
-        """The config as its pydantic class.
+        """Validate the config by its pydantic class.
 
         Raises:
-            InputError: a key is unknown or a value not allowed.
+            InputError: a key is unknown or a value is not allowed.
         """
         try:
             return config_class.model_validate(self.config)
@@ -56,7 +56,7 @@ class ModelFiles:
             raise InputError(f"{self.folder / CONFIG_FILE}: {describe(error)}") from error
 
     def load_into(self, model: nn.Module) -> None:
-        """Load the weights strictly.
+        """Load the weights into a model; all must fit.
 
         Raises:
             InputError: a weight is missing, left over, of another shape, or holds NaN or infinity.
@@ -79,8 +79,8 @@ def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tenso
     """Write a model folder, whole or not at all.
 
     Args:
-        folder: where; an older model there is replaced.
-        kind: what it is ("vqgan", "prior"), checked by `load_model`.
+        folder: folder to write; an older model there is replaced.
+        kind: kind of the model ("vqgan", "prior"), which `load_model` checks.
         config: the model's config.
         tensors: weights by state-dict name.
 
@@ -105,7 +105,7 @@ def write_tensors(
     """Write a safetensors file of contiguous tensors that share no memory.
 
     Raises:
-        OSError: the disk refused; the library itself only tells the number in its text.
+        OSError: the disk refused; the library's own error has its number only in the text.
     """
     try:
         safetensors.torch.save_file(tensors, path, metadata)
@@ -116,7 +116,7 @@ def write_tensors(
         if found is None:
             raise
         number = int(found[1])
-        # The number is Windows' own there; of the same one as fourth, Python makes the common one.
+        # On Windows the number is one of Windows; from the fourth argument Python makes an errno.
         raise OSError(number, os.strerror(number), str(path), number) from error
 
 
@@ -128,7 +128,7 @@ def _umask() -> int:
 
 
 def load_model(name: str | Path, kind: str) -> ModelFiles:
-    """Read a model folder, a run's best (else newest) model, or a hub repository.
+    """Read a model folder, the best (else newest) model of a run, or a hub repository.
 
     Raises:
         InputError: nothing is there, it is of another kind, or a file is damaged.
@@ -141,10 +141,10 @@ def load_model(name: str | Path, kind: str) -> ModelFiles:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What the config file of a model folder says: the model's `kind`, and its `config`.
+    """Read the config file of a model folder: the model's `kind`, and its `config`.
 
     Raises:
-        InputError: the file is missing, damaged, or not a model's.
+        InputError: the file is missing, damaged, or not of a model.
     """
     path = folder / CONFIG_FILE
     try:
@@ -157,15 +157,12 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def to_import(path: Path) -> str:
-    """The message that another program's model must be imported first."""
-    return (
-        f"{path} is another program's model; make one of smalti of it first: smalti import {path} "
-        "--out MODEL"
-    )
+    """Message that another program's model must be imported first."""
+    return f"{path} is another program's model; import it first: smalti import {path} --out MODEL"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file by name, on the CPU.
+    """Read the tensors of a safetensors file by name, on the CPU.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -175,7 +172,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def map_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, read where they are used; the file is open while they live.
+    """Map the tensors of a safetensors file into memory; the file is open while they exist.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -189,9 +186,9 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder that holds `config.json` for a folder, a run or a hub id.
+    """Find the folder with `config.json` of a model folder, a run or a hub id.
 
-    A hub id is `hf://owner/name`, or `owner/name` where no folder `owner` lies here.
+    A hub id is `hf://owner/name`, or `owner/name` if no folder `owner` exists here.
 
     Raises:
         InputError: nothing is there, or the hub does not have it.
@@ -222,7 +219,7 @@ def find_model(name: str | Path) -> Path:
 
 
 def _no_model(folder: Path) -> str:
-    """Why a folder is no model, and what to do if another program's lies there."""
+    """Message on why a folder is no model, and what to do with a model of another program."""
     if (folder / PIPELINE_FILE).is_file():
         return to_import(folder)
     for place in (folder, folder / "checkpoints"):
@@ -240,10 +237,10 @@ def step_folders(checkpoints: Path) -> list[Path]:
 
 
 def _download(name: str, repository: str) -> Path:
-    """The folder of a model of the hub, or of what was downloaded of it before.
+    """Download a model of the hub, or find it among earlier downloads.
 
     Args:
-        name: what the user wrote.
+        name: the model as the user wrote it.
         repository: `owner/name`.
     """
     from huggingface_hub import snapshot_download

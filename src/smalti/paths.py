@@ -1,4 +1,4 @@
-"""Paths as people write them. Imports no torch."""
+"""Expands `~` in paths. Imports no torch."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,12 @@ from smalti.config import InputError
 
 
 def expand(path: str | os.PathLike[str]) -> str:
-    """A path whose `~` is replaced by the home folder, wherever a shell left it.
+    """Replace `~` at the beginning of a path by the home folder.
 
-    Shells do not replace it in `--out=~/runs`, and never in a config file.
+    Shells do not do it in `--out=~/runs`, and never in a config file.
 
     Raises:
-        InputError: the path is empty, holds a NUL, or names the home folder of nobody.
+        InputError: the path is empty, holds a NUL, or names a home folder that does not exist.
     """
     path = os.fspath(path)
     if not path or "\0" in path:
@@ -28,7 +28,7 @@ def expand(path: str | os.PathLike[str]) -> str:
 
 
 def path_fields(*names: str) -> Any:
-    """An attribute for configs: `~` in these fields, paths or several of them, is expanded."""
+    """Make a validator for configs that expands `~` in fields of paths or of lists of paths."""
     return field_validator(*names, mode="before")(_expanded)
 
 

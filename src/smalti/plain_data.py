@@ -1,7 +1,7 @@
-"""YAML and JSON that people write, as plain data.
+"""Reads YAML and JSON that people write, as plain data.
 
-A key that is written twice is an error: the usual readers keep the last of the two, and what the
-first said would be lost without a word.
+A key that is written twice is an error: the usual readers keep the last of the two and lose the
+first without a word.
 """
 
 import json
@@ -14,10 +14,10 @@ from smalti.config import InputError
 
 
 def read_yaml(text: str | bytes, where: str) -> Any:
-    """Plain data of a YAML text; of bytes, the encoding follows from the byte order mark.
+    """Read the plain data of a YAML text; a byte order mark tells the encoding of bytes.
 
     Args:
-        text: one document; a tag that would make an object is an error of YAML.
+        text: one YAML document; a tag that would make an object is an error.
         where: name of the text, for messages.
 
     Raises:
@@ -36,7 +36,7 @@ def read_yaml(text: str | bytes, where: str) -> Any:
 
 
 def read_json(text: str | bytes, where: str) -> Any:
-    """Plain data of a JSON text.
+    """Read the plain data of a JSON text.
 
     Raises:
         InputError: a key is written twice in one object.

@@ -1,4 +1,4 @@
-"""Weights that other projects publish: downloaded, checked and read. Nothing of them is run."""
+"""Downloads, checks and reads weights that other projects publish, without running their code."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from smalti.model_folder import read_tensors
 
 
 def download_path(url: str) -> Path:
-    """Where `download` puts the file of a URL: in torch's download cache, under its own name."""
+    """Path where `download` puts the file of a URL: in torch's cache, under the file's name."""
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
 def download(url: str, path: Path, sha256: str, what: str) -> None:
-    """Fetch a file.
+    """Download a file and check its SHA-256.
 
     Args:
-        url: where from; `file://` works too.
-        path: where to.
-        sha256: how the file's SHA-256 must begin; nothing is kept of another file.
+        url: address of the file; `file://` works too.
+        path: path to write.
+        sha256: how the file's SHA-256 must begin; another file is deleted.
         what: what the file is, for messages.
 
     Raises:
-        InputError: no connection, another file than expected, or a disk that refuses it.
+        InputError: there is no connection, the file is another, or it cannot be written.
     """
     try:
         with disk_errors(path):
@@ -36,7 +36,7 @@ def download(url: str, path: Path, sha256: str, what: str) -> None:
 
 
 def load_weights(network: nn.Module, path: Path, what: str) -> None:
-    """Load a .pth or .safetensors file into a network; what the network has not is left out.
+    """Load a .pth or .safetensors file into a network; tensors that it does not have are ignored.
 
     Raises:
         InputError: the file is damaged or holds another network.

@@ -1,4 +1,4 @@
-"""Seeds for parts of the data pipeline that must not depend on what ran before them."""
+"""Random generators that do not depend on what ran before."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import torch
 
 
 def generator_for(*numbers: int) -> torch.Generator:
-    """A CPU generator that is a function of `numbers` only.
+    """Make a CPU generator that is a function of `numbers` only.
 
     Unlike with `seed + epoch`, neighbouring numbers give unrelated streams.
     """

@@ -1,4 +1,4 @@
-"""Name -> class; the only dynamic lookup in the package."""
+"""Looks classes up by name; the package has no other dynamic lookup."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ MOST_LISTED = 20  # names in a message; ImageNet's thousand classes would fill t
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that does not exist: the nearest known one, and the first of all."""
+    """Make the error for an unknown name, with the nearest known name and the first of all."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else "."

@@ -1,4 +1,4 @@
-"""What the folders say to each other: examples, batches and the protocol of priors.
+"""Types that several folders share: samples, batches and the protocol of priors.
 
 Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, L sequence length,
 V vocabulary size.
@@ -13,36 +13,36 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One example of a data set."""
+    """One sample of a data set."""
 
     key: str
-    """Where it came from, for messages: a path, or `archive.tar/member`, or `file.parquet:row`."""
+    """Path of the sample, for messages; also `archive.tar/member` or `file.parquet:row`."""
     image: Tensor
-    """(3, H, W) float32 in [-1, 1]; of another content than photographs, what that says: (1, H, W)
-    float32 of depth maps and edges, (H, W) int64 of label maps."""
+    """A photograph (3, H, W) float32 in [-1, 1], a depth or edge map (1, H, W) float32 or a label
+    map (H, W) int64. See `smalti.content`."""
     label: int | None
-    """Class number, or None where the data set has no classes."""
+    """Class number, or None if the data set has no classes."""
     conditions: Mapping[str, Tensor] = field(default_factory=dict)
     """Values of the conditions of the image, by kind; docs/tasks.md has their forms in a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Several examples, stacked."""
+    """Several samples, stacked."""
 
     keys: Sequence[str]
     images: Tensor
-    """(B, 3, H, W) float32 in [-1, 1]; (B, 1, H, W) float32 of depth maps and edges, (B, H, W)
-    int64 of label maps. See `smalti.content`."""
+    """Photographs (B, 3, H, W) float32 in [-1, 1], depth or edge maps (B, 1, H, W) float32 or label
+    maps (B, H, W) int64. See `smalti.content`."""
     labels: Tensor | None
-    """(B,) int64, or None where the data set has no classes."""
+    """Class numbers (B,) int64, or None if the data set has no classes."""
     conditions: Mapping[str, Tensor] = field(default_factory=dict)
-    """(B, ...) of each kind of condition; see `Sample`."""
+    """Values (B, ...) of each kind of condition; see `Sample`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a grid of codes that the prior looks at; all in cells."""
+    """The rectangle of a grid of codes that the prior reads; all numbers are in cells."""
 
     top: int
     left: int
@@ -55,18 +55,17 @@ class Window:
 
 
 class Prior(Protocol):
-    """Model over sequences: each position's logits depend on the tokens up to it only."""
+    """Model over sequences whose logits depend on the tokens up to their position only."""
 
     def logits(self, tokens: Tensor, cache: Any = None, last_only: bool = False) -> Tensor:
-        """Logits (B, L, V) of the tokens that follow tokens (B, L) int64.
+        """Logits (B, L, V) of the token that follows each of tokens (B, L) int64.
 
-        With `last_only`, (B, 1, V) of the one that follows them all.
-
-        With a cache, `tokens` are the ones that follow the cached ones, and are added to it.
+        With `last_only`, they are the logits (B, 1, V) of the token that follows the last one.
+        With a cache, `tokens` follow the cached tokens and are added to the cache.
         """
 
     def new_cache(self, batch_size: int) -> Any:
-        """An empty cache of what the prior keeps of the tokens it has read.
+        """Make an empty cache of the prior's computations for the tokens it has read.
 
         Its `reset()` empties it again.
         """

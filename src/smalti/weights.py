@@ -1,4 +1,4 @@
-"""The weights of a network as a whole: how many there are, and whether two sets are the same."""
+"""Counts the parameters of a network and hashes its weights."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def weights_hash(network: nn.Module) -> str:
-    """A SHA-256 over names and values of all weights and buffers of a network."""
+    """SHA-256 over names and values of all weights and buffers of a network."""
     return tensors_hash(network.state_dict())
 
 
 def tensors_hash(tensors: Mapping[str, Tensor], settings: str = "") -> str:
-    """A SHA-256 over a text, and names and values of tensors, whatever their order."""
+    """SHA-256 over a text and the names and values of tensors, whatever their order."""
     digest = hashlib.sha256(settings.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())

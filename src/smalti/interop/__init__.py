@@ -1,1 +1,1 @@
-"""Other people's checkpoints."""
+"""Import and export of other programs' models."""

@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint file, whichever program wrote it."""
+"""Reads the tensors of a checkpoint file, whichever program wrote it."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SHARD = r".+-\d{5}-of-(\d{5})(\.\w+)+"
 
 
 def read_checkpoint(path: Path) -> Weights:
-    """The weights of a checkpoint, on the CPU.
+    """Read the weights of a checkpoint, on the CPU.
 
     Args:
         path: safetensors, a file of `torch.save`, or the index of shards of either. Nothing that
@@ -47,12 +47,12 @@ def _read_file(path: Path) -> Weights:
 
 
 def is_index(path: Path) -> bool:
-    """Whether a file tells in which shard each tensor is, by its name."""
+    """Whether a file, by its name, is the index that tells in which shard each tensor is."""
     return re.fullmatch(INDEX, path.name) is not None
 
 
 def checkpoints_below(folder: Path) -> list[Path]:
-    """Checkpoint files in a folder and its sub-folders, to be named in a message."""
+    """Find the checkpoint files in a folder and its sub-folders, to name them in a message."""
     files = sorted(folder.glob("*")) + sorted(folder.glob("*/*"))
     return [path for path in files if is_index(path) or _is_checkpoint(path)]
 
@@ -72,7 +72,7 @@ def _read_pickle(path: Path) -> Weights:
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
-    """Tensors of all files that an index names, which lie beside it."""
+    """Read the tensors of all files that an index names; they lie beside it."""
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, LookupError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""Which dictionary of a checkpoint holds the weights.
+"""Finds the dictionary of a checkpoint that holds the weights.
 
 Programs save a state dict alone, or beside other things under a name of their own. Some save two:
 the weights as training left them, and their moving average, with which they evaluate and sample.
@@ -18,20 +18,20 @@ class Weights:
 
     tensors: dict[str, Any]
     place: str = ""
-    """Names of the dictionaries that lead to them, joined by dots; empty at the top."""
+    """Names of the dictionaries that lead to the tensors, joined by dots; empty at the top."""
     others: tuple[str, ...] = ()
-    """Other places that hold weights and were not taken."""
+    """Other places with weights, which were not taken."""
 
 
 def find_weights(content: object, kind: type) -> Weights:
-    """The weights of a checkpoint: averaged ones first, then raw ones, then tensors at the top.
+    """Find the weights of a checkpoint: averaged ones first, then raw ones, then those at the top.
 
     Args:
-        content: what the file holds.
-        kind: of the values that count as tensors.
+        content: content of the file.
+        kind: type of the values that count as tensors.
 
     Returns:
-        No tensors where none are found.
+        The weights; without tensors if the file has none.
     """
     places = _places(content, kind, "", DEEPEST) or _only_one(content, kind)
     if not places:
@@ -43,7 +43,7 @@ def find_weights(content: object, kind: type) -> Weights:
 
 
 def _places(content: object, kind: type, path: str, depth: int) -> list[tuple[str, dict[str, Any]]]:
-    """Every place with tensors that can be reached by known names, the preferred first."""
+    """All places with tensors that known names lead to, the preferred first."""
     if not isinstance(content, dict):
         return []
     found = []
@@ -54,7 +54,7 @@ def _places(content: object, kind: type, path: str, depth: int) -> list[tuple[st
 
 
 def _only_one(content: object, kind: type) -> list[tuple[str, dict[str, Any]]]:
-    """The one dictionary with tensors, whatever its name."""
+    """The only dictionary with tensors, whatever its name; empty if there are several."""
     if not isinstance(content, dict):
         return []
     found = [(str(name), _named(value, kind)) for name, value in content.items()]

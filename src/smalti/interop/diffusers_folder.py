@@ -1,4 +1,4 @@
-"""Where the `VQModel` lies in a folder of diffusers, and which of its files holds the weights."""
+"""Finds the `VQModel` in a folder of diffusers, and the file with its weights."""
 
 import json
 from pathlib import Path
@@ -14,26 +14,26 @@ MOST_NAMED = 3
 
 
 def find_vqmodel(folder: Path) -> Path:
-    """The folder of a VQModel: this one, or that of a pipeline's one VQModel.
+    """Find the folder of a VQModel: this one, or that of the only VQModel of a pipeline.
 
     Raises:
-        InputError: there is none, or there are several; it says which file or folder to give.
+        InputError: there is none, or there are several; the message says what to give instead.
     """
     config = _read(folder / CONFIG_FILE)
     if config.get("_class_name") == "VQModel":
         return folder
     if {"kind", "config"} <= config.keys() or step_folders(folder / "checkpoints"):
         raise InputError("it is a model or run of smalti already; there is nothing to import")
-    parts = [part for part in sorted(folder.glob("*/")) if _class(part) == "VQModel"]
-    if len(parts) == 1:
-        return parts[0]
-    if parts:
-        raise InputError(f"it has several VQModels; give one: {_named(parts)}")
+    models = [model for model in sorted(folder.glob("*/")) if _class(model) == "VQModel"]
+    if len(models) == 1:
+        return models[0]
+    if models:
+        raise InputError(f"it has several VQModels; give one: {_named(models)}")
     raise InputError(_what_it_is(folder, config))
 
 
 def weights_file(folder: Path) -> Path:
-    """The file with a VQModel's weights: whole before shards, all numbers before a variant (fp16).
+    """Find the file of a VQModel's weights; a whole file and full precision are preferred.
 
     Raises:
         InputError: there is none.
@@ -58,11 +58,11 @@ def _later(path: Path) -> tuple[bool, bool, bool, str]:
 
 
 def _what_it_is(folder: Path, config: dict[str, Any]) -> str:
-    """Why a folder holds no VQModel, and what could be given in its place."""
+    """Message on why a folder holds no VQModel, and what to give instead."""
     pipeline = _read(folder / PIPELINE_FILE)
     if pipeline:
-        parts = [f"{name} ({_class(folder / name)})" for name in pipeline if _class(folder / name)]
-        return f"it is a pipeline without a VQModel; it has {', '.join(parts) or 'no models'}"
+        models = [f"{name} ({_class(folder / name)})" for name in pipeline if _class(folder / name)]
+        return f"it is a pipeline without a VQModel; it has {', '.join(models) or 'no models'}"
     files = checkpoints_below(folder)
     hint = f"; give the checkpoint file: {_named(files)}" if files else ""
     if config.get("_class_name"):
@@ -70,8 +70,8 @@ def _what_it_is(folder: Path, config: dict[str, Any]) -> str:
     if hint:
         return f"it is no folder of diffusers (no {CONFIG_FILE} of a VQModel){hint}"
     return (
-        f"it has no {CONFIG_FILE} of a VQModel, so it is no folder of diffusers; of other programs "
-        "give the checkpoint file"
+        f"it has no {CONFIG_FILE} of a VQModel, so it is no folder of diffusers; for other "
+        "programs give the checkpoint file"
     )
 
 
@@ -86,7 +86,7 @@ def _class(folder: Path) -> str | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a JSON file says; nothing where it is missing or another thing."""
+    """Read the object in a JSON file; it is empty if the file is missing or holds no object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

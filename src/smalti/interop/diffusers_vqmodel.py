@@ -1,4 +1,4 @@
-"""The `VQModel` of diffusers: a folder with its config and weights, read and written.
+"""Reads and writes the `VQModel` of diffusers: a folder with a config and weights.
 
 Reference: diffusers 0.42, `VQModel`; the network is the released code's under other names.
 """
@@ -49,7 +49,7 @@ FORMER_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "t
 
 
 class VQModelConfig(BaseModel):
-    """What of a `VQModel`'s config decides the network; the defaults are those of diffusers."""
+    """The values of a `VQModel`'s config that shape the network, with diffusers' defaults."""
 
     class_name: Literal["VQModel"] = Field(alias="_class_name")
     in_channels: Literal[3] = 3
@@ -83,20 +83,20 @@ class VQModelConfig(BaseModel):
 
 
 def import_vqmodel(folder: Path) -> Imported:
-    """Read a `VQModel` folder, or that of a pipeline that has one.
+    """Read a `VQModel` folder, or the folder of a pipeline that has one.
 
     Raises:
-        InputError: it is damaged, or a part of it is something that our VQGAN does not have.
+        InputError: it is damaged, or our VQGAN does not have a part of it.
     """
     with naming(folder):
-        part = find_vqmodel(folder)
-        config = our_config(_read_config(part / CONFIG_FILE))
-    weights = weights_file(part)
+        model = find_vqmodel(folder)
+        config = our_config(_read_config(model / CONFIG_FILE))
+    weights = weights_file(model)
     tensors = {_present_name(name): t for name, t in read_checkpoint(weights).tensors.items()}
     with naming(weights):
         vqgan = fill_vqgan(config, tensors, vqmodel_name)
-    told_by = (part / CONFIG_FILE).relative_to(folder)
-    return Imported(vqgan, len(tensors), {}, str(told_by), (str(weights.relative_to(folder)),))
+    shape_from = (model / CONFIG_FILE).relative_to(folder)
+    return Imported(vqgan, len(tensors), {}, str(shape_from), (str(weights.relative_to(folder)),))
 
 
 def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
@@ -116,7 +116,7 @@ def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
 
 
 def our_config(config: VQModelConfig) -> VQGANConfig:
-    """The same network in our words.
+    """Translate the config of a `VQModel` into ours.
 
     Raises:
         InputError: our VQGAN does not have a part of it.
@@ -153,7 +153,7 @@ def our_config(config: VQModelConfig) -> VQGANConfig:
 
 
 def vqmodel_config(config: VQGANConfig) -> VQModelConfig:
-    """The same network in the words of diffusers.
+    """Translate our config into that of a `VQModel`.
 
     Raises:
         InputError: diffusers cannot express a part of it.
@@ -181,14 +181,14 @@ def vqmodel_config(config: VQGANConfig) -> VQModelConfig:
 
 
 def vqmodel_name(name: str) -> str:
-    """What diffusers calls a weight of a `VQGAN`."""
+    """Name in diffusers of a weight of a `VQGAN`."""
     for ours, theirs in NAMES.items():
         name = re.sub(ours, theirs, name)
     return name
 
 
 def _present_name(name: str) -> str:
-    """Folders written before diffusers 0.13 have other names inside attention."""
+    """Present name of a tensor: before diffusers 0.13, attention had other names inside."""
     return re.sub(
         r"(attentions\.\d+)\.(query|key|value|proj_attn)\.",
         lambda found: f"{found[1]}.{FORMER_NAMES[found[2]]}.",
@@ -197,7 +197,7 @@ def _present_name(name: str) -> str:
 
 
 def _matrix(name: str, weight: Tensor) -> Tensor:
-    """Attention's 1x1 convolutions are linear layers there."""
+    """Flatten the weights of attention's 1x1 convolutions, which are linear layers in diffusers."""
     is_linear = re.search(r"attention.*\.(query|key|value|project)\.weight$", name)
     return weight.flatten(1) if is_linear else weight
 

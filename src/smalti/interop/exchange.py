@@ -1,6 +1,6 @@
-"""What all formats of other people's tokenizers share.
+"""Functions that all formats of other programs' tokenizers share.
 
-On import every weight of ours is filled and no tensor is left over.
+An import fills every weight of ours and leaves no tensor over.
 """
 
 import contextlib
@@ -18,23 +18,23 @@ from smalti.tokenizer.vqgan import VQGAN
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A tokenizer made of other people's tensors, and what became of those."""
+    """A tokenizer made of another program's tensors, and how the tensors were used."""
 
     vqgan: VQGAN
-    """In eval mode."""
+    """The tokenizer, in eval mode."""
     used: int
-    """Tensors that became its weights: all that it has."""
+    """Number of tensors that became weights of the tokenizer."""
     passed_over: Mapping[str, int]
-    """Tensors of other parts of the checkpoint (losses, another network), counted by part."""
+    """Number of tensors of other parts of the checkpoint (losses, another network), by part."""
     shape_from: str
-    """What told the network's shape, for messages."""
+    """Source of the network's shape, such as the name of a config file, for messages."""
     taken: Sequence[str] = ()
-    """Which weights were taken where there were several, or they lay deeper; for messages."""
+    """Text for messages on which weights were taken, if there were several or they lay deeper."""
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with it."""
+    """Context that puts the name of a file before the message of an InputError about it."""
     try:
         yield
     except InputError as error:
@@ -47,11 +47,11 @@ def fill_vqgan(
     """Build a VQGAN and give each of its weights the tensor of its foreign name.
 
     Args:
-        config: its shape.
-        tensors: all of them must fit. A 1x1 convolution may be a matrix, or
-            the other way round.
-        foreign_name: what a weight of ours is called there; None for a count of training steps
-            that others do not keep, which then starts anew.
+        config: shape of the VQGAN.
+        tensors: tensors by foreign name; all must fit. A 1x1 convolution may be a matrix, or the
+            other way round.
+        foreign_name: gives the foreign name of a weight of ours; None for a count of training steps
+            that others do not store, which then starts anew.
 
     Returns:
         The VQGAN in eval mode, float32 whatever the tensors are.
@@ -78,20 +78,22 @@ def fill_vqgan(
 
 
 def check_numbers(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are no floating-point numbers, or not all of them finite.
+    """Refuse weights that are not finite floating-point numbers.
 
     Raises:
-        InputError: with the tensor's name.
+        InputError: a tensor holds other numbers; the message names it.
     """
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise InputError(f"{name} holds {tensor.dtype}, not floating-point numbers")
         if not tensor.is_meta and not tensor.isfinite().all():
-            raise InputError(f"{name} holds NaN or infinity: its training went wrong, or the file")
+            raise InputError(
+                f"{name} holds NaN or infinity: its training diverged, or the file is damaged"
+            )
 
 
 def check_exportable(config: VQGANConfig, form: str) -> None:
-    """Refuse a VQGAN of something else than photographs, or with a quantizer that only we have.
+    """Refuse a VQGAN that is not of photographs, or has a quantizer that only smalti has.
 
     Raises:
         InputError: it does not tokenize RGB images by the plain lookup of Eq. 4.
@@ -115,7 +117,7 @@ def _more(names: list[str]) -> str:
 
 
 def _shaped(tensor: Tensor, weight: Tensor, name: str) -> Tensor:
-    """The tensor in the shape of a weight of ours."""
+    """Bring a tensor to the shape of a weight of ours."""
     alike = (tensor.shape, (*tensor.shape, 1, 1))
     if weight.shape not in alike and (*weight.shape, 1, 1) != tensor.shape:
         raise InputError(

@@ -1,6 +1,6 @@
-"""LlamaGen's image tokenizers (VQ-16, VQ-8): the released network under other names.
+"""LlamaGen's image tokenizers (VQ-16, VQ-8), which are the released network under other names.
 
-Their quantizer compares directions: vectors and entries at length one.
+Their quantizer compares directions: vectors and entries are scaled to length one.
 
 Reference: Sun et al. 2024, "Autoregressive Model Beats Diffusion: Llama for Scalable Image
     Generation", arXiv:2406.06525, Sec. 2.2.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-USE_OF_CODES = "quantize.codebook_used"  # the codes of the last batches, for a log
+USE_OF_CODES = "quantize.codebook_used"  # codes of the last batches, which LlamaGen logs
 NAMES = {
     r"\.res\.": ".block.",
     r"\.mid\.0\.": ".mid.block_1.",
@@ -27,7 +27,7 @@ def is_llamagen(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def released_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """LlamaGen's tensors under the names that the released code of VQGAN has."""
+    """Rename LlamaGen's tensors as in the released code of VQGAN."""
     # Its decoder's levels are numbered as they run; the released ones by resolution.
     found = (re.match(r"decoder\.conv_blocks\.(\d+)\.", name) for name in tensors)
     last = max((int(match[1]) for match in found if match), default=0)

@@ -1,4 +1,4 @@
-"""The condition of a released transformer: its condition stage.
+"""Reads the condition stage of a released transformer.
 
 Reference: arXiv:2012.09841, Sec. 4.2 and App. B.
 """
@@ -35,10 +35,10 @@ SPATIAL: Mapping[str, Any] = {
     "edges": EdgesConfig,
     "rgb": LowResolutionConfig,
 }
-"""Config of the released models' condition, by what its pictures are."""
+"""Config class of the released models' condition, by the content of its pictures."""
 WITHOUT_TENSORS = (IS_UNCONDITIONAL, START_TOKEN, CLASS_LABEL, COORDINATES)
 DRAWN = ("segmentation", "depth", "edges", "coord")
-"""Conditions that a photograph is not."""
+"""Names of conditions that are no photographs."""
 LOW_RESOLUTION_FACTOR = 8  # of the released code
 
 
@@ -48,18 +48,18 @@ class CondStage:
 
     description: str
     token: ConditionConfig | None = None
-    """Its config, where it is one token."""
+    """Config of the condition if it is one token."""
     coordinates: "CoordinateCells | None" = None
-    """Where it is the place of each cell."""
+    """Form of the condition if it is the place of each cell."""
     tokenizers: Mapping[str, VQGAN] = field(default_factory=dict)
-    """Its tokenizer by kind, where it is a picture."""
+    """Tokenizer of the condition by its kind, if it is a picture."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
-    """Tensors that are not weights, counted by part."""
+    """Number of tensors that are not weights, by part."""
     assumed: Sequence[str] = ()
-    """What nothing told, a line each."""
+    """A line for each assumption about what neither tensors nor config tell."""
 
     def config(self, height_px: int, width_px: int) -> ConditionConfig:
-        """Its config for images of a size that its tokenizer divides."""
+        """Config of the condition for images of a size; its tokenizer's factor must divide it."""
         if self.token is not None:
             return self.token
         if self.coordinates is not None:
@@ -88,10 +88,10 @@ class CondStage:
 
 
 class CoordinateCells(NamedTuple):
-    """How a released model is told coordinates."""
+    """Form of the coordinates that a released model reads."""
 
     levels: int
-    """Numbers that are told apart."""
+    """Number of different coordinates."""
     cell_px: int
     """Side of a cell in pixels."""
 
@@ -99,11 +99,11 @@ class CoordinateCells(NamedTuple):
 def read_condition(
     tensors: Mapping[str, Tensor], told: Net2NetConfig, first_stage: VQGAN
 ) -> CondStage:
-    """The condition that the tensors and the config tell.
+    """Find the condition from the tensors and the config.
 
     Args:
-        tensors: of the condition stage, without their prefix; none where it has no weights.
-        told: the config that came with them, or its defaults.
+        tensors: tensors of the condition stage without their prefix; empty if it has no weights.
+        told: the config that came with the tensors, or its defaults.
         first_stage: tokenizer of the images.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The released code's config of a transformer over the codes of a VQGAN, as far as we need it.
+"""Reads the released code's config of a transformer over the codes of a VQGAN.
 
-It tells what the tensors cannot: heads, the condition's kind, the start token.
+It has what the tensors do not tell: the heads, the condition's kind and the start token.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ COORDINATES = "CoordStage"
 
 
 class _Part(BaseModel):
-    """What we need of a released config; it says more."""
+    """Base class for the values that we need of a released config; others are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,15 +43,15 @@ class Part(_Part):
 
     @property
     def name(self) -> str:
-        """Of the class, without its module."""
+        """Name of the class, without its module."""
         return self.target.rpartition(".")[2]
 
     @property
     def quantizer(self) -> str | None:
-        """Our kind of the quantizer, where it is a VQGAN.
+        """Our kind of the quantizer, if the class is a VQGAN.
 
         Raises:
-            InputError: it is one that is not imported.
+            InputError: the quantizer is not one that is imported.
         """
         return told_kind(self.target, self.params)
 
@@ -68,26 +68,26 @@ class Transformer(_Part):
 
 
 class Net2NetConfig(_Part):
-    """Arguments of the released two-stage model; the defaults are its own."""
+    """Arguments of the released two-stage model, with its defaults."""
 
     transformer_config: Part = Part()
     first_stage_config: Part = Part()
     cond_stage_config: Part | None = None
-    """None where it is not told."""
+    """Config of the condition stage, or None if the file has none."""
     permuter_config: Part | None = None
     cond_stage_key: str | None = None
-    """What the data calls the condition."""
+    """Name of the condition in the data."""
     downsample_cond_size: int = -1
-    """Side in pixels to which the condition is shrunk before it is encoded; -1 is not."""
+    """Side in pixels to which the condition is shrunk before it is encoded; -1 leaves it."""
     pkeep: float = Field(default=1.0, ge=0, le=1)
-    """Share of the image tokens that were kept in training, the others replaced by random ones."""
+    """Share of the image tokens that training left as they were; others became random tokens."""
     sos_token: int = Field(default=0, ge=0)
     unconditional: bool = False
 
     @field_validator("cond_stage_config", mode="before")
     @classmethod
-    def _word_or_part(cls, given: object) -> object:
-        return {"target": given} if isinstance(given, str) else given
+    def _word_or_part(cls, value: object) -> object:
+        return {"target": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _ordering_is_known(self) -> Self:
@@ -105,7 +105,7 @@ class Net2NetConfig(_Part):
 
     @property
     def condition(self) -> str | None:
-        """Class or word that stands for the condition stage; None where it is not told."""
+        """Class or word that stands for the condition stage, or None if the config has none."""
         if self.unconditional:
             return IS_UNCONDITIONAL
         return None if self.cond_stage_config is None else self.cond_stage_config.name
@@ -121,14 +121,14 @@ class Net2NetConfig(_Part):
 
     @property
     def classes(self) -> int | None:
-        """Number of classes of a model that is conditioned on them, if it is told."""
+        """Number of classes of a class-conditional model, or None if the config has none."""
         stage = self.cond_stage_config
         classes = None if stage is None else stage.params.get("n_classes")
         return classes if isinstance(classes, int) and classes > 0 else None
 
     @property
     def resolution_px(self) -> int | None:
-        """Side of the images that the first stage was trained on, if it is told."""
+        """Side in pixels of the first stage's training images, or None if the config has none."""
         network = self.first_stage_config.params.get("ddconfig")
         side = network.get("resolution") if isinstance(network, dict) else None
         return side if isinstance(side, int) and side > 0 else None
@@ -138,7 +138,8 @@ def read_net2net_config(path: Path) -> Net2NetConfig:
     """Read the YAML that came with a checkpoint.
 
     Raises:
-        InputError: it is no released config of such a model, or names what we do not have.
+        InputError: it is no released config of such a model, or names something that is not
+            imported.
     """
     params = read_params(path)
     try:
@@ -154,7 +155,7 @@ def read_net2net_config(path: Path) -> Net2NetConfig:
 
 
 def unmasked(positions: int) -> str:
-    """Why a transformer that reads its condition in both directions is refused."""
+    """Message on why a transformer that reads its condition in both directions is refused."""
     return (
         f"its first {positions} positions attend to each other in both directions (n_unmasked); "
         "our GPT attends to earlier positions only"

@@ -34,15 +34,15 @@ NETWORKS = {
     r"^(quantizer|vq|codebook|vector_quantizer|vector_quantization)\.": "a VQ model with other "
     "names than the released ones",
 }
-"""What a tensor's name tells; the first that is found counts."""
+"""Network that a tensor's name tells, by pattern of the name; the first match counts."""
 IMPORTED = "tokenizers of taming-transformers, latent-diffusion, IBQ, LlamaGen and diffusers"
 
 
 def refuse_other_networks(names: Iterable[str]) -> None:
-    """Refuse what is known to be no tokenizer of ours.
+    """Refuse networks that are known not to be imported.
 
     Raises:
-        InputError: with what it seems to be, and the name that tells so.
+        InputError: the names are those of such a network; the message tells which.
     """
     every = sorted(names)
     for pattern, what in NETWORKS.items():

@@ -1,7 +1,7 @@
-"""Names of tensors without what wrappers and larger models put before them.
+"""Strips names of tensors of the prefixes that wrappers and larger models put before them.
 
-`torch.compile`, data-parallel training and training frameworks wrap a model in modules of their
-own; larger models hold the tokenizer as a part.
+`torch.compile`, data-parallel training and training frameworks wrap a model in further modules;
+larger models contain the tokenizer.
 """
 
 import re
@@ -29,29 +29,29 @@ class Rooted:
 
     tensors: dict[str, Tensor]
     prefix: str
-    """What stood before the names, without wrappers."""
+    """Prefix that the names had, without wrappers."""
     passed_over: Counter[str]
-    """Tensors that do not have the prefix, counted by their first name."""
+    """Number of tensors without the prefix, by the first component of their names."""
 
 
 def without_prefix(tensors: Mapping[str, Tensor]) -> Rooted:
     """Find the model among the tensors of a checkpoint and give its tensors their bare names.
 
     Raises:
-        InputError: two tensors have the same name without their wrappers, or several models are
-            there and nothing tells which is meant.
+        InputError: two tensors have the same name without their wrappers, or there are several
+            models and nothing tells which one is meant.
     """
     unwrapped = {re.sub(WRAPPERS, "", name): tensor for name, tensor in tensors.items()}
     if len(unwrapped) < len(tensors):
         raise InputError("some of its tensors are there twice, with and without a wrapper's name")
     prefix = _prefix(unwrapped)
-    own = {
+    model = {
         name.removeprefix(prefix): tensor
         for name, tensor in unwrapped.items()
         if name.startswith(prefix)
     }
     others = (name for name in unwrapped if not name.startswith(prefix))
-    return Rooted(own, prefix, Counter(name.partition(".")[0] for name in others))
+    return Rooted(model, prefix, Counter(name.partition(".")[0] for name in others))
 
 
 def _prefix(tensors: Mapping[str, Tensor]) -> str:
@@ -65,7 +65,7 @@ def _prefix(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _choose(prefixes: list[str]) -> str:
-    """Averaged weights, else those without a prefix, else the only ones."""
+    """Choose averaged weights, else those without a prefix, else the only ones."""
     averaged = [prefix for prefix in prefixes if set(prefix.split(".")) & set(AVERAGED)]
     if averaged:
         return averaged[0]

@@ -1,8 +1,8 @@
-"""Which quantizer of ours other people's tensors are.
+"""Finds the quantizer that other programs' tensors belong to.
 
-The released code and its descendants keep an encoder, a decoder and `quantize.*`. The names tell
+The released code and its descendants store an encoder, a decoder and `quantize.*`. The names tell
 most quantizers apart. The nearest entry (taming-transformers, latent-diffusion) and the largest
-inner product (IBQ) have the same names and shapes and choose other codes; a config tells them
+inner product (IBQ) have the same names and shapes, but choose other codes; a config tells them
 apart, and often the entries do.
 
 Axes: D code dimension, K codebook size.
@@ -39,7 +39,7 @@ AVERAGES = ("quantize.embedding.cluster_size", "quantize.embedding.embed_avg")
 GUMBEL_EMBEDDING = "quantize.embed.weight"
 GUMBEL_SCORES = "quantize.proj.weight"
 
-ASKED_ENTRIES = 128  # of a large codebook; each is compared with all entries
+TESTED_ENTRIES = 128  # of a large codebook; each is compared with all entries
 # Entries as IBQ starts them have 0.35 and more in the shapes that people use; in the 3 or 4
 # dimensions of latent-diffusion, a few in a hundred win against the longest.
 CHOOSABLE_SHARE = 0.25
@@ -53,18 +53,18 @@ class FoundQuantizer:
     codebook: str
     """Name of the tensor with the entries (K, D)."""
     names: Mapping[str, str | None]
-    """Beginning of a weight's name here and there; None for what others do not keep."""
+    """Foreign beginning of a weight's name by ours; None for weights that others do not store."""
 
 
 def told_kind(target: str, params: Mapping[str, Any]) -> str | None:
-    """Our kind of the quantizer that a released config names; None where it names no class.
+    """Our kind of the quantizer that a released config names, or None if it names no class.
 
     Args:
-        target: the class with its module, as `taming.models.vqgan.VQModel`.
-        params: its arguments.
+        target: the class with its module, such as `taming.models.vqgan.VQModel`.
+        params: arguments of the class.
 
     Raises:
-        InputError: it is a quantizer that is not imported.
+        InputError: the quantizer is not one that is imported.
     """
     if not target:
         return None
@@ -86,15 +86,15 @@ def told_kind(target: str, params: Mapping[str, Any]) -> str | None:
 
 
 def find_quantizer(tensors: Mapping[str, Tensor], told: str | None) -> FoundQuantizer:
-    """The quantizer of a released state dict.
+    """Find the quantizer of a released state dict.
 
     Args:
-        tensors: under the bare names.
-        told: its kind by the config, if that is there.
+        tensors: tensors by bare name.
+        told: kind of the quantizer by the config, or None without a config.
 
     Raises:
         InputError: config and tensors differ, or nothing tells which of two quantizers it is.
-        KeyError: its entries are missing.
+        KeyError: the entries of the codebook are missing.
     """
     if GUMBEL_SCORES in tensors:
         shown = "gumbel"
@@ -119,8 +119,8 @@ def _found(kind: str) -> FoundQuantizer:
         }
         return FoundQuantizer(GumbelQuantizerConfig(), GUMBEL_EMBEDDING, names)
     if kind == "ema":
-        own = dict.fromkeys((f"quantizer.{name}" for name in ("counts", "sums", "steps")), None)
-        names = {"quantizer.codebook": EMBEDDING, **own, "quantizer.started": None}
+        ours = dict.fromkeys((f"quantizer.{name}" for name in ("counts", "sums", "steps")), None)
+        names = {"quantizer.codebook": EMBEDDING, **ours, "quantizer.started": None}
         config = EMAQuantizerConfig(lookup_dim=None, l2_normalised=False, kmeans_start=False)
         return FoundQuantizer(config, EMBEDDING, names)
     if kind == "ibq":
@@ -129,10 +129,10 @@ def _found(kind: str) -> FoundQuantizer:
 
 
 def _kind_by_entries(codebook: Tensor) -> str:
-    """The nearest entry, where the entries (K, D) tell so.
+    """Recognise the quantizer of the nearest entry by its entries (K, D).
 
     Raises:
-        InputError: they fit both quantizers.
+        InputError: the entries fit both quantizers.
     """
     is_whole = codebook.ndim == 2 and codebook.numel() > 0 and bool(codebook.isfinite().all())
     # One that is not is refused with the other weights, whatever the quantizer.
@@ -149,18 +149,18 @@ def _kind_by_entries(codebook: Tensor) -> str:
 def _has_untouched(codebook: Tensor) -> bool:
     """Whether an entry lies where the released code starts it, in a cube of side 2 / K.
 
-    Entries that no vector is near stay there; those of IBQ start far outside.
+    Entries that no vector is near stay there, but those of IBQ start far outside.
     """
     return bool((codebook.abs().amax(1) <= 1.001 / len(codebook)).any())
 
 
 def _is_choosable(codebook: Tensor) -> bool:
-    """Whether the inner product of an entry with itself is the largest, for a good part of them.
+    """Whether for many entries the inner product with the entry itself is the largest.
 
     Vectors lie near their entries, so a codebook that was learned with inner products has this.
     """
     entries = codebook.float()
-    step = max(1, len(entries) // ASKED_ENTRIES)
-    asked = torch.arange(0, len(entries), step)
-    best = (entries[asked] @ entries.T).argmax(1)
-    return float((best == asked).float().mean()) >= CHOOSABLE_SHARE
+    step = max(1, len(entries) // TESTED_ENTRIES)
+    tested = torch.arange(0, len(entries), step)
+    best = (entries[tested] @ entries.T).argmax(1)
+    return float((best == tested).float().mean()) >= CHOOSABLE_SHARE

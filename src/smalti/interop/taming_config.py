@@ -17,16 +17,16 @@ RESOLUTION = 256  # the released code places attention by the side that images o
 
 @dataclass(frozen=True, slots=True)
 class ToldVQGAN:
-    """What a config tells of a VQGAN that its tensors may not."""
+    """Values of a VQGAN's config that its tensors may not tell."""
 
     image_key: str | None = None
-    """What its images are called ("segmentation")."""
+    """Name of the images in the data, such as "segmentation"."""
     quantizer: str | None = None
-    """Our kind of its quantizer."""
+    """Our kind of the quantizer."""
 
 
 def released_config(config: VQGANConfig) -> dict[str, Any]:
-    """The config of a VQGAN as the released code writes it.
+    """Translate the config of a VQGAN into that of the released code.
 
     It has `params.ddconfig` for both networks, and K and D beside it.
     """
@@ -52,12 +52,12 @@ def check_released_config(
     """Compare a released config with the one that the tensors told.
 
     Args:
-        path: of the YAML.
-        config: what the tensors told.
-        stage: where the VQGAN stands in the config of a larger model.
+        path: path of the YAML.
+        config: the config that the tensors told.
+        stage: key of the VQGAN in the config of a larger model.
 
     Raises:
-        InputError: it is no config of a VQGAN, or a value of it differs.
+        InputError: the file is no config of a VQGAN, or a value of it differs.
     """
     _, theirs = _vqgan(path, stage)
     ours = released_config(config)["model"]["params"]
@@ -88,7 +88,7 @@ def _attention_levels(config: VQGANConfig) -> tuple[int, ...]:
 
 
 def read_told(path: Path) -> ToldVQGAN:
-    """What the config of a VQGAN, alone or as the first stage of a larger model, tells of it.
+    """Read the config of a VQGAN, alone or as the first stage of a larger model.
 
     Raises:
         InputError: it is no config of a VQGAN, or one of a kind that is not imported.
@@ -102,10 +102,10 @@ def read_told(path: Path) -> ToldVQGAN:
 
 
 def read_params(path: Path) -> Mapping[str, Any]:
-    """Arguments of the model of a released config.
+    """Read the arguments of the model in a released config.
 
     Raises:
-        InputError: it does not exist, or is no released config.
+        InputError: the file does not exist, or is no released config.
     """
     try:
         return _model(path)[1]
@@ -114,11 +114,11 @@ def read_params(path: Path) -> Mapping[str, Any]:
 
 
 def _model(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """Class of the model of a released config, with its module, and its arguments.
+    """Read the class of the model in a released config, with its module, and its arguments.
 
     Raises:
-        InputError: it does not exist, or a key is written twice.
-        LookupError or TypeError: it is another file.
+        InputError: the file does not exist, or a key is written twice.
+        LookupError or TypeError: the file is no such config.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist")
@@ -130,7 +130,7 @@ def _model(path: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Class and arguments in a part of a config, as the released code or Lightning writes them."""
+    """Class and arguments in a section of a config, as the released code or Lightning has them."""
     class_key, key = ("class_path", "init_args") if "class_path" in part else ("target", "params")
     if not isinstance(part[key], dict):
         raise TypeError(f"{key} is no dictionary")

@@ -1,7 +1,6 @@
-"""The released code's transformer, under our names.
+"""Imports the released code's transformer.
 
-In a released checkpoint it lies under `transformer.`; both functions take tensors without that
-prefix.
+Released checkpoints have it under `transformer.`; both functions take tensors without that prefix.
 """
 
 import re
@@ -33,10 +32,10 @@ WITHOUT_OWN_NAME = r"blocks\.\d+\.attn\.(key\.weight|key\.bias|value\.weight|val
 
 
 def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
-    """Build the GPT of a released state dict; all but the number of heads follows from it.
+    """Build the GPT of a released state dict, which tells all but the number of heads.
 
     Args:
-        tensors: `tok_emb.weight`, `blocks.0.attn.key.weight` and so on.
+        tensors: tensors by name: `tok_emb.weight`, `blocks.0.attn.key.weight` and so on.
         heads: attention heads, which the shapes do not tell (16 in the released models).
 
     Raises:
@@ -61,7 +60,7 @@ def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
 
 
 def name_gpt(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of a `GPT` from the released names.
+    """Make the state dict of a `GPT` from tensors with the released names.
 
     Raises:
         InputError: a name is not one of a GPT.
@@ -74,7 +73,7 @@ def name_gpt(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ours = _our_name(name)
         if ".attn.query." in name:
             tensor = torch.cat(
-                [tensors[name.replace("query", part)] for part in ("query", "key", "value")]
+                [tensors[name.replace("query", kind)] for kind in ("query", "key", "value")]
             )
         named[ours] = tensor.squeeze(0) if name == "pos_emb" else tensor
     return named

@@ -1,8 +1,8 @@
-"""Transformers of taming-transformers, with the VQGANs of their images and conditions.
+"""Imports transformers of taming-transformers, with the VQGANs of their images and conditions.
 
 A checkpoint of the released two-stage model ("Net2NetTransformer") holds the GPT, the VQGAN of the
-images (first stage), that of the condition if it is a picture, and the ordering if it is not row
-major. The GPT has one vocabulary for the tokens of both.
+images (first stage), a second VQGAN if the condition is a picture, and the ordering if it is not
+row major. The GPT has one vocabulary for the tokens of image and condition.
 
 Axes: h/w latent grid.
 """
@@ -47,30 +47,30 @@ LARGEST_SIDE_CELLS = 1024  # where the search for the grid ends
 
 @dataclass(frozen=True, slots=True)
 class ImportedPrior:
-    """A prior and its tokenizers made of other people's tensors, and what became of those."""
+    """A prior and its tokenizers made of another program's tensors, and how those were used."""
 
     tokenizer: VQGAN
-    """Of the images."""
+    """Tokenizer of the images."""
     condition_tokenizers: Mapping[str, VQGAN]
-    """Of the condition, where it is a picture, by kind."""
+    """Tokenizer of the condition by its kind, if the condition is a picture."""
     prior: GPT
-    """In eval mode, as the tokenizers."""
+    """The prior, in eval mode, as the tokenizers are."""
     config: PriorModelConfig
     """How the prior reads codes and condition."""
     token_keep: float
-    """Share of the image tokens that it was shown in training, the others replaced; 1 if untold."""
+    """Share of the image tokens that training left as they were; 1 if the config does not tell."""
     assumed: Sequence[str]
-    """What neither the tensors nor a config told, a line each."""
+    """A line for each assumption about what neither tensors nor config tell."""
     used: int
-    """Tensors that became weights, or told the ordering."""
+    """Number of tensors that became weights or told the ordering."""
     passed_over: Mapping[str, int]
-    """Other tensors (losses, masks), counted by part."""
+    """Number of other tensors (losses, masks), by part."""
     taken: Sequence[str] = ()
-    """Which weights were taken, as for `Imported`."""
+    """Text for messages on which weights were taken; see `Imported`."""
 
 
 def is_net2net(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether a checkpoint is one of a transformer, alone or with its VQGANs."""
+    """Whether a checkpoint holds a transformer, alone or with its VQGANs."""
     return any(name.startswith(TRANSFORMER) for name in tensors)
 
 
@@ -82,10 +82,11 @@ def import_net2net(
     """Build the prior and the tokenizers of a released two-stage model.
 
     Args:
-        tensors: `transformer.tok_emb.weight`, `first_stage_model.encoder.conv_in.weight` and so on.
-        released_config: YAML that came with them; must agree with the tensors.
-        size_px: height and width of the images (of the window, where those are larger); None is
-            what the ordering, the config or the length of the sequence tell.
+        tensors: tensors by name: `transformer.tok_emb.weight`,
+            `first_stage_model.encoder.conv_in.weight` and so on.
+        released_config: YAML that came with the tensors and must agree with them.
+        size_px: height and width of the images, or of the window for larger images; None takes
+            what the ordering, the config or the length of the sequence tells.
 
     Raises:
         InputError: a part is missing, left over or not known here, or the config differs.
@@ -173,14 +174,14 @@ def _import_gpt(tensors: Mapping[str, Tensor], told: Transformer) -> GPT:
         "n_embd": gpt.config.width,
     }
     for name, value in found.items():
-        said = getattr(told, name)
-        if said not in (None, value):
-            raise InputError(f"the config says {name} {said}, but the tensors have {value}")
+        in_config = getattr(told, name)
+        if in_config not in (None, value):
+            raise InputError(f"the config says {name} {in_config}, but the tensors have {value}")
     return gpt
 
 
 def _check_start_token(config: PriorModelConfig) -> None:
-    """Refuse to guess that there is no condition where the sequence has room for one.
+    """Refuse to assume that there is no condition if the sequence has room for one.
 
     Classes need one token more, as a start token does, but coordinates one for each code.
     """
@@ -210,7 +211,7 @@ def _size_px(
     gpt: GPT,
     assumed: list[str],
 ) -> tuple[int, int]:
-    """Height and width in pixels of square images, from what tells it most surely."""
+    """Height and width in pixels of square images, from the most reliable source."""
     f = first.downsampling_factor
     if FORWARD in permuter:
         side = round(permuter[FORWARD].numel() ** 0.5) * f
@@ -274,10 +275,10 @@ def _model_config(
 
 
 def _ordering(permuter: Mapping[str, Tensor], told: Net2NetConfig, height: int, width: int) -> str:
-    """Our name of the ordering: by its permutation if that is there, else by the config."""
-    said = None if told.permuter_config is None else ORDERINGS[told.permuter_config.name]
+    """Our name of the ordering, by its permutation or, without one, by the config."""
+    in_config = None if told.permuter_config is None else ORDERINGS[told.permuter_config.name]
     if not permuter:
-        return said or "row_major"
+        return in_config or "row_major"
     if permuter.keys() != {FORWARD, BACKWARD}:
         raise InputError(f"its ordering has {', '.join(sorted(permuter))}; needed is {FORWARD}")
     forward = permuter[FORWARD].flatten()
@@ -289,13 +290,13 @@ def _ordering(permuter: Mapping[str, Tensor], told: Net2NetConfig, height: int, 
     names = [name for name, order in _orderings(height, width) if torch.equal(order, forward)]
     if not names:
         raise InputError(f"its ordering is none of {', '.join(OUR_ORDERINGS)}")
-    if said is not None and said not in names:
-        raise InputError(f"the config says ordering {said}, but the tensors have {names[0]}")
-    return said or names[0]
+    if in_config is not None and in_config not in names:
+        raise InputError(f"the config says ordering {in_config}, but the tensors have {names[0]}")
+    return in_config or names[0]
 
 
 def _orderings(height: int, width: int) -> Iterator[tuple[str, Tensor]]:
-    """Each ordering that is defined on a grid, and its permutation."""
+    """Name and permutation of each ordering that is defined on a grid."""
     for name in OUR_ORDERINGS:
         try:
             yield name, build_ordering(name, height, width).forward

@@ -1,7 +1,7 @@
-"""VQGANs of taming-transformers and latent-diffusion, under our names, and back.
+"""Imports and exports VQGANs of taming-transformers and latent-diffusion.
 
-Both have the same networks and names. A checkpoint holds one alone, with its losses, or as the
-first stage of a larger model. What its images are follows from their channels.
+Both programs have the same networks and names. A checkpoint holds a VQGAN alone, with its losses,
+or as the first stage of a larger model. The channels of its images tell what they are.
 
 Axes: D code dimension, K codebook size.
 """
@@ -83,9 +83,9 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
 
     Args:
-        tensors: `encoder.conv_in.weight`, `quantize.embedding.weight` and so on, alone or under
-            `first_stage_model.`.
-        told: what its config tells; nothing where it has none.
+        tensors: tensors by name: `encoder.conv_in.weight`, `quantize.embedding.weight` and so on,
+            alone or under `first_stage_model.`.
+        told: values of the config; empty without a config.
 
     Raises:
         InputError: it holds no such VQGAN, a weight is missing or left over, or its quantizer is
@@ -115,7 +115,7 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
 
 
 def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
-    """Write the released code's config and state dict, the latter without a pickle.
+    """Write the released code's config and state dict; the state dict is no pickle.
 
     Raises:
         InputError: the released code cannot express a part of the model, or the folder cannot be
@@ -139,15 +139,15 @@ def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
 def infer_content(
     tensors: Mapping[str, Tensor], has_colours: bool, image_key: str | None
 ) -> ContentConfig:
-    """What the images are of the VQGAN whose released state dict this is.
+    """Find what the images are from the released state dict of a VQGAN.
 
     Args:
-        tensors: under the bare names.
-        has_colours: whether there were colours of classes beside them.
-        image_key: as `import_vqgan`.
+        tensors: tensors by bare name.
+        has_colours: whether the checkpoint has colours of classes beside them.
+        image_key: name of the images in the config's data, or None.
 
     Raises:
-        InputError: the number of channels is that of no content.
+        InputError: no content has this number of channels.
         KeyError: a weight that tells the shape is missing.
     """
     _, channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
@@ -167,16 +167,16 @@ def infer_content(
 def infer_config(
     tensors: Mapping[str, Tensor], content: ContentConfig, quantizer: FoundQuantizer
 ) -> VQGANConfig:
-    """Config of the VQGAN whose released state dict this is.
+    """Find the config of a VQGAN from its released state dict.
 
     Args:
-        tensors: under the bare names.
+        tensors: tensors by bare name.
         content: what its images are.
-        quantizer: which one it has.
+        quantizer: its quantizer.
 
     Raises:
         InputError: a level's channels are not a multiple of the first convolution's, or a tensor
-            is of no weight's shape.
+            has the shape of no weight.
         KeyError: a weight that tells the shape is missing.
     """
     channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
@@ -203,7 +203,7 @@ def infer_config(
 
 
 def released_name(name: str, levels: int) -> str:
-    """What the released code calls a weight of a `VQGAN` of `levels` levels."""
+    """Name in the released code of a weight of a `VQGAN` with `levels` levels."""
     if name == "quantizer.codebook.weight":
         return EMBEDDING
     # Our decoder's levels are numbered as they run; the released ones by resolution.
@@ -218,7 +218,7 @@ def released_name(name: str, levels: int) -> str:
 
 
 def _foreign_name(name: str, quantizer: FoundQuantizer, levels: int) -> str | None:
-    """What others call a weight of a VQGAN with this quantizer; None if they do not keep it."""
+    """Foreign name of a weight of a VQGAN with this quantizer; None if others do not store it."""
     for ours, theirs in quantizer.names.items():
         if name.startswith(ours):
             return None if theirs is None else name.replace(ours, theirs)
@@ -227,14 +227,14 @@ def _foreign_name(name: str, quantizer: FoundQuantizer, levels: int) -> str | No
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A checkpoint with a tokenizer."""
+    """The tensors of a checkpoint, divided into the tokenizer's and others."""
 
     own: dict[str, Tensor]
     """The tokenizer's tensors by bare name."""
     others: Counter[str]
-    """Other tensors, counted by part."""
+    """Number of other tensors, by part."""
     taken: list[str]
-    """Which weights these are, where there are two."""
+    """Text for messages on which weights were taken, if there are two sets."""
 
 
 def _split(tensors: Mapping[str, Tensor]) -> _Parts:
@@ -257,9 +257,9 @@ def _split(tensors: Mapping[str, Tensor]) -> _Parts:
 def _averaged(
     tensors: Mapping[str, Tensor], prefix: str, own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Moving averages of a tokenizer's own tensors by their names; none unless all networks have.
+    """Moving averages of a tokenizer's tensors by name; empty unless both networks have them.
 
-    What is no parameter, as the entries that averages move, has none.
+    Tensors that are no parameters, such as entries that are moving averages, have none.
     """
     keys = {name: prefix + name.replace(".", "") for name in own}
     networks = [name for name in own if name.startswith(("encoder.", "decoder."))]
@@ -269,7 +269,7 @@ def _averaged(
 
 
 def _check_kind(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse what is no VQGAN at all, with what it seems to be."""
+    """Refuse tensors of no VQGAN; the message tells what they seem to be."""
     if any(name.startswith("encoder.down_blocks.") for name in tensors):
         raise InputError(
             "these are the names of diffusers: give the folder with its config.json, not the file"
@@ -282,7 +282,7 @@ def _check_kind(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:
-    """Values of a pattern's one group among the names."""
+    """Values of a pattern's only group among the names."""
     found = (re.match(pattern, name) for name in tensors)
     return {int(match[1]) for match in found if match}
 

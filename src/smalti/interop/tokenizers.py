@@ -1,4 +1,4 @@
-"""Other people's models, from their files to ours and back."""
+"""Imports other programs' models, and lists the formats for export."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -36,13 +36,14 @@ def import_model(
     Args:
         path: a checkpoint (of taming-transformers, latent-diffusion, IBQ or LlamaGen), or a folder
             of diffusers.
-        released_config: YAML that came with a checkpoint, which must then agree with the tensors;
-            needed where they do not tell how codes are chosen.
-        size_px: height and width of a prior's images, where nothing else tells them.
-        tokenizer_only: of a checkpoint with a prior, read the tokenizer of the images alone.
+        released_config: YAML that came with a checkpoint and must agree with the tensors; needed
+            if the tensors do not tell how codes are chosen.
+        size_px: height and width of a prior's images, needed if nothing else tells them.
+        tokenizer_only: whether to read only the tokenizer of the images from a checkpoint with a
+            prior.
 
     Raises:
-        InputError: it is neither, is damaged, or has a part that our models do not have.
+        InputError: it is no such model, is damaged, or has a part that our models do not have.
     """
     if path.is_dir():
         if released_config is not None:
@@ -62,7 +63,7 @@ def import_model(
 
 
 def _with_place(imported: AnyImported, weights: Weights, rooted: Rooted) -> AnyImported:
-    """What was imported, with where in the checkpoint its weights were, and what is beside them."""
+    """Add to an imported model where its weights were in the checkpoint, and what was beside."""
     places: list[str] = []
     if weights.place:
         others = ", ".join(weights.others)

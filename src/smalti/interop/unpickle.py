@@ -1,12 +1,11 @@
 """Reads the tensors of a `torch.save` file without running anything that the file names.
 
 Released checkpoints hold callbacks and config objects beside the weights, so torch's safe loader
-refuses them. Here every class and function that a file names is replaced by `Inert`, which does
-nothing whatever is done to it; only dictionaries and descriptions of tensors keep their meaning.
-The weights are read afterwards, only those of the state dict, so an optimizer's state costs
-nothing.
+refuses them. Here `Inert`, which never does anything, replaces every class and function that a file
+names; only dictionaries and descriptions of tensors keep their meaning. The tensors of the state
+dict are read afterwards, so an optimizer's state costs nothing.
 
-Both formats of torch are read: the zip archive, and the row of pickles that came before it.
+Both formats of torch are read: the zip archive, and the sequence of pickles that came before it.
 """
 
 import io
@@ -41,16 +40,16 @@ DTYPES = {
 
 
 class Inert:
-    """Stands for every class, function and object of a file that is not known to be harmless."""
+    """Replaces every class, function and object of a file that is not known to be harmless."""
 
     def __new__(cls, *_: object, **__: object) -> "Inert":
-        """The same nothing for any arguments."""
+        """Make an inert object, whatever the arguments."""
         return super().__new__(cls)
 
     def __init__(self, *_: object, **__: object) -> None: ...
 
     def __call__(self, *_: object, **__: object) -> "Inert":
-        """Calling it does nothing either."""
+        """Do nothing and return the same object."""
         return self
 
     def __setstate__(self, _: object) -> None: ...
@@ -58,13 +57,13 @@ class Inert:
     def __setitem__(self, _: object, __: object) -> None: ...
 
     def append(self, _: object) -> None:
-        """Drop what a pickled list would keep."""
+        """Ignore an item that a pickled list would append."""
 
     def extend(self, _: object) -> None:
-        """Drop what a pickled list would keep."""
+        """Ignore items that a pickled list would append."""
 
     def add(self, _: object) -> None:
-        """Drop what a pickled set would keep."""
+        """Ignore an item that a pickled set would add."""
 
 
 class Dictionary(dict[Any, Any]):
@@ -75,7 +74,7 @@ class Dictionary(dict[Any, Any]):
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers in the file that tensors share."""
+    """A sequence of numbers in the file, which several tensors may share."""
 
     key: str
     dtype: torch.dtype
@@ -83,13 +82,13 @@ class Storage:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes it takes in the file."""
+        """Size in the file in bytes."""
         return self.count * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies; nothing of it is read yet."""
+    """Place and shape of a tensor in the file; its numbers are not read yet."""
 
     storage: Storage
     offset: int
@@ -97,10 +96,10 @@ class StoredTensor:
     strides: tuple[int, ...]
 
     def build(self, data: bytes) -> Tensor:
-        """The tensor, from the bytes of its storage.
+        """Build the tensor from the bytes of its storage.
 
         Raises:
-            ValueError: it does not lie within them.
+            ValueError: the tensor is larger than its storage.
         """
         # More elements than the storage has would let a small file ask for any memory.
         if len(data) < self.storage.size_bytes or math.prod(self.shape) > self.storage.count:
@@ -112,10 +111,11 @@ class StoredTensor:
 
 
 def read_weights(path: Path) -> Weights:
-    """The weights of a file of `torch.save`, on the CPU.
+    """Read the weights of a file of `torch.save`, on the CPU.
 
     Args:
-        path: a state dict, or a dictionary with one under a name that `containers` knows.
+        path: file with a state dict, or with a dictionary that has one under a name that
+            `containers` knows.
 
     Raises:
         InputError: it is no such file, or it is damaged.
@@ -132,7 +132,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def _read_zip(file: IO[bytes]) -> Weights:
-    """Of a zip archive: `NAME/data.pkl`, and each storage as `NAME/data/KEY`."""
+    """Read a zip archive: it has `NAME/data.pkl`, and each storage as `NAME/data/KEY`."""
     with zipfile.ZipFile(file) as archive:
         (description,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         folder = description.removesuffix("data.pkl")
@@ -150,7 +150,7 @@ def _read_zip(file: IO[bytes]) -> Weights:
 
 
 def _read_legacy(file: IO[bytes]) -> Weights:
-    """Of a row of pickles: magic number, header, content, storage keys; then the storages."""
+    """Read a sequence of pickles: magic number, header, content and storage keys; then storages."""
     file.seek(0)
     if _Unpickler(file).load() != LEGACY_MAGIC:
         raise ValueError("it does not begin as a file of torch.save")
@@ -177,9 +177,9 @@ def _build(content: object, read: Callable[[Storage], bytes]) -> Weights:
     return replace(stored, tensors=tensors)
 
 
-# The one in Python: that in C sets aside memory for the largest number that the file names.
+# The version in Python: that in C sets aside memory for the largest number that the file names.
 class _Unpickler(pickle._Unpickler):
-    """Gives a meaning to the few names in `KNOWN` and to storages; everything else is `Inert`."""
+    """Unpickler that knows the few names in `KNOWN` and storages; everything else is `Inert`."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(file)
@@ -200,12 +200,12 @@ class _Unpickler(pickle._Unpickler):
 def _tensor(
     storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> StoredTensor:
-    """What stands for torch's function that rebuilds a tensor."""
+    """Replaces torch's function that rebuilds a tensor."""
     return StoredTensor(storage, offset, tuple(shape), tuple(strides))
 
 
 def _parameter(data: StoredTensor, *_: object) -> StoredTensor:
-    """What stands for torch's function that rebuilds a parameter."""
+    """Replaces torch's function that rebuilds a parameter."""
     return data
 
 

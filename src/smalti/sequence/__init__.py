@@ -1,1 +1,1 @@
-"""codes <-> tokens: the order of the grid, and where each part of the sequence lies."""
+"""Turns grids of codes into sequences of tokens and back: ordering and layout."""

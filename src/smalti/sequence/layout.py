@@ -17,12 +17,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class TrainingSequence:
-    """What a prior reads, and what it must predict."""
+    """The tokens that a prior reads in training, and those that it must predict."""
 
     tokens: Tensor
-    """(B, input_length) int64 in [0, V): the conditioning, then all but the last image token."""
+    """Input (B, input_length) int64 in [0, V): the conditioning, then all but the last image
+    token."""
     targets: Tensor
-    """(B, image_length) int64 in [0, K): the image tokens."""
+    """The image tokens (B, image_length) int64 in [0, K)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Layout:
     image_length: int
     """Number of image tokens."""
     shared: bool = False
-    """Whether both parts have one vocabulary: the released code's way."""
+    """Whether conditioning and image have one vocabulary, as in the released code."""
 
     @property
     def vocab_size(self) -> int:
@@ -49,22 +50,22 @@ class Layout:
 
     @property
     def input_length(self) -> int:
-        """Positions the prior reads: the last image token is only ever predicted."""
+        """Number of tokens that the prior reads; the last image token is only predicted."""
         return self.cond_length + self.image_length - 1
 
     def shift(self, cond_tokens: Tensor) -> Tensor:
-        """Conditioning tokens (B, cond_length) moved to their segment [K, V) of the vocabulary."""
+        """Move conditioning tokens (B, cond_length) to their segment [K, V) of the vocabulary."""
         return cond_tokens if self.shared else cond_tokens + self.codebook_size
 
     def join(self, cond_tokens: Tensor, image_tokens: Tensor) -> TrainingSequence:
-        """The sequence to learn from.
+        """Join conditioning and image into the sequence to learn from.
 
         Args:
             cond_tokens: (B, cond_length) int64 in [0, cond_vocab_size).
             image_tokens: (B, image_length) int64 in [0, K).
 
         Raises:
-            ValueError: a part has another length.
+            ValueError: the conditioning or the image has another length.
         """
         lengths = (cond_tokens.shape[1], image_tokens.shape[1])
         if lengths != (self.cond_length, self.image_length):
@@ -76,7 +77,7 @@ class Layout:
         return TrainingSequence(tokens, image_tokens)
 
     def image_logits(self, logits: Tensor) -> Tensor:
-        """The logits (B, image_length, V) that predict image tokens.
+        """Select the logits (B, image_length, V) that predict image tokens.
 
         Args:
             logits: (B, input_length, V), the prior's output for the tokens of `join`.

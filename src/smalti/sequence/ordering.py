@@ -1,4 +1,4 @@
-"""Orderings: in which order the cells of a grid of codes become a sequence of tokens.
+"""Orderings in which the cells of a grid of codes become a sequence of tokens.
 
 Axes: B batch, h/w latent grid, L = h * w image tokens.
 Reference: arXiv:2012.09841, Sec. 4.4 "On the Ordering of Image Representations", and Fig. 30 in
@@ -61,13 +61,13 @@ ORDERINGS: Registry[Any] = Registry("ordering")
 
 
 def build_ordering(name: str, height: int, width: int, seed: int = 1) -> Ordering:
-    """The ordering of a grid of height x width cells.
+    """Build the ordering of a grid of height x width cells.
 
     Args:
-        name: in `ORDERINGS`.
+        name: name of the ordering in `ORDERINGS`.
         height: h, at least 1.
         width: w, at least 1.
-        seed: of `random`, in [0, 2^32); the others do not look at it.
+        seed: seed of `random`, in [0, 2^32); the others ignore it.
 
     Raises:
         InputError: there is no such ordering, or it is not defined on a grid of that size.
@@ -87,7 +87,7 @@ class RowMajor(Ordering):
 
 @ORDERINGS.register("spiral_in")
 class SpiralIn(Ordering):
-    """Spiral in: around the edge and on to the center, which so has the most context (vi).
+    """Spiral in: around the edge and on to the center, which thus has the most context (vi).
 
     It starts at the bottom right and first goes up, then left, down and right. The paper's grids
     are square with even sides; the same walk is defined on every grid.
@@ -101,7 +101,7 @@ class SpiralIn(Ordering):
 class SpiralOut(Ordering):
     """Spiral out: from the center, where most images show an object, to the edge (ii).
 
-    `spiral_in` backwards.
+    It is `spiral_in` backwards.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -183,7 +183,7 @@ def _cells(height: int, width: int) -> Tensor:
 
 
 def _spiral(cells: Tensor) -> Tensor:
-    """Cells (h, w) along the way inwards from the bottom right, up first: (h * w,)."""
+    """Order cells (h, w) along a spiral inwards from the bottom right, up first: (h * w,)."""
     sides = []
     while cells.numel():
         sides.append(cells[:, -1].flip(0))
@@ -192,7 +192,7 @@ def _spiral(cells: Tensor) -> Tensor:
 
 
 def _subsample(cells: Tensor) -> Tensor:
-    """Cells (h, w) by the remainders of row and column modulo two, again and again: (h * w,)."""
+    """Order cells (h, w) by row and column modulo two, recursively: (h * w,)."""
     height, width = cells.shape
     if height % 2 or width % 2:
         return cells.flatten()
@@ -200,7 +200,7 @@ def _subsample(cells: Tensor) -> Tensor:
 
 
 def _spread_bits(numbers: Tensor) -> Tensor:
-    """Non-negative numbers below 2^31, int64, with a zero bit above each of their bits."""
+    """Insert a zero bit above each bit of non-negative numbers below 2^31, int64."""
     spread = torch.zeros_like(numbers)
     for bit in range(31):
         spread |= (numbers >> bit & 1) << 2 * bit

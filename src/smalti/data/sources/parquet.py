@@ -48,10 +48,10 @@ class ParquetSource(ImageSource):
     poses `keypoints` (JSON), the label column `label` (numbers or names). A cell holds the image,
     or its path relative to the table. Names of the classes come from the metadata that Hugging
     Face writes; otherwise the numbers are names.
-    Row groups are read when one of their images is wanted, and the recent ones kept.
+    A row group is read when one of its images is needed, and recent groups stay in memory.
 
     Raises:
-        InputError: a file is missing or no Parquet, has no such column, or no row.
+        InputError: a file is missing, is not Parquet, or has no such column or no row.
     """
 
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
