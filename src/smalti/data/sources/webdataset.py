@@ -94,7 +94,7 @@ class _LeftOut:
                 "left out %s of %s without %s", counted(self.incomplete, "example"), where, needed
             )
         for names, reason in (
-            (self.beside, "taken for a map or the like of the picture of the same name"),
+            (self.beside, "taken for what goes with the picture of the same name"),
             (self.further, "of each name the first picture counts"),
         ):
             if names:
