@@ -2,7 +2,7 @@
 
 import pytest
 
-from smalti.config import InputError
+from smalti.config import Config, InputError
 from smalti.registry import Registry, unknown_name
 
 
@@ -49,3 +49,14 @@ def test_a_name_like_none_of_them_gets_no_suggestion():
 def test_only_the_first_of_many_names_are_listed():
     text = str(unknown_name("class", "c5000", (f"c{number:03}" for number in range(1000))))
     assert text.endswith("c018, c019, ... (1000 in all)")
+
+
+def test_config_is_built_by_the_class_of_its_kind(shapes):
+    class PairConfig(Config):
+        kind: str = "pair"
+
+    shapes.register("pair")(lambda config, side: (config, side))
+    config = PairConfig()
+    assert shapes.build(config, 3) == (config, 3)
+    with pytest.raises(InputError, match="unknown shape 'sqare'; did you mean 'square'"):
+        shapes.build(PairConfig(kind="sqare"))

@@ -80,7 +80,7 @@ CONTENT_IMAGES: Registry[ContentImages[Any]] = Registry("content")
 
 def content_images(content: ContentConfig) -> ContentImages[Any]:
     """The object that checks and converts images of a content."""
-    return CONTENT_IMAGES[content.kind](content)
+    return CONTENT_IMAGES.build(content)
 
 
 @CONTENT_IMAGES.register("rgb")

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from smalti.config import InputError
 
@@ -20,6 +20,14 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
     listed = ", ".join(names[:MOST_LISTED])
     return InputError(f"unknown {what} {name!r}{hint} Known: {listed}{more}")
+
+
+class HasKind(Protocol):
+    """A config that names its class."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the class in its registry."""
 
 
 class Registry(Generic[T]):
@@ -47,6 +55,11 @@ class Registry(Generic[T]):
         if name not in self._classes:
             raise unknown_name(self.what, name, self._classes)
         return self._classes[name]
+
+    def build(self, config: HasKind, *arguments: object) -> T:
+        """What a config describes: the class of its kind, built with it and the arguments."""
+        kind: Callable[..., T] = self[config.kind]
+        return kind(config, *arguments)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)

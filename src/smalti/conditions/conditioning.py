@@ -139,9 +139,7 @@ def conditioning_of(
         InputError: a tokenizer has another number of codes than its condition.
     """
     known = tokenizers or {}
-    return Conditioning(
-        [CONDITIONS[config.kind](config, known.get(config.kind)) for config in configs]
-    )
+    return Conditioning([CONDITIONS.build(config, known.get(config.kind)) for config in configs])
 
 
 def draw_present(

@@ -47,7 +47,7 @@ class RunConditions:
             InputError: the data or the setup has not what a condition needs.
         """
         if self.former:
-            return tuple(CONDITIONS[one.kind](one).config_for(dataset) for one in self.former)
+            return tuple(CONDITIONS.build(one).config_for(dataset) for one in self.former)
         return tuple(
             CONDITIONS[kind].configure(self._setup_of(kind, setup), dataset) for kind in self.kinds
         )

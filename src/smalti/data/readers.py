@@ -51,7 +51,7 @@ READERS: Registry[Reader] = Registry("content")
 
 def reader_of(content: ContentConfig) -> Reader:
     """The reader of a content's kind."""
-    return READERS[content.kind](content)  # type: ignore[call-arg]
+    return READERS.build(content)
 
 
 @READERS.register("rgb")

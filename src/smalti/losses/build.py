@@ -25,4 +25,4 @@ def choose_perceptual(config: PerceptualConfig) -> PerceptualLoss:
     Raises:
         InputError: the kind is lpips and VGG16's weights are missing, or a file is damaged.
     """
-    return PERCEPTUAL_LOSSES[resolve_perceptual(config).kind](config)
+    return PERCEPTUAL_LOSSES.build(resolve_perceptual(config))

@@ -15,4 +15,4 @@ def build_prior(config: PriorConfig, sizes: GridSizes) -> PriorModel:
         config: its kind and shape, in which `dropout` is a number.
         sizes: what it must have room for.
     """
-    return PRIORS[config.kind](config, sizes)
+    return PRIORS.build(config, sizes)

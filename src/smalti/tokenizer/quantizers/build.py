@@ -19,4 +19,4 @@ def build_quantizer(config: QuantizerConfig, codebook_size: int, code_dim: int) 
         codebook_size: K.
         code_dim: D, channels of the encoder output.
     """
-    return QUANTIZERS[config.kind](config, codebook_size, code_dim)
+    return QUANTIZERS.build(config, codebook_size, code_dim)
