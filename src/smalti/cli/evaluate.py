@@ -13,6 +13,11 @@ from smalti.cli.arguments import (
     positive,
     small_argument,
 )
+from smalti.cli.as_prior_data import (
+    as_prior_data_argument,
+    check_as_prior_data,
+    judge_as_prior_data,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +52,8 @@ def run(arguments: Sequence[str]) -> None:
     dataset, trained_on = _open_images(options, config, trained, tokenizer.content)
     check_sizes(dataset)
     check_maps(dataset)
+    if options.as_prior_data:
+        check_as_prior_data(tokenizer, dataset)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     tokenizer.to(compute.device)
@@ -54,8 +61,18 @@ def run(arguments: Sequence[str]) -> None:
     batches = _batches(dataset, options.batch_size, compute.device)
     evaluation = evaluate(tokenizer, batches, measures)
     figures = [*evaluation.figures, *code_figures(evaluation.use)]
+    told: list[str] = []
+    if options.as_prior_data:
+        added, told = judge_as_prior_data(
+            tokenizer, lambda: _batches(dataset, options.batch_size, compute.device)
+        )
+        figures += added
     report = _report(options, dataset, evaluation, figures, trained_on)
-    report["warnings"] += [*_mixed(options, evaluation.images, trained_on), *_favour(trained)]
+    report["warnings"] += [
+        *told,
+        *_mixed(options, evaluation.images, trained_on),
+        *_favour(trained),
+    ]
     _show(report, figures)
     if "out" in options:
         _write(Path(options.out), report)
@@ -289,5 +306,6 @@ def parser() -> Parser:
         default=argparse.SUPPRESS,
         help="JSON file for the figures too; replaced if it exists (default: none)",
     )
+    as_prior_data_argument(parser)
     device_argument(parser)
     return parser
