@@ -68,7 +68,7 @@ class DepthContent(_Content):
 
     @property
     def channels(self) -> int:
-        """One."""
+        """C is one."""
         return 1
 
 
@@ -85,7 +85,7 @@ class EdgesContent(_PhotographContent):
 
     @property
     def channels(self) -> int:
-        """One."""
+        """C is one."""
         return 1
 
 

@@ -76,8 +76,7 @@ class InceptionExtractor(Extractor):
 
     def _features(self, images: Tensor) -> Tensor:
         seen = resize_like_tensorflow1(as_pictures(images), SEEN_PX)
-        features: Tensor = self.network((seen - 128.0) / 128.0)
-        return features
+        return self.network((seen - 128.0) / 128.0)
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (B, 1008) without the bias, as the Inception Score was defined by its code."""

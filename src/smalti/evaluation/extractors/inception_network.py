@@ -61,8 +61,7 @@ class InceptionV3(nn.Module):
         maps = self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(maps)))  # (B, 768, 17, 17)
         maps = self.Mixed_6e(self.Mixed_6d(maps))
         maps = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(maps)))  # (B, 2048, 8, 8)
-        features: Tensor = maps.mean((2, 3))
-        return features
+        return maps.mean((2, 3))
 
 
 class _Conv(nn.Module):
