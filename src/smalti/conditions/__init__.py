@@ -1,4 +1,4 @@
-"""Conditions: what a prior knows of an image before it draws it. One object and one file a kind.
+"""Conditions: what a prior knows of an image before it draws it. Each kind has a class and a file.
 
 Importing this package registers all kinds.
 """

@@ -1,4 +1,4 @@
-"""What a user asks for: words, files or pictures, of one condition or of several."""
+"""The conditions that a user gives: words, files or pictures, for one condition or several."""
 
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
@@ -14,22 +14,22 @@ from smalti.paths import expand
 from smalti.registry import unknown_name
 
 Item = str | int | Path | Image.Image
-"""A class by name or number; the file of a picture or of keypoints; or a picture."""
+"""A class by name or number, the file of a picture or of keypoints, or a picture."""
 Items = Item | Sequence[Item] | None
-"""What the images take in turn; None asks for nothing."""
+"""One item, or several that the images take in turn, or None for none."""
 Asked = Items | Mapping[str, Items]
 """Items of a prior's only condition, or items by the kind of condition."""
 
 
 def by_kind(asked: Asked, kinds: Sequence[str]) -> Mapping[str, Items]:
-    """What a user asks for, by the kind of condition.
+    """Sort what a user gives by the kind of condition.
 
     Args:
-        asked: by the user.
-        kinds: of the prior's conditions that can be asked for.
+        asked: what the user gives.
+        kinds: kinds of the prior's conditions that a user can give.
 
     Raises:
-        InputError: a kind is unknown, or the kind is missing where there are several.
+        InputError: a kind is unknown, or the kind is missing although there are several.
     """
     if asked is None:
         return {}
@@ -61,17 +61,17 @@ def items_of(asked: Items) -> list[Item]:
 
 
 def read_files(kind: str, asked: Items, count: int, read: Callable[[bytes, str], Tensor]) -> Tensor:
-    """Values (count, ...) of files or pictures, which the images take in turn.
+    """Read values (count, ...) from files or pictures, which the images take in turn.
 
     Args:
-        kind: of the condition, for messages.
-        asked: by the user.
+        kind: kind of the condition, for messages.
+        asked: what the user gives.
         count: number of images.
-        read: the values (...) of a file, from its bytes and its name for messages.
+        read: reads the values (...) of a file, from its bytes and its name for messages.
 
     Raises:
-        InputError: nothing is asked for, a file does not exist or cannot be read, or the values
-            are of different sizes.
+        InputError: nothing is given, a file does not exist or cannot be read, or the values have
+            different sizes.
     """
     if asked is None:
         raise InputError(f"this prior needs the condition {kind}: give a file (--condition FILE)")

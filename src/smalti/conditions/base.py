@@ -1,4 +1,4 @@
-"""What all kinds of conditions have in common, and their registry.
+"""The abstract class of conditions, and the registry of their kinds.
 
 Axes: B batch, n images, h/w grid of codes.
 """
@@ -21,21 +21,21 @@ from smalti.tokenizer.base import Tokenizer
 from smalti.types import Batch, Window
 
 C = TypeVar("C", bound=Config)
-"""Config of a kind."""
+"""Type of the config of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What of a run decides how a condition is read and which config it has."""
+    """The settings of a run on which the reading and the config of a condition depend."""
 
     height_px: int
     """Height of the run's images, in pixels."""
     width_px: int
     """Width of the run's images, in pixels."""
     cell_px: int
-    """f of the tokenizer of the images: side in pixels of the place that a code stands for."""
+    """f of the tokenizer of the images: side in pixels of the square of a code."""
     low_resolution_factor: int
-    """How many times smaller each side of a low resolution is than the image's."""
+    """How many times smaller the sides of a low-resolution condition are than the image's."""
     tokenizer: Tokenizer | None = None
     """Tokenizer of the condition, for the kinds that need one."""
     former: Any = None
@@ -48,27 +48,28 @@ class Condition(abc.ABC, Generic[C]):
     The data set or a user gives its *values* for whole images. They become *codes*, which are
     stored for whole images. The codes of a window, the part of the image that the prior looks at,
     become *tokens*, which stand before those of the image. Shape, dtype and range of values and
-    codes are each kind's own; docs/tasks.md has them in a table.
+    codes depend on the kind; docs/tasks.md has them in a table.
 
     Args:
-        config: of the kind.
-        tokenizer: of the condition, for the kinds that need one; None where nothing is encoded.
+        config: config of the kind.
+        tokenizer: tokenizer of the condition, for the kinds that need one; None if nothing is
+            encoded.
     """
 
     kind: ClassVar[str]
-    """Its name in configs, in commands, and among values and codes."""
+    """Name of the condition in configs, in commands, and among values and codes."""
     content_kind: ClassVar[str | None] = None
-    """Kind of content of the tokenizer that it needs; None for a kind that needs none."""
+    """Kind of content of the tokenizer that the condition needs; None if it needs none."""
     shares_tokenizer: ClassVar[bool] = False
-    """Whether the tokenizer of the images serves where no other one is named."""
+    """Whether the tokenizer of the images is used if the user names no other."""
     files: ClassVar[type[FilePair[Any]] | None] = None
-    """How its files are read that lie beside the images; None for a kind without such files."""
+    """How the condition's files beside the images are read; None for a kind without such files."""
     needs_classes: ClassVar[bool] = False
-    """Whether it needs the classes of the data set."""
+    """Whether the condition needs the classes of the data set."""
     is_asked: ClassVar[bool] = True
-    """Whether a user can ask for it; False where its values follow from the size of the images."""
+    """Whether a user can give the condition; False if its values follow from the images' size."""
     has_default: ClassVar[bool] = False
-    """Whether it has values where a user does not ask for it."""
+    """Whether the condition has values if a user does not give it."""
 
     def __init__(self, config: C, tokenizer: Tokenizer | None = None) -> None:
         self.config = config
@@ -82,24 +83,24 @@ class Condition(abc.ABC, Generic[C]):
 
     @classmethod
     def pair(cls, setup: Setup) -> Paired | None:
-        """How the condition is read with each image of a data set; None where it need not be."""
+        """How the condition is read with each image of a data set; None if it is not read."""
         return None
 
     @classmethod
     @abc.abstractmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> C:
-        """The config of the condition in a run with a new prior.
+        """Make the config of the condition in a run with a new prior.
 
         Args:
-            setup: of the run.
-            dataset: the training images, read with what `pair` gives.
+            setup: settings of the run.
+            dataset: the training images, read with the result of `pair`.
 
         Raises:
-            InputError: the data set or the setup has not what the condition needs.
+            InputError: the data set or the setup lacks what the condition needs.
         """
 
     def config_for(self, dataset: ImageDataset) -> C:
-        """The config of the condition in a run on `dataset` that begins with this one's prior.
+        """The config of the condition in a run on `dataset` that begins with the present prior.
 
         Raises:
             InputError: the data set does not fit the prior.
@@ -107,7 +108,7 @@ class Condition(abc.ABC, Generic[C]):
         return self.config
 
     def run_options(self) -> Mapping[str, object]:
-        """Options of a run that begins with this condition's prior and must be as it has them."""
+        """Options that a run must take over if it begins with the present prior."""
         return {}
 
     # Values, codes, tokens
@@ -115,7 +116,7 @@ class Condition(abc.ABC, Generic[C]):
     @property
     @abc.abstractmethod
     def length(self) -> int:
-        """Number of its tokens."""
+        """Number of tokens of the condition."""
 
     @property
     @abc.abstractmethod
@@ -128,28 +129,28 @@ class Condition(abc.ABC, Generic[C]):
 
     @abc.abstractmethod
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """Values (count, ...) of what a user asks for, which the images take in turn.
+        """Make values (count, ...) from what a user gives; the images take them in turn.
 
         Args:
-            asked: by the user; None if the user does not ask for this condition.
+            asked: what the user gives; None if the user does not give this condition.
             count: number of images.
-            size_px: height and width of the images in pixels; None where `is_asked`, as the size
-                may follow from these values.
+            size_px: height and width of the images in pixels; None if `is_asked`, as the size may
+                follow from these values.
 
         Raises:
-            InputError: there is no such thing, or it cannot be read, or must be asked for.
+            InputError: it does not exist or cannot be read, or the user must give one.
         """
 
     def encode(self, values: Tensor) -> Tensor:
-        """Codes (B, ...) of values (B, ...).
+        """Encode values (B, ...) into codes (B, ...).
 
-        A cache of codes knows the data, the size of the crops and the tokenizers. So codes may
-        depend on nothing else, and on the config as far as that follows from these.
+        A cache of codes knows the data, the size of the crops and the tokenizers. Codes may depend
+        on nothing else, and on the config only as far as it follows from these.
         """
         return values
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Codes (B, ...) of a window, of the codes (B, ...) of whole images."""
+        """Take the codes (B, ...) of a window from the codes (B, ...) of whole images."""
         return codes
 
     @abc.abstractmethod
@@ -162,24 +163,25 @@ class Condition(abc.ABC, Generic[C]):
 
     @abc.abstractmethod
     def blank(self, count: int) -> Tensor:
-        """Codes (count, ...) of zeros, in the form of those of images of the window's size."""
+        """Make codes (count, ...) of zeros, in the form of those of images of the window's size."""
 
     # What is shown of it
 
     @property
     def picture_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of its codes in a window, where they are of a picture of the same scene.
+        """Rows and columns of the codes in a window, if they are of a picture of the same scene.
 
-        None for all other kinds. The values of such a kind end in the picture's height and width.
+        It is None for all other kinds. The values of such a kind end in the picture's height and
+        width.
         """
         return None
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
-        """RGB pictures (n of them) of codes (n, ...); none for a kind that nobody can look at."""
+        """Make an RGB picture of each of codes (n, ...); none for a kind without pictures."""
         return []
 
     def details(self) -> Mapping[str, str]:
-        """What `smalti inspect` tells of it, by a word for each line."""
+        """Texts that `smalti inspect` shows of the condition, by the word before each line."""
         return {}
 
 

@@ -51,25 +51,25 @@ class ClassLabel(Condition[ClassLabelConfig]):
     length = 1
 
     def __str__(self) -> str:
-        """How many classes there are."""
+        """The kind and the number of classes, for messages."""
         return f"class, one of {len(self.config.class_names)}"
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> ClassLabelConfig:
-        """The classes of the data set.
+        """Take the classes of the data set.
 
         Raises:
-            InputError: it has none.
+            InputError: it has no classes.
         """
         if not dataset.class_names:
             raise InputError("condition is class, but the data has no classes")
         return ClassLabelConfig(class_names=tuple(dataset.class_names))
 
     def config_for(self, dataset: ImageDataset) -> ClassLabelConfig:
-        """The classes of the data set, which give names to classes that had numbers only.
+        """Take the classes of the data set, which give names to classes that had numbers only.
 
         Raises:
-            InputError: the data set has no classes, or others than the prior.
+            InputError: the data set has no classes, or not those of the prior.
         """
         known, class_names = self.config.class_names, tuple(dataset.class_names or ())
         if not class_names:
@@ -89,7 +89,7 @@ class ClassLabel(Condition[ClassLabelConfig]):
 
     @property
     def vocab_size(self) -> int:
-        """A value for each class, and one for "any class"."""
+        """Number of classes, and one more for "any class"."""
         return len(self.config.class_names) + 1
 
     def batch_values(self, batch: Batch) -> Tensor | None:
@@ -97,7 +97,7 @@ class ClassLabel(Condition[ClassLabelConfig]):
         return batch.labels
 
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """Class numbers (count,) int64 of classes by name or number, taken in turn.
+        """Find the numbers (count,) int64 of classes by name or number, taken in turn.
 
         Raises:
             InputError: there is no such class, or the list is empty.
@@ -111,14 +111,14 @@ class ClassLabel(Condition[ClassLabelConfig]):
         return torch.tensor(numbers)[torch.arange(count) % len(numbers)]
 
     def class_number(self, name_or_number: str | int) -> int:
-        """Number of a class given by its name, or by its number as an int or in digits.
+        """Find the number of a class by its name, or by its number as an int or in digits.
 
-        A name comes before a number: where the names are 1, 2 and 3, both "1" and 1 are the first
-        class, and 0 is none. The number of a class that has another number for a name is refused,
-        since either could be meant.
+        A name comes before a number: if the names are 1, 2 and 3, both "1" and 1 are the first
+        class, and 0 is none. The number of a class whose name is another number is refused, since
+        either could be meant.
 
         Raises:
-            InputError: there is no such class, or it has another number for a name.
+            InputError: there is no such class, or its name is another number.
         """
         names, asked = self.config.class_names, str(name_or_number)
         if asked in names:
@@ -164,7 +164,7 @@ def _name_or_number(item: object) -> str | int:
 
 
 def _composed(name: str) -> str:
-    """A name whose accents are no characters of their own, as those of macOS's files are."""
+    """A name with composed accents; in file names of macOS, accents are separate characters."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -1,4 +1,4 @@
-"""Conditioning: one or several conditions in a row.
+"""Conditioning: one condition or several, whose tokens stand one after the other.
 
 Axes: B batch, n conditions.
 """
@@ -18,7 +18,7 @@ from smalti.types import Batch, Window
 
 
 class Conditioning:
-    """The conditioning part of the sequence: the tokens of each condition, one after the other.
+    """The conditioning in a sequence: the tokens of each condition, one after the other.
 
     Each condition has its own segment of the conditioning vocabulary.
 
@@ -34,10 +34,10 @@ class Conditioning:
         self.vocab_size = sum(condition.vocab_size for condition in conditions)
 
     def values(self, asked: Asked, count: int) -> dict[str, Tensor]:
-        """Values (count, ...) by kind of the conditions that a user can ask for.
+        """Make values (count, ...) by kind of the conditions that a user can give.
 
         Args:
-            asked: by the user.
+            asked: what the user gives.
             count: number of images.
 
         Raises:
@@ -48,10 +48,10 @@ class Conditioning:
         return {one.kind: one.values(items.get(one.kind), count) for one in conditions}
 
     def picture_size(self, values: Mapping[str, Tensor]) -> tuple[int, int] | None:
-        """Height and width in pixels of the values that are pictures; None without any.
+        """Height and width in pixels of the values that are pictures, or None without pictures.
 
         Raises:
-            InputError: two of them differ.
+            InputError: two pictures differ in size.
         """
         pictures = (one.kind for one in self.conditions if one.picture_grid is not None)
         sizes = {kind: (values[kind].shape[-2], values[kind].shape[-1]) for kind in pictures}
@@ -63,7 +63,7 @@ class Conditioning:
         return next(iter(sizes.values()), None)
 
     def size_values(self, count: int, size_px: tuple[int, int]) -> dict[str, Tensor]:
-        """Values (count, ...) by kind of the conditions that follow from the size of the images.
+        """Make values (count, ...) by kind of the conditions that follow from the images' size.
 
         Args:
             count: number of images.
@@ -78,7 +78,7 @@ class Conditioning:
         return {kind: value for kind, value in values.items() if value is not None}
 
     def encode(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Codes (B, ...) by kind, of values (B, ...) by kind.
+        """Encode values (B, ...) by kind into codes (B, ...) by kind.
 
         Raises:
             InputError: a kind is missing.
@@ -89,11 +89,11 @@ class Conditioning:
         return {one.kind: one.encode(values[one.kind]) for one in self.conditions}
 
     def blank(self, count: int) -> dict[str, Tensor]:
-        """Codes (count, ...) by kind, all zero, for what depends on their form only."""
+        """Make codes (count, ...) of zeros by kind."""
         return {one.kind: one.blank(count) for one in self.conditions}
 
     def at(self, codes: Mapping[str, Tensor], window: Window) -> dict[str, Tensor]:
-        """Codes by kind of a window, of those of a whole canvas."""
+        """Take the codes of a window by kind from those of a whole canvas."""
         return {one.kind: one.at(codes[one.kind], window) for one in self.conditions}
 
     def tokens(self, codes: Mapping[str, Tensor], present: Tensor | None = None) -> Tensor:
@@ -106,21 +106,21 @@ class Conditioning:
         Returns:
             (B, length) int64 in [0, vocab_size), on the device of the codes.
         """
-        parts, offset = [], 0
+        segments, offset = [], 0
         for number, condition in enumerate(self.conditions):
             tokens = condition.tokens(codes[condition.kind])
             if present is not None:
                 null_tokens = condition.null_tokens(len(tokens)).to(tokens.device)
                 is_present = present[:, number, None].to(tokens.device)
                 tokens = torch.where(is_present, tokens, null_tokens)
-            parts.append(tokens + offset)
+            segments.append(tokens + offset)
             offset += condition.vocab_size
-        return torch.cat(parts, dim=1)
+        return torch.cat(segments, dim=1)
 
     def pictures(self, codes: Mapping[str, Tensor]) -> list[Image.Image]:
-        """RGB pictures of the conditions that can be looked at, of codes (B, ...) by kind.
+        """Make RGB pictures of codes (B, ...) by kind, of the conditions that have pictures.
 
-        B of each such condition, first of those with a tokenizer, then of the others.
+        There are B of each such condition, first of those with a tokenizer, then of the others.
         """
         in_order = sorted(self.conditions, key=lambda one: one.content_kind is None)
         return [picture for one in in_order for picture in one.pictures(codes[one.kind])]
@@ -129,11 +129,12 @@ class Conditioning:
 def conditioning_of(
     configs: Sequence[ConditionConfig], tokenizers: Mapping[str, Tokenizer] | None = None
 ) -> Conditioning:
-    """Conditions in a row.
+    """Build the conditioning of a prior.
 
     Args:
-        configs: of the conditions.
-        tokenizers: of those that need one, by kind; without them the conditioning cannot encode.
+        configs: configs of the conditions.
+        tokenizers: tokenizers of the conditions that need one, by kind; without them the
+            conditioning cannot encode.
 
     Raises:
         InputError: a tokenizer has another number of codes than its condition.
@@ -145,20 +146,20 @@ def conditioning_of(
 def draw_present(
     batch_size: int, conditions: int, drop: float, generator: torch.Generator
 ) -> Tensor:
-    """Which conditions of which examples a prior reads in training; the others are dropped.
+    """Choose the conditions of each example that a prior reads in training; others are dropped.
 
-    A prior trained so knows the images with and without their conditions, which is what
-    classifier-free guidance compares. All conditions of an example are dropped together with
-    probability `drop`; of several, each is dropped alone with the same probability too.
+    Such a prior learns images with and without their conditions, which classifier-free guidance
+    compares. All conditions of an example are dropped together with probability `drop`; if there
+    are several, each one is also dropped alone with the same probability.
 
     Args:
         batch_size: B.
         conditions: n, number of conditions.
         drop: probability, in [0, 1].
-        generator: source of the choice, on the processor.
+        generator: random generator, on the CPU.
 
     Returns:
-        (B, n) bool, on the processor.
+        (B, n) bool, on the CPU.
 
     Reference: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598,
         Algorithm 1; Brooks et al. 2023, "InstructPix2Pix", arXiv:2211.09800, Sec. 3.2.1.

@@ -1,7 +1,7 @@
-"""Condition on where in the picture each cell of the window lies: a token for each of them.
+"""Condition on the place in the picture of each cell of the window, a token for each cell.
 
-The released models of aligned faces have it. Where a prior is trained anew, `coordinates` says the
-same in two tokens.
+The released models of aligned faces have it. For new priors, `coordinates` tells the same in two
+tokens.
 
 Axes: B batch, H/W size in pixels, h/w grid of cells.
 Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images": conditioning on image
@@ -24,7 +24,7 @@ from smalti.data.pairing import MadePair, Paired
 from smalti.data.transforms import Crop
 
 LEVELS = 1024
-"""As in the released models."""
+"""Number of different coordinates in a new run, as in the released models."""
 
 
 class CoordinateMapConfig(GridConfig):
@@ -32,31 +32,35 @@ class CoordinateMapConfig(GridConfig):
 
     kind: Literal["coordinate_map"] = "coordinate_map"
     levels: int = Field(ge=2)
-    """Numbers that are told apart from the first pixel of a picture to its last."""
+    """Number of different coordinates from the first pixel of a picture to its last."""
     cell_px: int = Field(ge=1)
     """Side of a cell in pixels."""
 
 
 class CoordinateMapPair(MadePair):
-    """The share of the picture's pixels before each of the crop's: (1, H, W) float32 in [0, 1)."""
+    """For each pixel of the crop, the share of the picture's pixels before it, in [0, 1).
+
+    The condition is (1, H, W) float32.
+    """
 
     kind = "coordinate_map"
 
     def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
-        """The crop's part (1, H, W) of the picture's map, mirrored with it."""
+        """Cut the crop (1, H, W) out of the picture's map; it is mirrored with the image."""
         whole = whole_coordinate_map(crop.resized.height, crop.resized.width)
         rows = slice(crop.top, crop.top + crop.size.height)
         columns = slice(crop.left, crop.left + crop.size.width)
-        part = whole[:, rows, columns]
-        return part.flip(-1) if crop.flip else part
+        cut = whole[:, rows, columns]
+        return cut.flip(-1) if crop.flip else cut
 
 
 @CONDITIONS.register("coordinate_map")
 class CoordinateMap(GridCondition[CoordinateMapConfig]):
     """The share of the picture's pixels that come before each cell, in reading order.
 
-    Values are (B, 1, H, W) float32 in [0, 1): of each pixel, the share of the whole picture's
-    pixels before it. Codes (B, h, w) int64 in [0, levels) are the means over cells, rounded.
+    Values are (B, 1, H, W) float32 in [0, 1): for each pixel, the share of the whole picture's
+    pixels before it. Codes (B, h, w) int64 in [0, levels) are the means over cells, scaled and
+    rounded.
     """
 
     kind = "coordinate_map"
@@ -65,12 +69,12 @@ class CoordinateMap(GridCondition[CoordinateMapConfig]):
 
     @classmethod
     def pair(cls, setup: Setup) -> Paired:
-        """The map of each crop."""
+        """Read the map of each crop."""
         return CoordinateMapPair()
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> CoordinateMapConfig:
-        """A token for each cell of the images."""
+        """Take a token for each cell of the images."""
         return CoordinateMapConfig(
             levels=LEVELS,
             cell_px=setup.cell_px,
@@ -80,11 +84,11 @@ class CoordinateMap(GridCondition[CoordinateMapConfig]):
 
     @property
     def vocab_size(self) -> int:
-        """A value for each level, and a last one for "anywhere"."""
+        """Number of levels, and one more for "anywhere"."""
         return self.config.levels + 1
 
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """The map (count, 1, H, W) of whole pictures of a size."""
+        """Make the map (count, 1, H, W) of whole pictures of a size."""
         assert size_px is not None, "the map follows from the size"
         return whole_coordinate_map(*size_px).expand(count, -1, -1, -1)
 

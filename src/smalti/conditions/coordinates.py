@@ -1,8 +1,8 @@
-"""Condition on where in the picture the window lies: a token for its row, one for its column.
+"""Condition on the place of the window in the picture: a token for its row, one for its column.
 
 Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images": conditioning on
     coordinates for images that are aligned; Lin et al. 2019, "COCO-GAN", arXiv:1904.00284.
-Deviation: the released code gives every cell a token of its own; two tokens say the same.
+Deviation: the released code has a token for every cell; two tokens tell the same.
 """
 
 from typing import Literal, NamedTuple
@@ -28,18 +28,18 @@ class CoordinatesConfig(Config):
 
     kind: Literal["coordinates"] = "coordinates"
     rows: int = Field(ge=1)
-    """Positions of a window from the top of the training pictures to the bottom, in cells."""
+    """Number of positions of a window between top and bottom of the training pictures."""
     columns: int = Field(ge=1)
-    """Positions of a window from the left of the training pictures to the right, in cells."""
+    """Number of positions of a window between left and right of the training pictures."""
 
 
 class CoordinatesPair(MadePair):
-    """How far down and how far right the crop lies: (2,) float32 in [0, 1], 0 without room."""
+    """Relative place (2,) float32 in [0, 1] of the crop in the picture: down, then right."""
 
     kind = "coordinates"
 
     def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
-        """(2,) float32: top and left, each of the room that there is; left is mirrored too."""
+        """Make (2,) float32: top and left as shares of the room; left is mirrored with the crop."""
         room = crop.room
         left = room.width - crop.left if crop.flip else crop.left
         return torch.tensor([crop.top / max(room.height, 1), left / max(room.width, 1)])
@@ -47,11 +47,11 @@ class CoordinatesPair(MadePair):
 
 @CONDITIONS.register("coordinates")
 class Coordinates(Condition[CoordinatesConfig]):
-    """Row and column of the window's top left cell, relative to the room it has in the picture.
+    """Row and column of the window's top left cell, relative to the window's room in the picture.
 
-    In pictures of the size trained on, each cell has numbers of its own; in larger ones,
-    neighbours share them. Values are (B, 2) float32 in [0, 1]: how far down and how far right the
-    window lies, 0 where there is no room. Codes are the rounded positions (B, 2) int64.
+    In pictures of the training size each cell has different numbers; in larger ones, neighbours
+    share numbers. Values are (B, 2) float32 in [0, 1]: how far down and how far right the window
+    lies, 0 without room. Codes are the rounded positions (B, 2) int64.
     """
 
     kind = "coordinates"
@@ -61,15 +61,15 @@ class Coordinates(Condition[CoordinatesConfig]):
 
     @classmethod
     def pair(cls, setup: Setup) -> Paired:
-        """The place of each crop."""
+        """Read the place of each crop."""
         return CoordinatesPair()
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> CoordinatesConfig:
-        """As many positions as the window has in the largest of the pictures.
+        """Take as many positions as the window has in the largest of the pictures.
 
         Raises:
-            InputError: a picture is smaller than the crop, and that is an error.
+            InputError: a picture is smaller than the crop, and `small` is error.
         """
         room = picture_room(dataset)
         return CoordinatesConfig(
@@ -79,26 +79,26 @@ class Coordinates(Condition[CoordinatesConfig]):
 
     @property
     def vocab_size(self) -> int:
-        """A value for each row, then for each column, then one for "anywhere"."""
+        """Number of rows and columns, and one more for "anywhere"."""
         return self.config.rows + self.config.columns + 1
 
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """Zeros (count, 2): each window has its own place, see `at`."""
+        """Zeros (count, 2); `at` gives each window its place."""
         return torch.zeros(count, 2)
 
     def encode(self, values: Tensor) -> Tensor:
-        """Codes (B, 2) int64: row in [0, rows), column in [0, columns)."""
+        """Encode places into codes (B, 2) int64: row in [0, rows), column in [0, columns)."""
         steps = torch.tensor([self.config.rows - 1, self.config.columns - 1], device=values.device)
         return (values * steps).round().long()
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Codes (B, 2) int64 of the window, wherever the canvas's own (B, 2) say that it lies."""
+        """Codes (B, 2) int64 of the place of the window; `codes` (B, 2) only tell their number."""
         room = (window.canvas_height - window.height, window.canvas_width - window.width)
         place = (window.top / max(room[0], 1), window.left / max(room[1], 1))
         return self.encode(torch.tensor([place], device=codes.device)).expand(len(codes), 2)
 
     def tokens(self, codes: Tensor) -> Tensor:
-        """Tokens (B, 2) int64: row, then column, whose numbers follow those of the rows."""
+        """Tokens (B, 2) int64 of row and column; the columns' numbers follow those of the rows."""
         return codes + torch.tensor([0, self.config.rows], device=codes.device)
 
     def blank(self, count: int) -> Tensor:
@@ -107,19 +107,19 @@ class Coordinates(Condition[CoordinatesConfig]):
 
 
 class PictureRoom(NamedTuple):
-    """The largest height and the largest width of pictures."""
+    """The largest height and the largest width of some pictures."""
 
     height_px: int
     width_px: int
 
 
 def picture_room(dataset: ImageDataset) -> PictureRoom:
-    """The largest sides of the data set's pictures once they are resized, before they are cropped.
+    """The largest sides of the data set's pictures after resizing and before cropping.
 
-    Of more than `MAX_HEADERS` pictures, as many at even distances are looked at.
+    Of more than `MAX_HEADERS` pictures, that many at even distances are checked.
 
     Raises:
-        InputError: one is smaller than the crop, and that is an error.
+        InputError: a picture is smaller than the crop, and `small` is error.
     """
     height, width = dataset.transform.height_px, dataset.transform.width_px
     for index in numbers_to_check(len(dataset)):

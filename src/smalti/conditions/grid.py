@@ -1,7 +1,7 @@
 """Conditions with a token for each cell of a grid, which slide along with the window.
 
-Axes: B batch, h/w grid of the condition's codes in a window, H/W that of a whole canvas, K number
-of their values.
+Axes: B batch, h/w grid of the condition's codes in a window, H/W grid of its codes in a whole
+canvas, K number of values of a code.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from smalti.types import Window
 
 
 class GridConfig(Config):
-    """What a prior must know of a condition that is a grid."""
+    """Config of a condition whose codes are a grid."""
 
     grid_height: int = Field(ge=1)
     """h, rows of the condition's codes in a window of the prior."""
@@ -32,7 +32,7 @@ class GridConfig(Config):
 
 
 class SpatialConfig(GridConfig):
-    """What a prior must know of a condition that is a picture."""
+    """Config of a condition that is a picture."""
 
     content: ContentConfig
     """What the condition's pictures are."""
@@ -52,11 +52,11 @@ class GridCondition(Condition[G]):
 
     @property
     def length(self) -> int:
-        """A token for each cell."""
+        """Number of cells; each has a token."""
         return self.config.grid_height * self.config.grid_width
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Codes (B, h, w) behind a window, of those of a whole canvas (B, H, W)."""
+        """Take the codes (B, h, w) behind a window from those of a whole canvas (B, H, W)."""
         return codes_behind(codes, window, self.config.grid_height, self.config.grid_width)
 
     def tokens(self, codes: Tensor) -> Tensor:
@@ -64,16 +64,16 @@ class GridCondition(Condition[G]):
         return codes.flatten(1)
 
     def blank(self, count: int) -> Tensor:
-        """Codes (count, h, w) int64 of zeros."""
+        """Make codes (count, h, w) int64 of zeros."""
         shape = (count, self.config.grid_height, self.config.grid_width)
         return torch.zeros(shape, dtype=torch.int64)
 
 
 class SpatialCondition(GridCondition[S]):
-    """A condition that is another picture of the scene, through a tokenizer of its own.
+    """A condition that is another picture of the scene, which a second tokenizer encodes.
 
-    Values are images of `config.content`, as its tokenizer takes them. Codes are what the
-    tokenizer makes of them, (B, h, w) int64 in [0, K) in a window.
+    Values are images of `config.content`, as the tokenizer takes them. Codes are the tokenizer's,
+    (B, h, w) int64 in [0, K) in a window.
 
     Raises:
         InputError: the tokenizer has another number of codes than the config.
@@ -98,7 +98,7 @@ class SpatialCondition(GridCondition[S]):
 
     @classmethod
     def sizes(cls, setup: Setup) -> Mapping[str, Any]:
-        """The fields of `SpatialConfig` in a run.
+        """Values of the fields of `SpatialConfig` in a run.
 
         Raises:
             InputError: the size of the images does not divide into codes of the condition.
@@ -114,24 +114,24 @@ class SpatialCondition(GridCondition[S]):
 
     @property
     def vocab_size(self) -> int:
-        """K, and a last value for "any picture"."""
+        """K, and one more for "any picture"."""
         return self.config.codebook_size + 1
 
     @property
     def picture_grid(self) -> tuple[int, int]:
-        """H and w."""
+        """Rows h and columns w of the codes in a window."""
         return self.config.grid_height, self.config.grid_width
 
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """Images (count, ...) of files or pictures, taken in turn.
+        """Read images (count, ...) from files or pictures, taken in turn.
 
         Raises:
-            InputError: one does not exist or cannot be read, or their sizes differ.
+            InputError: a file does not exist or cannot be read, or the sizes differ.
         """
         return read_files(self.kind, asked, count, self.read)
 
     def read(self, content: bytes, key: str) -> Tensor:
-        """The whole picture in a user's file as an image of `config.content`.
+        """Read the whole picture in a user's file as an image of `config.content`.
 
         Args:
             content: the file's bytes.
@@ -145,19 +145,19 @@ class SpatialCondition(GridCondition[S]):
         return reader.to_image(reader.decode(content, key))
 
     def encode(self, values: Tensor) -> Tensor:
-        """Codes (B, H, W) int64 in [0, K) of pictures of any size that the tokenizer divides."""
+        """Encode pictures of any size that f divides into codes (B, H, W) int64 in [0, K)."""
         assert self.tokenizer is not None, "a condition without its tokenizer cannot encode"
         return self.tokenizer.encode_in_tiles(values)
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
-        """What the tokenizer makes of the codes (n, h, w)."""
+        """Decode codes (n, h, w) into RGB pictures."""
         assert self.tokenizer is not None, "a condition without its tokenizer cannot decode"
         draw = content_images(self.tokenizer.content).draw
         return [draw(image) for image in self.tokenizer.decode(codes)]
 
 
 def spatial_sizes(tokenizer: Tokenizer, height_px: int, width_px: int) -> Mapping[str, Any]:
-    """The fields of `SpatialConfig` for images of a size that the tokenizer's factor divides."""
+    """Values of `SpatialConfig` for images of a size that the tokenizer's factor divides."""
     return {
         "content": tokenizer.content,
         "codebook_size": tokenizer.codebook_size,
@@ -167,7 +167,7 @@ def spatial_sizes(tokenizer: Tokenizer, height_px: int, width_px: int) -> Mappin
 
 
 def codes_behind(codes: Tensor, window: Window, rows: int, columns: int) -> Tensor:
-    """The part (B, rows, columns) of a canvas's codes (B, H, W) that lies behind a window.
+    """Cut the codes (B, rows, columns) behind a window out of a canvas's codes (B, H, W).
 
     The codes' grid may be finer or coarser than the window's, which is that of the image.
     """

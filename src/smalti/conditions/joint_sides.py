@@ -1,7 +1,7 @@
-"""Left and right among the joints of a pose, found in their names.
+"""Finds left and right among the joints of a pose by their names.
 
 Data sets write `left_eye`, `LShoulder`, `lShldr`, `r ankle`, `rank`, `hand.L` or `FrontLeftPaw`. A
-joint has a partner where the set holds its name with the side exchanged.
+joint has a partner if the set has a joint of its name with the other side.
 """
 
 import re
@@ -24,27 +24,27 @@ _WORDS = re.compile(r"(?<![A-Za-z])[A-Za-z]\d+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|
 
 
 class JointSides(NamedTuple):
-    """Which joints are called what in a mirror, where a left hand looks like a right one."""
+    """Which joints change names in a mirrored image, where a left hand looks like a right one."""
 
     names: tuple[str, ...]
     """Names of the joints."""
     partners: tuple[int, ...]
-    """Number of each joint's partner on the other side; its own where it has none."""
+    """Number of each joint's partner on the other side; a joint without one is its own partner."""
     one_sided: tuple[int, ...]
-    """Joints whose name tells a side, but whose other side is not among the joints."""
+    """Numbers of joints whose name tells a side, but that have no partner."""
 
     def mirrored(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows (joints, ...) of a mirrored person.
+        """Rearrange the rows (joints, ...) of a person for the mirrored image.
 
-        A joint of one side only becomes zeros: in the mirror it is one that has no name here, and
-        what would have its name is not known.
+        A joint of one side only becomes zeros: mirrored it is a joint without a name here, and the
+        joint that would have its name is not known.
         """
         exchanged = joints[list(self.partners)]
         exchanged[list(self.one_sided)] = 0
         return exchanged
 
     def __str__(self) -> str:
-        """One line: the pairs, and what becomes of the other joints in mirrored images."""
+        """One line on the pairs, and on the other joints in mirrored images."""
         pairs = [(one, two) for one, two in enumerate(self.partners) if one < two]
         single = [joint for joint, other in enumerate(self.partners) if joint == other]
         middle = [self.names[joint] for joint in single if joint not in self.one_sided]
@@ -96,7 +96,7 @@ def _partner(words: Words, numbers: dict[Words, int]) -> int | None:
 
 
 def _mirrored(words: Words) -> Iterator[Words]:
-    """What the joint on the other side may be called, the likeliest first."""
+    """Possible names of the joint on the other side, the likeliest first."""
     exchanged = tuple(OTHER_SIDE.get(word, word) for word in words)
     if exchanged != words:
         yield exchanged

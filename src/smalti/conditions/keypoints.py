@@ -49,15 +49,15 @@ class KeypointsConfig(Config):
     width_px: int = Field(ge=1)
     """Width in pixels of the prior's window."""
     positions: int = Field(default=32, ge=1)
-    """A side of the window is told apart in so many positions."""
+    """Number of different positions along each side of the window."""
 
 
 class PosePartners(Partners):
-    """Files of one image's pose each, or of many images'.
+    """Files with the pose of one image each, or with the poses of many images.
 
     Args:
-        source: of the files.
-        scenes: of the images: a file of no image's name is looked into for many images.
+        source: source of the files.
+        scenes: scenes of the images; a file with no image's name may hold poses of many images.
     """
 
     def __init__(self, source: ImageSource, scenes: Iterable[str]) -> None:
@@ -74,11 +74,11 @@ class PosePartners(Partners):
         return name in self._positions or name in self._many
 
     def key(self, name: str) -> str:
-        """Where the pose of a scene came from, printable."""
+        """Path of the pose of a scene, printable."""
         return self._many[name].key if name in self._many else super().key(name)
 
     def read(self, name: str) -> RawImage:
-        """The pose of a scene as the file of one image."""
+        """Read the pose of a scene as the file of one image."""
         return self._many[name] if name in self._many else super().read(name)
 
     def _add_many(self, name: str) -> None:
@@ -105,7 +105,7 @@ class KeypointsPair(FilePair[Pose]):
     or lies outside of the crop, is 0, 0, 0.
 
     Args:
-        joints: their names, in the order of the files; None takes those of the files.
+        joints: names of the joints in the order of the files; None takes those of the files.
     """
 
     kind = "keypoints"
@@ -117,15 +117,15 @@ class KeypointsPair(FilePair[Pose]):
 
     @classmethod
     def partners(cls, images: ImageSource) -> Partners:
-        """The poses beside a source of images."""
+        """Open the poses beside a source of images."""
         scenes = (scene(images, index) for index in range(len(images)))
         return PosePartners(open_beside(images, cls.part), scenes)
 
     def settled(self, partners: Sequence[Partners], scenes: Sequence[Sequence[str]]) -> Self:
-        """The same, with the joints of the first file that tells them.
+        """Fill in the joints of the first file that tells them.
 
         Raises:
-            InputError: none does.
+            InputError: no file tells its joints.
         """
         if self.joints is not None:
             return self
@@ -141,11 +141,11 @@ class KeypointsPair(FilePair[Pose]):
         raise InputError("no file of keypoints shows a person")
 
     def remarks(self, transform: TransformConfig) -> Iterable[str]:
-        """Which joints are exchanged in mirrored images, where images are mirrored."""
+        """A line on the joints that are exchanged in mirrored images; none without mirroring."""
         return [f"joints: {self._sides}"] if transform.flip else []
 
     def decode(self, content: bytes, key: str) -> Pose:
-        """The largest person of a file, with the joints that are wanted."""
+        """Read the largest person of a file; it must have the joints `joints`."""
         pose = read_pose(content, key, self.joints)
         if self.joints is None:
             return pose._replace(names=_joint_names(pose, key))
@@ -164,7 +164,7 @@ class KeypointsPair(FilePair[Pose]):
         return pose
 
     def cut(self, decoded: Pose, size: PixelSize, crop: Crop) -> Tensor:
-        """Joints (joints, 3) in pixels of the crop."""
+        """Move the joints (joints, 3) to pixels of the crop."""
         assert self._sides is not None, "a data set settles its pairs before it reads"
         joints = _centred(decoded)
         joints[:, X] = joints[:, X] * crop.resized.width / size.width - crop.left
@@ -182,8 +182,8 @@ class KeypointsPair(FilePair[Pose]):
 class Keypoints(Condition[KeypointsConfig]):
     """One token for each joint: its position in the window, or "absent".
 
-    Values and codes are (B, joints, 3) float32: x and y in pixels, and 1 where the joint is seen or
-    0 where it is not. A joint outside of the window is absent.
+    Values and codes are (B, joints, 3) float32: x and y in pixels, and 1 if the joint is seen,
+    else 0. A joint outside of the window is absent.
     """
 
     kind = "keypoints"
@@ -191,12 +191,12 @@ class Keypoints(Condition[KeypointsConfig]):
 
     @classmethod
     def pair(cls, setup: Setup) -> Paired:
-        """The pose beside each image, with the joints of the former prior if there is one."""
+        """Read the pose beside each image, with the joints of the former prior if there is one."""
         return KeypointsPair(None if setup.former is None else setup.former.joints)
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> KeypointsConfig:
-        """The joints of the files."""
+        """Take the joints of the files."""
         pair = dataset.pairs[cls.kind]
         assert isinstance(pair, KeypointsPair)
         assert pair.joints is not None, "a data set settles its pairs"
@@ -205,16 +205,16 @@ class Keypoints(Condition[KeypointsConfig]):
 
     @property
     def length(self) -> int:
-        """A token for each joint."""
+        """Number of joints; each has a token."""
         return len(self.config.joints)
 
     @property
     def vocab_size(self) -> int:
-        """A value for "absent", then for each position, then for "any pose"."""
+        """Number of positions, one more for "absent" and one for "any pose"."""
         return self.config.positions**2 + 2
 
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """Joints (count, joints, 3) of files, taken in turn.
+        """Read joints (count, joints, 3) from files, taken in turn.
 
         Raises:
             InputError: a file does not exist or cannot be read, or has other joints.
@@ -222,7 +222,7 @@ class Keypoints(Condition[KeypointsConfig]):
         return read_files(self.kind, asked, count, self.read)
 
     def read(self, content: bytes, key: str) -> Tensor:
-        """All joints (joints, 3) float32 of a user's file, in pixels of the whole picture.
+        """Read all joints (joints, 3) float32 of a user's file, in pixels of the whole picture.
 
         Args:
             content: the file's bytes.
@@ -230,7 +230,7 @@ class Keypoints(Condition[KeypointsConfig]):
 
         Raises:
             BrokenImageError: it cannot be read.
-            InputError: it holds no pose, or one of other joints.
+            InputError: it holds no pose, or a pose with other joints.
         """
         pose = KeypointsPair(self.config.joints).decode(content, key)
         return torch.from_numpy(_centred(pose)).float()
@@ -242,7 +242,7 @@ class Keypoints(Condition[KeypointsConfig]):
         return codes - torch.tensor([left, top, 0.0], device=codes.device)
 
     def tokens(self, codes: Tensor) -> Tensor:
-        """Tokens (B, joints) int64: 0 where absent, else 1 + positions * row + column."""
+        """Tokens (B, joints) int64: 0 for an absent joint, else 1 + positions * row + column."""
         size = torch.tensor([self.config.width_px, self.config.height_px], device=codes.device)
         cells = (codes[..., :SEEN] / size * self.config.positions).floor().long()
         inside = ((cells >= 0) & (cells < self.config.positions)).all(-1)
@@ -250,11 +250,11 @@ class Keypoints(Condition[KeypointsConfig]):
         return torch.where(inside & (codes[..., SEEN] > 0), numbers, ABSENT)
 
     def blank(self, count: int) -> Tensor:
-        """Joints (count, joints, 3) float32 that are not seen."""
+        """Make joints (count, joints, 3) float32 that are not seen."""
         return torch.zeros(count, len(self.config.joints), 3)
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
-        """A dot for each joint that is seen, on black; each joint has its own colour."""
+        """Draw a dot for each joint that is seen, on black; joints have different colours."""
         return [self._picture(joints) for joints in codes]
 
     def _picture(self, joints: Tensor) -> Image.Image:
@@ -268,7 +268,7 @@ class Keypoints(Condition[KeypointsConfig]):
 
 
 def _centred(pose: Pose) -> NDArray[np.float64]:
-    """(joints, 3): x and y in pixels from the picture's corner, 1 where seen; else zeros."""
+    """Joints (joints, 3): x and y in pixels from the picture's corner and 1, zeros if not seen."""
     joints: NDArray[np.float64] = pose.joints + np.array([0.5, 0.5, 0.0])
     joints[:, SEEN] = joints[:, SEEN] > 0
     joints[joints[:, SEEN] == 0] = NOT_SEEN

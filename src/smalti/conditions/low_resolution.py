@@ -29,13 +29,13 @@ class LowResolutionConfig(SpatialConfig):
 
     kind: Literal["low_resolution"] = "low_resolution"
     factor: int = Field(default=8, ge=2)
-    """How many times smaller each side of the condition is than the image's."""
+    """How many times smaller the sides of the condition are than the image's."""
 
 
 class LowResolutionPair(MadePair):
     """The image shrunk and enlarged again: (3, H, W) float32 in [-1, 1].
 
-    The small picture has 8 bits, as a file of it has, so that such a file says the same.
+    The small picture has 8 bits, so that a file of it gives the same condition.
 
     Args:
         factor: how many times smaller each side is, at least 2.
@@ -57,7 +57,7 @@ class LowResolutionPair(MadePair):
             )
 
     def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
-        """The RGB crop (3, H, W) as its small picture shows it."""
+        """Shrink and enlarge the RGB crop (3, H, W)."""
         image = enlarged(shrunk(cropped, self.factor), self.factor)
         return image.flip(-1) if crop.flip else image
 
@@ -76,33 +76,33 @@ class LowResolution(SpatialCondition[LowResolutionConfig]):
 
     @classmethod
     def pair(cls, setup: Setup) -> Paired:
-        """Each crop at a low resolution."""
+        """Read each crop at a low resolution."""
         former: LowResolutionConfig | None = setup.former
         factor = setup.low_resolution_factor if former is None else former.factor
         return LowResolutionPair(factor)
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> LowResolutionConfig:
-        """The sizes of the tokenizer's codes, and the factor."""
+        """Take the sizes of the tokenizer's codes, and the factor of the run."""
         return LowResolutionConfig(factor=setup.low_resolution_factor, **cls.sizes(setup))
 
     def run_options(self) -> Mapping[str, object]:
-        """The factor."""
+        """The factor, which must not change."""
         return {"low_resolution_factor": self.config.factor}
 
     def read(self, content: bytes, key: str) -> Tensor:
-        """The small picture in a user's file, enlarged by the factor: (3, H, W)."""
+        """Read the small picture in a user's file and enlarge it by the factor: (3, H, W)."""
         small = reader_of(self.config.content).decode(content, key)
         return enlarged(small, self.config.factor)
 
 
 def shrunk(picture: Image.Image, factor: int) -> Image.Image:
-    """The small picture of an RGB picture; Pillow's filter is antialiased."""
+    """Shrink an RGB picture; Pillow's filter is antialiased."""
     size = (picture.width // factor, picture.height // factor)
     return picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def enlarged(small: Image.Image, factor: int) -> Tensor:
-    """An image (3, H, W) float32 in [-1, 1] of a small RGB picture."""
+    """Enlarge a small RGB picture to an image (3, H, W) float32 in [-1, 1]."""
     image = F.interpolate(ranges.from_pil(small)[None], scale_factor=float(factor), mode="bicubic")
     return image[0].clamp(-1.0, 1.0)

@@ -24,7 +24,7 @@ from smalti.data.transforms import Crop, PixelSize
 from smalti.data.upright import upright
 
 DRAWING_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B")
-"""Pillow's names of the colour layouts that are taken for a drawing rather than a photograph."""
+"""Colour layouts, by Pillow's names, of pictures that are drawings rather than photographs."""
 HALF = 127
 
 
@@ -47,7 +47,7 @@ class EdgesConfig(SpatialConfig):
 
 
 class MapPair(FilePair[Image.Image]):
-    """A map beside each image, of its size: each pixel says something of the pixel there.
+    """A map beside each image, of the image's size.
 
     Args:
         content: what the maps are.
@@ -57,7 +57,7 @@ class MapPair(FilePair[Image.Image]):
         self._reader = reader_of(content)
 
     def decode(self, content: bytes, key: str) -> Image.Image:
-        """The map as a picture whose values are intact; see the reader of its content."""
+        """Decode the map into a picture with its values; see the reader of the content."""
         return self._reader.decode(content, key)
 
     def size(self, decoded: Image.Image) -> PixelSize:
@@ -65,11 +65,11 @@ class MapPair(FilePair[Image.Image]):
         return PixelSize(*decoded.size)
 
     def turned(self, decoded: Image.Image, orientation: int) -> Image.Image:
-        """The map turned as its image is."""
+        """Turn the map as its image is turned."""
         return upright(decoded, orientation)
 
     def cut(self, decoded: Image.Image, size: PixelSize, crop: Crop) -> Tensor:
-        """The map of the crop, as the content says."""
+        """Cut the map of the crop, as the content says."""
         return crop.image(decoded, self._reader)
 
 
@@ -104,32 +104,32 @@ class EdgesPair(MadePair):
         require_photographs(content, self.kind)
 
     def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
-        """Edges (1, H, W) of the RGB crop."""
+        """Find the edges (1, H, W) of the RGB crop."""
         return crop.to_image(cropped, self._reader)
 
 
 class MapCondition(SpatialCondition[S]):
-    """A map of the scene, which is read and configured by what its tokenizer's images are."""
+    """A map of the scene; the content of its tokenizer decides how it is read and configured."""
 
     config_type: ClassVar[type[SpatialConfig]]
-    """Class of its config."""
+    """Class of the condition's config."""
     pair_type: ClassVar[type[MapPair] | type[EdgesPair]]
-    """How it is read with each image; built with the content of the maps."""
+    """Class that reads the map with each image; it is built with the content of the maps."""
 
     @classmethod
     def pair(cls, setup: Setup) -> Paired:
-        """The map of each image."""
+        """Read the map of each image."""
         return cls.pair_type(cls.tokenizer_of(setup).content)
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> Any:
-        """The sizes of the tokenizer's codes."""
+        """Take the sizes of the tokenizer's codes."""
         return cls.config_type(**cls.sizes(setup))
 
 
 @CONDITIONS.register("segmentation")
 class Segmentation(MapCondition[SegmentationConfig]):
-    """A label map: which class each pixel shows. Values are (B, H, W) int64 in [0, classes)."""
+    """A label map: the class of each pixel. Values are (B, H, W) int64 in [0, classes)."""
 
     kind = "segmentation"
     content_kind = "labels"
@@ -157,10 +157,10 @@ class Edges(MapCondition[EdgesConfig]):
     pair_type = EdgesPair
 
     def read(self, content: bytes, key: str) -> Tensor:
-        """Edges (1, H, W) of a photograph, or a drawing of edges.
+        """Find the edges (1, H, W) of a photograph, or read a drawing of edges.
 
-        A picture without colours of its own (greyscale, black and white, with a palette) is a
-        drawing: what is brighter than half is an edge.
+        A picture in greyscale, black and white or with a palette is a drawing, in which pixels
+        brighter than half are edges.
         """
         reader = reader_of(self.config.content)
         picture = reader.decode(content, key)

@@ -1,4 +1,4 @@
-"""No condition: a start token that is always the same."""
+"""The kind of priors without a condition, which have a constant start token."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ class UnconditionalConfig(Config):
 
     kind: Literal["none"] = "none"
     token: int = Field(default=0, ge=0)
-    """Number of the start token; other than 0 in imported priors only."""
+    """Number of the start token, which is 0 except in imported priors."""
 
 
 @CONDITIONS.register("none")
@@ -34,17 +34,17 @@ class Unconditional(Condition[UnconditionalConfig]):
     length = 1
 
     def __str__(self) -> str:
-        """Which start token it is."""
+        """Nothing and the start token, for messages."""
         return f"nothing, start token {self.config.token}"
 
     @classmethod
     def configure(cls, setup: Setup, dataset: ImageDataset) -> UnconditionalConfig:
-        """The default config."""
+        """Make the default config."""
         return UnconditionalConfig()
 
     @property
     def vocab_size(self) -> int:
-        """The start token is the last value."""
+        """Number of token values; the start token is the last."""
         return self.config.token + 1
 
     def batch_values(self, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""From `--condition KIND=TOKENIZER` to the kinds of a run and the tokenizers that they need."""
+"""Reads `--condition KIND=TOKENIZER`: the kinds of a run and the tokenizers that they need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ class RunConditions:
 
     kinds: Sequence[str]
     tokenizers: Mapping[str, Tokenizer]
-    """By kind."""
+    """The tokenizers of the conditions that need one, by kind."""
     former: Sequence[ConditionConfig] = ()
-    """Configs of the conditions of the prior that the run begins with; none for a new prior."""
+    """Configs of the conditions of the prior that the run begins with; empty for a new prior."""
 
     @property
     def need_classes(self) -> bool:
@@ -32,19 +32,19 @@ class RunConditions:
         return any(CONDITIONS[kind].needs_classes for kind in self.kinds)
 
     def pairs(self, setup: Setup) -> list[Paired]:
-        """What each image of the data set is read with."""
+        """Kinds of paired data that each image of the data set is read with."""
         pairs = (CONDITIONS[kind].pair(self._setup_of(kind, setup)) for kind in self.kinds)
         return [pair for pair in pairs if pair is not None]
 
     def configs(self, setup: Setup, dataset: ImageDataset) -> tuple[ConditionConfig, ...]:
-        """The config of each condition.
+        """Make the config of each condition.
 
         Args:
-            setup: of the run.
+            setup: settings of the run.
             dataset: the training images.
 
         Raises:
-            InputError: the data or the setup has not what a condition needs.
+            InputError: the data or the setup lacks what a condition needs.
         """
         if self.former:
             return tuple(CONDITIONS.build(one).config_for(dataset) for one in self.former)
@@ -58,21 +58,21 @@ class RunConditions:
 
 
 def condition_folder(folder: Path, kind: str) -> Path:
-    """Where the tokenizer of a condition lies, in the folder of a run or of a pipeline."""
+    """Folder of a condition's tokenizer in the folder of a run or of a pipeline."""
     return folder / CONDITIONS_FOLDER / kind
 
 
 def open_conditions(specs: Sequence[str], run: Path, of_images: Tokenizer) -> RunConditions:
-    """Read what `condition` names.
+    """Open the conditions that the option `condition` names.
 
     Args:
-        specs: each `KIND` or `KIND=TOKENIZER`; none is a start token.
-        run: folder of the run, whose copies of the tokenizers come first.
+        specs: `KIND` or `KIND=TOKENIZER` each; without any there is only a start token.
+        run: folder of the run; its copies of the tokenizers are preferred.
         of_images: tokenizer of the images.
 
     Raises:
         InputError: a kind is unknown or named twice, needs a tokenizer, cannot have one, or the
-            tokenizer is of other content.
+            tokenizer has another content.
     """
     tokenizers: dict[str, Tokenizer] = {}
     kinds: list[str] = []
@@ -96,14 +96,14 @@ def open_conditions(specs: Sequence[str], run: Path, of_images: Tokenizer) -> Ru
 
 
 def open_tokenizer(spec: str, of_images: Tokenizer) -> Tokenizer:
-    """The tokenizer that `KIND=TOKENIZER` names.
+    """Load the tokenizer that `KIND=TOKENIZER` names.
 
     Args:
-        spec: of a kind that needs a tokenizer.
-        of_images: tokenizer of the images, which serves some kinds where no other is named.
+        spec: spec of a kind that needs a tokenizer.
+        of_images: tokenizer of the images, which some kinds use if no other is named.
 
     Raises:
-        InputError: none is named or lies there, or it is of other content than the kind needs.
+        InputError: no tokenizer is named or found, or it has another content than the kind needs.
     """
     kind, _, path = spec.partition("=")
     content_kind = CONDITIONS[kind].content_kind
@@ -124,7 +124,7 @@ def open_tokenizer(spec: str, of_images: Tokenizer) -> Tokenizer:
 
 
 def pairings_of(images: ImageSource) -> dict[str, Pairing]:
-    """By kind, how all the files beside a source of images fit to them."""
+    """Match the files beside a source of images with the images, for each kind."""
     files = {kind: CONDITIONS[kind].files for kind in CONDITIONS}
     return {
         kind: match(images, pair.partners(images))

@@ -1,10 +1,10 @@
-"""JSON files of keypoints, of one image or of many -> the pose of one person.
+"""Reads the pose of one person from JSON files of keypoints, of one image or of many.
 
-Of one image: `{"keypoints": [x, y, v, ...]}`, or `{"annotations": [...]}` or `{"people": [...]}`
-with such an object for each person. Of many, as COCO has them: `images` (`id`, `file_name`),
-`annotations` (`image_id`, `keypoints`, `bbox`) and `categories` (`keypoints`: the joints' names).
-v is 0 where a joint is absent. Annotations without keypoints, of which only the box is known, are
-passed over, and so are those of a category with other joints.
+A file of one image is `{"keypoints": [x, y, v, ...]}`, or `{"annotations": [...]}` or
+`{"people": [...]}` with such an object for each person. A file of many has the form of COCO:
+`images` (`id`, `file_name`), `annotations` (`image_id`, `keypoints`, `bbox`) and `categories`
+(`keypoints`: the joints' names). v is 0 if a joint is absent. Annotations without keypoints, which
+only have a box, are ignored, as are those of a category with other joints.
 
 Reference: https://cocodataset.org/#format-data, "Keypoint Detection".
 """
@@ -35,29 +35,29 @@ ALLOWED = (
 )
 
 Names = tuple[str, ...]
-"""Names of joints; empty where a file does not tell them."""
+"""Names of joints; empty if a file does not tell them."""
 
 
 class Pose(NamedTuple):
     """One person of a file."""
 
     joints: NDArray[np.float64]
-    """(joints, 3): x and y as the file has them, and v; (0, 3) where nobody is there."""
+    """Joints (joints, 3): x and y as the file has them, and v; (0, 3) without a person."""
     names: Names | None
-    """Of the joints, or None where the file does not tell."""
+    """Names of the joints, or None if the file does not tell them."""
 
 
 def read_pose(content: bytes, key: str, wanted: Names | None = None) -> Pose:
-    """The largest person of one image's file.
+    """Read the largest person of one image's file.
 
     Args:
         content: the file's bytes.
         key: where they came from, for messages.
-        wanted: joints of the category to look for; None takes that of most persons.
+        wanted: joints of the category to look for; None takes the category of most persons.
 
     Raises:
-        BrokenImageError: it is no JSON.
-        InputError: it is JSON of something else.
+        BrokenImageError: it is not JSON.
+        InputError: it is JSON, but has no keypoints.
     """
     document = _document(content, key)
     by_category = _names_by_category(document, key)
@@ -75,14 +75,14 @@ def read_pose(content: bytes, key: str, wanted: Names | None = None) -> Pose:
 
 
 def split_by_image(content: bytes, key: str) -> Mapping[str, bytes]:
-    """The files of single images that a file of many is made of, by the images' file names.
+    """Split a file of many images into files of single images, by the images' file names.
 
-    Images without a person of the category that most persons have are left out, the latter with a
-    line in the log; a file of one image gives none.
+    Persons of another category than most are left out, with a line in the log, and so are images
+    without other persons. A file of one image gives no files.
 
     Raises:
-        BrokenImageError: it is no JSON.
-        InputError: an image or annotation has not what COCO gives it.
+        BrokenImageError: it is not JSON.
+        InputError: an image or annotation lacks a value of COCO's form.
     """
     document = _parsed(content, key)
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
@@ -149,7 +149,7 @@ def _document(content: bytes, key: str) -> dict[str, Any]:
 
 
 def _people(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """The persons of one image's file; of annotations, those with keypoints."""
+    """The persons of one image's file that have keypoints."""
     if "keypoints" in document:
         return [document] if not _is_box_only(document) and _has_joints(document, key) else []
     if isinstance(document.get("annotations"), list):
@@ -173,7 +173,7 @@ def _has_joints(person: Any, key: str) -> bool:
 
 
 def _joints(person: Mapping[str, Any], key: str) -> NDArray[np.float64]:
-    """(joints, 3) of a person."""
+    """Joints (joints, 3) of a person."""
     try:
         numbers = np.array(person["keypoints"], dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -212,13 +212,13 @@ def _names_by_category(document: Mapping[str, Any], key: str) -> Mapping[str, Na
 
 
 def _names_of(person: Mapping[str, Any], by_category: Mapping[str, Names]) -> Names:
-    """Names of a person's joints: of its category, or of the first where it names none."""
+    """Names of a person's joints by its category, or by the first one without a category."""
     category = str(person.get("category_id"))
     return by_category[category] if category in by_category else _first_named(by_category)
 
 
 def _most_common(people: Sequence[tuple[Names, Any]], by_category: Mapping[str, Names]) -> Names:
-    """The names that most persons have; those without names count where there are no others."""
+    """The joints' names of most persons; persons without names count if there are no others."""
     counts = Counter(names for names, _ in people)
     if not counts:
         return _first_named(by_category)

@@ -1,1 +1,1 @@
-"""How good a model is, in figures."""
+"""Evaluation of tokenizers, priors and sets of images."""

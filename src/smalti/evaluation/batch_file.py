@@ -1,4 +1,4 @@
-"""Files of many images as the evaluator of guided diffusion (ADM) reads them: `.npz` with `arr_0`.
+"""Reads files of many images in the form of guided diffusion's evaluator: `.npz` with `arr_0`.
 
 Axes: N images, H/W image size in pixels.
 Reference: Dhariwal and Nichol 2021, arXiv:2105.05233, whose released code evaluates such files.
@@ -22,10 +22,10 @@ IMAGES = "arr_0"
 
 
 class BatchFile:
-    """Images of an `.npz` file, read a batch at a time: of 50,000 not all fit into the memory.
+    """Images of an `.npz` file, read a batch at a time, for 50,000 may not fit into the memory.
 
     Args:
-        path: the file; its `arr_0` is (N, H, W, 3) uint8.
+        path: path of the file; its `arr_0` is (N, H, W, 3) uint8.
 
     Raises:
         InputError: the file is missing, damaged or holds no images.
@@ -37,7 +37,7 @@ class BatchFile:
             self.count, self.height_px, self.width_px, _ = shape
 
     def batches(self, batch_size: int) -> Iterator[Tensor]:
-        """Images (B, 3, H, W) float32 in [-1, 1], in their order.
+        """Read images (B, 3, H, W) float32 in [-1, 1], in their order.
 
         Raises:
             InputError: the file is damaged or cut short.
@@ -51,7 +51,7 @@ class BatchFile:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
-        """The images' bytes, and their shape (N, H, W, 3)."""
+        """Open the file at the images' bytes, and read their shape (N, H, W, 3)."""
         with npz_errors(self.path), zipfile.ZipFile(self.path) as archive:
             if f"{IMAGES}.npy" not in archive.namelist():
                 raise InputError(f"{self.path} holds no images: there is no {IMAGES} in it")
@@ -79,7 +79,7 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
 
 @contextlib.contextmanager
 def npz_errors(path: Path) -> Iterator[None]:
-    """Turn what is wrong with an `.npz` file into an InputError that names it."""
+    """Context that turns errors about an `.npz` file into an InputError that names it."""
     if not path.is_file():
         raise InputError(f"{path} does not exist, or is no file")
     if not zipfile.is_zipfile(path):

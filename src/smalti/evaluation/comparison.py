@@ -1,4 +1,4 @@
-"""Figures of a set of images beside a reference, under the names of the extractor.
+"""Figures that compare a set of images with a reference, under the names of the extractor.
 
 Axes: N images, C features of an image.
 """
@@ -18,22 +18,22 @@ from smalti.metrics.moments import FeatureMoments
 from smalti.metrics.precision_recall import NEIGHBOURS, precision_recall
 
 ENOUGH = 10
-"""Images for each feature from which on the bias of a Frechet distance is small."""
+"""Number of images per feature from which on the bias of a Frechet distance is small."""
 
 
 def check_count(images: int, extractor: Extractor, few_are_asked_for: bool) -> str | None:
-    """Refuse or warn of fewer images than the Frechet distance needs.
+    """Refuse fewer images than the Frechet distance needs, or warn of them.
 
     Args:
-        images: the smaller number of both sides.
-        extractor: whose features are compared.
+        images: number of images, the smaller of both sides.
+        extractor: extractor whose features are compared.
         few_are_asked_for: whether the user wants the figures also of fewer images than features.
 
     Returns:
-        A sentence for the figures, or None where there are enough images.
+        A sentence for the figures, or None if there are enough images.
 
     Raises:
-        InputError: there are not more images than features, and nobody asked for it.
+        InputError: there are not more images than features, and `few_are_asked_for` is false.
     """
     features, name = extractor.feature_count, extractor.frechet_name
     if images > ENOUGH * features:
@@ -54,20 +54,20 @@ def check_count(images: int, extractor: Extractor, few_are_asked_for: bool) -> s
 def compare(
     features: Tensor, reference: Reference, extractor: Extractor, seed: int
 ) -> list[Figure]:
-    """All figures that the images and the reference allow.
+    """Compute all figures that the images and the reference allow.
 
     Args:
         features: (N, C) float32, on the CPU, in the order of the images.
-        reference: of the same extractor.
-        extractor: whose features they are.
-        seed: of the subsets of the kernel distance.
+        reference: reference of the same extractor.
+        extractor: extractor of the features.
+        seed: seed of the subsets of the kernel distance.
 
     Returns:
-        The Frechet distance; kernel distance, precision and recall where the reference has
-        features; the class score where the extractor has classes.
+        The Frechet distance; kernel distance, precision and recall if the reference has features;
+        the class score if the extractor has classes.
 
     Raises:
-        InputError: there are too few images for one of them.
+        InputError: there are too few images for a figure.
     """
     gaussian = FeatureMoments(features.shape[1]).add(features).gaussian()
     figures = [_figure(extractor.frechet_name, frechet_distance(gaussian, reference.gaussian))]

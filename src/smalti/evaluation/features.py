@@ -1,4 +1,4 @@
-"""Features of samples that several processes drew, in the order of the samples.
+"""Puts features of samples that several processes drew into the order of the samples.
 
 Axes: N samples of a process, C features of an image.
 """
@@ -10,10 +10,11 @@ from smalti.distributed import gather_batch, largest
 
 
 def in_order(numbers: Tensor, features: Tensor) -> Tensor:
-    """Features of the samples of all processes, the same in each, whatever the shares were.
+    """Gather the features of the samples of all processes, the same in each process.
 
     Args:
-        numbers: (N,) int64 >= 0 of this process's samples, in any order; no process has another's.
+        numbers: (N,) int64 >= 0, numbers of this process's samples in any order; no two processes
+            have the same.
         features: (N, C) float32 of these samples, on the CPU.
 
     Returns:

@@ -13,12 +13,12 @@ from smalti.metrics.frechet import FrechetDistance, frechet_warning
 
 
 class ReconstructionFD(Measure):
-    """Frechet distance between images and their reconstructions, as EfficientNet-Lite0 sees both.
+    """Frechet distance between images and their reconstructions, by EfficientNet-Lite0's features.
 
-    It is not the FID, whose network is Inception: the two do not compare.
+    It is not the FID, whose network is Inception: the two cannot be compared.
 
     Args:
-        device: where the network runs.
+        device: device of the network.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -28,7 +28,7 @@ class ReconstructionFD(Measure):
         self._images = 0
 
     def add(self, batch: Reconstructed) -> None:
-        """Take the features of images and reconstructions (B, 3, H, W)."""
+        """Add the features of images and reconstructions (B, 3, H, W)."""
         self._distance.add_real(self._extractor.features(batch.images))
         self._distance.add_fake(self._extractor.features(batch.reconstructions))
         height, width = batch.images.shape[-2:]
@@ -36,7 +36,7 @@ class ReconstructionFD(Measure):
         self._images += len(batch.images)
 
     def figures(self) -> Sequence[Figure]:
-        """The distance."""
+        """The distance of all images from all reconstructions."""
         assert self._seen_px is not None, "no images were added"
         height, width = self._seen_px
         label = f"reconstruction FD (EfficientNet-Lite0 at {height}x{width})"

@@ -1,4 +1,4 @@
-"""What can be measured of images and their reconstructions, as figures for people and files.
+"""Measures of images and their reconstructions, as figures for people and files.
 
 Axes: B batch, C channels of the network, H/W image size in pixels.
 """
@@ -24,10 +24,10 @@ class Figure:
     name: str
     """Key of the figure in files."""
     label: str
-    """What it is, for people, and which network measured it."""
+    """Name of the figure for people, with the network that measured it."""
     value: float
     form: str
-    """How it is shown: a format string with the unit."""
+    """Format string with the unit, by which the value is shown."""
 
     @property
     def text(self) -> str:
@@ -36,23 +36,23 @@ class Figure:
 
 
 class Reconstructed(NamedTuple):
-    """A batch of images and what a tokenizer gives back of them."""
+    """A batch of images and a tokenizer's reconstructions of them."""
 
     images: Tensor
     """Images (B, ...) in the form of the tokenizer's content."""
     reconstructions: Tensor
     """Reconstructions (B, ...) in the same form."""
     outputs: Tensor | None = None
-    """Outputs (B, C, H, W) of the decoder, of which the reconstructions are made; of label maps,
-    logits."""
+    """Outputs (B, C, H, W) of the decoder, of which the reconstructions are made; for label maps
+    they are logits."""
 
 
 Comparison = Callable[[Reconstructed], Tensor]
-"""A number (B,) of each image of a batch."""
+"""Function that gives a number (B,) of each image of a batch."""
 
 
 def compared(metric: Callable[[Tensor, Tensor], Tensor]) -> Comparison:
-    """The comparison of images with their reconstructions by a metric of both."""
+    """Make a comparison from a metric of images and reconstructions."""
     return lambda batch: metric(batch.images, batch.reconstructions)
 
 
@@ -66,26 +66,26 @@ class Measure(abc.ABC):
 
     @abc.abstractmethod
     def add(self, batch: Reconstructed) -> None:
-        """Take account of a batch."""
+        """Add a batch."""
 
     @abc.abstractmethod
     def figures(self) -> Sequence[Figure]:
         """The figures of all batches together."""
 
     def warnings(self) -> Sequence[str]:
-        """What to know before the figures are quoted, a sentence each."""
+        """Sentences to read before the figures are quoted."""
         return ()
 
 
 class Average(Measure):
-    """The mean over all images of a number that each has.
+    """The mean over all images of a number that a comparison gives.
 
     Args:
-        name: as of the `Figure`.
-        label: as of the `Figure`.
+        name: name of the `Figure`.
+        label: label of the `Figure`.
         compare: gives the numbers of a batch.
-        form: as of the `Figure`.
-        mean: of the numbers (N,) of all images.
+        form: format of the `Figure`.
+        mean: averages the numbers (N,) of all images.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Average(Measure):
         self._scores.append(self._compare(batch))
 
     def figures(self) -> Sequence[Figure]:
-        """The mean."""
+        """The mean as a figure."""
         mean = float(self._mean(torch.cat(self._scores)))
         return [Figure(self._name, self._label, mean, self._form)]
 
@@ -115,7 +115,7 @@ class LabelMapMeasure(Measure):
 
     Args:
         classes: number of classes.
-        form: as of the `Figure`.
+        form: format of each `Figure`.
     """
 
     def __init__(self, classes: int, form: str = "{:.2%}") -> None:
@@ -126,7 +126,7 @@ class LabelMapMeasure(Measure):
         self._scores.add(batch.images, batch.reconstructions)
 
     def figures(self) -> Sequence[Figure]:
-        """Both, over all maps together."""
+        """Pixel accuracy and mean IoU over all maps together."""
         return [
             Figure("pixel_accuracy", "pixel accuracy", self._scores.pixel_accuracy, self._form),
             Figure("mean_iou", "mean IoU", self._scores.mean_iou, self._form),
@@ -134,12 +134,12 @@ class LabelMapMeasure(Measure):
 
 
 def psnr_measure(mean: Callable[[Tensor], Tensor] = exact_mean) -> Average:
-    """The PSNR of reconstructions."""
+    """Measure of the PSNR of reconstructions."""
     return Average("psnr_db", "PSNR", compared(psnr), "{:.2f} dB", mean)
 
 
 def closeness(content: ContentConfig, image: Tensor, reconstruction: Tensor) -> str:
-    """How close the reconstruction (1, ...) of an image (1, ...) is, in a few words."""
+    """Text on how close the reconstruction (1, ...) is to an image (1, ...)."""
     measure: Measure = psnr_measure()
     if content.kind == "labels":
         measure = LabelMapMeasure(content.classes, "{:.1%}")
@@ -148,7 +148,7 @@ def closeness(content: ContentConfig, image: Tensor, reconstruction: Tensor) -> 
 
 
 def code_figures(use: CodebookUse) -> list[Figure]:
-    """Use of the codebook over all images that were seen."""
+    """Figures of the use of the codebook over all images."""
     of_all = f"of {len(use.counts)} codes"
     return [
         Figure("code_use", f"code use, {of_all}", use.usage, "{:.1%}"),

@@ -1,4 +1,4 @@
-"""Whether a model gives back its training images: the nearest one of each sample, by features.
+"""Tests whether a model repeats its training images, by the nearest one to each sample.
 
 Axes: N samples, T training images, U images that were not trained on, C features of an image.
 Reference: Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675, Sec. 3, whose test of data-copying
@@ -12,37 +12,37 @@ from torch import Tensor
 from smalti.metrics.neighbours import Neighbours, nearest
 
 FEWEST_IMAGES = 10
-"""Of either kind; the rank test says nothing of fewer."""
+"""Least number of samples, and of unseen images; the rank test tells nothing of fewer."""
 LARGEST_P_VALUE = 0.001
 SMALLEST_SHARE = 0.6
-"""Share of pairs from which on a difference is worth a warning; with many samples a rank test sees
-differences that nobody would."""
+"""Share of pairs from which on a difference is worth a warning; with many samples a rank test finds
+differences that do not matter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memorisation:
-    """How near samples lie to training images, beside images that were not trained on."""
+    """How near samples lie to training images, compared with images that were not trained on."""
 
     samples: Neighbours
     """The nearest training image of each sample: (N, 1) distances and row numbers."""
     unseen: Neighbours
-    """The same of images that were not trained on, (U, 1)."""
+    """The nearest training image of each image that was not trained on, likewise (U, 1)."""
     copies: int
-    """Samples with the very features of a training image."""
+    """Number of samples with exactly the features of a training image."""
     share_nearer: float
     """Share of the pairs of a sample and an unseen image in which the sample lies nearer to the
-    training images; 0.5 where nothing was memorised."""
+    training images; 0.5 if nothing was memorised."""
     p_value: float
-    """Of the Mann-Whitney test that samples do not lie nearer."""
+    """P-value of the Mann-Whitney test of the hypothesis that samples do not lie nearer."""
 
     @property
     def warning(self) -> str | None:
-        """What to know, in words; None where nothing speaks for memorisation."""
+        """A warning, or None without signs of memorisation."""
         fewest = min(len(self.samples.distances), len(self.unseen.distances))
         is_nearer = self.p_value <= LARGEST_P_VALUE and self.share_nearer >= SMALLEST_SHARE
         if fewest < FEWEST_IMAGES or not is_nearer:
             return None
-        medians = [float(found.distances.median()) for found in (self.samples, self.unseen)]
+        medians = [float(side.distances.median()) for side in (self.samples, self.unseen)]
         return (
             "the samples lie nearer to training images than images do that were not trained on: in "
             f"{self.share_nearer:.0%} of all pairs (50% where nothing is memorised), median "

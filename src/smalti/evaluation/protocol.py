@@ -1,4 +1,4 @@
-"""What figures were measured with: without it nobody can reproduce them. Imports no torch."""
+"""Record of how figures were measured, needed to reproduce them. Imports no torch."""
 
 import importlib.metadata
 import platform
@@ -7,65 +7,65 @@ from typing import Any
 from smalti.config import Config
 
 PACKAGES = ("smalti", "torch", "numpy", "scipy", "pillow")
-"""Whose versions a figure may depend on."""
+"""Packages on whose versions a figure may depend."""
 
 
 class ExtractorRecord(Config):
     """The network that described the images."""
 
     name: str
-    """As figures carry it: "Inception", "EfficientNet", "DINOv2"."""
+    """Name of the network: "Inception", "EfficientNet", "DINOv2"."""
     features: int
-    """Numbers that describe an image."""
+    """Number of features of an image."""
     fingerprint: str
     """SHA-256 of the file with its weights."""
     resize: str
-    """How it brings images to the size that it sees, in words."""
+    """How images are resized for the network, in words."""
 
 
 class ImageRecord(Config):
-    """How the images of a data set became those that were measured."""
+    """How the images of a data set were read and cropped before they were measured."""
 
     source: str
-    """The data set, folder or file, as it was named."""
+    """The data set, folder or file, as the user named it."""
     count: int
     """Number of images."""
     height_px: int
     width_px: int
     crop: str
-    """Which part of a picture was taken, in words."""
+    """How pictures were cropped, in words."""
     kernel: str
-    """By which filter pictures were resized, in words."""
+    """The filter by which pictures were resized, in words."""
     antialias: bool
-    """Whether the filter widens where it shrinks a picture."""
+    """Whether the filter widens when it shrinks a picture."""
     fingerprint: str | None = None
-    """A hash of the images or of their files; None where nobody computed it."""
+    """A hash of the images or of their files; None if it was not computed."""
 
 
 class ReferenceRecord(Config):
-    """What the images were compared with."""
+    """The reference with which the images were compared."""
 
     source: str
-    """The data set, folder or file, as it was named."""
+    """The data set, folder or file, as the user named it."""
     fingerprint: str | None
-    """SHA-256 of the file with the statistics; that of the images where there is no file."""
+    """SHA-256 of the file with the statistics; without a file, the hash of the images."""
     images: ImageRecord | None
-    """How its images were read; None where its file does not tell."""
+    """How the images of the reference were read; None if its file does not tell."""
 
 
 class Protocol(Config):
     """Everything that a figure depends on, printed and stored beside the figures."""
 
     images: ImageRecord
-    """What was judged."""
+    """The images that were evaluated."""
     reference: ReferenceRecord | None
     extractor: ExtractorRecord | None
     sampling: dict[str, Any] | None
-    """Settings that the images were sampled with; None for pictures that lay there."""
+    """Settings with which the images were sampled; None for existing pictures."""
     seed: int
-    """Of the samples and of the subsets of the kernel distance."""
+    """Seed of the samples and of the subsets of the kernel distance."""
     versions: dict[str, str]
-    """See `versions`."""
+    """Versions of Python and packages, as the function `versions` gives them."""
 
 
 def versions() -> dict[str, str]:

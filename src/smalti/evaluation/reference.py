@@ -1,4 +1,4 @@
-"""What images are compared with: the features of a reference set, or their mean and covariance.
+"""References to compare images with: features of a set of images, or their mean and covariance.
 
 They come from images, from a file that smalti wrote, or from files of other evaluators.
 
@@ -27,19 +27,19 @@ from smalti.plain_data import read_json
 logger = logging.getLogger(__name__)
 
 STORED = "smalti_reference"
-"""Name of the description in the metadata of a file of ours."""
+"""Key of the description in the metadata of a file of smalti."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A set of images as an extractor describes it."""
+    """A set of images, described by an extractor."""
 
     gaussian: Gaussian
     features: Tensor | None
-    """(N, C) float32, for the kernel distance, precision and recall; None where they are not
-    stored. In files of others they may be of fewer images than the mean and covariance."""
+    """Features (N, C) float32, for the kernel distance, precision and recall; None if they are not
+    stored. In files of other programs they may be of fewer images than the mean and covariance."""
     record: ReferenceRecord
-    """Where it is from, for the protocol."""
+    """Source of the reference, for the protocol."""
 
     def check_size(self, height_px: int, width_px: int) -> None:
         """Refuse images of another size than those of the reference, if that is known.
@@ -57,11 +57,11 @@ class Reference:
 
 
 def reference_of(features: Tensor, images: ImageRecord) -> Reference:
-    """The reference of a set of images.
+    """Make the reference of a set of images.
 
     Args:
         features: (N, C) float32 of the images.
-        images: where they are from, and how they were read.
+        images: source of the images, and how they were read.
 
     Raises:
         InputError: there are fewer than two images.
@@ -72,15 +72,15 @@ def reference_of(features: Tensor, images: ImageRecord) -> Reference:
 
 
 def write_reference(path: Path, reference: Reference, extractor: ExtractorRecord) -> None:
-    """Write a reference of images into a `.safetensors` file, for `read_reference`.
+    """Write a reference into a `.safetensors` file, for `read_reference`.
 
     Args:
-        path: the file; an older one is replaced.
-        reference: what to write.
-        extractor: the network that it is of.
+        path: path of the file; an older file is replaced.
+        reference: the reference to write.
+        extractor: extractor of its features.
 
     Raises:
-        InputError: the name ends otherwise, or the disk refuses it.
+        InputError: the name has another suffix, or the file cannot be written.
     """
     if path.suffix != ".safetensors":
         raise InputError(f"a reference is written to a .safetensors file, not to {path}")
@@ -98,14 +98,14 @@ def write_reference(path: Path, reference: Reference, extractor: ExtractorRecord
 
 
 def read_reference(path: Path, extractor: Extractor, batch_size: int) -> Reference:
-    """The reference that a file holds, for an extractor.
+    """Read the reference in a file, for an extractor.
 
     Args:
         path: a `.safetensors` file of `write_reference`; or an `.npz` file with `mu` and `sigma`,
             as pytorch-fid and TTUR write it, with images, as the evaluator of ADM reads them, or
             with both.
-        extractor: describes the images of a file. Files of others do not say which network their
-            numbers are of: only how many there are is checked.
+        extractor: describes the images of a file. Files of other programs do not tell their
+            network: only the number of features is checked.
         batch_size: images at a time.
 
     Raises:
@@ -113,13 +113,13 @@ def read_reference(path: Path, extractor: Extractor, batch_size: int) -> Referen
             extractor.
     """
     if path.suffix == ".safetensors":
-        return _read_own(path, extractor)
+        return _read_safetensors(path, extractor)
     if path.suffix == ".npz":
         return _read_npz(path, extractor, batch_size)
     raise InputError(f"{path} is no reference: allowed are .safetensors and .npz files")
 
 
-def _read_own(path: Path, extractor: Extractor) -> Reference:
+def _read_safetensors(path: Path, extractor: Extractor) -> Reference:
     tensors = read_tensors(path)
     with safetensors.safe_open(path, "pt") as file:
         text = (file.metadata() or {}).get(STORED)
@@ -127,18 +127,18 @@ def _read_own(path: Path, extractor: Extractor) -> Reference:
         raise InputError(f"{path} is no reference that smalti wrote")
     try:
         description = read_json(text, str(path))
-        found = ExtractorRecord.model_validate(description["extractor"])
+        stored = ExtractorRecord.model_validate(description["extractor"])
         images = description["images"] and ImageRecord.model_validate(description["images"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no reference of this version of smalti") from error
-    _check_extractor(path, found, extractor.record)
+    _check_extractor(path, stored, extractor.record)
     gaussian = _gaussian(path, tensors.get("mean"), tensors.get("covariance"), extractor)
     record = ReferenceRecord(source=str(path), fingerprint=sha256(path), images=images)
     return Reference(gaussian, tensors.get("features"), record)
 
 
-def _check_extractor(path: Path, found: ExtractorRecord, wanted: ExtractorRecord) -> None:
-    for (field, its), (_, ours) in zip(found, wanted, strict=True):
+def _check_extractor(path: Path, stored: ExtractorRecord, wanted: ExtractorRecord) -> None:
+    for (field, its), (_, ours) in zip(stored, wanted, strict=True):
         if its != ours:
             raise InputError(
                 f"the reference {path} is of another extractor: its {field} is {its!r}, not "
@@ -186,10 +186,10 @@ def _numbers(arrays: Any, name: str) -> Tensor | None:
 def _gaussian(
     path: Path, mean: Tensor | None, covariance: Tensor | None, extractor: Extractor
 ) -> Gaussian:
-    """A Gaussian of the extractor's features.
+    """Make the Gaussian of an extractor's features from a file's mean and covariance.
 
     Raises:
-        InputError: a number is missing or not finite, or there are more or fewer than features.
+        InputError: one is missing, has another size than the features, or is not finite.
     """
     count = extractor.feature_count
     shapes = [None if t is None else tuple(t.shape) for t in (mean, covariance)]

@@ -1,7 +1,7 @@
-"""Checks that a program makes of itself before it measures anything.
+"""Checks of the computation itself, made before anything is measured.
 
-A stored pair of small sets must give its stored figures, and a set against itself none. What could
-make them fail is another version of a library, or a device that computes wrongly.
+A stored pair of small sets must give its stored figures, and a set compared with itself no
+distance. Another version of a library, or a device that computes wrongly, would fail them.
 """
 
 import math
@@ -35,14 +35,14 @@ EXTRACTOR_TOLERANCE = 1e-3
 
 
 class SelfCheckError(RuntimeError):
-    """A figure that is known came out as another one: nothing that is measured can be trusted."""
+    """A known figure was computed wrongly, so that no other figure can be trusted."""
 
 
 def check_statistics() -> None:
     """Compute each statistic of a pair of small sets whose figures are known.
 
     Raises:
-        SelfCheckError: one differs.
+        SelfCheckError: a figure differs.
     """
     real, fake = small_sets()
     first, second = (FeatureMoments(real.shape[1]).add(features) for features in (real, fake))
@@ -62,10 +62,10 @@ def check_extractor(extractor: Extractor) -> bool:
     """Compare two small sets of pictures whose distance is known.
 
     Returns:
-        Whether a distance is stored for this extractor and its weights; nothing is checked if not.
+        Whether a distance is stored for this extractor and its weights; else nothing is checked.
 
     Raises:
-        SelfCheckError: it differs.
+        SelfCheckError: the distance differs.
     """
     if extractor.fingerprint not in STORED_OF_EXTRACTORS:
         return False
@@ -78,14 +78,14 @@ def check_extractor(extractor: Extractor) -> bool:
 
 
 def check_against_itself(gaussian: Gaussian, features: Tensor | None) -> None:
-    """Compare a set with itself: no distance, and precision and recall of 1.
+    """Compare a set with itself: the distance must be 0, precision and recall 1.
 
     Args:
-        gaussian: of the set.
+        gaussian: mean and covariance of the set.
         features: (N, C) floating point of at least four images of it, or None.
 
     Raises:
-        SelfCheckError: something else came out.
+        SelfCheckError: a figure differs.
     """
     share = frechet_distance(gaussian, gaussian) / float(gaussian.covariance.trace())
     _compare("1 + the Frechet distance of a set from itself", 1 + share, 1.0, TOLERANCE)
@@ -95,7 +95,7 @@ def check_against_itself(gaussian: Gaussian, features: Tensor | None) -> None:
 
 
 def small_sets() -> tuple[Tensor, Tensor]:
-    """Two sets of features, (40, 6) float64 in [0, 5), the same on every machine."""
+    """Make two sets of features, (40, 6) float64 in [0, 5), the same on every machine."""
     rows, columns = torch.arange(80)[:, None], torch.arange(6)
     numbers = (389 * rows**2 + 271 * columns**2 + 733 * rows * columns) % 997
     features = 4.0 / 997 * numbers.double()
@@ -103,7 +103,7 @@ def small_sets() -> tuple[Tensor, Tensor]:
 
 
 def small_pictures() -> tuple[Tensor, Tensor]:
-    """Two sets of images, (4, 3, 32, 32) float32 in [-1, 1]: stripes, and the same with grain."""
+    """Make two sets of images, (4, 3, 32, 32) float32 in [-1, 1]: stripes and grainy stripes."""
     image, channel, y, x = torch.meshgrid(*map(torch.arange, (4, 3, 32, 32)), indexing="ij")
     stripes = (8 * (image + 1) * x + 40 * channel * y) % 256
     grain = (37 * x * x + 91 * y * y + 53 * x * y) % 64

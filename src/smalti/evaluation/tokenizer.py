@@ -1,4 +1,4 @@
-"""What a tokenizer keeps of images, measured the same way in training and for every model.
+"""Evaluation of a tokenizer by its reconstructions, the same in training and for every model.
 
 Axes: B batch, H/W image size in pixels.
 """
@@ -32,12 +32,12 @@ from smalti.tokenizer.base import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured."""
+    """Result of an evaluation."""
 
     images: int
     """Number of images."""
     figures: Sequence[Figure]
-    """Figures of the measures, in the order of these."""
+    """Figures of the measures, in the order of the measures."""
     use: CodebookUse
     """Use of the codebook by all images."""
     warnings: Sequence[str]
@@ -47,14 +47,13 @@ class Evaluation:
 def evaluate(
     tokenizer: Tokenizer, batches: Iterable[Tensor], measures: Sequence[Measure]
 ) -> Evaluation:
-    """Send images through a tokenizer and back, and measure what was kept.
+    """Reconstruct images by a tokenizer, and measure the reconstructions.
 
     Args:
-        tokenizer: in eval mode.
+        tokenizer: the tokenizer, in eval mode.
         batches: images of the tokenizer's content on its device, sides divisible by its
             down-sampling factor; the figures do not depend on how they are batched.
-        measures: what to measure besides the use of the codes; new ones, for they keep what they
-            were given.
+        measures: new measures to take, besides the use of the codes.
 
     Raises:
         InputError: a side does not divide, there is no image, or the images are too few or too
@@ -78,10 +77,10 @@ def evaluate(
 
 
 def measures_of(content: ContentConfig, device: torch.device) -> list[Measure]:
-    """What to measure of a tokenizer, by what its images are; new ones at each call.
+    """Make the measures for a tokenizer, by the content of its images.
 
     Raises:
-        InputError: weights of the perceptual loss are named that do not exist.
+        InputError: the named weights of the perceptual loss do not exist.
     """
     if content.kind == "labels":
         return [LabelMapMeasure(content.classes)]
@@ -91,7 +90,7 @@ def measures_of(content: ContentConfig, device: torch.device) -> list[Measure]:
 
 
 def photograph_measures(perceptual: PerceptualLoss, device: torch.device) -> list[Measure]:
-    """What to measure of a tokenizer of RGB images."""
+    """Make the measures for a tokenizer of photographs."""
     label = f"perceptual distance ({perceptual.name})"
     distance = compared(perceptual.to(device))
     return [

@@ -1,1 +1,1 @@
-"""What the numbers of a run say is going wrong, and what may be done about it."""
+"""Finds faults of a run by the numbers of its metrics, and what to do about them."""

@@ -1,7 +1,7 @@
-"""The health of a run: what its numbers say is going wrong.
+"""The health report of a run: faults that its numbers show.
 
 All findings are a pure function of the lines of `metrics.jsonl`, so that training, a resumed run
-and `smalti inspect` see the same.
+and `smalti inspect` report the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,10 +28,10 @@ RULES: Sequence[Callable[[History], Finding | None]] = (
 
 
 def examine(lines: Sequence[Line], vqgan: VQGANConfig | None) -> list[Finding]:
-    """What is wrong with a run.
+    """Find what is wrong with a run.
 
     Args:
-        lines: of its `metrics.jsonl`, in order.
+        lines: lines of its `metrics.jsonl`, in order.
         vqgan: config of the tokenizer that is trained; None in a run of stage 2.
 
     Returns:

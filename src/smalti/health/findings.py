@@ -1,4 +1,4 @@
-"""What may go wrong in a run, in words, and what to change."""
+"""Faults of a run in words, with what to change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ RemedyKind = Literal["restart_codes", "slow_discriminator", "soften_adversary"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is going wrong."""
+    """A fault of a run."""
 
     kind: FindingKind
     message: str
-    """What is seen, with the figures."""
+    """The fault in words, with the figures that show it."""
     advice: str
     """What to change, with the names of the options."""
     remedy: RemedyKind | None = None
-    """Remedy that is safe to apply while the run goes on; None where there is none."""
+    """Remedy that is safe to apply while the run goes on, or None if there is none."""
 
     @property
     def flag(self) -> str:
@@ -41,5 +41,5 @@ class Finding:
 
 
 def in_words(findings: Sequence[Finding]) -> list[str]:
-    """Lines for people; one that says so when nothing is wrong."""
+    """Lines for people; a line says so if nothing is wrong."""
     return [finding.in_words for finding in findings] or ["nothing wrong is seen"]

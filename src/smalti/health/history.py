@@ -1,4 +1,4 @@
-"""The lines of a run's `metrics.jsonl`, by what they tell of."""
+"""The lines of a run's `metrics.jsonl`, selected by their content."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,10 +15,10 @@ RECENT_STEPS = 100
 
 
 class History:
-    """The lines of a run's metrics, by what they tell of.
+    """The lines of a run's metrics, selected by their content.
 
     Args:
-        lines: of `metrics.jsonl`, in order.
+        lines: lines of `metrics.jsonl`, in order.
     """
 
     def __init__(self, lines: Sequence[Line]) -> None:
@@ -37,7 +37,7 @@ class History:
         return self._of("not_finite")
 
     def recent(self, *names: str) -> list[Line]:
-        """The newest training lines with these numbers; none while they span too short a time."""
+        """The newest training lines with these numbers; empty while they span too few steps."""
         lines = self.train(*names)
         for start in range(len(lines) - RECENT_LINES, -1, -1):
             if lines[-1]["step"] - lines[start]["step"] >= RECENT_STEPS:
@@ -45,19 +45,19 @@ class History:
         return []
 
     def since_remedy(self, remedy: RemedyKind) -> "History":
-        """What came after this remedy was last applied: it is given time to work."""
+        """The lines after this remedy was last applied, which judge whether it works."""
         applied = [line["step"] for line in self._of("remedy") if line["remedy"] == remedy]
         after = max(applied, default=-1)
         return History([line for line in self._lines if line["step"] > after])
 
     @property
     def scored(self) -> str:
-        """What the evaluations are of: held-out images, training images, ..."""
+        """Words for the evaluated images: held-out images, training images, ..."""
         return scored_images(self._lines)
 
     @property
     def has_other_images(self) -> bool:
-        """Whether images that are not learned from are evaluated; assumed of older runs."""
+        """Whether held-out images are evaluated; for runs of older versions it is assumed."""
         images = RunImages.last(self._lines)
         return images is None or images.held_out > 0
 
@@ -71,7 +71,7 @@ class History:
 
 
 def _has(line: Line, names: Sequence[str]) -> bool:
-    """Whether a line has all these numbers; null is one that was NaN or infinite."""
+    """Whether a line has all these numbers; null stands for NaN and infinity."""
     return all(line.get(name) is not None for name in names)
 
 

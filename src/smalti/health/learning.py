@@ -13,7 +13,7 @@ OVER_FITTING_SHARE = 0.01
 # New weights are a little above it, and their average stays so for a while.
 ABOVE_UNIFORM = 1.01
 UNIFORM_EVALUATIONS = 3
-# Workers hide the decoding altogether where there are enough of them.
+# With enough workers, decoding costs no time at all.
 LONG_WAIT = 0.3
 OVER_FITTING_ADVICE = {
     "reconstruction_loss": "use more images, a smaller --vqgan.channels, or fewer steps",
@@ -23,7 +23,7 @@ OVER_FITTING_ADVICE = {
 
 
 def not_finite(history: History) -> Finding | None:
-    """A loss or weight became NaN or infinite and ended the run; one that goes on forgets it."""
+    """A loss or weight became NaN or infinite and ended the run."""
     ends = history.ends_not_finite()
     if not ends:
         return None
@@ -53,7 +53,7 @@ def over_fitting(history: History) -> Finding | None:
 
 
 def worse_than_uniform(history: History) -> Finding | None:
-    """The prior gives evaluated images less probability than if all codes were equally likely."""
+    """The prior gives evaluated images a lower probability than equally likely codes would."""
     evaluations = history.evaluations("nll", "nll_uniform")[-UNIFORM_EVALUATIONS:]
     if len(evaluations) < UNIFORM_EVALUATIONS:
         return None

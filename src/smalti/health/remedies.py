@@ -1,4 +1,4 @@
-"""Remedies that are safe to apply while a tokenizer trains, and what they changed."""
+"""Remedies that are safe to apply while a tokenizer trains."""
 
 from dataclasses import dataclass
 
@@ -17,18 +17,20 @@ class Treatment:
     finding: FindingKind
     remedy: RemedyKind
     change: str
-    """What was changed, in words."""
+    """The change that was made, in words."""
 
 
 class Remedies(nn.Module):
-    """Factors by which remedies have softened the adversary; 1 in a run that needed none.
+    """Factors by which remedies weaken the discriminator; 1 in a run that needs no remedy.
 
-    They are buffers, so that checkpoints carry them and a resumed run goes on with them. They stay
+    They are buffers, so that checkpoints hold them and a resumed run goes on with them. They stay
     on the CPU: a step reads them as numbers, which must not wait for a graphics card.
 
     Attributes:
-        discriminator_rate_factor: scalar float32 in [1/8, 1]; multiplies its learning rate.
-        adversary_weight_factor: scalar float32 in [1/8, 1]; multiplies the adversary's weight.
+        discriminator_rate_factor: scalar float32 in [1/8, 1], which multiplies the learning rate of
+            the discriminator.
+        adversary_weight_factor: scalar float32 in [1/8, 1], which multiplies the weight of the
+            generator loss.
     """
 
     discriminator_rate_factor: Tensor
@@ -40,11 +42,11 @@ class Remedies(nn.Module):
         self.register_buffer("adversary_weight_factor", torch.ones(()))
 
     def slow_discriminator(self) -> str | None:
-        """Halve its learning rate; what was changed, or None where the limit is reached."""
+        """Halve the discriminator's learning rate; returns a text of it, or None at the limit."""
         return _halve(self.discriminator_rate_factor, "learning rate of the discriminator")
 
     def soften_adversary(self) -> str | None:
-        """Halve the adversary's weight; what was changed, or None where the limit is reached."""
+        """Halve the weight of the generator loss; returns a text of it, or None at the limit."""
         return _halve(self.adversary_weight_factor, "weight of the adversary")
 
 

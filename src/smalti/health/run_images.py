@@ -1,7 +1,7 @@
-"""Which images a run learns from, and whether its scores are of others: the one place that knows.
+"""The images from which a run learns, and those on which it is evaluated.
 
-A run writes it into its metrics. Whatever speaks of scores (the log, the health report, the curves,
-the run's page, `smalti inspect`) takes the words from here.
+A run writes their numbers into its metrics. The log, the health report, the curves, the run's page
+and `smalti inspect` take the words for the evaluated images from here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,23 +18,23 @@ class RunImages:
     """The images of a run, as a line of its metrics."""
 
     training: int
-    """Images that it learns from."""
+    """Number of training images."""
     held_out: int
-    """Images that it does not learn from, which its scores are of. Where there are none, the scores
-    are of training images."""
+    """Number of held-out images, on which the run is evaluated. Without any, it is evaluated on
+    training images."""
     tokenizers_saw: Mapping[str, int | None] = field(default_factory=dict)
-    """Of a prior: how many of the held-out images its tokenizer was trained on, by their names, and
-    the tokenizer of each condition by its kind; None where that is not known."""
+    """For a prior, how many of the held-out images its tokenizer, and the tokenizer of each
+    condition by its kind, was trained on, by the images' names; None if that is not known."""
 
     @classmethod
     def of(cls, split: Split, tokenizers_saw: Mapping[str, int | None] | None = None) -> Self:
-        """The images of a data set that was divided."""
+        """Count the images of a data set that was split."""
         held_out = 0 if split.held_out is None else len(split.held_out)
         return cls(len(split.train), held_out, tokenizers_saw or {})
 
     @classmethod
     def last(cls, lines: Sequence[dict[str, Any]]) -> Self | None:
-        """What the newest such line of a run's metrics says; None for runs of older versions."""
+        """Read the newest such line of a run's metrics; None for runs of older versions."""
         for line in reversed(lines):
             if line["group"] == GROUP:
                 return cls(line["training"], line["held_out"], line.get("tokenizers_saw", {}))
@@ -42,18 +42,18 @@ class RunImages:
 
     @property
     def scored(self) -> str:
-        """The images that the scores are of, in words."""
+        """Words for the evaluated images."""
         return "held-out images" if self.held_out else "training images"
 
     @property
     def line(self) -> dict[str, object]:
-        """Fields of its line in the metrics."""
+        """Fields of the line in the metrics."""
         line: dict[str, object] = {"training": self.training, "held_out": self.held_out}
         return line | ({"tokenizers_saw": self.tokenizers_saw} if self.tokenizers_saw else {})
 
     @property
     def overlap_in_words(self) -> list[str]:
-        """A line for each tokenizer of a prior: which of the held-out images it was trained on."""
+        """For each tokenizer of a prior, a line on the held-out images that it was trained on."""
         return [self._overlap(*entry) for entry in self.tokenizers_saw.items()]
 
     def _overlap(self, kind: str, seen: int | None) -> str:
@@ -78,9 +78,9 @@ class RunImages:
 
 
 def scored_images(lines: Sequence[dict[str, Any]]) -> str:
-    """What the scores of a run are of, in words, by the lines of its metrics.
+    """Words for the evaluated images of a run, by the lines of its metrics.
 
-    Runs of older versions did not write it down; theirs are called evaluated images.
+    Runs of older versions did not write which they were; theirs are called evaluated images.
     """
     images = RunImages.last(lines)
     return "evaluated images" if images is None else images.scored

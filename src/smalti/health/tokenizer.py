@@ -1,4 +1,4 @@
-"""Findings of stage 1: codebook collapse, and what goes wrong with the adversary.
+"""Findings of stage 1: codebook collapse, and faults of the adversarial training.
 
 Axes: K codebook size, N code vectors of the images that are evaluated.
 """
@@ -20,10 +20,10 @@ LOW_PERPLEXITY_OF_MAPS = 2.0  # codes, not a share
 # A use that falls at each of three evaluations, by this share of its highest, does not come back.
 FALLING_EVALUATIONS = 3
 FALLEN_USE = 0.7
-# A discriminator that is right about nearly every patch has nothing left to say but "worse".
+# A discriminator that is right about nearly every patch gives no useful gradient.
 TOO_ACCURATE = 0.95
-# At chance, and with logits no further apart than their noise, it says nothing. The hinge loss of
-# such a one is 1.0, the log loss 0.69.
+# At chance, and with logits no further apart than their noise, a discriminator tells nothing. Its
+# hinge loss is 1.0, its log loss 0.69.
 CHANCE_ACCURACY = 0.55
 STUCK_LOGITS = 0.05
 # Above 1 the last layer is moved more by the discriminator than by the images.
@@ -69,7 +69,7 @@ def _is_low(line: Line, vqgan: VQGANConfig) -> bool:
 
 
 def reachable_codes(codebook_size: int, vectors: int) -> float:
-    """Codes that so many vectors would hit if all K were equally likely, expected value.
+    """Expected number of different codes of so many vectors if all K were equally likely.
 
     A small evaluation set cannot show a large codebook in full use.
     """
@@ -106,7 +106,7 @@ def discriminator_too_strong(history: History) -> Finding | None:
 
 
 def discriminator_stuck(history: History) -> Finding | None:
-    """The discriminator cannot tell images from reconstructions, and does not learn to."""
+    """The discriminator cannot tell images from reconstructions and does not improve."""
     lines = history.recent(*_ACCURACIES, "real_logits", "fake_logits", "discriminator_loss")
     if not lines:
         return None
@@ -152,7 +152,7 @@ def _dominating_gradient(history: History) -> str | None:
 
 
 def _worse_reconstruction(history: History, treated: History) -> str | None:
-    """How much worse the reconstruction is than before the generator loss first had a weight."""
+    """Message if the reconstruction is worse than before the generator loss first had a weight."""
     lines = history.train("adversary_weight")
     joined = next((line["step"] for line in lines if line["adversary_weight"]), None)
     if joined is None:
@@ -163,7 +163,7 @@ def _worse_reconstruction(history: History, treated: History) -> str | None:
     if not before or len(recent) < WORSE_EVALUATIONS:
         return None
     trained_before, trained = _split_at(joined, history.train(name), treated.train(name), name)
-    # Where training images got no worse it is over-fitting, which is not the adversary's doing.
+    # If training images got no worse it is over-fitting, which the adversary does not cause.
     if _recent_mean(trained) <= _recent_mean(trained_before):
         return None
     if min(recent) <= WORSE_RECONSTRUCTION * before[-1]:

@@ -12,14 +12,15 @@ __all__ = ["EXTRACTORS", "Extractor", "dinov2", "efficientnet", "inception", "lo
 
 
 def load_extractor(kind: str, weights: str | None, device: torch.device) -> Extractor:
-    """An extractor with its weights, on a device.
+    """Load an extractor with its weights onto a device.
 
     Args:
-        kind: its name in the registry: inception, efficientnet or dinov2.
-        weights: a file, a folder or a hub id, as the kind takes them; None is the published ones.
-        device: where it runs.
+        kind: name in the registry: inception, efficientnet or dinov2.
+        weights: a file, a folder or a hub id, as the kind takes them; None takes the published
+            weights.
+        device: device of the network.
 
     Raises:
-        InputError: there is no such kind, or its weights are missing or not the right ones.
+        InputError: there is no such kind, or its weights are missing or wrong.
     """
     return EXTRACTORS[kind].load(weights).to(device)

@@ -1,4 +1,4 @@
-"""The seam of networks that describe images in numbers, by which sets of images are compared.
+"""The abstract class of networks that describe images in numbers, to compare sets of images.
 
 Axes: B batch, H/W image size in pixels, C features of an image, K classes.
 """
@@ -18,25 +18,25 @@ from smalti.registry import Registry
 class Extractor(abc.ABC):
     """A frozen network whose features of an image are compared with those of other images.
 
-    Figures of different extractors do not compare, and each extractor has its own names for them.
+    Figures of different extractors cannot be compared, so each has its names for them.
 
     Args:
-        network: with its weights.
+        network: network with its weights.
         fingerprint: SHA-256 of the file with the weights.
     """
 
     name: str
-    """Of the network: "Inception"."""
+    """Name of the network, such as "Inception"."""
     frechet_name: str
-    """What the Frechet distance of its features is called: "FID"."""
+    """Name of the Frechet distance of these features, such as "FID"."""
     kernel_name: str
-    """What the kernel distance of its features is called: "KID"."""
+    """Name of the kernel distance of these features, such as "KID"."""
     score_name: str | None
-    """What the class score of its logits is called: "Inception Score"; None without classes."""
+    """Name of the class score of the logits, such as "Inception Score"; None without classes."""
     feature_count: int
-    """C."""
+    """C, number of features of an image."""
     resize: str
-    """How images are brought to the size that the network sees, in words."""
+    """How images are resized for the network, in words."""
 
     def __init__(self, network: nn.Module, fingerprint: str) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -45,15 +45,15 @@ class Extractor(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def load(cls, weights: str | None) -> Self:
-        """The extractor, on the CPU, with the weights that are named, or with the published ones.
+        """Load the extractor onto the CPU, with the named weights or the published ones.
 
         Raises:
-            InputError: the weights are missing or not the right ones.
+            InputError: the weights are missing or wrong.
         """
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """Features of images, computed in float32 also under autocast.
+        """Compute features of images, in float32 also under autocast.
 
         Args:
             images: (B, 3, H, W) float32 in [-1, 1], on the extractor's device.
@@ -74,10 +74,10 @@ class Extractor(abc.ABC):
 
     @abc.abstractmethod
     def logits(self, features: Tensor) -> Tensor | None:
-        """Logits (B, K) float32 of features (B, C) on any device; None without classes."""
+        """Compute logits (B, K) float32 of features (B, C) on any device; None without classes."""
 
     def of_batches(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Features (B, C) float32, on the CPU, of each batch of images on any device."""
+        """Compute features (B, C) float32, on the CPU, of each batch of images on any device."""
         device = next(self.network.parameters()).device
         for images in batches:
             yield self.features(images.to(device)).cpu()
@@ -89,7 +89,7 @@ class Extractor(abc.ABC):
 
     @property
     def record(self) -> ExtractorRecord:
-        """What a protocol says of it."""
+        """Description of the extractor in a protocol."""
         return ExtractorRecord(
             name=self.name,
             features=self.feature_count,
@@ -102,5 +102,5 @@ EXTRACTORS = Registry[Extractor]("extractor")
 
 
 def as_pictures(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) float32 in [0, 255] whose values are those of 8-bit pictures."""
+    """Round images to 8 bits: (B, 3, H, W) float32 in [0, 255]."""
     return to_uint8(images).float()

@@ -31,7 +31,7 @@ IMAGE_DEVIATION = (0.229, 0.224, 0.225)
 
 @EXTRACTORS.register("dinov2")
 class DINOv2Extractor(Extractor):
-    """The class token of DINOv2, behind its last normalization.
+    """Extractor whose features are the class token of DINOv2, behind the last normalization.
 
     Deviation: transformers places the 37x37 learned positions onto 16x16 by a rule that differs a
         little from the released code's.
@@ -52,11 +52,11 @@ class DINOv2Extractor(Extractor):
 
     @classmethod
     def load(cls, weights: str | None) -> Self:
-        """The extractor, on the CPU.
+        """Load the extractor onto the CPU.
 
         Args:
-            weights: a folder with `config.json` and `model.safetensors`, or a hub id of one; None
-                is `hf://facebook/dinov2-large`, 1.2 GB.
+            weights: a folder with `config.json` and `model.safetensors`, or its hub id; None is
+                `hf://facebook/dinov2-large`, 1.2 GB.
 
         Raises:
             InputError: transformers is not installed, or the folder holds no DINOv2.
@@ -79,11 +79,11 @@ class DINOv2Extractor(Extractor):
         return tokens[:, 0]
 
     def logits(self, features: Tensor) -> None:
-        """None: it has no classes."""
+        """Return None: DINOv2 has no classes."""
 
 
 def resize_like_pillow(images: Tensor, size_px: int) -> Tensor:
-    """Images (B, C, size, size) of images (B, C, H, W), both float32 in [0, 255]; bicubic.
+    """Resize images (B, C, H, W) float32 in [0, 255] to (B, C, size, size), bicubically.
 
     Rows are resized before columns, and rounded to 8 bits in between, which cuts off what the
     filter overshoots. Newer versions of Pillow begin with the columns of tall pictures.
@@ -95,7 +95,7 @@ def resize_like_pillow(images: Tensor, size_px: int) -> Tensor:
 
 
 def _model_type(path: Path) -> Any:
-    """What a config of transformers says that the model is; None where it says nothing."""
+    """Read the type of the model from a config of transformers, or None if it has none."""
     try:
         config = read_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, ValueError, RecursionError) as error:
@@ -104,7 +104,7 @@ def _model_type(path: Path) -> Any:
 
 
 def _load(folder: Path) -> Any:
-    """The network of a folder, which must hold all of its weights."""
+    """Load the network of a folder, which must hold all weights."""
     from transformers import AutoModel
 
     if not (folder / WEIGHTS_FILE).is_file():
@@ -129,7 +129,7 @@ def _load(folder: Path) -> Any:
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """Without the progress bars of transformers, which read a file of a second."""
+    """Context without the progress bars of transformers, which flash for a second."""
     from transformers.utils import logging
 
     are_shown = logging.is_progress_bar_enabled()

@@ -26,9 +26,9 @@ SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 128, 224
 
 @EXTRACTORS.register("efficientnet")
 class EfficientNetExtractor(Extractor):
-    """The pooled features that EfficientNet-Lite0 classifies ImageNet by. It needs no connection.
+    """Extractor of EfficientNet-Lite0's pooled features; it needs no connection.
 
-    Its distance is not the FID, whose network is Inception: the two do not compare.
+    Its distance is not the FID, whose network is Inception: the two cannot be compared.
     """
 
     name = "EfficientNet"
@@ -44,10 +44,10 @@ class EfficientNetExtractor(Extractor):
 
     @classmethod
     def load(cls, weights: str | None) -> Self:
-        """The extractor, on the CPU.
+        """Load the extractor onto the CPU.
 
         Raises:
-            InputError: weights are named; it has its own.
+            InputError: weights are named, but the package's are always used.
         """
         if weights is not None:
             raise InputError(f"EfficientNet has its own weights; it takes no others, got {weights}")
@@ -59,16 +59,16 @@ class EfficientNetExtractor(Extractor):
         return self.network.pool(self.network.features(seen, (BLOCKS,))[0])
 
     def logits(self, features: Tensor) -> Tensor:
-        """Logits (B, 1000) of ImageNet's classes."""
+        """Compute the logits (B, 1000) of ImageNet's classes."""
         classifier = self.network.classifier
         device = features.device
         return F.linear(features, classifier.weight.to(device), classifier.bias.to(device))
 
 
 def seen_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width at which the network sees an image.
+    """Height and width to which an image is resized for the network.
 
-    The shorter side is brought to 128 pixels if it is less, to 224 if it is more; the shape stays.
+    The shorter side becomes 128 pixels if it is less, 224 if it is more; the proportions stay.
     """
     shorter = min(height, width)
     wanted = min(max(shorter, SMALLEST_SIDE_PX), LARGEST_SIDE_PX)

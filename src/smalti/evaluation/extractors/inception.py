@@ -1,4 +1,4 @@
-"""Inception v3 as the FID knows it: of December 2015, converted from TensorFlow.
+"""The Inception v3 of the FID, of December 2015, converted from TensorFlow.
 
 The weights (Apache-2.0) are not part of the package: they come from a file, from the hub, or from a
 download of 96 MB.
@@ -34,7 +34,7 @@ SEEN_PX = 299
 
 @EXTRACTORS.register("inception")
 class InceptionExtractor(Extractor):
-    """The third pooling layer of Inception v3: the FID, the KID and the Inception Score.
+    """Extractor of Inception v3's third pooling layer, for FID, KID and Inception Score.
 
     Images are rounded to 8 bits and resized as TensorFlow 1 does; see `resize_like_tensorflow1`.
     """
@@ -52,14 +52,14 @@ class InceptionExtractor(Extractor):
 
     @classmethod
     def load(cls, weights: str | None) -> Self:
-        """The extractor with the published weights, on the CPU.
+        """Load the extractor with the published weights onto the CPU.
 
         Args:
-            weights: the published file: a path, or `hf://owner/name/FILE`; None is the download,
-                kept in torch's download cache.
+            weights: path of the published file, or `hf://owner/name/FILE`; None downloads it into
+                torch's download cache.
 
         Raises:
-            InputError: the file is missing, or another than the published one.
+            InputError: the file is missing, or is not the published one.
         """
         path = _find(weights)
         found = sha256(path)
@@ -79,15 +79,15 @@ class InceptionExtractor(Extractor):
         return self.network((seen - 128.0) / 128.0)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Logits (B, 1008) without the bias, as the Inception Score was defined by its code."""
+        """Compute logits (B, 1008) without the bias, as the Inception Score's code does."""
         return features @ self.network.fc.weight.T.to(features.device)
 
 
 def resize_like_tensorflow1(images: Tensor, size_px: int) -> Tensor:
-    """Images (B, C, size, size) of images (B, C, H, W), both float32, by bilinear interpolation.
+    """Resize images (B, C, H, W) float32 to (B, C, size, size) by bilinear interpolation.
 
-    Pixel i is that at position i * old / new, without the half pixel by which the centres of the
-    pixels lie apart: TensorFlow 1 did so, and the FID with it.
+    Pixel i is taken at position i * old / new. Unlike usual, pixels have no centres half a pixel
+    further: TensorFlow 1 did so, and the FID with it.
     """
     return _stretch(_stretch(images, 3, size_px), 2, size_px)
 

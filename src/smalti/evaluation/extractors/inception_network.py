@@ -1,8 +1,8 @@
 """Inception v3 with the blocks of the network that the FID was defined with.
 
-It differs from the usual one in its average pooling, which leaves out the padded border, in the
-pooling of its last block, which is by the maximum, and in its 1008 classes. The weights have the
-names of the published conversion.
+It differs from the usual network in its average pooling, which leaves out the padded border, in
+its last block, which pools by the maximum, and in its 1008 classes. The weights have the names of
+the published conversion.
 
 Axes: B batch, C channels, H/W size of a feature map.
 Reference: Szegedy et al. 2015, arXiv:1512.00567, Table 1, Figs. 5 to 7 and 10.
@@ -46,7 +46,7 @@ class InceptionV3(nn.Module):
         self.fc = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features of the last pooling layer.
+        """Compute the features of the last pooling layer.
 
         Args:
             images: (B, 3, 299, 299) float32 in [-1, 1).
@@ -92,7 +92,7 @@ def _maximum(maps: Tensor) -> Tensor:
 
 
 class _BlockA(nn.Module):
-    """(B, C, 35, 35) -> (B, 224 + pool channels, 35, 35)."""
+    """Block that turns (B, C, 35, 35) into (B, 224 + pool channels, 35, 35)."""
 
     def __init__(self, channels_in: int, pool_channels: int) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class _BlockA(nn.Module):
 
 
 class _BlockB(nn.Module):
-    """(B, C, 35, 35) -> (B, 480 + C, 17, 17)."""
+    """Block that turns (B, C, 35, 35) into (B, 480 + C, 17, 17)."""
 
     def __init__(self, channels_in: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class _BlockB(nn.Module):
 
 
 class _BlockC(nn.Module):
-    """(B, 768, 17, 17) -> the same, through 7x7 filters made of a row and a column."""
+    """Block that keeps (B, 768, 17, 17), with 7x7 filters made of a row and a column."""
 
     def __init__(self, narrow: int) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class _BlockC(nn.Module):
 
 
 class _BlockD(nn.Module):
-    """(B, C, 17, 17) -> (B, 512 + C, 8, 8)."""
+    """Block that turns (B, C, 17, 17) into (B, 512 + C, 8, 8)."""
 
     def __init__(self, channels_in: int) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ class _BlockD(nn.Module):
 
 
 class _BlockE(nn.Module):
-    """(B, C, 8, 8) -> (B, 2048, 8, 8), through a row and a column side by side."""
+    """Block that turns (B, C, 8, 8) into (B, 2048, 8, 8), with a row and a column side by side."""
 
     def __init__(self, channels_in: int, pool: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
