@@ -1,1 +1,1 @@
-"""Priors: tokens -> logits of the tokens that follow."""
+"""Priors: models that give the logits of the next token of a sequence."""

@@ -1,4 +1,4 @@
-"""Causal self-attention: each position looks at itself and at the positions before it.
+"""Causal self-attention: each position attends to itself and to the positions before it.
 
 Axes: B batch, H heads, L sequence length, C channels of one head, W = H * C width.
 Reference: arXiv:2012.09841, Eq. 1, causally masked; App. A, "Transformer Architecture".

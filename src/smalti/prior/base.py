@@ -1,4 +1,4 @@
-"""What every prior is built with.
+"""The registry of priors, and the sizes with which each prior is built.
 
 Axes: V vocabulary size, S conditioning length, h/w grid.
 """
@@ -14,7 +14,7 @@ PRIORS: Registry[Any] = Registry("prior")
 
 @dataclass(frozen=True, slots=True)
 class SequenceSizes:
-    """Sequences that a prior must have room for: they follow from tokenizer and conditions."""
+    """Sizes of the sequences of a prior, which follow from tokenizer and conditions."""
 
     vocab_size: int
     """V, number of values of a token: codes and conditioning together."""
@@ -25,7 +25,7 @@ class SequenceSizes:
 
 @dataclass(frozen=True, slots=True)
 class GridSizes(SequenceSizes):
-    """Sizes of sequences whose image part is a grid of codes, which a convolutional prior needs."""
+    """Sizes of sequences whose image tokens are a grid, which a convolutional prior needs."""
 
     cond_length: int
     """S, number of conditioning tokens."""

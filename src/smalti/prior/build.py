@@ -1,4 +1,4 @@
-"""The prior of a config. Importing this module registers all kinds."""
+"""Builds the prior of a config. Importing this module registers all kinds."""
 
 from smalti.prior.base import PRIORS, GridSizes
 from smalti.prior.config import PriorConfig
@@ -9,10 +9,10 @@ PriorModel = GPT | PixelSNAIL
 
 
 def build_prior(config: PriorConfig, sizes: GridSizes) -> PriorModel:
-    """A prior with new weights.
+    """Build a prior with new weights.
 
     Args:
-        config: its kind and shape, in which `dropout` is a number.
-        sizes: what it must have room for.
+        config: kind and shape of the prior; `dropout` must be a number.
+        sizes: sizes of its sequences.
     """
     return PRIORS.build(config, sizes)

@@ -15,8 +15,8 @@ class KVCache:
     Args:
         layers: number of attention layers.
         shape: (B, H, L, C), L being the longest sequence that fits.
-        dtype: of keys and values.
-        device: where they lie.
+        dtype: number format of keys and values.
+        device: device of keys and values.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class KVCache:
 
         Args:
             layer: number of the layer.
-            keys: (B, H, l, C), those of the l newest tokens.
-            values: likewise.
+            keys: (B, H, l, C), keys of the l newest tokens.
+            values: (B, H, l, C), values of the l newest tokens.
 
         Returns:
             Keys and values (B, H, length + l, C) of all tokens so far, views of the cache.

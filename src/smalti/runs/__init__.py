@@ -1,1 +1,1 @@
-"""From a config to a finished run: the folder of a run, and training in it."""
+"""Runs: from a config to a trained model in a folder."""

@@ -1,4 +1,4 @@
-"""Options in which a run is resumed otherwise than it was begun, and which of them may differ."""
+"""Options that differ between a stored run and the config that resumes it, and which may."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -46,7 +46,7 @@ class Change(NamedTuple):
 
     @property
     def is_allowed(self) -> bool:
-        """Whether a run may go on with it, as far as the two configs tell."""
+        """Whether a run may go on with the change, as far as the two configs tell."""
         return self.option in CHANGEABLE | CHANGEABLE_ON_RECORD or self._may_have_moved()
 
     @property
@@ -71,17 +71,17 @@ class Change(NamedTuple):
 
 
 def changes(stored: dict[str, Any], config: Config) -> Iterator[Change]:
-    """Options in which a config differs from the stored one of a run.
+    """Find the options in which a config differs from the stored one of a run.
 
     Args:
-        stored: plain data; options that came after it count as having their defaults.
+        stored: stored config as plain data; options of later versions count as defaults.
         config: the whole config of a run, of the same stage.
     """
     return _differences(_with_defaults(stored, type(config)), config.model_dump(mode="json"))
 
 
 def _with_defaults(stored: dict[str, Any], root: type[Config]) -> dict[str, Any]:
-    """A stored config with the options that came after it at their defaults."""
+    """Complete a stored config with the defaults of options of later versions."""
     try:
         return root.model_validate(stored).model_dump(mode="json")
     except ValidationError:  # it has options that are gone: they are named as differences

@@ -1,4 +1,4 @@
-"""Roots of the configs of `smalti train`: one for each stage, composed of all the others."""
+"""The whole configs of `smalti train`, one for each stage, composed of all others."""
 
 from typing import Annotated, Literal
 
@@ -22,28 +22,28 @@ from smalti.training.prior.config import CodeCacheConfig
 from smalti.training.vqgan.config import VQGANLossConfig
 
 DEFAULT_TRANSFORM = TransformConfig(size=64)
-"""How pictures become images in runs that say nothing else."""
+"""How pictures become images by default."""
 
 
 class BaseRunConfig(Config):
-    """Options of everything that learns from images."""
+    """Options of all runs."""
 
     stage: str
 
     data: tuple[str, ...] = Field(min_length=1)
-    """Images to learn from: one or several folders, lists, tars or other data sets. A text file
-    lists one path a line; WebDataset tars may be named by globs and brace ranges; Parquet and data
+    """Images to learn from: one or several folders, lists, tars or other data sets. A text file has
+    one path on each line; WebDataset tars may be named by globs and brace ranges; Parquet and data
     sets of the hub (hf://owner/name) are read too."""
     data_weights: tuple[PositiveFloat, ...] | None = None
     """How often each of `data` is drawn, relative to the others; null draws each image once an
     epoch."""
     held_out: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the images kept for evaluation only. Below 20 images none is: the training images'
-    centres are evaluated."""
+    """Share of the images held out for evaluation. Below 20 images none is held out, and the
+    training images' centres are evaluated."""
     out: str
     """Folder of the run. The same command resumes it."""
     seed: int = Field(default=0, ge=0)
-    """Decides everything random in the run."""
+    """Seed of everything random in the run."""
     image: TransformConfig = DEFAULT_TRANSFORM
     """How a picture becomes a training image."""
 
@@ -51,7 +51,7 @@ class BaseRunConfig(Config):
 
 
 class PixelsRunConfig(BaseRunConfig):
-    """Root of the palette: `smalti train pixels`."""
+    """The whole config of `smalti train pixels`, which finds a palette."""
 
     stage: Literal["pixels"] = "pixels"
     out: str = "runs/pixels"
@@ -59,9 +59,9 @@ class PixelsRunConfig(BaseRunConfig):
     codebook_size: int = Field(default=512, ge=2)
     """K, number of colours."""
     pixels: int = Field(default=200_000, ge=2)
-    """Pixels to look at, drawn from all training images alike."""
+    """Number of pixels for k-means, drawn evenly from all training images."""
     iterations: int = Field(default=20, ge=1)
-    """Iterations of k-means."""
+    """Number of iterations of k-means."""
 
 
 class RunConfig(BaseRunConfig):
@@ -75,12 +75,13 @@ class VQGANTrainingConfig(TrainingConfig):
     """Training options of stage 1: the common ones and automatic remedies."""
 
     auto_remedy: bool = False
-    """Apply safe remedies of what goes wrong, and log them. They move unused codes, halve the
-    discriminator's learning rate or the adversary's weight. `--auto-remedy` for short."""
+    """Whether to apply safe remedies when something goes wrong, and log them. They move unused
+    codes, or halve the discriminator's learning rate or the weight of the generator loss. The short
+    option is `--auto-remedy`."""
 
 
 class VQGANRunConfig(RunConfig):
-    """Root of stage 1: `smalti train vqgan`."""
+    """The whole config of stage 1, `smalti train vqgan`."""
 
     stage: Literal["vqgan"] = "vqgan"
     out: str = "runs/vqgan"
@@ -89,21 +90,21 @@ class VQGANRunConfig(RunConfig):
     """A tokenizer whose weights the run begins with: a model folder, a run or a hub id. The options
     of `vqgan` then come from it."""
     vqgan: VQGANConfig = VQGANConfig()
-    """The tokenizer."""
+    """Shape of the tokenizer."""
     training: VQGANTrainingConfig = VQGANTrainingConfig()
     """Length, batch, intervals and remedies."""
     discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig(
         filters=32, layers=2, norm="spectral"
     )
-    """The adversary's network."""
+    """Shape of the discriminator."""
     loss: VQGANLossConfig = VQGANLossConfig()
-    """Terms of the loss."""
+    """Terms of the loss and their weights."""
     optimizer: OptimizerConfig = OptimizerConfig()
-    """Of encoder, decoder and codebook."""
+    """Optimizer of encoder, decoder and codebook."""
     discriminator_optimizer: OptimizerConfig = OptimizerConfig(
         learning_rate=5e-4, beta1=0.5, beta2=0.9
     )
-    """Of the discriminator."""
+    """Optimizer of the discriminator."""
 
     _init = path_fields("init")
 
@@ -112,20 +113,20 @@ class PriorTrainingConfig(TrainingConfig):
     """Training options of stage 2: the common ones and early stopping."""
 
     early_stop: PositiveInt | Literal["auto"] | None = "auto"
-    """End the run after so many evaluations in a row without a lower held-out NLL; the best model
-    is kept anyway. null never does, auto does on small data sets. Without held-out images it is
-    off. A run that has ended so goes on when this is raised, or null."""
+    """Early stopping: end the run after so many evaluations in a row without a lower held-out NLL;
+    the best model is saved anyway. null never stops early, auto does on small data sets. Without
+    held-out images it is off. A stopped run goes on if this is raised, or null."""
 
 
 class PriorRunConfig(RunConfig):
-    """Root of stage 2: `smalti train prior`."""
+    """The whole config of stage 2, `smalti train prior`."""
 
     stage: Literal["prior"] = "prior"
     out: str = "runs/prior"
     """Folder of the run. The same command resumes it."""
     vqgan: str | None = None
-    """The tokenizer: a run of stage 1 or of `smalti train pixels`, a model folder or a hub id.
-    Needed unless there is `init`."""
+    """The tokenizer: a run of stage 1 or of `smalti train pixels`, a model folder or a hub id. It
+    is needed unless `init` is set."""
     init: str | None = None
     """A prior whose weights the run begins with: a model folder, a run or a hub id. Tokenizers,
     conditions, ordering and the shape of the transformer then come from it."""
@@ -138,26 +139,27 @@ class PriorRunConfig(RunConfig):
     tokens), coordinate_map (the same, with a token for each cell) and keypoints (JSON beside the
     images); docs/tasks.md lists all of them."""
     condition_drop: float | None = Field(default=None, ge=0, lt=1)
-    """Share of the examples trained without their conditions, for guidance in sampling; of several,
-    each is left out as often by itself too. Null is 0.1, or what the prior of `init` has."""
+    """Share of the examples trained without their conditions, for guidance in sampling. If there
+    are several, each one is also dropped alone as often. Null is 0.1, or that of the prior of
+    `init`."""
     token_keep: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = "auto"
-    """Chance of each image token that the prior reads in training to be left as it is; else it is a
-    random code. 1 is off, auto is below 1 on small data sets."""
+    """Probability that an image token which the prior reads in training is left as it is; else it
+    is a random code. 1 switches it off, auto is below 1 on small data sets."""
     low_resolution_factor: int = Field(default=8, ge=2)
-    """How many times smaller each side of a low_resolution condition is."""
+    """How many times smaller the sides of a low_resolution condition are."""
     ordering: str = "row_major"
     """Order in which the grid of codes is read: `row_major`, `spiral_out`, `z_curve` (sides that
     are powers of two), `subsample` (even sides), `alternate`, `spiral_in` or `random`."""
     ordering_seed: int = Field(default=1, ge=0, lt=2**32)
-    """Of the `random` ordering; no effect on others."""
+    """Seed of the `random` ordering; it has no effect on others."""
     codes: CodeCacheConfig = CodeCacheConfig()
-    """The codes of the data, encoded once."""
+    """Options of the codes of the data, which are encoded once."""
     prior: PriorConfig = GPTConfig()
     """The prior: `kind: gpt` (the transformer) or `kind: pixelsnail`."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
-    """Of the transformer."""
+    """Optimizer of the prior."""
     training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
-    """Length, batch, intervals and early stop."""
+    """Length, batch, intervals and early stopping."""
 
     _models = path_fields("vqgan", "init")
 

@@ -1,4 +1,4 @@
-"""What a step of either stage takes: memory from the shapes alone, and time.
+"""Cost of a step of either stage: memory, from the shapes alone, and time.
 
 Axes: B batch, C channels, H/W image size in pixels, L sequence length.
 """
@@ -37,57 +37,57 @@ MOST_MEMORY = 0.8  # share of the free memory that a step may take and be tried
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """How a batch is computed."""
+    """The chunks in which a batch is computed."""
 
     images: int
-    """Images of a chunk, computed at once."""
+    """Number of images of a chunk, which are computed at once."""
     count: int
     """Number of chunks of a batch, which are computed one after the other."""
 
     @classmethod
     def of(cls, batch_size: int, accumulation_steps: int) -> "Chunks":
-        """The chunks of a batch, of which the largest counts."""
+        """The chunks of a batch; `images` is that of the largest."""
         return cls(-(-batch_size // accumulation_steps), accumulation_steps)
 
 
 @dataclass(frozen=True, slots=True)
 class StepCost:
-    """What a step takes."""
+    """Memory and operations of a step."""
 
     state_bytes: int
-    """Weights, gradients, Adam's averages, the averaged weights, and networks that do not learn."""
+    """Memory of weights, gradients, Adam's averages, averaged weights and frozen networks."""
     activation_bytes: int
-    """What is kept between the forward and the backward pass of one chunk of a batch."""
+    """Memory of activations between the forward and the backward pass of one chunk of a batch."""
     operations: int
-    """Multiplications and additions, each for one, of a whole step."""
+    """Number of multiplications and additions of a whole step."""
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of all that is counted."""
+        """Memory of the state and the activations."""
         return self.state_bytes + self.activation_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """How long a step takes."""
+    """Time of a step, measured or estimated."""
 
     seconds: float
     speed: float | None
-    """None: real steps were measured. Else the operations a second of a large matrix product, by
-    which the time was reckoned; real steps are slower than that."""
+    """None if real steps were measured; else the operations per second of a large matrix product,
+    by which the time was estimated. Real steps are slower than that."""
     free_bytes: int | None
-    """Memory that was free on the device; None where that cannot be asked."""
+    """Free memory of the device, or None if it is not known."""
 
 
 def time_of_step(
     prepare: Callable[[], Callable[[], object]], cost: StepCost, compute: Compute
 ) -> StepTime:
-    """Measure a step where that fits and takes seconds; else reckon.
+    """Measure the time of a step if it fits and takes seconds only, else estimate it.
 
     Args:
-        prepare: makes the networks, and gives a call that takes a step.
-        cost: of the step.
-        compute: where it runs.
+        prepare: makes the networks, and returns a function that takes a step.
+        cost: cost of the step.
+        compute: device and number format.
     """
     free, speed = free_bytes(compute.device), operations_per_second(compute)
     fits = free is None or cost.memory_bytes < MOST_MEMORY * free
@@ -103,14 +103,14 @@ def prior_cost(
     compute: Compute,
     frozen_bytes: int = 0,
 ) -> StepCost:
-    """What a step of stage 2 takes.
+    """Cost of a step of stage 2.
 
     Args:
         build: makes the prior.
-        layout: of its sequence.
-        chunks: of a batch.
-        compute: where it runs.
-        frozen_bytes: of the tokenizers beside it.
+        layout: layout of its sequence.
+        chunks: chunks of a batch.
+        compute: device and number format.
+        frozen_bytes: memory of the tokenizers.
     """
     tokens = (chunks.images, layout.input_length)
     forward = forward_cost(
@@ -133,15 +133,15 @@ def vqgan_cost(
     chunks: Chunks,
     compute: Compute,
 ) -> StepCost:
-    """What a step of stage 1 takes once the adversary counts.
+    """Cost of a step of stage 1 once the generator loss has a weight.
 
     Args:
-        config: of the tokenizer.
-        discriminator: its adversary, or None.
-        perceptual: the network that compares images.
+        config: config of the tokenizer.
+        discriminator: config of the discriminator, or None.
+        perceptual: the perceptual loss.
         size: H and W.
-        chunks: of a batch.
-        compute: where it runs.
+        chunks: chunks of a batch.
+        compute: device and number format.
     """
     content, images = config.content, chunks.images
     shape = (images, content.channels, *size)
@@ -179,7 +179,7 @@ def vqgan_cost(
 def _vqgan_operations(
     autoencoder: ForwardCost, compared: ForwardCost, judged: ForwardCost, extra_passes: int
 ) -> int:
-    """Operations of one chunk: half of what losses see are images, which need no gradient."""
+    """Operations of one chunk; half of the losses' inputs are images, which need no gradient."""
     halves = 3 * compared.operations + 7 * judged.operations
     return (3 + extra_passes) * autoencoder.operations + halves // 2
 
@@ -211,7 +211,7 @@ def seconds_of(call: Callable[[], object], device: torch.device, repeats: int) -
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that is free on a device; None where that cannot be asked."""
+    """Free memory of a device, or None if it is not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
@@ -220,7 +220,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 class _PriorLoss(nn.Module):
-    """A prior and what it learns from: the loss keeps numbers too."""
+    """A prior with its loss, which stores activations too."""
 
     def __init__(self, prior: nn.Module, layout: Layout) -> None:
         super().__init__()
@@ -234,19 +234,19 @@ class _PriorLoss(nn.Module):
 
 
 class _OnReconstructions(nn.Module):
-    """A network that sees images beside their reconstructions."""
+    """A network that takes images and their reconstructions."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, reconstructions: Tensor) -> object:
-        """What the network says of reconstructions (B, C, H, W) that are equal to their images."""
+        """Call the network on reconstructions (B, C, H, W) that are equal to their images."""
         return self.network(reconstructions.detach(), reconstructions)
 
 
 def _as_on(compute: Compute, prior: nn.Module) -> nn.Module:
-    """A prior that keeps what it would on a device: shapes are followed on the processor."""
+    """Make a prior store what it would on a device, although shapes are followed on the CPU."""
     if compute.device.type == "cuda":
         # Fused attention drops weights without keeping them; the processor's does not drop.
         for module in prior.modules():

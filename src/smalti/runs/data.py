@@ -1,4 +1,4 @@
-"""What the stages share: data, batches, first weights, and what a run says of itself."""
+"""Functions that the stages share: data, batches, first weights and announcements."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -31,11 +31,11 @@ from smalti.weights import count_parameters
 def open_data(
     config: BaseRunConfig, classes: bool, content: ContentConfig, paired: Sequence[Paired] = ()
 ) -> Split:
-    """The images of a run, divided into training and held-out as they were when it began.
+    """Open the images of a run, split into training and held-out images as when it began.
 
     Raises:
-        InputError: as `open_dataset`, or what the run wrote of its images is damaged, or a run that
-            has begun had other images.
+        InputError: as `open_dataset`, or the run's file about its images is damaged, or the run has
+            begun with other images.
     """
     dataset = open_dataset(config, classes, content, paired)
     split = split_held_out(dataset, config.held_out, rule_of_run(Path(config.out)))
@@ -46,11 +46,11 @@ def open_data(
 def open_dataset(
     config: BaseRunConfig, classes: bool, content: ContentConfig, paired: Sequence[Paired] = ()
 ) -> ImageDataset:
-    """All images that a config names.
+    """Open all images that a config names.
 
     Raises:
-        InputError: a source does not exist or is empty, or has not what is wanted: classes, or
-            maps; or a map has another size than the image beside it.
+        InputError: a source does not exist, is empty, or lacks classes or maps that are needed; or
+            a map has another size than the image beside it.
     """
     sources = [open_source(spec, classes, content.part) for spec in config.data]
     for spec, source in zip(config.data, sources, strict=True):
@@ -60,7 +60,7 @@ def open_dataset(
 
 
 def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchLoader:
-    """The loader, after looking for bad images: they must show before anything is written.
+    """Make the loader after looking for bad images, which must be found before anything is written.
 
     Raises:
         InputError: the batch does not divide among the processes, or workers have too little shared
@@ -96,7 +96,7 @@ def _look_for_bad_images(config: RunConfig, split: Split) -> None:
 
 
 def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
-    """The images that scores are of: held-out ones, or training images where none are held out."""
+    """Make the loader of the images to evaluate: held-out images, else training images."""
     # As many as a process trains on in a step: it evaluates alone, and without a graph they fit.
     batch_size = config.training.batch_size // world_size()
     return BatchLoader(split.evaluated, batch_size, config.seed, workers=0)
@@ -106,7 +106,7 @@ def check_divides(config: RunConfig, factor: int) -> None:
     """Refuse an image size that does not divide into codes.
 
     Raises:
-        InputError: with the factor.
+        InputError: a side is no multiple of the factor.
     """
     height, width = config.image.height_px, config.image.width_px
     if height % factor or width % factor:
@@ -118,7 +118,7 @@ def check_divides(config: RunConfig, factor: int) -> None:
 
 @contextlib.contextmanager
 def weights_from(seed: int) -> Iterator[None]:
-    """New weights follow from the seed; other randomness goes on as if none had been drawn."""
+    """Context in which new weights follow from the seed; other random numbers do not change."""
     # They are drawn on the CPU: no graphics card is touched, and all devices start alike.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -126,19 +126,19 @@ def weights_from(seed: int) -> Iterator[None]:
 
 
 def finish(folder: Path, split: Split) -> None:
-    """Leave the curves of a run that came to its end, and say how many images it skipped."""
+    """Draw the curves of a finished run, and print how many images it skipped."""
     from_first(lambda: draw_curves(folder))
     say_skipped(split.train)
 
 
 def say_skipped(dataset: ImageDataset) -> None:
-    """Say how many images were skipped, if any: of a part of a split, those of the other too."""
+    """Print how many images were skipped, if any, over both sides of a split."""
     if dataset.broken:
         say(f"skipped images (broken, or smaller than the crop): {len(dataset.broken)}")
 
 
 def announce(config: RunConfig, compute: Compute, split: Split) -> None:
-    """Say where a run computes, and on what."""
+    """Print the device, the data and the folders of a run."""
     several = f"   processes: {world_size()}" if world_size() > 1 else ""
     say(f"run: {config.out}   device: {compute}{several}")
     say(f"data: {RunImages.of(split)}; crops of {config.image.height_px}x{config.image.width_px}")
@@ -149,7 +149,7 @@ def announce(config: RunConfig, compute: Compute, split: Split) -> None:
 
 
 def _say_values(dataset: ImageDataset) -> None:
-    """Say which stored values the files use, and where most of their range is unused."""
+    """Print which stored values the files use, and warn if most of their range is unused."""
     for values in values_of(dataset.raw, len(dataset), dataset.content.part):
         say(f"values: {values}")
         warning = warning_of(values, dataset.content)

@@ -1,4 +1,4 @@
-"""What a run of any stage would take, without training and without writing: `--dry-run`."""
+"""`--dry-run`: what a run of any stage would take, without training and without writing."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a run of stage 1 or 2 would take."""
+    """Time and memory that a run of stage 1 or 2 would take."""
 
     compute: Compute
     parameters: Mapping[str, int]
@@ -79,7 +79,7 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class PaletteDryRun:
-    """What a palette would take."""
+    """Time and memory that a palette would take."""
 
     compute: Compute
     grid: Grid
@@ -91,7 +91,7 @@ class PaletteDryRun:
 
 
 def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
-    """What `train_vqgan` would take; it raises the same errors."""
+    """Compute what `train_vqgan` would take; it raises the same errors."""
     config = settle_vqgan(user_config)
     check_run_folder(Path(config.out), config)
     compute = choose_compute(config.training.device, config.training.precision)
@@ -126,7 +126,7 @@ def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
 
 
 def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
-    """What `train_prior` would take, beside the encoding; it raises the same errors."""
+    """Compute what `train_prior` would take; it raises the same errors."""
     plan = plan_prior(user_config)
     config, compute, tokenizer = plan.config, plan.compute, plan.tokenizer
     split, model_config = plan.split, plan.model_config
@@ -159,7 +159,7 @@ def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
 
 
 def dry_run_pixels(config: PixelsRunConfig) -> PaletteDryRun:
-    """What `train_pixels` would take; it raises the same errors."""
+    """Compute what `train_pixels` would take; it raises the same errors."""
     check_run_folder(Path(config.out), config)
     split = open_data(config, classes=False, content=RGBContent())
     images = split.train
@@ -209,7 +209,7 @@ def _tokenizer_parameters(config: VQGANRunConfig) -> dict[str, int]:
 
 
 def _vqgan_trial(config: VQGANRunConfig, compute: Compute) -> Callable[[], object]:
-    """A step on random images in which the adversary counts, ready to be called."""
+    """Prepare a step on random images in which the generator loss has its full weight."""
     now = {"start": 0, "warmup": 0, "ramp": 0}
     adversary = config.loss.adversary.model_copy(update=now)
     loss = config.loss.model_copy(update={"adversary": adversary})
@@ -222,7 +222,7 @@ def _vqgan_trial(config: VQGANRunConfig, compute: Compute) -> Callable[[], objec
 
 
 def _random_images(content: ContentConfig, blank: Tensor, seed: int) -> Tensor:
-    """Random images of a content, of the shape and dtype of blank ones."""
+    """Make random images of a content, of the shape and dtype of blank images."""
     generator = torch.Generator().manual_seed(seed)
     if isinstance(content, LabelsContent):
         return torch.randint(content.classes, blank.shape, generator=generator)
@@ -230,7 +230,7 @@ def _random_images(content: ContentConfig, blank: Tensor, seed: int) -> Tensor:
 
 
 def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
-    """A step on random codes, ready to be called."""
+    """Prepare a step on random codes."""
     config, model_config = plan.config, plan.model_config
     state = prior_state(config, model_config, plan.compute)
     conditioning = model_config.build_conditioning()
@@ -247,7 +247,7 @@ def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
 
 
 def _encoding_seconds(plan: PriorPlan) -> float:
-    """Time to read and encode all views, from that of a few images, one after the other."""
+    """Estimate the time to read and encode all views from that of a few images."""
     images, compute = plan.split.train, plan.compute
     for network in plan.conditions.tokenizers.values():
         network.to(compute.device)

@@ -1,4 +1,4 @@
-"""The folder of a run: begun once, held by one process at a time, gone on with by the same config.
+"""The folder of a run, in which one process at a time trains by one config.
 
 RUN/config.yaml     the resolved config
 RUN/env.json        versions, processor and cards, an entry for each machine that trained it
@@ -37,7 +37,7 @@ R = TypeVar("R", bound=BaseRunConfig)
 
 
 def begun_config(config: R) -> R | None:
-    """The stored config of the run in the folder of a config; None where none of its stage is."""
+    """Read the stored config of the run in a config's folder; None without one of its stage."""
     stored = read_run_config(Path(config.out)) or {}
     if stored.get("stage") != config.stage:
         return None
@@ -50,7 +50,7 @@ def begun_config(config: R) -> R | None:
 def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
     """Refuse a folder that `config` cannot begin or resume; changes nothing.
 
-    What the config leaves open is what the run began with.
+    Options that are auto in the config keep the values that the run began with.
 
     Raises:
         InputError: it holds another kind of run, a run with another config, or other files, or it
@@ -88,7 +88,7 @@ def check_writable(folder: Path) -> None:
     """Refuse a folder that cannot be made or written, or whose disk is full.
 
     Raises:
-        InputError: with the reason; nothing was changed.
+        InputError: it cannot be written; nothing was changed.
     """
     existing = existing_part(folder)
     if not existing.is_dir():
@@ -108,9 +108,9 @@ def existing_part(path: Path) -> Path:
 
 @contextlib.contextmanager
 def open_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
-    """Make the run folder ready and hold it, so that no second run trains in it.
+    """Context that makes the run folder ready and locks it, so that no second run trains in it.
 
-    Of several processes of a run the first one does so for all.
+    Of several processes of a run the first one does it for all.
 
     Raises:
         InputError: another run trains there, or the folder cannot be written.
@@ -140,7 +140,7 @@ def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
 
 
 def _note_environment(folder: Path) -> None:
-    """Write what the run computes with, if that is not the last thing that its file tells."""
+    """Add the present environment to the file of the run, unless it is the last entry."""
     path, here = folder / ENVIRONMENT_FILE, environment()
     known = _noted_environments(path)
     if not known or known[-1] != {"from_step": known[-1].get("from_step"), **here}:
@@ -150,7 +150,7 @@ def _note_environment(folder: Path) -> None:
 
 
 def _noted_environments(path: Path) -> list[dict[str, Any]]:
-    """What the file tells; nothing if it is not there or damaged, for no training depends on it."""
+    """Read the entries of the file; empty if it is missing or damaged, as nothing depends on it."""
     try:
         noted = read_json(path.read_bytes(), str(path))
     except (OSError, ValueError, RecursionError):
@@ -159,7 +159,7 @@ def _noted_environments(path: Path) -> list[dict[str, Any]]:
 
 
 def _record_changes(folder: Path, config: BaseRunConfig) -> None:
-    """Say and log what is trained otherwise from the newest checkpoint on."""
+    """Print and log options that change from the newest checkpoint on."""
     stored = read_run_config(folder)
     differences = () if stored is None else changes(stored, config)
     recorded = [change for change in differences if change.option in CHANGEABLE_ON_RECORD]

@@ -17,17 +17,17 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 
 CONDITION_DROP = 0.1
-"""Share of dropped conditions where neither the user nor a model says otherwise."""
+"""Default share of examples with dropped conditions."""
 
 
 def open_initial(config: PriorRunConfig) -> Pipeline | None:
-    """The prior that a run begins with, and its tokenizers; None where it begins with new weights.
+    """Load the prior that a run begins with, and its tokenizers; None for new weights.
 
-    A run that has begun has them itself, however the model it came from may change.
+    A run that has begun has copies of them, even if the model that it came from changes.
 
     Raises:
-        InputError: there is neither a tokenizer nor a prior to begin with, or both, or it is
-            damaged.
+        InputError: the config names neither a tokenizer nor a prior to begin with, or both, or the
+            prior is damaged.
     """
     if config.init is None:
         if config.vqgan is None:
@@ -54,10 +54,10 @@ def options_of(initial: Pipeline | None, user_config: PriorRunConfig) -> dict[st
 
     Args:
         initial: the model; None for new weights.
-        user_config: as the user wrote it.
+        user_config: config as the user wrote it.
 
     Raises:
-        InputError: the model is of another shape, ordering or size than asked for, or has other
+        InputError: the model has another shape, ordering or size than the config, or other
             conditions.
     """
     drop = user_config.condition_drop
@@ -86,12 +86,12 @@ def options_of(initial: Pipeline | None, user_config: PriorRunConfig) -> dict[st
 def continued_model_config(
     config: PriorRunConfig, initial: Pipeline, conditioners: Sequence[ConditionConfig]
 ) -> PriorModelConfig:
-    """What the prior of a run that began with another one must know of itself.
+    """Make the config of the prior in a run that begins with another prior.
 
     Args:
-        config: of the run, settled.
-        initial: what it begins with.
-        conditioners: the same as there, but for the names of classes.
+        config: settled config of the run.
+        initial: the prior that the run begins with.
+        conditioners: conditions of that prior, perhaps with other names of classes.
 
     Raises:
         InputError: conditions are to be dropped, and the vocabulary has no token for that.
@@ -111,7 +111,7 @@ def continued_model_config(
 
 
 def _initial_shape(config: PriorRunConfig, initial: Pipeline) -> PriorConfig:
-    """Shape of the prior that a run begins with, unless the config asks for another one."""
+    """Shape of the prior that a run begins with; a config with another shape is refused."""
     shape, of_model = config.prior, initial.config.prior
     _check_same(config, "prior.kind", shape.kind, "gpt", of_model.kind)
     if shape.kind != of_model.kind:

@@ -1,4 +1,4 @@
-"""What training takes, memory and operations, known before any of it is used."""
+"""Memory and operations of a forward pass, computed from the shapes alone."""
 
 import contextlib
 from collections.abc import Callable
@@ -15,12 +15,12 @@ Context = contextlib.AbstractContextManager[object]
 
 @dataclass(frozen=True, slots=True)
 class ForwardCost:
-    """What a forward pass takes."""
+    """Memory and operations of a forward pass."""
 
     saved_bytes: int
-    """Memory that it keeps for the backward pass, beside the weights."""
+    """Memory of what the backward pass needs, beside the weights."""
     operations: int
-    """Multiplications and additions, each for one, of convolutions and matrix products."""
+    """Number of multiplications and additions in convolutions and matrix products."""
 
 
 def forward_cost(
@@ -28,9 +28,9 @@ def forward_cost(
     make_inputs: Callable[[], Tensor],
     autocast: Callable[[], Context] = contextlib.nullcontext,
 ) -> ForwardCost:
-    """What a forward pass takes, of fake tensors, which have shapes but no values.
+    """Cost of a forward pass, with fake tensors, which have shapes but no values.
 
-    Nothing is computed.
+    No values are computed.
 
     Args:
         build: makes the model, or copies one that exists.

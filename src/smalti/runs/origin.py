@@ -1,7 +1,7 @@
-"""What a run was begun with, which may lie elsewhere when it is resumed, if it is the same.
+"""Checks that a resumed run has the data and models with which it began.
 
-A prior's run keeps its tokenizers, which are compared by their weights. Of the images and of the
-model that a run began with it keeps a hash, in RUN/origin.json.
+They may lie elsewhere than before. A prior's run has copies of its tokenizers, which are compared
+by their weights. For its images and the model that it began with, RUN/origin.json has hashes.
 """
 
 from pathlib import Path
@@ -23,15 +23,15 @@ INIT = "init"
 
 
 def has_begun(config: BaseRunConfig) -> bool:
-    """Whether the run in the folder of a config has weights of its own to go on with."""
+    """Whether the run in the folder of a config has a checkpoint."""
     return bool(step_folders(Path(config.out) / "checkpoints"))
 
 
 def check_same_data(config: BaseRunConfig, split: Split) -> None:
-    """Refuse other images than those that a run has begun with, where `data` names other places.
+    """Refuse other images than those that a run has begun with, if `data` names other places.
 
     Raises:
-        InputError: they differ in names, sizes or times of their files, or nothing tells.
+        InputError: the names, sizes or times of their files differ, or are not known.
     """
     begun = begun_config(config)
     if begun is not None and begun.data != config.data:
@@ -43,10 +43,10 @@ def check_same_data(config: BaseRunConfig, split: Split) -> None:
 def check_same_model(
     config: BaseRunConfig, name: str, was: object, now: object, own: nn.Module, other: nn.Module
 ) -> None:
-    """Refuse another model than the one that a run keeps.
+    """Refuse another model than the one of which a run has a copy.
 
     Raises:
-        InputError: they differ in their config or their weights.
+        InputError: the models differ in config or weights.
     """
     same = own.config == other.config and weights_hash(own) == weights_hash(other)
     _check(config, name, was, now, same, "which is another model")
@@ -56,14 +56,14 @@ def check_same_init(config: BaseRunConfig, was: str, now: str, other: nn.Module)
     """Refuse another model than the one that a run began with.
 
     Raises:
-        InputError: it has other weights, or nothing tells.
+        InputError: it has other weights, or the former weights are not known.
     """
     same = _read(Path(config.out)).get(INIT) == weights_hash(other)
     _check(config, INIT, was, now, same, "of which the run does not know that it is the same")
 
 
 def keep_origin(folder: Path, split: Split, init: nn.Module | None = None) -> None:
-    """Note in a run's folder what it is trained on, and, as it begins, the model it begins with."""
+    """Write hashes of a run's data, and at its beginning of the model that it begins with."""
     origin = _read(folder) | {DATA: split.train.fingerprint()}
     if init is not None:
         origin[INIT] = weights_hash(init)

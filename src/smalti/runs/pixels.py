@@ -1,4 +1,4 @@
-"""From a config to a palette of colours: what `smalti train pixels` calls."""
+"""`smalti train pixels`: finds a palette of colours."""
 
 from pathlib import Path
 
@@ -58,12 +58,12 @@ def train_pixels(config: PixelsRunConfig) -> Path:
 
 
 def draw_pixels(images: ImageDataset, count: int, seed: int, generator: torch.Generator) -> Tensor:
-    """Pixels (N, 3) float32 in [-1, 1], as many of each image.
+    """Draw pixels (N, 3) float32 in [-1, 1], the same number from each image.
 
     Args:
-        images: looked at as training would, cropped and flipped.
-        count: of pixels; a little more to be even, or fewer where there are no more.
-        seed: of the order of the images.
+        images: images to draw from, cropped and flipped as in training.
+        count: about how many pixels to draw; rounded up to be even, fewer if there are no more.
+        seed: seed of the order of the images.
         generator: CPU generator that chooses the pixels.
     """
     each = -(-count // len(images))

@@ -1,4 +1,4 @@
-"""Stage 2, from a config to a finished run."""
+"""Runs stage 2, from a config to a trained prior."""
 
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def _train_prior(user_config: PriorRunConfig) -> Path:
 
 
 def _announce(plan: PriorPlan, images: RunImages, state: PriorState) -> None:
-    """Say what is trained, on what, and how."""
+    """Print what is trained, on what, and how."""
     train, layout = plan.split.train, plan.model_config.layout
     announce(plan.config, plan.compute, plan.split)
     for line in images.overlap_in_words:
@@ -118,7 +118,7 @@ def _announce(plan: PriorPlan, images: RunImages, state: PriorState) -> None:
 
 
 def _keep_beginning(plan: PriorPlan, pipeline: Pipeline, state: PriorState) -> None:
-    """Write into the run's folder what it begins with, as far as it is not there yet."""
+    """Write what the run begins with into its folder, unless it is there already."""
     folder = Path(plan.config.out)
     has_new_weights = plan.initial is None or has_begun(plan.config)
     keep_origin(folder, plan.split, None if has_new_weights else state.prior)
@@ -132,7 +132,7 @@ def _keep_beginning(plan: PriorPlan, pipeline: Pipeline, state: PriorState) -> N
 def prior_step_config(
     config: PriorRunConfig, model_config: PriorModelConfig, conditioning: Conditioning
 ) -> PriorStepConfig:
-    """What a step needs to know of a run, by its settled config."""
+    """Make the config of a step from the settled config of a run."""
     return PriorStepConfig(
         layout=model_config.layout,
         ordering=model_config.build_ordering(),
@@ -151,7 +151,7 @@ def prior_state(
     compute: Compute,
     initial: Pipeline | None = None,
 ) -> PriorState:
-    """Network and optimizer of a run as it begins."""
+    """Make network and optimizer of a run as it begins."""
     with weights_from(config.seed):
         prior = build_prior(model_config.prior, model_config.sizes)
         if isinstance(prior, GPT):
@@ -169,7 +169,7 @@ def prior_state(
 
 
 def _evaluation_codes(plan: PriorPlan, pipeline: Pipeline) -> list[CodeBatch]:
-    """Codes of the images that scores are of, `eval_images` together at most."""
+    """Encode the images to evaluate, at most `eval_images`."""
     batches: list[CodeBatch] = []
     left = plan.config.training.eval_images
     for batch in evaluation_loader(plan.config, plan.split).evaluation_batches():

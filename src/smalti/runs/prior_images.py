@@ -1,4 +1,4 @@
-"""Images as a prior knows them: with their conditions, from the data set or from a user.
+"""Reads images with the conditions of a prior, from data sets or from a user.
 
 Axes: B batch, H/W size of the images in pixels.
 """
@@ -26,10 +26,10 @@ from smalti.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class KnownImages:
-    """A batch of images with what a prior is told of them."""
+    """A batch of images with the values of a prior's conditions."""
 
     keys: Sequence[str]
-    """Where each image came from."""
+    """Path of each image, for messages."""
     images: Tensor
     """Images (B, ...) in the form of the tokenizer's content."""
     values: Mapping[str, Tensor]
@@ -37,10 +37,10 @@ class KnownImages:
 
 
 class PriorImages:
-    """The pictures of data sets and files, center crops, with the conditions of a prior.
+    """Center crops of pictures of data sets and files, with the conditions of a prior.
 
     Args:
-        pipeline: of the prior.
+        pipeline: pipeline of the prior.
         specs: data sets, as for `--data`, and single files of pictures.
         transform: how a picture becomes an image; its size is replaced.
         size_px: height and width of the images; None takes that of the condition that the user
@@ -115,7 +115,7 @@ class PriorImages:
             ) from error
 
     def _classes_of_prior(self) -> Tensor | None:
-        """The prior's number of each class of the data set; None where classes are not needed."""
+        """The prior's number of each class of the data set, or None if classes are not needed."""
         for one in self._conditioning.conditions:
             if one.needs_classes and one.kind not in self._asked:
                 names = list(self.dataset.class_names or ())
@@ -123,11 +123,11 @@ class PriorImages:
         return None
 
     def batches(self, batch_size: int) -> Iterator[KnownImages]:
-        """Each good image once, in order; the last batch may be smaller.
+        """Read each good image once, in order; the last batch may be smaller.
 
         Raises:
-            InputError: an image is smaller than the crop and that is an error, or one that was
-                named by itself is broken.
+            InputError: an image is smaller than the crop and `small` is error, or a file that the
+                user named is broken.
         """
         numbers, samples = [], []
         for number in range(len(self)):
@@ -162,7 +162,7 @@ class PriorImages:
 
 
 def _asked_values(pipeline: Pipeline, asked: Asked) -> dict[str, Tensor]:
-    """Values (items, ...) of the conditions that a user gives, by kind."""
+    """Make values (items, ...) of the conditions that a user gives, by kind."""
     conditions = [one for one in pipeline.conditioning.conditions if one.is_asked]
     given = by_kind(asked, [one.kind for one in conditions])
     return {
@@ -173,7 +173,7 @@ def _asked_values(pipeline: Pipeline, asked: Asked) -> dict[str, Tensor]:
 
 
 def _picture_size(pipeline: Pipeline, asked: Mapping[str, Tensor]) -> tuple[int, int] | None:
-    """Height and width in pixels of the given conditions that are pictures; None without any."""
+    """Height and width in pixels of the user's pictures as conditions, or None without any."""
     kinds = (one.kind for one in pipeline.conditioning.conditions if one.picture_grid is not None)
     sizes = {(asked[kind].shape[-2], asked[kind].shape[-1]) for kind in kinds if kind in asked}
     if len(sizes) > 1:
@@ -183,10 +183,10 @@ def _picture_size(pipeline: Pipeline, asked: Mapping[str, Tensor]) -> tuple[int,
 
 
 def _sources(specs: Sequence[str], classes: bool, part: str) -> list[ImageSource]:
-    """The data sets that a user names, and the files that are named one by one as the last.
+    """Open the data sets that a user names; single files come last, as one source.
 
     Raises:
-        InputError: one does not exist or lacks what is wanted, or files have no classes.
+        InputError: one does not exist or lacks maps or classes, or files have no classes.
     """
     files = [
         spec

@@ -1,4 +1,4 @@
-"""What stage 2 is going to do, from its config, before anything is written."""
+"""Prepares a run of stage 2 from its config, before anything is written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +32,15 @@ from smalti.training.boards import check_track
 
 @dataclass(frozen=True)
 class PriorPlan:
-    """A run of stage 2 that may begin."""
+    """Everything that a run of stage 2 needs to begin."""
 
     config: PriorRunConfig
-    """Config of the run, settled."""
+    """Settled config of the run."""
     compute: Compute
     tokenizer: Tokenizer
     """Tokenizer of the images."""
     conditions: RunConditions
-    """What the prior knows of the images before it draws them."""
+    """Conditions of the prior."""
     split: Split
     loader: BatchLoader
     """Loader of the training images."""
@@ -52,7 +52,7 @@ class PriorPlan:
 
 
 def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
-    """Open all that a run needs.
+    """Open everything that a run needs.
 
     Raises:
         InputError: the config, the data, the tokenizers or the folder do not allow it.
@@ -95,10 +95,10 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
 
 
 def _open_tokenizer(config: PriorRunConfig, copy: Path, initial: Pipeline | None) -> Tokenizer:
-    """The tokenizer of the run: its own copy, even if the one it came from was trained further.
+    """Load the tokenizer of the run: its copy, even if the original was trained further.
 
     Raises:
-        InputError: there is none, or it is damaged, or `vqgan` names another one.
+        InputError: there is no tokenizer, it is damaged, or `vqgan` names another one.
     """
     if copy.is_dir():
         own = load_tokenizer(copy)
@@ -120,8 +120,8 @@ def _open_conditions(
     """The conditions of the prior that the run begins with, or those that `condition` names.
 
     Raises:
-        InputError: a condition is not as it should be, or `condition` names another tokenizer than
-            the one that the run has a copy of.
+        InputError: a condition is wrong, or `condition` names another tokenizer than the one of
+            which the run has a copy.
     """
     if initial is not None:
         kinds = [conditioner.kind for conditioner in initial.config.conditioners]
@@ -141,12 +141,12 @@ def _open_conditions(
 def prior_model_config(
     config: PriorRunConfig, tokenizer: Tokenizer, conditioners: tuple[ConditionConfig, ...]
 ) -> PriorModelConfig:
-    """What the prior of a run must know of itself.
+    """Make the config of the prior of a run.
 
     Args:
-        config: of the run, settled.
-        tokenizer: of the images.
-        conditioners: what stands before the image.
+        config: settled config of the run.
+        tokenizer: tokenizer of the images.
+        conditioners: configs of the conditions.
 
     Raises:
         InputError: the image size does not divide by the tokenizer's factor, or the ordering is

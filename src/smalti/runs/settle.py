@@ -1,7 +1,7 @@
-"""Settling: what a run's config leaves open is decided once, before the run begins.
+"""Settles a run's config: options that are `auto` are decided once, before the run begins.
 
-The settled config is the one that the run keeps, so nothing in a resumed run is decided anew. Only
-what depends on the machine at hand stays `auto` in it: the device and the precision.
+The settled config is stored with the run, so that a resumed run decides nothing anew. Only the
+device and the precision stay `auto`, for they depend on the machine.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from smalti.training.vqgan.config import VQGANLossConfig
 T = TypeVar("T")
 
 PIXEL_LOSS_OF: Mapping[str, PixelKind] = {"labels": "cross_entropy", "edges": "l2"}
-"""Of contents that have one only."""
+"""Pixel loss of each content that allows only one."""
 
 SMALL = 5_000  # training images below which a data set is small
 LARGE = 50_000
@@ -35,7 +35,7 @@ FEWEST_VIEWS, MOST_VIEWS = 8, 128  # of each image; each is a file, and must be 
 
 
 def settled(option: T | Literal["auto"]) -> T:
-    """An option of a settled config, where it is not `auto`."""
+    """An option of a settled config, which is not `auto`."""
     assert option != "auto", "the config was not settled"
     return option
 
@@ -48,17 +48,17 @@ def _unless_auto(option: T | Literal["auto"], instead: T) -> T:
 
 
 def settle_vqgan(user_config: VQGANRunConfig) -> VQGANRunConfig:
-    """The config of a run of stage 1, in which the tokenizer's shape and the losses are decided.
+    """Settle the config of a run of stage 1: the tokenizer's shape and the losses.
 
-    A run keeps those that it began with, however the model of `init` or the weights at hand may
+    A run keeps those that it began with, even if the model of `init` or the weights on the machine
     change.
 
     Args:
-        user_config: as the user wrote it.
+        user_config: config as the user wrote it.
 
     Raises:
-        InputError: there is no model to begin with, it is of another shape than asked for, or a
-            loss does not fit what the images are.
+        InputError: there is no model to begin with, it has another shape than the config, or a
+            loss does not fit the content of the images.
     """
     begun = begun_config(user_config)
     vqgan = (
@@ -79,7 +79,7 @@ def settle_vqgan(user_config: VQGANRunConfig) -> VQGANRunConfig:
 def _initial_shape(
     user_config: VQGANRunConfig, init: str, begun: VQGANRunConfig | None
 ) -> VQGANConfig:
-    """Shape of the model that a run begins with, unless the config asks for another one."""
+    """Shape of the model that a run begins with; a config with another shape is refused."""
     if begun is not None and begun.init == init:
         shape = begun.vqgan
     else:
@@ -98,15 +98,15 @@ def _initial_shape(
 
 
 def fit_loss(loss: VQGANLossConfig, content: ContentConfig) -> VQGANLossConfig:
-    """The losses of stage 1 with what is left open decided for a content.
+    """Settle the losses of stage 1 for a content.
 
-    Label maps have the cross-entropy for pixel loss and no adversary: the discriminator would know
-    them from logits at once. Edges have l2: few pixels are edges, so by l1 it is best to draw none
-    wherever it is not certain that there is one, and nothing is learned. No network that learned
-    from photographs compares maps.
+    Label maps have the cross-entropy as pixel loss and no adversary, since the discriminator would
+    tell them from logits at once. Edges have l2: few pixels are edges, so with l1 it would be best
+    to draw none unless an edge is certain, and nothing would be learned. Maps have no perceptual
+    loss, whose networks were trained on photographs.
 
     Raises:
-        InputError: a loss is asked for that does not fit.
+        InputError: the config has a loss that does not fit.
 
     Reference: arXiv:2012.09841, Sec. 4.1, for the cross-entropy.
     """
@@ -134,7 +134,7 @@ def fit_loss(loss: VQGANLossConfig, content: ContentConfig) -> VQGANLossConfig:
 
 
 def _check_pixel(loss: VQGANLossConfig, content: ContentConfig) -> None:
-    # l1 is also what stands there when nobody user_config.
+    # l1 is also the default, so it is no wish of the user.
     if content.kind == "labels" and loss.pixel == "l2":
         raise InputError("loss.pixel l2 does not fit label maps; they have the cross-entropy")
     if content.kind != "labels" and loss.pixel == "cross_entropy":
@@ -149,18 +149,18 @@ def _check_pixel(loss: VQGANLossConfig, content: ContentConfig) -> None:
 def settle_prior(
     user_config: PriorRunConfig, images: RunImages, initial: Pipeline | None = None
 ) -> PriorRunConfig:
-    """The config of a run of stage 2, in which nothing is left open.
+    """Settle the config of a run of stage 2.
 
     Options against over-fitting follow from the number of training images; a run keeps those that
-    it began with, also where it has more images later.
+    it began with, even if it has more images later.
 
     Args:
-        user_config: as the user wrote it.
-        images: of the run.
-        initial: the prior that the run begins with, which has some options; None for new weights.
+        user_config: config as the user wrote it.
+        images: numbers of the run's images.
+        initial: the prior that the run begins with, which sets some options; None for new weights.
 
     Raises:
-        InputError: the model of `init` has other options than those asked for.
+        InputError: the model of `init` has other options than the config.
     """
     options = options_of(initial, user_config)
     shape = options.get("prior", user_config.prior)
@@ -184,17 +184,17 @@ class Regularisation:
     """Values of the options against over-fitting."""
 
     dropout: float
-    """Share of activations dropped."""
+    """Share of activations that are dropped."""
     token_keep: float
-    """Chance of an image token to be read as it is."""
+    """Probability that an image token is read as it is."""
     views: int
-    """Crops and flips of each image."""
+    """Number of crops and flips of each image."""
     early_stop: int | None
-    """Evaluations without gain that end the run; None is no such end."""
+    """Number of evaluations without gain after which the run ends, or None."""
 
 
 def regularisation_for(images: int) -> Regularisation:
-    """What auto is for a number of training images: the fewer, the more is done."""
+    """Values of auto for a number of training images; fewer images get more regularisation."""
     if images < SMALL:
         return Regularisation(dropout=0.2, token_keep=0.9, views=_views_for(images), early_stop=5)
     if images < LARGE:
@@ -212,7 +212,7 @@ def _views_for(images: int) -> int:
 
 
 def _begun_regularisation(user_config: PriorRunConfig) -> Regularisation | None:
-    """What the run in the folder of a config began with; None where none has begun."""
+    """Regularisation of the run in the folder of a config, or None if no run has begun there."""
     begun = begun_config(user_config)
     if begun is None:
         return None
@@ -227,8 +227,8 @@ def regularisation_in_words(config: PriorRunConfig, images: RunImages) -> str:
     """A line for people on what a run does against over-fitting.
 
     Args:
-        config: of the run, settled.
-        images: of the run.
+        config: settled config of the run.
+        images: numbers of the run's images.
     """
     count, early_stop = images.training, settled(config.training.early_stop)
     size = "small" if count < SMALL else "middle-sized" if count < LARGE else "large"

@@ -1,4 +1,4 @@
-"""How a run stands, from what its folder tells; the run may still be training."""
+"""The state of a run, read from its folder; the run may still be training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ PIXELS = PixelsRunConfig.model_fields["stage"].default
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What a run's folder tells of it."""
+    """Config and metrics of a run."""
 
     folder: Path
     config: VQGANRunConfig | PriorRunConfig
@@ -28,25 +28,25 @@ class RunState:
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong with it."""
+        """Findings of what is wrong with the run."""
         vqgan = self.config.vqgan if isinstance(self.config, VQGANRunConfig) else None
         return examine(self.lines, vqgan)
 
     @property
     def step(self) -> int:
-        """Steps that the log knows of."""
+        """Number of steps in the log."""
         return max((line["step"] for line in self.lines), default=0)
 
     @property
     def seconds(self) -> float:
-        """Training time that the log knows of."""
+        """Training time in the log."""
         return max((line.get("seconds") or 0.0 for line in self.lines), default=0.0)
 
     def has_stopped_early(self, without_gain: int) -> bool:
         """Whether a prior ended before its last step.
 
         Args:
-            without_gain: evaluations without gain by its newest checkpoint.
+            without_gain: number of evaluations without gain in its newest checkpoint.
         """
         patience = (
             self.config.training.early_stop if isinstance(self.config, PriorRunConfig) else None
@@ -56,17 +56,17 @@ class RunState:
 
     @property
     def images(self) -> RunImages | None:
-        """The images that it learns from and that its scores are of; None for older runs."""
+        """Numbers of the training images and evaluated images; None for runs of older versions."""
         return RunImages.last(self.lines)
 
     @property
     def scored(self) -> str:
-        """The images that its scores are of, in words."""
+        """Words for the evaluated images."""
         return scored_images(self.lines)
 
     @property
     def changes(self) -> list[str]:
-        """Options that were changed while it trained, in words."""
+        """Lines on options that were changed during training."""
         return [
             f"step {line['step']}: {line['option']} from {line['was']} to {line['now']}"
             for line in self.lines
@@ -74,9 +74,9 @@ class RunState:
         ]
 
     def last_evaluation(self) -> dict[str, float | None]:
-        """The newest scores, by name; empty before the first evaluation.
+        """The newest scores by name; empty before the first evaluation.
 
-        One that was NaN or infinite is None.
+        A score that was NaN or infinite is None.
         """
         evaluations = [line for line in self.lines if line["group"] == "eval"]
         last = evaluations[-1] if evaluations else {}
@@ -84,12 +84,12 @@ class RunState:
 
 
 def in_figures(value: float | None) -> str:
-    """A number of a run's metrics as people read it."""
+    """A number of a run's metrics as text for people."""
     return "not a number" if value is None else f"{value:.4g}"
 
 
 def read_run(folder: Path) -> RunState | None:
-    """The state of a run; None where the folder is not a run, or one that has no steps (pixels).
+    """Read the state of a run; None if the folder is no run, or one without steps (pixels).
 
     Raises:
         InputError: its config is damaged.

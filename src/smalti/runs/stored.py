@@ -1,4 +1,4 @@
-"""The config that a run keeps in its folder, as it is read again. Imports no torch."""
+"""Reads the stored config of a run. Imports no torch."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ CONFIG_FILE = RUN_CONFIG_FILE
 
 
 def read_run_config(folder: Path) -> dict[str, Any] | None:
-    """The stored config of a run as plain data, or None where the folder is not a run.
+    """Read the stored config of a run as plain data; None if the folder is not a run.
 
     Raises:
         InputError: the file is not a mapping in YAML.

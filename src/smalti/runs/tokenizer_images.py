@@ -10,18 +10,18 @@ from smalti.runs.training_images import TrainingImages, find_training_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER
 
 TokenizerImages = Mapping[str, TrainingImages | None]
-"""By the tokenizer's folder in a run; None where they are not known."""
+"""Training images of tokenizers, by the tokenizer's folder in a run; None if they are not known."""
 
 
 def tokenizer_images(config: PriorRunConfig, conditions: Iterable[str]) -> TokenizerImages:
-    """The images that each tokenizer of a run was trained on.
+    """Find the training images of each tokenizer of a run.
 
     Args:
-        config: of the run, resolved.
+        config: settled config of the run.
         conditions: kinds of the conditions that have a tokenizer.
 
     Raises:
-        InputError: a file that tells of them is damaged.
+        InputError: a file with the training images is damaged.
     """
     named = dict(spec.split("=", 1) for spec in config.condition if "=" in spec)
     run = Path(config.out)
@@ -34,7 +34,7 @@ def tokenizer_images(config: PriorRunConfig, conditions: Iterable[str]) -> Token
 
 
 def _images(run: Path, folder: str, place: str | None, init: str | None) -> TrainingImages | None:
-    """Training images of the tokenizer that a run keeps, or else of where it comes from."""
+    """Training images of a run's copy of a tokenizer, or else of the original."""
     if (run / folder).is_dir():
         return TrainingImages.read(run / folder)
     if place is not None:
@@ -43,7 +43,7 @@ def _images(run: Path, folder: str, place: str | None, init: str | None) -> Trai
 
 
 def keep_tokenizer_images(run: Path, images: TokenizerImages) -> None:
-    """Write beside each tokenizer of a run what it was trained on, if that is known.
+    """Write the training images of each tokenizer of a run beside it, if they are known.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -54,9 +54,9 @@ def keep_tokenizer_images(run: Path, images: TokenizerImages) -> None:
 
 
 def count_overlap(split: Split, images: TokenizerImages) -> dict[str, int | None]:
-    """How many held-out images each tokenizer was trained on; None where that is not known.
+    """Count the held-out images that each tokenizer was trained on; None if it is not known.
 
-    That of the images is called "tokenizer", that of a condition by its kind.
+    The tokenizer of the images is called "tokenizer", that of a condition by its kind.
     """
     if split.held_out is None:
         return {}

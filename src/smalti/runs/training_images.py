@@ -1,4 +1,4 @@
-"""Which images a model was trained on, by their names.
+"""Records the images that a model was trained on, by their names.
 
 RUN/training_images.safetensors   hashes of the names of all images that were ever trained on, and
                                   the rule by which the run holds images out
@@ -35,17 +35,17 @@ class TrainingImages:
     rule: SplitRule
     """Rule by which the run of the model holds images out."""
     is_whole: bool = True
-    """False where the run began with a model whose training images are not known."""
+    """Whether all are known; False if the run began with a model of unknown training images."""
 
     @classmethod
     def of(cls, split: Split) -> Self:
-        """The training images of a data set that was divided."""
+        """The training images of a data set that was split."""
         rule = split.rule if isinstance(split.rule, OwnNames) else OwnNames.fitting(split.train)
         hashes = np.unique(name_hashes(split.train, rule.components))
         return cls({rule.components: hashes}, split.rule)
 
     def and_of(self, other: "TrainingImages | None") -> "TrainingImages":
-        """These images and those of the model that the training went on from; None: not known."""
+        """Add the images of the model that the training began with; None if they are not known."""
         if other is None:
             return TrainingImages(self.names, self.rule, is_whole=False)
         none = np.zeros(0, np.int64)
@@ -58,7 +58,7 @@ class TrainingImages:
         return TrainingImages(names, self.rule, self.is_whole and other.is_whole)
 
     def among(self, dataset: ImageDataset) -> NDArray[np.bool_]:
-        """Which images of a data set were trained on, (N,), by their names."""
+        """Whether each image of a data set was trained on, (N,), by its name."""
         was_seen = np.zeros(len(dataset), np.bool_)
         for components, hashes in self.names.items():
             was_seen |= np.isin(name_hashes(dataset, components), hashes)
@@ -81,7 +81,7 @@ class TrainingImages:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """What a folder's file says; None where there is no such file.
+        """Read the file of a folder; None without one.
 
         Raises:
             InputError: the file is damaged.
@@ -98,7 +98,7 @@ class TrainingImages:
 
 
 def rule_of_run(run: Path) -> SplitRule | None:
-    """The rule by which a run was begun; None where it has yet to begin.
+    """The rule by which a run holds images out, or None before the run begins.
 
     A run that has trained without writing a rule is older than the file.
 
@@ -114,11 +114,11 @@ def rule_of_run(run: Path) -> SplitRule | None:
 
 
 def find_training_images(model: str | Path, inner: str = "") -> TrainingImages | None:
-    """The training images of a run's model, or of a model folder; None where they are not known.
+    """Find the training images of a run's model or of a model folder; None if they are not known.
 
     Args:
         model: a run, a model folder or a hub id.
-        inner: folder of one of its tokenizers, of a pipeline; empty for the model itself.
+        inner: folder of a tokenizer of a pipeline; empty for the model itself.
 
     Raises:
         InputError: there is no model, or the file is damaged.
@@ -130,12 +130,12 @@ def find_training_images(model: str | Path, inner: str = "") -> TrainingImages |
 
 
 def write_training_images(run: Path, split: Split, init: str | None = None) -> None:
-    """Write down what a run trains on, beside all that it trained on before.
+    """Write the images that a run trains on, added to all that it trained on before.
 
     Args:
-        run: its folder.
-        split: of its data set.
-        init: the model whose weights it began with.
+        run: folder of the run.
+        split: split of its data set.
+        init: the model whose weights it began with, or None.
 
     Raises:
         InputError: the disk is full or the folder cannot be written, or there is no such model.

@@ -1,4 +1,4 @@
-"""Stage 1, from a config to a finished run."""
+"""Runs stage 1, from a config to a trained tokenizer."""
 
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def _train_vqgan(user_config: VQGANRunConfig) -> Path:
 
 
 def vqgan_step_config(config: VQGANRunConfig) -> VQGANStepConfig:
-    """What a step needs to know of a run, by its settled config."""
+    """Make the config of a step from the settled config of a run."""
     return VQGANStepConfig(
         loss=config.loss,
         optimizer=config.optimizer,
@@ -131,7 +131,7 @@ def _check_smallest(config: RunConfig, needed_px: int, what: str, advice: str) -
 
 
 def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
-    """Networks and optimizers of a run as it begins, by its settled config."""
+    """Make networks and optimizers of a run as it begins, by its settled config."""
     with weights_from(config.seed):
         vqgan = VQGAN(config.vqgan)
         if config.init is not None and not has_begun(config):

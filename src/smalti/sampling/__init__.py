@@ -1,1 +1,1 @@
-"""logits -> tokens -> codes -> images."""
+"""Sampling: draws codes by a prior's logits, and decodes them into images."""

@@ -15,17 +15,17 @@ Choose = Callable[[Tensor, int], Tensor]
 
 
 def seeded_choice(seed: int, images: Iterable[int], length: int, device: torch.device) -> Choose:
-    """A choice of tokens in which image i follows random numbers of (seed, i) alone.
+    """Make a random choice of tokens in which image i depends on (seed, i) only.
 
-    So neither the batch size nor the other images of a batch change it. The numbers are drawn on
-    the processor whatever the device is, so that all devices see the same ones, and all at once, so
-    that the device never waits for them.
+    Neither the batch size nor the other images of a batch change it. The random numbers are drawn
+    on the CPU, so that they are the same for all devices, and all at once, so that the device never
+    waits for them.
 
     Args:
-        seed: of the whole set of images.
+        seed: seed of the whole set of images.
         images: number of each image of the batch.
         length: L.
-        device: where the probabilities will be.
+        device: device of the probabilities.
     """
     rows = [torch.rand(length, generator=generator_for(seed, image)) for image in images]
     uniforms = torch.stack(rows, dim=1).unsqueeze(-1).to(device)  # (L, B, 1) in [0, 1)

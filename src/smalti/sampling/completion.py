@@ -1,7 +1,7 @@
-"""Completion: the missing part of a photograph, or what lies around it.
+"""Completes photographs: draws a missing area, or what lies around the photograph.
 
-Known codes are held and the others drawn, in the prior's order: a code that is drawn sees the known
-ones before it only.
+Known codes are kept and the others drawn, in the prior's order: a drawn code depends on the known
+codes before it only.
 
 Axes: H/W size of the canvas in pixels, h/w its grid of codes, f down-sampling factor, n images.
 Reference: arXiv:2012.09841, App. C "Comparison to Image-GPT", Figs. 11 and 12: the upper half of
@@ -40,9 +40,10 @@ class Unfinished:
     """A canvas with a photograph on it."""
 
     image: Tensor
-    """(3, H, W) float32 in [-1, 1]; what is not known has the colour of the nearest known pixel."""
+    """Image (3, H, W) float32 in [-1, 1]; unknown pixels have the colour of the nearest known
+    one."""
     known: Tensor
-    """(H, W) bool: pixels to keep."""
+    """Whether to keep each pixel, (H, W) bool."""
 
 
 def place(photograph: Image.Image, missing: Tensor, margins: Margins) -> Unfinished:
@@ -73,9 +74,9 @@ def place(photograph: Image.Image, missing: Tensor, margins: Margins) -> Unfinis
 
 
 def fill_from_nearest(image: Tensor, known: Tensor) -> Tensor:
-    """An image (3, H, W) whose unknown pixels have the colour of the nearest known one.
+    """Give the unknown pixels of an image (3, H, W) the colour of the nearest known pixel.
 
-    So the encoder learns nothing of what was there, and sees no edge that is not there.
+    So the encoder neither sees what was there, nor an edge that is not there.
 
     Args:
         image: (3, H, W).
@@ -91,7 +92,7 @@ def fill_from_nearest(image: Tensor, known: Tensor) -> Tensor:
 
 
 def pad_to_multiple(unfinished: Unfinished, factor: int) -> Unfinished:
-    """The same on a canvas whose sides divide by a factor: the lower right is lengthened."""
+    """Lengthen a canvas at the right and the bottom, so that its sides divide by a factor."""
     height, width = unfinished.known.shape
     sides = (0, -width % factor, 0, -height % factor)
     image = torch.nn.functional.pad(unfinished.image, sides, mode="replicate")
@@ -99,19 +100,20 @@ def pad_to_multiple(unfinished: Unfinished, factor: int) -> Unfinished:
 
 
 def known_cells(known: Tensor, factor: int) -> Tensor:
-    """Cells (H / f, W / f) bool whose pixels are all known, of pixels (H, W) bool."""
+    """Whether all pixels of each cell are known, (H / f, W / f) bool, from pixels (H, W) bool."""
     height, width = known.shape
     blocks = known.view(height // factor, factor, width // factor, factor)
     return blocks.all(3).all(1)
 
 
 def paste(made: Tensor, unfinished: Unfinished, blend_px: int) -> Tensor:
-    """Put the known pixels back.
+    """Put the known pixels back into a completed image.
 
     Args:
         made: (3, H, W) float32 in [-1, 1], as the tokenizer decodes it.
         unfinished: the canvas; pixels that are known come from its image.
-        blend_px: over so many known pixels beside the missing ones, both are mixed; 0 mixes none.
+        blend_px: width in known pixels, beside the missing ones, over which both images are mixed;
+            0 mixes none.
 
     Returns:
         (3, H, W) float32 in [-1, 1].
@@ -141,7 +143,7 @@ def complete(
     """Complete a photograph in n ways.
 
     Args:
-        pipeline: of a prior over photographs.
+        pipeline: pipeline of a prior over photographs.
         photograph: RGB, at the scale that the prior was trained on.
         missing: (height, width) bool, pixels of it to make anew.
         n: number of results.

@@ -10,11 +10,11 @@ GuidanceSchedule = Literal["constant", "cosine"]
 
 
 class SamplingConfig(Config):
-    """How boldly tokens are drawn."""
+    """Options of how tokens are drawn."""
 
     temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """Divides the logits: below 1 more of the likely, above 1 more of the rest; 0 always takes the
-    likeliest code."""
+    """Temperature, which divides the logits: below 1 gives likely codes more often, above 1 less
+    often; 0 always takes the likeliest code."""
     top_k: int = Field(default=100, ge=0)
     """Draw among the k likeliest codes only; 0, or more than there are codes, draws among all."""
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -23,13 +23,13 @@ class SamplingConfig(Config):
         default=(1.0,), min_length=1
     )
     """Scale of classifier-free guidance: 1 is off, more follows the condition more closely, 0
-    ignores it. One for all conditions together, or one for each. Needs a prior trained with dropped
-    conditions."""
+    ignores it. Give one scale for all conditions together, or one for each. Guidance needs a prior
+    trained with dropped conditions."""
     guidance_schedule: GuidanceSchedule = "constant"
-    """Whether guidance has its scale everywhere, or (cosine) rises from 1 to it along the image."""
+    """How guidance changes along the image: constant, or (cosine) rising from 1 to its scale."""
     stride: int = 1
-    """Codes drawn in one position of the sliding window: 1 is the paper's, more is faster and loses
-    context; at most half of the window's columns."""
+    """Number of codes drawn in one position of the sliding window: 1 as in the paper; more is
+    faster and loses context, at most half of the window's columns."""
 
     @field_validator("guidance", mode="before")
     @classmethod
@@ -38,7 +38,7 @@ class SamplingConfig(Config):
 
 
 def sampling_config(**values: object) -> SamplingConfig:
-    """A config of the given values.
+    """Make a config of option values.
 
     Raises:
         InputError: a value is not allowed.

@@ -1,4 +1,4 @@
-"""Filters: from the prior's scores to the probabilities a token is drawn from.
+"""Turns the prior's logits into the probabilities by which a token is drawn.
 
 Axes: B batch, K codebook size.
 Reference: arXiv:2012.09841, App. A: temperature 1.0 and top-k 100 by default; Holtzman et al. 2020,

@@ -1,4 +1,4 @@
-"""Guidance: how closely the conditions are followed, all together or each of them.
+"""Classifier-free guidance: how closely the conditions are followed, together or each of them.
 
 Axes: B batch, n conditions, P prefixes of the conditions (rows of the prior's batch are P * B),
 V vocabulary size.
@@ -18,11 +18,11 @@ from smalti.sampling.config import GuidanceSchedule, SamplingConfig
 
 
 class Guidance:
-    """Mixes the logits that follow from more and from fewer of the conditions.
+    """Mixes the logits with more and with fewer of the conditions.
 
-    The first k conditions are said, the others are dropped, for k = 0 to n. With the scales
-    s_1 to s_n, and s_0 = 1, s_(n+1) = 0, the logits of prefix k count s_k - s_(k+1) times: each
-    condition, in its turn, is pushed away from what was without it. Prefixes that never count are
+    Prefix k has the first k conditions, and the others are dropped, for k = 0 to n. With the scales
+    s_1 to s_n, and s_0 = 1, s_(n+1) = 0, the logits of prefix k have the weight s_k - s_(k+1): each
+    condition, in its turn, moves the logits away from those without it. Prefixes of weight 0 are
     not computed; equal scales need two, scales of 1 one.
 
     Args:
@@ -36,27 +36,27 @@ class Guidance:
         # What counts anywhere along the image counts at one of its ends.
         ends = [*zip(self._differences(0), self._differences(1), strict=True)]
         self.prefixes = tuple(k for k in reversed(range(len(ends))) if any(ends[k]))
-        """(P,) numbers of conditions said, the most first."""
+        """Numbers (P,) of conditions that are not dropped, the highest first."""
 
     def _differences(self, progress: float) -> list[float]:
-        """How often each prefix counts, k = 0 to n."""
+        """Weight of each prefix, k = 0 to n."""
         chain = [1.0, *self.scales_at(progress), 0.0]
         return [scale - following for scale, following in pairwise(chain)]
 
     def scales_at(self, progress: float) -> tuple[float, ...]:
-        """The scales where a share of the image in [0, 1] is drawn."""
+        """The scales when a share of the image in [0, 1] is drawn."""
         if self.schedule == "constant":
             return self.scales
         ramp = (1 - math.cos(math.pi * progress)) / 2
         return tuple(1 + (scale - 1) * ramp for scale in self.scales)
 
     def weights(self, progress: float) -> list[float]:
-        """How often each of `prefixes` counts; their sum is 1."""
+        """Weight of each of `prefixes`; the sum is 1."""
         differences = self._differences(progress)
         return [differences[prefix] for prefix in self.prefixes]
 
     def mix(self, logits: Tensor, progress: float) -> Tensor:
-        """The guided logits.
+        """Mix logits into guided logits.
 
         Args:
             logits: (P * B, V), all images of the first of `prefixes`, then of the second, and so
@@ -89,15 +89,16 @@ class Guidance:
 
 
 def build_guidance(config: SamplingConfig, kinds: Sequence[str], condition_drop: float) -> Guidance:
-    """The guidance that is asked for, of a prior's conditions.
+    """Build the guidance of a config for a prior's conditions.
 
     Args:
         config: scales and schedule; one scale is for all conditions together.
-        kinds: of the prior's conditioners, in their order.
+        kinds: kinds of the prior's conditioners, in their order.
         condition_drop: share of examples without their conditions in the prior's training.
 
     Raises:
-        InputError: the prior has no condition, always had it, or has another number of them.
+        InputError: the prior has no condition, was trained without dropped conditions, or has
+            another number of conditions.
     """
     conditions = [kind for kind in kinds if kind != "none"]
     scales = config.guidance

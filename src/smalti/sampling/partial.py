@@ -1,4 +1,4 @@
-"""Codes that are half drawn, on disk: a long generation that was stopped goes on.
+"""Stores partly drawn codes on disk, so that a long generation that was stopped can go on.
 
 Axes: n images, H/W grid of codes.
 """
@@ -24,15 +24,15 @@ from smalti.sampling.sliding_window import Canvas, CellCount
 from smalti.weights import tensors_hash
 
 SAVE_SECONDS = 60.0
-"""So often a long generation is written down."""
+"""Seconds between two savings of a long generation."""
 
 
 class PartialCodes:
-    """What was drawn so far of a generation, and how many of its cells are done.
+    """The codes of a generation so far, and how many of its cells are done.
 
     Args:
-        path: file to keep it in, or None to keep it in memory only. What it holds is taken up if it
-            was made from the same.
+        path: file to store them in, or None for memory only. Codes in the file are continued if its
+            `made_from` is the same.
         codes: (n, H, W) int64, changed in place as codes are drawn.
         made_from: hash of all that decides the codes.
         bar: shows the progress.
@@ -63,17 +63,17 @@ class PartialCodes:
         self.done = int(stored["done"])
 
     def of_batch(self, before: int, cells: int) -> CellCount:
-        """The count of one batch of images, which this one follows.
+        """Make the count of one batch of images; the whole count follows it.
 
         Args:
-            before: cells of the batches before it.
-            cells: of the batch.
+            before: number of cells in the batches before it.
+            cells: number of cells in the batch.
         """
         done = min(max(self.done - before, 0), cells)
         return CellCount(done, lambda done: self.advance(before + done))
 
     def advance(self, done: int) -> None:
-        """Note that so many cells are done, and write them down from time to time."""
+        """Set the number of cells that are done, and save from time to time."""
         self.done = done
         self.bar.update(done - self.bar.n)
         if time.monotonic() - self._saved_at > SAVE_SECONDS:
@@ -81,10 +81,9 @@ class PartialCodes:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Write the file when the work inside ends, is stopped or fails.
+        """Context that writes the file when the work inside ends, is stopped or fails.
 
-        Not where its input is at fault: going on from the codes of a damaged prior would hide that
-        it is.
+        After an InputError the file is deleted: codes of a damaged prior must not be continued.
         """
         try:
             with self.bar:

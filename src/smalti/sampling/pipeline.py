@@ -35,17 +35,17 @@ from smalti.tokenizer.load import load_tokenizer
 KIND = "prior"
 TOKENIZER_FOLDER = "tokenizer"
 LARGEST_WHOLE_CELLS = 64 * 64
-"""Grids of more cells are decoded in tiles, so that memory does not grow with the image."""
+"""Most cells of a grid that is decoded whole. Larger ones are decoded in tiles, to save memory."""
 
 
 class Pipeline:
     """Makes images: draws codes with the prior and decodes them with the tokenizer.
 
     Args:
-        tokenizer: images <-> codes.
+        tokenizer: tokenizer of the images.
         prior: model over the tokens of the codes, on the same device.
-        config: of the prior.
-        condition_tokenizers: of the conditions that need one, by kind.
+        config: config of the prior.
+        condition_tokenizers: tokenizers of the conditions that need one, by kind.
 
     Raises:
         InputError: the prior was trained on another number of codes, of images or of a condition.
@@ -73,12 +73,12 @@ class Pipeline:
 
     @property
     def device(self) -> torch.device:
-        """Where the prior computes."""
+        """Device of the prior."""
         return next(self.prior.parameters()).device
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels of the images the prior was trained on."""
+        """Height and width in pixels of the images that the prior was trained on."""
         f = self.tokenizer.downsampling_factor
         return self.config.grid_height * f, self.config.grid_width * f
 
@@ -108,13 +108,14 @@ class Pipeline:
         """Make new images.
 
         Args:
-            n: how many.
+            n: number of images.
             seed: image i is a function of (seed, i), whatever n and the batch size are (but for
                 rounding, which differs a little between batch sizes and devices).
-            condition: of a prior of classes a class, by name or number; of one of maps or keypoints
-                a file or picture. Several are taken in turn. Of several conditions, a mapping from
-                kinds. None takes all classes in turn.
-            temperature: below 1 more of the likely, above 1 more of the rest; 0 is greedy.
+            condition: for a prior of classes a class, by name or number; for a prior of maps or
+                keypoints a file or picture. Several are taken in turn. For several conditions, a
+                mapping from their kinds. None takes all classes in turn.
+            temperature: below 1 gives likely codes more often, above 1 less often; 0 always takes
+                the likeliest.
             top_k: draw among the k likeliest codes only; 0 is off.
             top_p: draw among the fewest codes that have this probability together; 1 is off.
             guidance: how closely to follow the conditions, or each of them; 1 is off.
@@ -128,7 +129,7 @@ class Pipeline:
             progress: show a bar.
 
         Returns:
-            n pictures: RGB, or of a prior over maps their values (labels with a palette, depth as
+            n pictures: RGB, or for a prior over maps their values (labels with a palette, depth as
             16-bit grey).
 
         Raises:
@@ -151,7 +152,7 @@ class Pipeline:
     def request(
         self, n: int, condition: Asked = None, size: int | tuple[int, int] | None = None
     ) -> Request:
-        """What `sample_codes` is to make: conditions of n images, and their size.
+        """Make a request for `sample_codes`: the conditions of n images, and their size.
 
         Raises:
             InputError: as `sample`.
@@ -237,12 +238,12 @@ class Pipeline:
 
     @torch.no_grad()
     def encode_conditions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Codes (B, ...) of conditions, by kind, of values (B, ...)."""
+        """Encode values (B, ...) of conditions into codes (B, ...), by kind."""
         on_device = {kind: value.to(self.device) for kind, value in values.items()}
         return self.conditioning.encode(on_device)
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
-        """Pictures of codes (n, h, w) int64 in [0, K); the larger, the fewer at the same time."""
+        """Decode codes (n, h, w) int64 in [0, K) into pictures, fewer at a time if large."""
         together = max(1, LARGEST_WHOLE_CELLS // (codes.shape[1] * codes.shape[2]))
         content = self.tokenizer.content
         return [
@@ -258,15 +259,15 @@ class Pipeline:
 
     @property
     def factor(self) -> int:
-        """What both sides of an image in pixels must be multiples of."""
+        """Number of pixels of which both sides of an image must be multiples."""
         tokenizers = (self.tokenizer, *self.condition_tokenizers.values())
         return math.lcm(*(tokenizer.downsampling_factor for tokenizer in tokenizers))
 
     def cells_of(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Rows and columns of codes of a size in pixels.
+        """Rows and columns of codes for a size in pixels.
 
         Raises:
-            InputError: it is below a window, or does not divide into codes.
+            InputError: the size is below a window, or does not divide into codes.
         """
         size = f"size {height_px}x{width_px} (height x width)"
         if height_px < self.size[0] or width_px < self.size[1]:
@@ -283,7 +284,7 @@ class Pipeline:
         return height_px // own, width_px // own
 
     def save_condition_tokenizers(self, folder: Path) -> None:
-        """Write the folder of each condition's tokenizer that is not there yet."""
+        """Write the tokenizer of each condition, unless its folder exists already."""
         for kind, tokenizer in self.condition_tokenizers.items():
             if not condition_folder(folder, kind).is_dir():
                 condition_folder(folder, kind).parent.mkdir(parents=True, exist_ok=True)
@@ -322,7 +323,7 @@ class Pipeline:
 
 
 def _tokenizer_folder(model_folder: Path) -> Path:
-    """Where the tokenizer of a prior is: in its folder, or in that of RUN/checkpoints/MODEL."""
+    """Find the tokenizer of a prior: in the model's folder, or in RUN of RUN/checkpoints/MODEL."""
     run_folder = model_folder.resolve().parent.parent
     for parent in (model_folder, run_folder):
         if (parent / TOKENIZER_FOLDER / CONFIG_FILE).is_file():
@@ -332,7 +333,7 @@ def _tokenizer_folder(model_folder: Path) -> Path:
 
 @contextlib.contextmanager
 def in_eval_mode(prior: nn.Module) -> Iterator[None]:
-    """A prior in eval mode; afterwards it is in the mode that it was in."""
+    """Context in which a prior is in eval mode; afterwards it has its former mode."""
     training = prior.training
     prior.eval()
     try:

@@ -1,4 +1,4 @@
-"""What a trained prior knows of itself: the config that lies beside its weights.
+"""The config that is stored beside the weights of a trained prior.
 
 Axes: h/w latent grid.
 """
@@ -26,16 +26,16 @@ from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.tokenizer.base import Tokenizer
 
 IN_PRIOR = ("vocab_size", "max_length")
-"""Fields that stand in `prior` in files."""
+"""Fields that are in the section `prior` in files."""
 
 
 class PriorModelConfig(Config):
-    """What a trained prior must know of itself: its shape, and how it reads a grid of codes."""
+    """Config of a trained prior: its shape, and how it reads a grid of codes."""
 
     prior: PriorConfig
     """Shape of the prior."""
     vocab_size: int = Field(ge=2)
-    """V of the prior: it holds the codes, then the conditioning tokens."""
+    """V, number of values of a token: first the codes, then the conditioning tokens."""
     max_length: int = Field(ge=1)
     """Longest sequence that the prior reads, in tokens."""
     codebook_size: int = Field(ge=2)
@@ -43,7 +43,7 @@ class PriorModelConfig(Config):
     conditioners: tuple[ConditionConfig, ...] = Field(
         default=(UnconditionalConfig(),), min_length=1
     )
-    """What stands before the image, in this order; `kind: none` is a start token."""
+    """Conditions that stand before the image, in this order; `kind: none` is a start token."""
     condition_drop: float = Field(default=0.0, ge=0, lt=1)
     """Share of the examples whose conditions were dropped in training; at 0 guidance has nothing to
     compare with."""
@@ -54,7 +54,7 @@ class PriorModelConfig(Config):
     """Order in which the grid is read: `row_major`, `spiral_out`, `z_curve`, `subsample`,
     `alternate`, `spiral_in` or `random`."""
     ordering_seed: int = Field(default=1, ge=0, lt=2**32)
-    """Of the `random` ordering; no effect on others."""
+    """Seed of the `random` ordering; it has no effect on others."""
     grid_height: int = Field(ge=1)
     """h, rows of codes of an image, or of the window where images are larger."""
     grid_width: int = Field(ge=1)
@@ -135,7 +135,7 @@ class PriorModelConfig(Config):
 
     @property
     def sizes(self) -> GridSizes:
-        """What the prior has room for."""
+        """Sizes of the sequences that the prior has room for."""
         return GridSizes(
             self.vocab_size,
             self.max_length,
@@ -164,9 +164,9 @@ class PriorModelConfig(Config):
         return tuple(kind for kind in kinds if CONDITIONS[kind].content_kind is not None)
 
     def build_conditioning(self, tokenizers: Mapping[str, Tokenizer] | None = None) -> Conditioning:
-        """The conditions in a row, see `conditioning_of`."""
+        """Build the conditioning; see `conditioning_of`."""
         return conditioning_of(self.conditioners, tokenizers)
 
     def build_ordering(self) -> Ordering:
-        """The ordering of the grid."""
+        """Build the ordering of the grid."""
         return build_ordering(self.ordering, self.grid_height, self.grid_width, self.ordering_seed)

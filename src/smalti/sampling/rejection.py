@@ -22,16 +22,16 @@ from smalti.sampling.request import Request
 from smalti.sampling.scoring import score_codes
 
 CLASSES = 1000
-"""Of ImageNet, in their usual order."""
+"""Number of ImageNet's classes, in their usual order."""
 
 
 def best(scores: Tensor, draw: int, keep: int) -> list[int]:
-    """The images with the highest scores of each round, the best first.
+    """Numbers of the images with the highest scores of each round, the best first.
 
     Args:
-        scores: (n,) of all images drawn, round after round; n is a multiple of `draw`.
-        draw: images of a round.
-        keep: how many of them to keep, at most `draw`.
+        scores: (n,) of all drawn images, round after round; n is a multiple of `draw`.
+        draw: number of images in a round.
+        keep: number of images to keep of a round, at most `draw`.
     """
     rounds = scores.view(-1, draw)
     chosen = rounds.argsort(dim=1, descending=True, stable=True)[:, :keep]
@@ -42,9 +42,9 @@ def best(scores: Tensor, draw: int, keep: int) -> list[int]:
 def likelihoods(
     pipeline: Pipeline, request: Request, codes: Tensor, stride: int, batch_size: int
 ) -> Tensor:
-    """Log-likelihood (n,) float32 of codes under their conditions, nats a code.
+    """Log-likelihood (n,) float32 of codes given their conditions, in nats per code.
 
-    It is that of the prior at temperature 1, without guidance, whatever the codes were drawn with.
+    It is that of the prior at temperature 1 without guidance, however the codes were drawn.
     """
     nats = score_codes(
         pipeline, codes, request.values, stride=stride, batch_size=batch_size, progress=True
@@ -53,13 +53,13 @@ def likelihoods(
 
 
 class ClassJudge:
-    """A classifier of ImageNet, asked how likely an image is of a prior's class.
+    """A classifier of ImageNet that tells how likely an image is of a prior's class.
 
     Args:
-        extractor: whose logits are of ImageNet's 1000 classes.
-        class_names: of the prior, by number.
-        imagenet: ImageNet's numbers of each class of the prior, by name; None where the classes of
-            the prior are those of ImageNet.
+        extractor: extractor with logits of ImageNet's 1000 classes.
+        class_names: names of the prior's classes, by number.
+        imagenet: ImageNet's numbers of each class of the prior, by name; None if the classes of the
+            prior are those of ImageNet.
 
     Raises:
         InputError: a class has no number or a wrong one.
@@ -93,7 +93,7 @@ def imagenet_numbers(
 ) -> list[Sequence[int]]:
     """ImageNet's numbers of each class of a prior.
 
-    Args and Raises as `ClassJudge`.
+    Arguments and errors are those of `ClassJudge`.
     """
     if imagenet is None:
         if not _are_of_imagenet(class_names):

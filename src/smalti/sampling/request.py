@@ -1,4 +1,4 @@
-"""What a pipeline is asked to make."""
+"""Requests to a pipeline for images."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from smalti.sampling.sliding_window import Canvas
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Images to make."""
+    """Number, size and conditions of the images that a pipeline is to make."""
 
     n: int
     values: Mapping[str, Tensor]
@@ -28,7 +28,7 @@ class Request:
         return self.height * self.width
 
     def repeated(self, times: int) -> Self:
-        """A request of each image so many times, one after the other."""
+        """Repeat each image `times` times, one after the other."""
         values = {kind: value.repeat_interleave(times, 0) for kind, value in self.values.items()}
         return replace(self, n=self.n * times, values=values)
 

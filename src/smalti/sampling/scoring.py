@@ -1,8 +1,8 @@
-"""How well a prior expects given images: the negative log-likelihood of each of their codes.
+"""Negative log-likelihood of each code of images under a prior.
 
 It is minus the logarithm of the probability with which `sample` would draw the code, at temperature
-1, among all codes and without guidance, from the codes before it: the windows are those of drawing.
-All codes are known, so windows do not wait for each other, and many are read at a time.
+1, among all codes and without guidance, given the codes before it. The windows are those of
+drawing. All codes are known, so windows do not wait for each other, and many are read at a time.
 
 Axes: B batch, n images, H/W grid of codes of an image, h/w that of a window, K codebook size.
 Reference: arXiv:2012.09841, Sec. 3.2, Eqs. 9 and 10.
@@ -47,13 +47,12 @@ def score_codes(
     """Negative log-likelihood of each code of images, under a pipeline's prior.
 
     Args:
-        pipeline: of the prior.
+        pipeline: pipeline of the prior.
         codes: (n, H, W) int64 in [0, K).
         values: (n, ...) of each condition of the prior, by kind, of the whole images.
-        stride: as in sampling: columns of codes that share a window where an image is larger than
-            it.
-        batch_size: windows that are read at the same time.
-        progress: show a bar.
+        stride: as in sampling, columns of codes that share a window, for images larger than it.
+        batch_size: number of windows that are read at the same time.
+        progress: whether to show a bar.
 
     Returns:
         (n, H, W) float32 >= 0, nats, on the processor. An image's sum is minus the logarithm of
@@ -135,7 +134,7 @@ def score_canvas(
 
 
 def _alike(runs: Sequence[Run], most: int) -> Iterator[Sequence[Run]]:
-    """Runs that begin at the same cell of their windows and are of one length, `most` at a time."""
+    """Runs of one length that begin at the same cell of their windows, `most` at a time."""
     by_form = defaultdict(list)
     for run in runs:
         by_form[run.offset, run.stop - run.start].append(run)

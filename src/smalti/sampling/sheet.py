@@ -1,4 +1,4 @@
-"""Several pictures of one size in one picture."""
+"""Puts several pictures of one size into one picture."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ MARGIN_PX = 2
 
 
 def contact_sheet(pictures: Sequence[Image.Image], columns: int | None = None) -> Image.Image:
-    """Pictures side by side on white, row by row.
+    """Arrange pictures side by side on white, row by row.
 
     Args:
         pictures: at least one, all of one size, of modes that Pillow converts to RGB.

@@ -1,4 +1,4 @@
-"""Sliding window: images larger than what the prior reads at once.
+"""Sliding window, for images larger than what the prior reads at once.
 
 Each code is drawn from the part of the image around it that the prior can see, its window. Codes
 next to each other that have the same window are a run: their context is read once, then each is
@@ -31,18 +31,18 @@ class Canvas:
     """Codes of whole images, some of them known."""
 
     codes: Tensor
-    """(B, H, W) int64, changed in place; known ones are in [0, K), the others' values mean
+    """Codes (B, H, W) int64, changed in place; known ones are in [0, K), the values of others mean
     nothing."""
     known: Tensor
-    """(B, H, W) or (H, W) bool: cells that keep their codes."""
+    """Whether each cell keeps its code, (B, H, W) or (H, W) bool."""
 
     @classmethod
     def unknown(cls, codes: Tensor) -> Self:
-        """A canvas of which all codes (B, H, W) int64 are to be drawn."""
+        """Make a canvas without known codes, whose codes (B, H, W) int64 are all to be drawn."""
         return cls(codes, torch.zeros_like(codes, dtype=torch.bool))
 
     def rows(self, images: range) -> Self:
-        """The canvas of some of the images; codes drawn on it are drawn on this one too."""
+        """The canvas of some of the images, a view: codes drawn on it are on both."""
         rows = slice(images.start, images.stop)
         known = self.known if self.known.ndim == 2 else self.known[rows]
         return type(self)(self.codes[rows], known)
@@ -64,10 +64,10 @@ class Run:
     """Number of the step after the last."""
 
     def without_known(self, unknown: Sequence[bool]) -> "Run | None":
-        """The part from the first to the last unknown cell, or None without any.
+        """Shorten the run to its unknown cells, from the first to the last; None without any.
 
         Args:
-            unknown: of each step, whether there is something to draw.
+            unknown: for each step, whether there is something to draw.
         """
         steps = [step for step in range(self.start, self.stop) if unknown[step]]
         if not steps:
@@ -77,22 +77,22 @@ class Run:
 
 
 def window_start(cell: int, cells: int, window: int) -> int:
-    """First row (or column) of the window of a cell: it is in the middle, but at the edges."""
+    """First row (or column) of a cell's window; the cell is in its middle except at edges."""
     return min(max(cell - window // 2, 0), cells - window)
 
 
 def plan(
     height: int, width: int, window_height: int, window_width: int, stride: int = 1
 ) -> list[Run]:
-    """The windows in which a canvas is drawn, line by line.
+    """Plan the windows in which a canvas is drawn, line by line.
 
     Args:
         height: H.
         width: W.
         window_height: h, at most H.
         window_width: w, at most W.
-        stride: columns, counted from the left edge, that share the window of the first of them; 1
-            gives each cell its own, as in the paper.
+        stride: number of columns, counted from the left edge, that share the window of the first
+            of them; with 1 each cell has its window, as in the paper.
 
     Returns:
         Runs, each as long as can be, which together hold all steps.
@@ -112,18 +112,18 @@ def plan(
 
 @dataclass(slots=True)
 class CellCount:
-    """How many cells of a canvas are done, known ones too, in the order of drawing.
+    """How many cells of a canvas are done, known ones included, in the order of drawing.
 
-    Drawing goes on from there: what was stopped, by an exception from `on_done` for example, ends
-    with the same codes if it is resumed with the same canvas and count.
+    Drawing goes on from there: if it was stopped, by an exception from `on_done` for example, and
+    is resumed with the same canvas and count, it ends with the same codes.
     """
 
     done: int = 0
     on_done: Callable[[int], object] = lambda done: None
-    """Called with the new number as soon as the cells are on the canvas."""
+    """Function that is called with the new number as soon as the cells are on the canvas."""
 
     def advance(self, done: int) -> None:
-        """Note that so many cells are done."""
+        """Set the number of cells that are done."""
         self.done = done
         self.on_done(done)
 
@@ -138,17 +138,17 @@ def sample_canvas(
     choose: Choose,
     count: CellCount | None = None,
 ) -> Tensor:
-    """Draw the unknown codes of a canvas, in place; known ones are kept and looked at.
+    """Draw the unknown codes of a canvas, in place; known codes stay and serve as context.
 
     Args:
-        prior: in eval mode.
-        model: what the prior knows of itself.
-        conditioning: of the prior.
+        prior: the prior, in eval mode.
+        model: config of the prior.
+        conditioning: conditioning of the prior.
         condition_codes: (B, ...) of the whole canvas, by kind, on the prior's device.
-        canvas: on the prior's device.
+        canvas: the canvas, on the prior's device.
         config: temperature, top-k, top-p, guidance, stride.
         choose: draws codes from probabilities, at the steps 0 to H * W - 1.
-        count: of the cells that are done; None for none.
+        count: count of the cells that are done; None begins with the first cell.
 
     Returns:
         (B, H, W) int64 in [0, K), a copy of the canvas's codes.
@@ -192,7 +192,7 @@ def sample_canvas(
 class CanvasView:
     """A canvas as the prior sees it: its cells in their order, its windows as tokens.
 
-    Args: as `sample_canvas`.
+    The arguments are those of `sample_canvas`.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class CanvasView:
         return list(range(self.height * self.width))
 
     def unknown_steps(self) -> list[bool]:
-        """Of each step, whether any image of the batch has something to draw."""
+        """For each step, whether any image of the batch has something to draw."""
         unknown = (~self.known).any(0).flatten().tolist()
         return [unknown[cell] for cell in self.cells]
 
@@ -234,13 +234,13 @@ class CanvasView:
         return self.codes[:, row, column]
 
     def place(self, step: int, drawn: Tensor) -> Tensor:
-        """Put drawn codes (B,) where they are unknown; the codes (B,) that are there now."""
+        """Put drawn codes (B,) where codes are unknown; returns the codes (B,) of the canvas."""
         row, column = divmod(self.cells[step], self.width)
         codes = self.codes_at(step)
         return codes.copy_(torch.where(self.known[:, row, column], codes, drawn))
 
     def context(self, run: Run) -> Tensor:
-        """Tokens (P * B, cond_length + offset) int64 that the run's first cell follows."""
+        """Tokens (P * B, cond_length + offset) int64 before the run's first cell."""
         h, w = self.model.grid_height, self.model.grid_width
         window = Window(run.top, run.left, h, w, self.height, self.width)
         conditions = self.conditioning.at(self.condition_codes, window)
@@ -272,14 +272,14 @@ def check_size(model: PriorModelConfig, height: int, width: int) -> None:
 
 
 def check_stride(stride: int, window_width: int) -> None:
-    """A window must hold all codes that are drawn in it.
+    """Refuse a stride with which a window would not hold all codes that are drawn in it.
 
     Args:
         stride: see `plan`.
         window_width: w.
 
     Raises:
-        InputError: it would not.
+        InputError: the stride is not possible.
     """
     most = window_width - window_width // 2
     if not 1 <= stride <= most:

@@ -1,4 +1,4 @@
-"""The loop of generation: the prior's tokens one after the other, each from all before it.
+"""The loop of generation, which draws tokens one after the other, each given all before it.
 
 Axes: B batch, P prefixes of the conditions (see `guidance`; 1 without guidance), R = P * B rows of
 the prior's batch, L image tokens, K codebook size, V vocabulary size.
@@ -22,7 +22,7 @@ class TokenLoop:
     """Draws codes one after the other, with one cache that serves all their contexts in turn.
 
     Args:
-        prior: in eval mode.
+        prior: the prior, in eval mode.
         guidance: mixes the rows of the prior's batch.
         config: temperature, top-k, top-p.
         choose: draws codes from probabilities.
@@ -55,11 +55,11 @@ class TokenLoop:
         """Draw consecutive codes.
 
         Args:
-            context: (R, l) int64 in [0, V), what the first code follows; all images with the first
+            context: (R, l) int64 in [0, V), tokens before the first code; all images with the first
                 of the guidance's prefixes, then with the second, and so on.
-            steps: numbers of the codes among all of the image.
-            place: called with the step and the codes (B,) drawn; returns the codes (B,) that the
-                image has there, and that the later ones follow.
+            steps: numbers of the codes among all codes of the image.
+            place: called with the step and the drawn codes (B,); returns the codes (B,) that the
+                image has there, which become the context of later ones.
         """
         if self.cache is None:
             self.cache = self.prior.new_cache(len(context))
@@ -72,7 +72,7 @@ class TokenLoop:
                 logits = decode_one_token(self.prior, tokens, self.cache)
 
     def _draw_codes(self, logits: Tensor, step: int) -> Tensor:
-        """Codes (B,) from the logits (R, V) of a step."""
+        """Draw codes (B,) by the logits (R, V) of a step."""
         logits = self.guidance.mix(logits[:, : self.codebook_size], step / self.last_step)
         # Asked once at the end: asking now would make the device wait at each token.
         finite = logits.isfinite().all()
@@ -80,7 +80,7 @@ class TokenLoop:
         return self.choose(probabilities(logits, self.config), step)
 
     def check_finite(self) -> None:
-        """Ask whether all logits were numbers.
+        """Check that all logits were finite numbers.
 
         Raises:
             InputError: they were not.
@@ -93,10 +93,10 @@ class TokenLoop:
 
 
 def prefill(prior: Prior, context: Tensor, cache: Any) -> Tensor:
-    """Read the context (R, l) at once; logits (R, V) of the first token after it."""
+    """Read the context (R, l) at once; returns the logits (R, V) of the first token after it."""
     return prior.logits(context, cache, last_only=True)[:, -1]
 
 
 def decode_one_token(prior: Prior, tokens: Tensor, cache: Any) -> Tensor:
-    """Read the newest image tokens (R,); logits (R, V) of the next."""
+    """Read the newest image tokens (R,); returns the logits (R, V) of the next token."""
     return prior.logits(tokens.unsqueeze(1), cache)[:, -1]

@@ -1,4 +1,4 @@
-"""Where a run is shown beside its folder: TensorBoard, and trackio or W&B where asked for."""
+"""Boards that show a run beside its folder: TensorBoard, and trackio or W&B on request."""
 
 import contextlib
 import hashlib
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 PROJECT = "smalti"
 REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
-"""Variables by which trackio sends a run elsewhere."""
+"""Environment variables by which trackio sends a run elsewhere."""
 
 
 class Board(Protocol):
-    """What shows a run."""
+    """A program or file that shows a run."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add numbers by name."""
@@ -37,11 +37,11 @@ class Board(Protocol):
 
 
 class Guarded:
-    """A board that may fail: it then gives one warning, and is left out.
+    """A board that may fail: it is then left out with one warning.
 
     Args:
-        name: for the warning.
-        make: opens the board; None if it is not there.
+        name: name of the board, for the warning.
+        make: opens the board; returns None if it is not installed.
     """
 
     def __init__(self, name: str, make: Callable[[], Board | None]) -> None:
@@ -78,12 +78,12 @@ class Guarded:
 
 
 def open_boards(folder: Path, start_step: int, track: Track) -> list[Guarded]:
-    """The boards of a run.
+    """Open the boards of a run.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         start_step: steps done before; TensorBoard drops what it has of later ones.
-        track: what the config asks for.
+        track: tracker that the config names, or None.
     """
     boards = [Guarded("TensorBoard", lambda: _tensorboard(folder, start_step))]
     if track is not None:
@@ -95,7 +95,7 @@ def check_track(track: Track) -> None:
     """Refuse a tracker that is not installed, or that would send a run away unasked.
 
     Raises:
-        InputError: with what to do.
+        InputError: it is refused; the message tells what to do.
     """
     if track is None:
         return
@@ -113,8 +113,8 @@ class TensorBoard:
     """Event files in the run's folder.
 
     Args:
-        writer: of TensorBoard.
-        config: of the run, as YAML.
+        writer: TensorBoard's writer.
+        config: config of the run, as YAML.
     """
 
     def __init__(self, writer: Any, config: str) -> None:
@@ -155,7 +155,7 @@ class Tracker:
 
     Args:
         kind: trackio or wandb, which must be installed.
-        folder: of the run; the same folder is the same run.
+        folder: folder of the run; the same folder is the same run.
     """
 
     def __init__(self, kind: str, folder: Path) -> None:
@@ -196,6 +196,6 @@ class Tracker:
 
 
 def _config(folder: Path) -> str:
-    """The config of a run as its folder has it; empty where it has none."""
+    """The config in the folder of a run, as YAML; empty without one."""
     path = folder / RUN_CONFIG_FILE
     return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -30,23 +30,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Counters:
-    """What a run must remember beside its tensors."""
+    """Numbers that a run stores beside its tensors."""
 
     step: int = 0
-    """Steps done; one step is one batch seen by the generator or the prior."""
+    """Number of steps done; a step is one batch for the generator or the prior."""
     best_step: int = -1
-    """Step of the best model, or -1 while no evaluation gave a score that is a number."""
+    """Step of the best model, or -1 before an evaluation with a finite score."""
     best_score: float = float("inf")
     """Score of the best model on the images that are evaluated; lower is better."""
     without_gain: int = 0
-    """Evaluations since the score was last the lowest of all."""
+    """Number of evaluations since the one with the lowest score."""
     seconds: float = 0.0
-    """Time so far in steps, evaluations and pictures; fetching batches and saving do not count."""
+    """Time so far for steps, evaluations and pictures, without fetching batches and saving."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """Everything that a step reads and changes, by name."""
+    """Modules and optimizers that a step changes, by name."""
 
     modules: Mapping[str, nn.Module]
     optimizers: Mapping[str, torch.optim.Optimizer]
@@ -54,7 +54,7 @@ class TrainingState:
 
 @dataclass(frozen=True, slots=True)
 class InferenceModel:
-    """The part of the state that is used after training."""
+    """The model that is used after training."""
 
     kind: str
     config: Config
@@ -86,9 +86,9 @@ def save_checkpoint(
 
 
 def resume(checkpoints: Path, state: TrainingState) -> Counters | None:
-    """Load the newest whole checkpoint into the state; None when there is none.
+    """Load the newest whole checkpoint into the state; returns None without checkpoints.
 
-    A damaged one is reported and the one before it is taken.
+    A damaged checkpoint is reported, and the one before it is taken.
 
     Raises:
         InputError: there are checkpoints, but none is whole.
@@ -135,7 +135,7 @@ def _none_whole(checkpoints: Path) -> InputError:
 
 
 def read_counters(folder: Path) -> Counters:
-    """Counters of a checkpoint after checking that all its files are as they were written.
+    """Read the counters of a checkpoint, after checking that all its files are whole.
 
     Raises:
         InputError: a file is missing, cut short or changed.
@@ -152,7 +152,7 @@ def read_counters(folder: Path) -> Counters:
 
 
 def _counters(stored: dict[str, Any]) -> Counters:
-    """Counters as they were written; a best score that is not a number was none."""
+    """Counters from a file; without a finite best score there is no best model."""
     counters = Counters(**stored)
     if counters.best_score is None or not math.isfinite(counters.best_score):
         counters.best_step, counters.best_score = -1, math.inf
@@ -160,7 +160,7 @@ def _counters(stored: dict[str, Any]) -> Counters:
 
 
 def newest_step(checkpoints: Path) -> int:
-    """Step of the checkpoint that a run would go on from; 0 when there is none."""
+    """Step of the checkpoint that a run would go on from, or 0 without one."""
     for folder in reversed(step_folders(checkpoints)):
         if _is_whole(folder):
             return read_counters(folder).step
@@ -168,7 +168,7 @@ def newest_step(checkpoints: Path) -> int:
 
 
 def _flatten(state: TrainingState) -> dict[str, Tensor]:
-    """One name per tensor: `module/KEY` and `optimizer/INDEX/FIELD`; clones, so none share."""
+    """Clone all tensors of a state, under the names `module/KEY` and `optimizer/INDEX/FIELD`."""
     tensors: dict[str, Tensor] = {}
     for name, module in state.modules.items():
         tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
@@ -179,7 +179,7 @@ def _flatten(state: TrainingState) -> dict[str, Tensor]:
 
 
 def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
-    """The inverse of `_flatten`, in place."""
+    """Load the tensors of `_flatten` into a state."""
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         group, key = name.split("/", 1)

@@ -7,43 +7,45 @@ from pydantic import Field, model_validator
 from smalti.config import Config, Precision
 
 RUN_CONFIG_FILE = "config.yaml"
-"""File in the folder of a run with its settled config."""
+"""Name of the file with the settled config, in the folder of a run."""
 
 Track = Literal["trackio", "wandb"] | None
 
 
 class TrainingConfig(Config):
-    """How long, how much at a time, and how often to look."""
+    """Options of the training loop: length, batch and intervals."""
 
     total_steps: int = Field(default=2000, ge=1)
-    """Steps of the whole run; one step is one batch."""
+    """Number of steps of the whole run; a step is one batch."""
     batch_size: int = Field(default=16, ge=1)
     """Images per step, over all processes together."""
     accumulation_steps: int = Field(default=1, ge=1)
-    """Chunks in which a batch is computed, one after the other, to save memory."""
+    """Number of chunks in which a batch is computed, one after the other, to save memory."""
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
-    """Decay of the averaged weights, which are what is evaluated and kept; 0 is no average."""
+    """Decay of the averaged weights, which are evaluated and saved; 0 is no average."""
     log_steps: int = Field(default=20, ge=1)
     """Steps between lines of metrics.jsonl."""
     eval_steps: int = Field(default=250, ge=1)
-    """Steps between evaluations: on held-out images, or on training images where none are."""
+    """Steps between evaluations, on held-out images or, without any, on training images."""
     eval_images: int = Field(default=256, ge=1)
-    """Images looked at in each evaluation, at most."""
+    """Most images of each evaluation."""
     save_steps: int = Field(default=250, ge=1)
     """Steps between checkpoints."""
     picture_steps: int = Field(default=250, ge=1)
     """Steps between pictures."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps. With several processes auto, cpu or cuda: a card for each."""
+    """Device: auto, cpu, cuda, cuda:1, mps. With several processes it is auto, cpu or cuda, with a
+    card for each."""
     precision: Precision = "auto"
-    """auto takes bfloat16 where the hardware has it, else float32."""
+    """Number format; auto is bfloat16 if the hardware has it, else float32."""
     workers: int = Field(default=0, ge=0)
-    """Processes that decode images; 0 decodes in the training process. The batches are the same."""
+    """Number of processes that decode images; 0 decodes in the training process. The batches are
+    the same."""
 
     track: Track = None
     """Show the run in trackio, on this machine, or in wandb, written into the run's folder unless
-    the environment variable WANDB_MODE is online. null does neither; TensorBoard is served wherever
-    it is installed."""
+    the environment variable WANDB_MODE is online. null does neither. TensorBoard's files are always
+    written if it is installed."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -56,7 +58,7 @@ class TrainingConfig(Config):
 
 
 class OptimizerConfig(Config):
-    """AdamW with warm-up and cosine decay.
+    """Options of AdamW, with warm-up and cosine decay of the learning rate.
 
     The learning rate is used as written: it is not multiplied by batch size or devices.
     """
@@ -64,7 +66,7 @@ class OptimizerConfig(Config):
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     """Highest learning rate, reached after the warm-up."""
     final_factor: float = Field(default=0.1, ge=0, le=1)
-    """Learning rate of the last step as a share of the highest; 1 keeps it constant."""
+    """Learning rate of the last step relative to the highest; 1 keeps it constant."""
     warmup_steps: int = Field(default=50, ge=0)
     """Steps over which the learning rate rises from 0."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
@@ -74,4 +76,4 @@ class OptimizerConfig(Config):
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay, on matrices, convolutions and embeddings."""
     clip_norm: float = Field(default=1.0, gt=0)
-    """Gradients are scaled down to this norm when theirs is larger."""
+    """Largest norm of the gradients, to which larger gradients are scaled down."""

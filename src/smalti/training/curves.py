@@ -70,7 +70,7 @@ def draw_curves(run: Path) -> Path:
 
 
 def grouped_names(lines: Sequence[Line]) -> dict[str, list[str]]:
-    """The numbers that a run has, by the group they belong to; groups without any are left out."""
+    """Names of the numbers of a run by their group; empty groups are left out."""
     names = {name for line in _numbers(lines) for name in line} - NOT_PLOTTED
     groups = {title: [name for name in group if name in names] for title, group in GROUPS.items()}
     grouped = {name for group in groups.values() for name in group}
@@ -79,7 +79,7 @@ def grouped_names(lines: Sequence[Line]) -> dict[str, list[str]]:
 
 
 def draw_numbers(lines: Sequence[Line], names: Sequence[str], path: Path) -> None:
-    """Draw some numbers over the steps, a plot each; dotted where something was changed."""
+    """Draw some numbers over the steps, a plot each, with dotted lines at changes of options."""
     from matplotlib.figure import Figure  # takes a second to import, and only the end needs it
 
     rows = max(1, -(-len(names) // COLUMNS))
@@ -110,7 +110,7 @@ def _draw(axes: Any, name: str, lines: Sequence[Line]) -> None:
 
 
 def _number(value: float | None) -> float:
-    """A number as matplotlib draws it: one that was NaN or infinite leaves a gap."""
+    """A number for matplotlib; null, which was NaN or infinite, leaves a gap."""
     return math.nan if value is None else value
 
 

@@ -1,4 +1,4 @@
-"""Exponential moving average of a model's weights: what is evaluated, sampled from and kept."""
+"""Exponential moving average of a model's weights, which is evaluated, sampled from and saved."""
 
 import copy
 from typing import Generic, TypeVar
@@ -10,14 +10,14 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class EMA(Generic[M]):
-    """A copy of a model whose weights follow the model's slowly.
+    """A copy of a model with the exponential moving average of its weights.
 
-    The decay rises with the steps, min(decay, (1 + n) / (10 + n)), so that a short run is not
-    held back by its random start.
+    The decay rises with the steps, min(decay, (1 + n) / (10 + n)), so that the random first weights
+    do not stay long in a short run's average.
 
     Args:
-        model: the model to follow.
-        decay: in [0, 1): share of the old average that is kept at each step; 0 copies.
+        model: the model to average.
+        decay: decay in [0, 1), the share of the old average that remains at each step.
     """
 
     def __init__(self, model: M, decay: float) -> None:
@@ -26,7 +26,7 @@ class EMA(Generic[M]):
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Follow the model after its step number `step` (from 0)."""
+        """Update the average after step number `step` of the model (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         averages: list[Tensor] = list(self.model.parameters())
         weights: list[Tensor] = list(model.parameters())

@@ -1,4 +1,4 @@
-"""What the loop knows of a stage of training, and of its batches."""
+"""The protocol by which the loop trains either stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -13,46 +13,46 @@ from smalti.training.checkpoint import InferenceModel, TrainingState
 
 
 class Keyed(Protocol):
-    """A batch that can say which images are in it."""
+    """A batch that knows the keys of its images."""
 
     @property
     def keys(self) -> Sequence[str]:
-        """Where each example came from."""
+        """Path of each example, for messages."""
 
 
 B_contra = TypeVar("B_contra", bound=Keyed, contravariant=True)
 
 
 class Learner(Protocol[B_contra]):
-    """What the loop needs to know of a stage of training."""
+    """A stage of training as the loop needs it."""
 
     @property
     def shown(self) -> Sequence[str]:
         """Names of the scalars that the progress line shows."""
 
     def state(self) -> TrainingState:
-        """Everything that a step changes."""
+        """Modules and optimizers that a step changes."""
 
     def model(self) -> InferenceModel:
-        """What is used after training."""
+        """The model that is used after training."""
 
     def set_step(self, step: int) -> None:
-        """Go on from a resumed step."""
+        """Set the number of steps done, when a run is resumed."""
 
     def step(self, batch: B_contra) -> Mapping[str, Tensor]:
         """Make one update, and return detached scalars by name."""
 
     def evaluate(self) -> Mapping[str, float]:
-        """Numbers on the images to evaluate; "score" is the one to minimize. In process 0 alone."""
+        """Evaluate, in process 0 alone; "score" is the number that early stopping minimizes."""
 
     def comparable_from(self) -> int:
-        """First step whose scores may compete for the best: earlier ones measured less."""
+        """First step whose scores may be the best; earlier scores cannot be compared with later."""
 
     def pictures(self) -> Mapping[str, Image.Image]:
-        """Pictures to keep, by name; called in process 0 alone."""
+        """Draw pictures to save, by name, in process 0 alone."""
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
-        """What is wrong with the run, by the lines of its metrics so far."""
+        """Find what is wrong with the run, by the lines of its metrics so far."""
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
-        """Apply the remedies that were asked for and that help, and return what was changed."""
+        """Apply remedies of findings, if the config allows it; returns what was changed."""

@@ -1,4 +1,4 @@
-"""What a run tells: a progress line, `metrics.jsonl`, pictures, and the boards that show them."""
+"""The log of a run: a progress line, `metrics.jsonl`, pictures, and boards that show them."""
 
 import contextlib
 import json
@@ -26,21 +26,21 @@ METRICS_FILE = "metrics.jsonl"
 
 
 def resume_command(folder: Path) -> str:
-    """What a user types to go on with the run in `folder`."""
+    """The command by which a user goes on with the run in `folder`."""
     return f"smalti resume {shlex.quote(str(folder))}"
 
 
 def say(text: str) -> None:
     """Print a line for the person at the terminal, above a progress bar if there is one.
 
-    Of several processes the first one speaks for all.
+    Of several processes only the first one prints.
     """
     if rank() == 0:
         tqdm.write(text, file=sys.stderr)
 
 
 class RunLog:
-    """The log of one run; a context manager. Only in process 0 does it write and show anything.
+    """The log of a run, as a context manager; only process 0 writes and shows anything.
 
     Args:
         folder: the run folder.
@@ -48,7 +48,7 @@ class RunLog:
         start_step: steps done before; lines of `metrics.jsonl` from later steps are dropped, since
             those steps are now done again.
         batch_size: images in a step, for the speed.
-        track: where the run is shown beside TensorBoard.
+        track: tracker that shows the run beside TensorBoard, or None.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RunLog:
             disable=not (self._is_kept and sys.stderr.isatty()),
         )
         self.flags: Sequence[str] = ()
-        """What is wrong, in a few words each; shown with the progress."""
+        """A few words for each finding, shown with the progress."""
         self._started, self._start_step = time.monotonic(), start_step
 
     def __enter__(self) -> Self:
@@ -92,7 +92,7 @@ class RunLog:
             board.close()
 
     def advance(self) -> None:
-        """One step is done."""
+        """Count a step as done."""
         self._bar.update()
 
     def scalars(self, step: int, group: str, values: Mapping[str, float]) -> None:
@@ -113,14 +113,14 @@ class RunLog:
 
         Args:
             step: steps done.
-            group: what the line tells of; docs/architecture.md lists the groups.
-            values: what JSON can say, by name; a number that is NaN or infinite becomes null.
+            group: kind of the line; docs/architecture.md lists the groups.
+            values: values for JSON by name; NaN and infinity become null.
         """
         if self._is_kept:
             append_line(self._folder, step, group, values)
 
     def progress(self, step: int, values: Mapping[str, float]) -> None:
-        """Show the most telling numbers, the speed and the time left."""
+        """Show some numbers, the speed and the time left."""
         numbers = [f"{name} {value:.4g}" for name, value in values.items()]
         shown = "  ".join([*numbers, *self.flags])
         if not self._bar.disable:
@@ -135,7 +135,7 @@ class RunLog:
         )
 
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
-        """Keep a picture as `samples/NAME_STEP.png`, and show it on the boards.
+        """Save a picture as `samples/NAME_STEP.png`, and show it on the boards.
 
         A full disk costs the picture, not the run.
         """
@@ -148,7 +148,7 @@ class RunLog:
 
 @contextlib.contextmanager
 def _missed_on_full_disk(path: Path) -> Iterator[None]:
-    """What tells of a run may be missed; whether it ends is decided where checkpoints are saved."""
+    """Context that goes on without a line or picture if the disk is full; checkpoints need more."""
     try:
         with disk_errors(path):
             yield
@@ -164,10 +164,10 @@ def append_line(folder: Path, step: int, group: str, values: Mapping[str, object
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`; a last line cut short by a crash is left out.
+    """Read the lines of a run's `metrics.jsonl`; a last line cut short by a crash is left out.
 
-    A number that was NaN or infinite is None, also in the files of older versions, which wrote it
-    as it was.
+    A number that was NaN or infinite is None, also in files of older versions, which wrote it as it
+    was.
     """
     path = folder / METRICS_FILE
     lines: list[dict[str, Any]] = []

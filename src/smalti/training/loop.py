@@ -1,6 +1,6 @@
-"""The loop of both stages: step, log, evaluate, save; it knows neither stage's models.
+"""The loop of both stages: step, log, evaluate, save. It does not know the models of a stage.
 
-One counter rules everything: a step is one batch seen by the generator or the prior.
+All intervals count steps: a step is one batch for the generator or the prior.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class StepScalars(NamedTuple):
     step: int
     """Number of the step, from 1."""
     keys: Sequence[str]
-    """Where its examples came from."""
+    """Paths of its examples."""
     scalars: Mapping[str, Tensor]
     """Losses and norms by name, on the device."""
 
@@ -56,11 +56,11 @@ class NotFiniteError(InputError):
 
 
 class Stopped(Exception):
-    """A signal asked the run to stop, and everything is saved.
+    """A signal stopped the run, and everything is saved.
 
     Attributes:
-        signal_number: which signal.
-        folder: of the run.
+        signal_number: number of the signal.
+        folder: folder of the run.
     """
 
     def __init__(self, signal_number: int, folder: Path) -> None:
@@ -71,18 +71,18 @@ class Stopped(Exception):
 class Trainer(Generic[B]):
     """Trains to the last step, from the run's newest checkpoint if there is one.
 
-    Several processes go through the same steps, each with its share of the batches. What one of
-    them must do alone (evaluate, draw, save) process 0 does, and the others wait for it.
+    Several processes take the same steps, each with its share of the batches. Process 0 alone
+    evaluates, draws and saves, and the others wait for it.
 
     Args:
-        learner: of a stage, freshly initialised.
-        batches: endless batches from a given step on; a pure function of that step.
+        learner: learner of a stage, freshly initialised.
+        batches: gives endless batches from a step on; it must be a pure function of that step.
         config: lengths and intervals.
         folder: the run folder.
-        seed: of the run; each step's randomness is a function of it and of the step.
-        images: that it learns from, and that its scores are of.
-        early_stop: evaluations in a row whose score is not the lowest so far, after which the run
-            ends; None trains to the last step.
+        seed: seed of the run; each step's randomness is a function of it and of the step.
+        images: numbers of the training images and of the evaluated images.
+        early_stop: number of evaluations in a row without a lower score, after which the run ends;
+            None trains to the last step.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class Trainer(Generic[B]):
             The counters at the end.
 
         Raises:
-            Stopped: by SIGINT or SIGTERM, after saving.
-            NotFiniteError: naming step, term and batch; nothing was saved since.
+            Stopped: SIGINT or SIGTERM stopped the run, after saving.
+            NotFiniteError: a number is not finite; the message names step, term and batch.
             InputError: the disk refused several checkpoints in a row, or the last one.
         """
         start = self._resume()
@@ -139,7 +139,7 @@ class Trainer(Generic[B]):
         return self.counters
 
     def _has_stopped_early(self) -> bool:
-        """Whether more steps promise nothing; a resumed run knows it from its checkpoint."""
+        """Whether early stopping ends the run; a resumed run knows it from its checkpoint."""
         if self.early_stop is None or self.counters.step >= self.config.total_steps:
             return False
         return self.counters.without_gain >= self.early_stop
@@ -157,7 +157,7 @@ class Trainer(Generic[B]):
         )
 
     def _resume(self) -> int:
-        """Go on from the newest checkpoint; the step it was made at, or 0.
+        """Go on from the newest checkpoint; returns its step, or 0.
 
         Raises:
             InputError: all checkpoints are damaged, or not all processes see the same ones.
@@ -191,7 +191,7 @@ class Trainer(Generic[B]):
             self._evaluate_and_save(run_log, last, started)
 
     def _evaluate_and_save(self, run_log: RunLog, last: bool, started: float) -> None:
-        """What is done every so many steps, in a step that began at `started`."""
+        """Evaluate, draw and save at their intervals, in a step that began at `started`."""
         step = self.counters.step
         if last or step % self.config.eval_steps == 0:
             self._evaluate(run_log)
@@ -205,7 +205,7 @@ class Trainer(Generic[B]):
 
     @contextlib.contextmanager
     def _randomness_of_step(self) -> Iterator[None]:
-        """Dropout and the like draw from here: resume needs the step, not a generator's state."""
+        """Context that seeds dropout and the like by the step, so that no state must be saved."""
         # A run on the CPU leaves graphics cards alone, which may be full.
         started_cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         devices = range(torch.cuda.device_count()) if started_cuda else ()
@@ -249,11 +249,11 @@ class Trainer(Generic[B]):
             run_log.picture(self.counters.step, name, picture)
 
     def _lines(self) -> Sequence[Line]:
-        """The run's metrics so far, for all processes: those of the first, which keeps them."""
+        """The run's metrics so far, which process 0 reads for all processes."""
         return from_first(lambda: read_metrics(self.folder))
 
     def _examine(self, run_log: RunLog) -> None:
-        """Say what has newly gone wrong, and apply remedies where they were asked for."""
+        """Report new findings, and apply remedies if the config allows it."""
         step, lines = self.counters.step, self._lines()
         findings = self.learner.examine(lines)
         known = History(lines).last_findings()
@@ -276,7 +276,7 @@ class Trainer(Generic[B]):
         self._guarded(lambda: save_checkpoint(self.checkpoints, state, model, self.counters), must)
 
     def _guarded(self, save: Callable[[], object], must: bool = False) -> bool:
-        """Save in process 0; whether it succeeded.
+        """Save in process 0; returns whether it succeeded.
 
         A full disk must not end a long run at once: it may be cleared before the next save.
         """
@@ -293,7 +293,7 @@ class Trainer(Generic[B]):
         return True
 
     def _check_finite(self) -> None:
-        """Look at the scalars of all steps since the last look."""
+        """Check the scalars of all steps since the last check."""
         unchecked, self._unchecked = self._unchecked, []
         with together():
             if unchecked:
@@ -312,7 +312,7 @@ class Trainer(Generic[B]):
                     )
 
     def _check_weights(self) -> None:
-        """A finite loss may still have moved the weights to infinity, and these would be kept."""
+        """Refuse to save infinite weights, which a step with a finite loss may cause."""
         for name, module in self.learner.state().modules.items():
             if not all(bool(tensor.isfinite().all()) for tensor in module.state_dict().values()):
                 raise self._not_finite(
@@ -320,10 +320,10 @@ class Trainer(Generic[B]):
                 )
 
     def _not_finite(self, name: str, what: str) -> NotFiniteError:
-        """Note the end of the run in its metrics; the error says how to go on and what may help.
+        """Write the end of the run into its metrics; returns an error with advice.
 
         Args:
-            name: of the loss, norm or network that is not finite.
+            name: name of the loss, norm or network that is not finite.
             what: a sentence, without its full stop.
         """
         step = newest_step(self.checkpoints)

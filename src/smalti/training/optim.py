@@ -32,7 +32,7 @@ def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> fl
 def update(
     optimizer: torch.optim.Optimizer, module: nn.Module, learning_rate: float, clip_norm: float
 ) -> Tensor:
-    """One optimizer step with the gradients in place, clipped; they are cleared after.
+    """Clip the gradients, take one optimizer step and clear the gradients.
 
     Returns:
         The gradients' norm before clipping, a scalar >= 0.

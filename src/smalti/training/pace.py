@@ -1,4 +1,4 @@
-"""How fast a run goes, and how much of its time it waits for data."""
+"""Measures the speed of a run, and the share of time that it waits for data."""
 
 import contextlib
 import time
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 class Pace:
     """Measures the time between two lines of the log.
 
-    Pauses (evaluations, pictures, saving) do not count. Where a graphics card computes behind the
-    program's back, waiting for data includes waiting that the card's work hides.
+    Pauses (evaluations, pictures, saving) do not count. A graphics card computes while the program
+    goes on, so waiting for data includes waiting that the card's work hides.
 
     Args:
         images_done: images that the run was trained on before.
@@ -21,14 +21,14 @@ class Pace:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """While the next batch is fetched."""
+        """Context for fetching the next batch."""
         started = time.monotonic()
         yield
         self._waited += time.monotonic() - started
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """While the run does something else than training."""
+        """Context for work other than training."""
         started = time.monotonic()
         yield
         self._paused += time.monotonic() - started

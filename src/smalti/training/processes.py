@@ -1,4 +1,4 @@
-"""The processes that torchrun started, from their first word to each other to the last."""
+"""Joins the processes that torchrun started, and ends them together."""
 
 import contextlib
 import os
@@ -13,22 +13,22 @@ from smalti.distributed import is_distributed, largest
 from smalti.training.loop import Stopped
 
 PATIENCE = timedelta(minutes=30)
-"""How long a process waits for one that is still connected; that one may be evaluating."""
+"""How long a process waits for another that is still connected, which may be evaluating."""
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class ProcessLostError(RuntimeError):
-    """Another process of the run ended, or was not heard of for long."""
+    """Another process of the run ended, or did not answer for long."""
 
 
 @contextlib.contextmanager
 def processes() -> Iterator[None]:
-    """Join the other processes of a run, for the block; one process alone has none to join.
+    """Context that joins the processes of a run; a single process has nothing to join.
 
-    Inside, every InputError must be one of all processes (`distributed.together`).
+    Inside it, every InputError must be raised on all processes (`distributed.together`).
 
     Raises:
-        ProcessLostError: another process ended in the middle of the block.
+        ProcessLostError: another process ended in the meantime.
     """
     if is_distributed() or not _others_are_expected():
         yield

@@ -1,4 +1,4 @@
-"""One process at a time trains in a run folder, of one machine or of several that share it.
+"""Lock of a run folder: one process at a time trains in it, also if several machines share it.
 
 RUN/.run.lock   locked by the system while the process lives; empty
 RUN/run.lock    who holds the run; its modification time is renewed every few seconds
@@ -48,14 +48,14 @@ class Holder:
     host: str
     pid: int
     boot: str = ""
-    """Which start of which machine it belongs to, the same for all of its containers; empty where
-    that cannot be known."""
+    """Identity of the machine's present start, the same for all of its containers; empty if it is
+    not known."""
     has_system_lock: bool = True
-    """False for versions of this program from before there was one."""
+    """Whether the process takes the system's lock; earlier versions of this program do not."""
 
     @classmethod
     def this_process(cls) -> "Holder":
-        """This process."""
+        """The holder that stands for this process."""
         try:
             boot = BOOT_FILE.read_text(encoding="ascii").strip()
         except OSError:
@@ -108,10 +108,10 @@ def hold_run(folder: Path) -> Iterator[Holder | None]:
 
 
 def check_held(folder: Path) -> None:
-    """Refuse to write where another process has taken over, as while this one was suspended.
+    """Refuse to write after another process has taken over, for example during a suspension.
 
     Raises:
-        InputError: naming that process.
+        InputError: another process holds the run; the message names it.
     """
     try:
         holder = read_holder(folder)
@@ -125,7 +125,7 @@ def check_held(folder: Path) -> None:
 
 
 def _take(folder: Path, is_ours: bool | None) -> Holder | None:
-    """Become the holder; the dead one before, if any. `is_ours`: what `system_lock` gave."""
+    """Become the holder; returns a dead former one. `is_ours` is the result of `system_lock`."""
     holder = read_holder(folder)
     if holder is None:
         if is_ours is False:
@@ -168,7 +168,7 @@ def _watch(folder: Path, holder: Holder) -> None:
     """Return when the holder's file has not changed for long.
 
     Raises:
-        InputError: it changes.
+        InputError: the file changes, so its process is alive.
     """
     say(
         f"{folder} is held by {holder}, {_last_beat(folder)}; watching for {SILENCE_SECONDS:.0f} s "
@@ -211,7 +211,7 @@ def _last_beat(folder: Path) -> str:
 
 
 def _create(folder: Path) -> None:
-    """Write the holder's file where there is none; of several processes one succeeds."""
+    """Write the holder's file if there is none; of several processes one succeeds."""
     path = folder / HOLDER_FILE
     with path.open("x", encoding="utf-8") as file:
         try:
@@ -228,7 +228,7 @@ def _in_json() -> str:
 
 @contextlib.contextmanager
 def _heartbeat(folder: Path) -> Iterator[None]:
-    """Renew the holder's file from a thread of its own; it draws no random number."""
+    """Context in which a thread renews the holder's file; it draws no random numbers."""
     stopped = threading.Event()
     thread = threading.Thread(target=_beat, args=(folder, stopped), name="heartbeat", daemon=True)
     thread.start()

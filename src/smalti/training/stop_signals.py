@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: a run finishes its step and saves before it ends."""
+"""Handles Ctrl-C and similar signals: a run finishes its step and saves before it ends."""
 
 import signal
 from types import FrameType
@@ -8,7 +8,7 @@ from smalti.training.log import say
 
 
 class StopSignals:
-    """Notes SIGINT and SIGTERM while it is entered; a second one ends the process at once."""
+    """Context that notes SIGINT and SIGTERM; a second signal ends the process at once."""
 
     def __init__(self) -> None:
         self.number: int | None = None

@@ -13,7 +13,7 @@ from smalti.prior.kv_cache import KVCache
 
 
 class MLP(nn.Module):
-    """Two linear layers with an exact GELU between them, at each position by itself."""
+    """Two linear layers with an exact GELU between them, at each position separately."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

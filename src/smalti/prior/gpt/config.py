@@ -13,13 +13,13 @@ class GPTConfig(Config):
 
     kind: Literal["gpt"] = "gpt"
     layers: int = Field(default=6, ge=1)
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     heads: int = Field(default=4, ge=1)
-    """Attention heads of each block."""
+    """Number of attention heads of each block."""
     width: int = Field(default=256, ge=1)
     """Channels of the residual stream, a multiple of `heads`."""
     dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
-    """Share of activations dropped in training. auto: the more, the fewer images there are."""
+    """Share of activations dropped in training. auto is higher for fewer images."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -29,5 +29,5 @@ class GPTConfig(Config):
 
     @property
     def in_words(self) -> str:
-        """For people: `6 layers, 4 heads, 256 wide`."""
+        """The shape for people, such as `6 layers, 4 heads, 256 wide`."""
         return f"{self.layers} layers, {self.heads} heads, {self.width} wide"

@@ -1,9 +1,8 @@
-"""One token at a time: the same network as `Block`, with nothing left to prepare.
+"""Fast decoding, one token at a time, by the network of `Block` with weights prepared beforehand.
 
-When a single token is read, every weight is used once, so time is memory traffic, and beside it
-what Python and the dispatch of small operations cost. Here the weights are laid out once per
-generation, so that a token costs little more than reading them. Tests hold the numbers equal to
-those of the modules.
+When a single token is read, every weight is used once, so time is memory traffic and the overhead
+of Python and of small operations. Here the weights are laid out once per generation, so that a
+token costs little more than reading them. Tests check that the numbers are those of the modules.
 
 Axes: R rows (one token each), W width, H heads, C channels of one head, L sequence length,
 I/O input and output features, V vocabulary size.
@@ -24,11 +23,11 @@ FEW_ROWS = 4  # measured: with more, the usual product is as fast
 PARTS = 8  # at most so many threads read one weight; more of them rarely find more bandwidth
 
 Product = Callable[[Tensor], Tensor]
-"""Linear layer (R, I) -> (R, O)."""
+"""A linear layer from (R, I) to (R, O)."""
 
 
 class ProductInParts:
-    """A linear layer for a handful of rows on a processor.
+    """A linear layer for few rows on a processor.
 
     The matrix-times-vector product behind `nn.Linear` reads on one thread only, and not fast. A
     batch of products with parts of the weight is spread over the threads, and was measured two to
@@ -54,7 +53,7 @@ class ProductInParts:
 
 
 def prepare(linear: nn.Linear, rows: int, dtype: torch.dtype) -> Product:
-    """A linear layer's fastest way for so many rows, in a number format."""
+    """The fastest way to compute a linear layer for so many rows, in a number format."""
     return prepare_product(linear.weight, linear.bias, rows, dtype)
 
 
@@ -77,9 +76,9 @@ class BlockStep:
     """A block's pass over one new token of each row.
 
     Args:
-        block: whose weights to use.
-        keys: (R, H, L, C), the block's part of the cache, as are
-        values: (R, H, L, C).
+        block: block whose weights to use.
+        keys: (R, H, L, C), keys of the block in the cache.
+        values: (R, H, L, C), values of the block in the cache.
     """
 
     def __init__(self, block: Block, keys: Tensor, values: Tensor) -> None:
@@ -94,7 +93,7 @@ class BlockStep:
         self.contract = prepare(block.mlp.contract, rows, dtype)
 
     def __call__(self, x: Tensor, position: int) -> Tensor:
-        """(R, W) -> (R, W), and the token's keys and values to their position in the cache."""
+        """(R, W) -> (R, W); it also writes the tokens' keys and values into the cache."""
         q, k, v = self.qkv(self.attention_norm(x)).view(self.heads_shape).unbind(1)
         self.keys.narrow(2, position, 1).copy_(k)
         self.values.narrow(2, position, 1).copy_(v)
@@ -113,7 +112,7 @@ class DecodingCache(KVCache):
         norm: the normalisation after them.
         head: the linear layer that gives the logits.
         shape: (R, H, L, C), L being the longest sequence that fits.
-        dtype: in which to compute; the cache holds it.
+        dtype: number format of the computation and of the cache.
     """
 
     def __init__(

@@ -20,10 +20,10 @@ from smalti.prior.gpt.decoding import DecodingCache
 class GPT(nn.Module):
     """Autoregressive transformer with learned positions and an untied head without bias.
 
-    Follows the `Prior` protocol.
+    It follows the `Prior` protocol.
 
     Args:
-        config: shape, in which `dropout` is a number.
+        config: shape of the transformer; `dropout` must be a number.
         sizes: vocabulary and length.
     """
 
@@ -46,7 +46,7 @@ class GPT(nn.Module):
         """Draw new weights, as the released code does: normal with deviation 0.02, biases zero.
 
         Args:
-            generator: source of the draw, on the device of the weights; None is torch's own.
+            generator: generator on the device of the weights; None is torch's default generator.
         """
         nn.init.zeros_(self.position_embedding)
         for module in self.modules():
@@ -62,12 +62,12 @@ class GPT(nn.Module):
     def logits(
         self, tokens: Tensor, cache: DecodingCache | None = None, last_only: bool = False
     ) -> Tensor:
-        """Scores of the token that follows each position.
+        """Compute the logits of the token that follows each position.
 
         Args:
             tokens: (B, L) int64 in [0, V).
             cache: from `new_cache`, if the tokens follow earlier ones; they are added to it.
-            last_only: leave out the scores of all but the last position, which take much memory.
+            last_only: whether to compute the logits of the last position only, to save memory.
 
         Returns:
             (B, L, V), or (B, 1, V); each position depends on the tokens up to it only.
@@ -91,9 +91,9 @@ class GPT(nn.Module):
         return self.head(self.norm(x))
 
     def new_cache(self, batch_size: int) -> DecodingCache:
-        """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
+        """Make an empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
 
-        It serves generation in eval mode, and with the weights as they are now.
+        It serves generation in eval mode, with the present weights.
         """
         weight = self.head.weight
         kind = weight.device.type

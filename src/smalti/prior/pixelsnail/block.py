@@ -19,9 +19,9 @@ class SnailBlock(nn.Module):
         layer: number of this block in a cache.
         residual_blocks: number of gated residual blocks before the attention.
         width: W.
-        kernel_size: of the convolutions.
+        kernel_size: kernel size of the convolutions.
         heads: attention heads, divides the width.
-        dropout: in training only, in all parts.
+        dropout: probability of dropping a value, in training only.
     """
 
     def __init__(
@@ -47,19 +47,19 @@ class SnailBlock(nn.Module):
         conditioning: CondFeatures,
         cache: CellCache | None = None,
     ) -> Tensor:
-        """One block.
+        """Compute the block's features.
 
         Args:
-            x: (B, h, w, W), features of the cells; with a cache that is past the first rows, of
-                its newest cell, (B, 1, 1, W).
+            x: (B, h, w, W), features of the cells; with a cache that is past the first rows, those
+                of its newest cell, (B, 1, 1, W).
             embedded: likewise, the cells' tokens, of which each cell sees those before it.
-            conditioning: of these cells.
-            cache: to keep what later cells need.
+            conditioning: conditioning of these cells.
+            cache: cache to which what later cells need is added.
 
         Returns:
-            Like x.
+            Features of the shape of x.
         """
         for residual in self.residuals:
             x = residual(x, conditioning.cells, cache=cache)
-        found = self.attention(x, embedded, conditioning.states, cache)
-        return self.join(x, conditioning.cells, found, cache)
+        attended = self.attention(x, embedded, conditioning.states, cache)
+        return self.join(x, conditioning.cells, attended, cache)

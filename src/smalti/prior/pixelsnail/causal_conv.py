@@ -65,7 +65,7 @@ class CausalConv(nn.Module):
         return (left + above).permute(0, 2, 3, 1)
 
     def _one_cell(self, x: Tensor, cache: CellCache) -> Tensor:
-        """(B, 1, 1, I) -> (B, 1, 1, O), and the input to its cell in the cache."""
+        """(B, 1, 1, I) -> (B, 1, 1, O); it also writes the input into the cache."""
         reach = self.reach
         inputs = cache.write(self, x.flatten(1), reach, 0 if self.sees_itself else 1)
         row, column = cache.place

@@ -1,8 +1,8 @@
-"""The attention block of PixelSNAIL: a cell looks at all tokens before it.
+"""The attention block of PixelSNAIL, in which a cell attends to all tokens before it.
 
-The keys stand in the order of the sequence the prior reads: the conditioning tokens, then each
-cell with its token and with what the network knew there. A cell's own token is not known yet, so a
-cell looks at the cells before it only; the first one looks at the conditioning alone.
+The keys stand in the order of the sequence: the conditioning tokens, then each cell with its token
+and its features. The token of the cell itself is not known yet, so a cell attends to the cells
+before it only, and the first cell to the conditioning alone.
 
 Axes: B batch, h/w grid, n = h * w cells, S conditioning length, H heads, C channels of one head,
 W = H * C width.
@@ -42,13 +42,13 @@ class CellAttention(nn.Module):
     def forward(
         self, x: Tensor, embedded: Tensor, cond_states: Tensor, cache: CellCache | None = None
     ) -> Tensor:
-        """What the cells find.
+        """Compute the attention of the cells.
 
         Args:
-            x: (B, h, w, W), features of the cells, which know the tokens before each.
-            embedded: (B, h, w, W), the cells' own tokens.
-            cond_states: (B, S, W).
-            cache: to keep what later cells need.
+            x: (B, h, w, W), features of the cells, which depend on the tokens before each.
+            embedded: (B, h, w, W), the embedded tokens of the cells.
+            cond_states: (B, S, W), states of the conditioning tokens.
+            cache: cache to which what later cells need is added.
 
         Returns:
             (B, h, w, W). With a cache that is past the first rows, features and result are of its
@@ -66,7 +66,7 @@ class CellAttention(nn.Module):
         return self._attend(features, k, v)
 
     def _one_cell(self, features: Tensor, embedded: Tensor, cache: CellCache) -> Tensor:
-        """(B, 1, 1, W) of the newest cell."""
+        """Compute the attention (B, 1, 1, W) of the newest cell."""
         before = cache.exchange_features(self.layer, features)
         assert before is not None, "the cache has not seen the conditioning"
         kv = self.cell_kv(torch.cat([embedded, before], dim=-1)).flatten(1, 2)
@@ -74,7 +74,7 @@ class CellAttention(nn.Module):
         return self._attend(features, k, v)
 
     def _keep(self, k: Tensor, v: Tensor, features: Tensor, cache: CellCache) -> None:
-        """Leave in the cache the keys of the tokens that were read, and the newest features."""
+        """Add keys and values of the read tokens, and the newest features, to the cache."""
         height, width = features.shape[1:3]
         cond_length = k.shape[2] - (height * width - 1)
         tokens = cond_length + cache.cell
@@ -89,7 +89,7 @@ class CellAttention(nn.Module):
         return k, v
 
     def _attend(self, features: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """(B, h, w, W) of features (B, h, w, W)."""
+        """Attend with the queries of features (B, h, w, W); the result has their shape."""
         batch, height, width, _ = features.shape
         q = self.query(features).view(batch, height * width, self.heads, -1).transpose(1, 2)
         attended = causal_attention(q, k, v, self.dropout if self.training else 0.0)

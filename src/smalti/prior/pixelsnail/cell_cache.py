@@ -1,4 +1,4 @@
-"""What a convolutional prior keeps of the cells it has computed, so that each is computed once.
+"""Cache of a convolutional prior for the cells it has computed, so that each is computed once.
 
 Axes: B batch, h/w grid, I/O input and output channels of a convolution, L sequence length, W width.
 """
@@ -19,16 +19,16 @@ class CellCache:
     gradient passes through it.
 
     Args:
-        kv: empty, for the attention layers.
+        kv: empty cache for the attention layers.
         grid: (h, w).
-        dtype: of what is kept.
+        dtype: number format of the cache.
     """
 
     def __init__(self, kv: KVCache, grid: tuple[int, int], dtype: torch.dtype) -> None:
         self.kv = kv
         self.dtype = dtype
         self.products: dict[nn.Module, Product] = {}
-        """Convolutions at one cell: (B, what they see there) -> (B, O)."""
+        """Convolutions at one cell, as products from (B, inputs of the cell) to (B, O)."""
         self._height, self._width = grid
         self.reset()
 
@@ -36,9 +36,9 @@ class CellCache:
         """Forget all tokens: the next ones are the first of a new sequence."""
         self.kv.reset()
         self.conditioning: CondFeatures | None = None
-        """What the conditioning tokens say, once they are all read."""
+        """Features of the conditioning tokens, once all of them are read."""
         self.cell = 0
-        """Number of the cell that is computed, the newest: all tokens before it are known."""
+        """Number of the newest cell, which is computed next: all tokens before it are known."""
         self.in_rows = True
         """Whether all rows down to that cell are computed at once, or the cell alone."""
         self._waiting: Tensor | None = None
@@ -47,7 +47,7 @@ class CellCache:
 
     @property
     def length(self) -> int:
-        """Tokens read."""
+        """Number of tokens that were read."""
         waiting = 0 if self._waiting is None else self._waiting.shape[1]
         return self.kv.length + waiting
 
@@ -69,34 +69,34 @@ class CellCache:
         return divmod(self.cell, self._width)
 
     def fill(self, conv: nn.Module, x: Tensor, reach: int) -> None:
-        """Keep the input of a convolution for rows from the top.
+        """Store the input of a convolution for rows from the top.
 
         Args:
-            conv: whose input it is.
+            conv: the convolution.
             x: (B, I, rows, w).
-            reach: how many cells up, left and right the convolution looks; there the grid is
-                framed by zeros.
+            reach: how many cells up, left and right the convolution reaches; the grid is padded by
+                so many zeros.
         """
         rows_below = self._height - x.shape[2]
         framed = F.pad(x.detach(), (reach, reach, reach, rows_below))
         self._inputs[conv] = framed.to(self.dtype, memory_format=torch.contiguous_format)
 
     def prepare(self, conv: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
-        """Lay out once what a convolution multiplies by at each cell.
+        """Prepare the weights by which a convolution multiplies at each cell.
 
         Args:
-            conv: whose weights they are.
-            weight: (O, numbers it sees from one cell).
+            conv: the convolution.
+            weight: (O, inputs of one cell).
             bias: (O,).
         """
         rows = self.kv.keys.shape[1]
         self.products[conv] = prepare_product(weight, bias, rows, self.dtype)
 
     def write(self, conv: nn.Module, x: Tensor, reach: int, back: int) -> Tensor:
-        """Keep the input of a convolution for one cell; the framed map of all so far.
+        """Store the input of a convolution for one cell; returns the padded map of all inputs.
 
         Args:
-            conv: whose input it is.
+            conv: the convolution.
             x: (B, I).
             reach: as in `fill`.
             back: how many cells before the newest one x belongs to.
@@ -110,7 +110,7 @@ class CellCache:
         return inputs
 
     def exchange_features(self, layer: int, features: Tensor) -> Tensor | None:
-        """Keep the newest cell's features (B, 1, 1, W) of an attention layer; those kept before."""
+        """Store the newest features (B, 1, 1, W) of an attention layer; returns the former."""
         before = self._features.get(layer)
         self._features[layer] = features.detach()
         return before

@@ -1,4 +1,4 @@
-"""Conditioning of a convolutional prior: tokens -> what attention and each cell are told.
+"""Conditioning of a convolutional prior: turns its tokens into features for attention and cells.
 
 Axes: B batch, h/w grid, N = h * w cells, S conditioning length, W width.
 Reference: arXiv:2012.09841, Sec. 3.2, "Conditioned Synthesis": the conditioning stands before the
@@ -16,15 +16,15 @@ from smalti.prior.gpt.block import MLP
 
 @dataclass(frozen=True, slots=True)
 class CondFeatures:
-    """What the conditioning tokens say."""
+    """Features of the conditioning tokens."""
 
     states: Tensor
-    """(B, S, W), one for each token; attention looks at them."""
+    """States (B, S, W), one for each token, to which attention attends."""
     cells: Tensor
-    """(B, h, w, W), what each cell is told; or (B, 1, 1, W), the same for all."""
+    """Features (B, h, w, W) of each cell, or (B, 1, 1, W) if they are the same for all."""
 
     def crop(self, rows: slice, columns: slice) -> "CondFeatures":
-        """The conditioning of a part of the grid."""
+        """The conditioning of a rectangle of the grid."""
         if self.cells.shape[1:3] == (1, 1):
             return self
         return CondFeatures(self.states, self.cells[:, rows, columns])
@@ -35,7 +35,7 @@ class CondLayer(nn.Module):
 
     Args:
         width: W.
-        heads: divides the width.
+        heads: number of attention heads, which divides the width.
         dropout: probability of dropping an attention weight or an output, in training only.
     """
 
@@ -61,12 +61,12 @@ class CondLayer(nn.Module):
 
 
 class CondEncoder(nn.Module):
-    """CondFeatures tokens, embedded -> `CondFeatures`.
+    """Encodes embedded conditioning tokens into `CondFeatures`.
 
-    Where the length is a multiple of the number of cells, the conditioning is one or several
-    pictures of the same grid, and a cell is told the mean of the tokens at its place. Otherwise
-    (one class, several things of different length) every cell is told the mean of all tokens, and
-    finds single ones by attention.
+    If the length is a multiple of the number of cells, the conditioning is one or several pictures
+    of the same grid, and a cell gets the mean of the tokens at its place. Otherwise (one class,
+    several conditions of different length) every cell gets the mean of all tokens, and attends to
+    single ones.
 
     Args:
         length: S.
@@ -94,7 +94,7 @@ class CondEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embedded: Tensor) -> CondFeatures:
-        """Read embedded conditioning tokens (B, S, W)."""
+        """Encode embedded conditioning tokens (B, S, W)."""
         x = embedded + self.position_embedding
         for layer in self.layers:
             x = layer(x)

@@ -13,17 +13,18 @@ class PixelSNAILConfig(Config):
 
     kind: Literal["pixelsnail"] = "pixelsnail"
     blocks: int = Field(default=4, ge=1)
-    """Blocks, each of convolutions and an attention."""
+    """Number of blocks, each of convolutions and an attention."""
     residual_blocks: int = Field(default=2, ge=1)
-    """Gated residual blocks, of two convolutions each, before each attention."""
+    """Number of gated residual blocks, of two convolutions each, before each attention."""
     width: int = Field(default=192, ge=1)
-    """Channels, a multiple of `heads`."""
+    """Number of channels, a multiple of `heads`."""
     heads: int = Field(default=4, ge=1)
-    """Attention heads of each block."""
+    """Number of attention heads of each block."""
     kernel_size: int = Field(default=3, ge=3)
-    """Cells of a row that a convolution sees of the rows above; odd. It sees half as many rows."""
+    """Number of cells in each row above that a convolution covers, odd; it covers half as many
+    rows."""
     dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
-    """Share of activations dropped in training. auto: the more, the fewer images there are."""
+    """Share of activations dropped in training. auto is higher for fewer images."""
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -35,5 +36,5 @@ class PixelSNAILConfig(Config):
 
     @property
     def in_words(self) -> str:
-        """For people: `4 blocks, 4 heads, 192 wide`."""
+        """The shape for people, such as `4 blocks, 4 heads, 192 wide`."""
         return f"{self.blocks} blocks, {self.heads} heads, {self.width} wide"

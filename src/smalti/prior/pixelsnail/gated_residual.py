@@ -43,14 +43,14 @@ class GatedResidual(nn.Module):
         second: Tensor | None = None,
         cache: CellCache | None = None,
     ) -> Tensor:
-        """One block.
+        """Compute the block's features.
 
         Args:
-            x: (B, h, w, W); with a cache that is past the first rows, of its newest cell,
-                (B, 1, 1, W), as are the others.
-            cond_cells: (B, h, w, W), or (B, 1, 1, W) for all cells: the conditioning.
-            second: (B, h, w, W), the second input, where there is one.
-            cache: to keep what later cells need.
+            x: (B, h, w, W); with a cache that is past the first rows, all inputs are those of its
+                newest cell, (B, 1, 1, W).
+            cond_cells: conditioning (B, h, w, W), or (B, 1, 1, W) for all cells.
+            second: (B, h, w, W), the second input, if the block has one.
+            cache: cache to which what later cells need is added.
 
         Returns:
             (B, h, w, W).

@@ -30,11 +30,11 @@ COND_LAYERS = 1  # of attention among the conditioning tokens
 class PixelSNAIL(nn.Module):
     """Causal convolutions over the map of tokens, with attention between them.
 
-    Follows the `Prior` protocol; logits before the last conditioning token, of which no image
-    token could be predicted, are zero.
+    It follows the `Prior` protocol. Logits before the last conditioning token, which predict no
+    image token, are zero.
 
     Args:
-        config: shape, in which `dropout` is a number.
+        config: shape of the network; `dropout` must be a number.
         sizes: vocabulary, conditioning and grid.
 
     Raises:
@@ -82,7 +82,7 @@ class PixelSNAIL(nn.Module):
         """Draw new weights: convolutions keep the variance, the others are normal, deviation 0.02.
 
         Args:
-            generator: source of the draw, on the device of the weights; None is torch's own.
+            generator: generator on the device of the weights; None is torch's default generator.
         """
         positions = (self.row_embedding, self.column_embedding)
         for table in (*positions, self.cond_encoder.position_embedding):
@@ -102,12 +102,12 @@ class PixelSNAIL(nn.Module):
     def logits(
         self, tokens: Tensor, cache: CellCache | None = None, last_only: bool = False
     ) -> Tensor:
-        """Scores of the token that follows each position.
+        """Compute the logits of the token that follows each position.
 
         Args:
             tokens: (B, L) int64 in [0, V).
             cache: from `new_cache`, if the tokens follow earlier ones; they are added to it.
-            last_only: leave out the scores of all but the last position, which take much memory.
+            last_only: whether to compute the logits of the last position only, to save memory.
 
         Returns:
             (B, L, V), or (B, 1, V); each position depends on the tokens up to it only. Zero before
@@ -171,15 +171,15 @@ class PixelSNAIL(nn.Module):
         conditioning: CondFeatures,
         cache: CellCache | None,
     ) -> Tensor:
-        """What the head reads, for a part of the grid (all rows to one, or one cell).
+        """Compute the input of the head for a rectangle of the grid (rows from the top, or a cell).
 
         Args:
             embedded: (B, rows, columns, W) tokens of the cells; for one cell, that of the cell
                 before.
-            rows: of the part.
-            columns: of the part.
-            conditioning: of the whole grid.
-            cache: to keep what later cells need.
+            rows: rows of the rectangle.
+            columns: columns of the rectangle.
+            conditioning: conditioning of the whole grid.
+            cache: cache to which what later cells need is added.
 
         Returns:
             (B, rows, columns, W).
@@ -191,11 +191,11 @@ class PixelSNAIL(nn.Module):
         return F.elu(self.norm(x))
 
     def new_cache(self, batch_size: int) -> CellCache:
-        """An empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
+        """Make an empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
 
-        It serves generation in eval mode, and with the weights as they are now. The call that
-        completes the conditioning may hold any number of image tokens, and computes them together;
-        later ones go cell by cell.
+        It serves generation in eval mode, with the present weights. The call that completes the
+        conditioning may hold any number of image tokens, and computes them together; later calls go
+        cell by cell.
         """
         config, sizes, weight = self.config, self.sizes, self.head.weight
         kind = weight.device.type

@@ -1,8 +1,8 @@
-"""Positions that begin alike where the condition and the image show the same place.
+"""Initial position embeddings that are alike where condition and image show the same place.
 
-A map stands before the image as a line of codes, and the transformer must find out which of them
-shows the place of the code that it draws. With all positions zero at the start it took longer than
-a small run lasts to begin with that.
+A map stands before the image as a line of codes, and the transformer must learn which of them shows
+the place of the code that it draws. From zero embeddings it begins to learn this only after more
+steps than a small run has.
 
 Axes: h/w latent grid, W width, S conditioning tokens, L image tokens.
 """
@@ -18,15 +18,15 @@ DEVIATION = 0.02  # as that of the embeddings of tokens
 
 @torch.no_grad()
 def align_positions(prior: GPT, model: PriorModelConfig, generator: torch.Generator) -> None:
-    """Give each cell of the image a random vector, and add it wherever the cell is dealt with.
+    """Draw a random vector for each cell of the image, and add it to the positions of the cell.
 
-    That is at the codes of maps that show it, and at the position that predicts its code. A prior
-    without maps is left as it is.
+    These are the positions of the codes of maps that show the cell, and the position that predicts
+    its code. A prior without maps is left as it is.
 
     Args:
-        prior: new, on the processor; its position embeddings (S + L - 1, W) are changed in place.
-        model: its conditions, ordering and grid.
-        generator: source of the vectors.
+        prior: a new prior on the CPU, whose position embeddings (S + L - 1, W) change in place.
+        model: conditions, ordering and grid of the prior.
+        generator: generator of the vectors.
 
     Deviation: the released code begins with zeros.
     """

@@ -1,12 +1,12 @@
-"""The codes of a data set, encoded once, for training the prior.
+"""Cache of the codes of a data set, encoded once, for training the prior.
 
     FOLDER/view_000.safetensors   codes (N, h, w) of each image's first random crop and flip, and
                                   of that crop's conditions: condition.KIND (N, ...)
     FOLDER/view_001.safetensors   ... of its second
     FOLDER/manifest.json          what they were made from, and a hash of each file
 
-View v is what the data set gives in epoch v, so with as many views as epochs, training from the
-cache is training on the fly; with fewer, epochs take turns.
+View v has the crops of the data set in epoch v. With as many views as epochs, training from the
+cache equals encoding at each step; with fewer, epochs take views in turn.
 
 Axes: N images, B batch, h/w latent grid.
 """
@@ -59,9 +59,9 @@ class CodeBatch:
     """Codes of several images."""
 
     keys: Sequence[str]
-    """Where each image came from."""
+    """Path of each image, for messages."""
     codes: Tensor
-    """(B, h, w) int64 in [0, K)."""
+    """Codes (B, h, w) int64 in [0, K)."""
     conditions: Mapping[str, Tensor]
     """Codes (B, ...) of the images' conditions, by kind."""
 
@@ -70,8 +70,8 @@ class CodeCache:
     """Codes of all views, read from disk as they are needed.
 
     Args:
-        views: of each, the codes (N, h, w) uint16 or int32 and those of the conditions (N, ...),
-            in the data set's order.
+        views: for each view, the codes (N, h, w) uint16 or int32 and those of the conditions
+            (N, ...), in the data set's order.
         loader: the loader whose order training follows.
     """
 
@@ -95,7 +95,7 @@ class CodeCache:
 
 
 def _stack(rows: Sequence[View]) -> Tensor:
-    """Rows as one tensor, whole numbers as int64."""
+    """Stack rows into one tensor; whole numbers become int64."""
     stacked = np.stack(rows)
     return torch.from_numpy(
         stacked if np.issubdtype(stacked.dtype, np.floating) else stacked.astype(np.int64)
@@ -110,17 +110,17 @@ def load_or_encode(
     views: int,
     device: torch.device,
 ) -> CodeCache:
-    """The codes of a data set: from the folder if they were made from the same, else made anew.
+    """Load the codes of a data set, or encode them if data, tokenizer or crops have changed.
 
-    Process 0 makes them, and the others wait.
+    Process 0 encodes, and the others wait.
 
     Args:
-        folder: of the cache.
-        loader: of the training images.
-        tokenizer: on `device`.
-        conditioning: whose tokenizers are on `device` too.
-        views: random crops and flips of each image.
-        device: where to encode.
+        folder: folder of the cache.
+        loader: loader of the training images.
+        tokenizer: tokenizer of the images, on `device`.
+        conditioning: conditioning with tokenizers on `device`.
+        views: number of random crops and flips of each image.
+        device: device of the encoding.
 
     Raises:
         InputError: the folder holds something else, or cannot be written.
@@ -138,7 +138,7 @@ def load_or_encode(
 
 @contextlib.contextmanager
 def _alone_at(folder: Path) -> Iterator[None]:
-    """Wait for other runs that encode into the same folder; while it is entered, they wait."""
+    """Context that waits for other runs which encode into the same folder, and locks them out."""
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f".{folder.name}.lock")
@@ -181,14 +181,14 @@ def _made_from(
 
 
 def _made_from_transform(transform: TransformConfig) -> dict[str, object]:
-    """What of a transform decides the codes: of small images only whether they are enlarged."""
+    """Options of a transform that decide the codes."""
     # As it was called when the first caches were written.
     former = {"upscale": transform.small == "enlarge"}
     return transform.model_dump(mode="json", exclude={"small"}) | former
 
 
 def _made_from_condition(condition: Condition[Any]) -> dict[str, object]:
-    """What decides a condition's codes beside the data: its tokenizer, where it has one."""
+    """What decides a condition's codes beside the data: its tokenizer, if it has one."""
     if condition.tokenizer is None:
         return {}
     assert isinstance(condition.tokenizer, nn.Module)
@@ -200,7 +200,7 @@ def _made_from_condition(condition: Condition[Any]) -> dict[str, object]:
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
-    """The manifest, or None where there is no cache.
+    """Read the manifest; None without a cache.
 
     Raises:
         InputError: the folder holds other files, which must not be replaced.
@@ -220,7 +220,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
 def encode_batch(
     batch: Batch, tokenizer: Tokenizer, conditioning: Conditioning, device: torch.device
 ) -> CodeBatch:
-    """The codes of a batch and of its conditions, on the processor.
+    """Encode a batch and its conditions; the codes are on the CPU.
 
     Raises:
         InputError: the data lacks a condition.
@@ -232,7 +232,7 @@ def encode_batch(
 
 
 def _compact(codes: Tensor) -> Tensor:
-    """Whole numbers as int32: no vocabulary has more."""
+    """Convert whole numbers to int32; no vocabulary is larger."""
     return codes if codes.is_floating_point() else codes.to(torch.int32)
 
 

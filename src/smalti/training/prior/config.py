@@ -9,13 +9,13 @@ from smalti.paths import path_fields
 
 
 class CodeCacheConfig(Config):
-    """How the data is encoded for the prior."""
+    """Options of the cache of codes for the prior."""
 
     views: PositiveInt | Literal["auto"] = "auto"
-    """Random crops and flips of each image that are encoded; epochs take turns with them. auto:
-    the more, the fewer images there are."""
+    """Number of random crops and flips of each image that are encoded; epochs take them in turn.
+    auto is more for fewer images."""
     folder: str | None = None
-    """Where the codes are kept; null is inside the run. Runs with the same data and tokenizer may
-    share a folder."""
+    """Folder of the codes; null is inside the run. Runs with the same data and tokenizer may share
+    a folder."""
 
     _path = path_fields("folder")

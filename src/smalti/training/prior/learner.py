@@ -1,4 +1,4 @@
-"""Stage 2 as the loop sees it: its model, a step, the evaluation and pictures."""
+"""The learner of stage 2: its model, a step, the evaluation and pictures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,10 +29,10 @@ class PriorLearner:
 
     Args:
         training: model and optimizer.
-        config: of the step.
-        pipeline: of the averaged prior and the tokenizer, for samples.
-        evaluation: codes of the images that scores are of.
-        seed: of the samples: each picture has the same ones, so they can be compared.
+        config: config of the step.
+        pipeline: pipeline of the averaged prior and the tokenizer, for samples.
+        evaluation: codes of the images to evaluate.
+        seed: seed of the samples, which is the same for each picture, so they can be compared.
     """
 
     shown = ("nll",)
@@ -49,7 +49,7 @@ class PriorLearner:
         self._pipeline, self._evaluation, self._seed = pipeline, evaluation, seed
 
     def state(self) -> TrainingState:
-        """Everything that a step changes."""
+        """Modules and optimizers that a step changes."""
         return TrainingState(
             modules={"prior": self.training.prior, "average": self.training.average.model},
             optimizers={"optimizer": self.training.optimizer},
@@ -60,7 +60,7 @@ class PriorLearner:
         return InferenceModel("prior", self._pipeline.config, self.training.average.model)
 
     def set_step(self, step: int) -> None:
-        """Go on from a resumed step."""
+        """Set the number of steps done, when a run is resumed."""
         self.training.step = step
 
     def step(self, batch: CodeBatch) -> Mapping[str, Tensor]:
@@ -68,12 +68,12 @@ class PriorLearner:
         return prior_step(self.training, batch, self.config)
 
     def comparable_from(self) -> int:
-        """All scores compete for the best."""
+        """Step 0: all scores may be the best."""
         return 0
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        """NLL under the averaged prior of the images to evaluate, and that of knowing nothing."""
+        """NLL of the images to evaluate under the averaged prior and under equally likely codes."""
         layout, device = self._pipeline.layout, self.training.compute.device
         total, images = 0.0, 0
         for batch in self._evaluation:
@@ -95,11 +95,10 @@ class PriorLearner:
         }
 
     def pictures(self) -> Mapping[str, Image.Image]:
-        """New images, from the same seeds each time.
+        """Draw new images, with the same seeds each time.
 
-        Where a user would have to ask for a condition, the samples have the conditions of the
-        evaluated images: the first rows show the maps and poses, the last the images drawn from
-        them.
+        If a user would have to give a condition, the samples have the conditions of the evaluated
+        images: the first rows show the maps and poses, the last row the images drawn from them.
         """
         if all(condition.has_default for condition in self._pipeline.conditioning.conditions):
             samples = self._pipeline.sample(PICTURES, self._seed, progress=False)
@@ -129,7 +128,7 @@ class PriorLearner:
         return contact_sheet(pictures, columns=count)
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
-        """What is wrong with the run, by the lines of its metrics so far."""
+        """Find what is wrong with the run, by the lines of its metrics so far."""
         return examine(lines, vqgan=None)
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:

@@ -1,4 +1,4 @@
-"""Stage 2, one step: the prior learns which codes follow which.
+"""One step of stage 2, in which the prior learns to predict the next code.
 
 Axes: B batch, h/w latent grid, L sequence length.
 Reference: arXiv:2012.09841, Sec. 3.2, Eq. 9.
@@ -24,11 +24,11 @@ from smalti.training.prior.code_cache import CodeBatch
 
 @dataclass(slots=True)
 class PriorState:
-    """What a step reads and changes."""
+    """Models, optimizer and step count, which a step reads and changes."""
 
     prior: PriorModel
     forward: nn.Module
-    """The prior, wrapped for distributed training where there is any."""
+    """The prior, wrapped for distributed training if there are several processes."""
     average: EMA[PriorModel]
     optimizer: torch.optim.Optimizer
     compute: Compute
@@ -37,7 +37,7 @@ class PriorState:
 
 @dataclass(frozen=True, slots=True)
 class PriorStepConfig:
-    """What a step needs to know of the run."""
+    """Settings of the run that a step needs."""
 
     layout: Layout
     ordering: Ordering
@@ -48,7 +48,7 @@ class PriorStepConfig:
     total_steps: int
     accumulation_steps: int
     token_keep: float = 1.0
-    """Chance of each image token to be read as it is, in (0, 1]; else a random code is read."""
+    """Probability in (0, 1] that an image token is read as it is; else a random code is read."""
 
     def sequence(
         self, batch: CodeBatch, dropping: torch.Generator | None = None
@@ -57,8 +57,8 @@ class PriorStepConfig:
 
         Args:
             batch: codes of images and of their conditions.
-            dropping: decides which conditions are dropped and which image tokens are replaced, on
-                the processor; None keeps them all.
+            dropping: generator on the CPU that chooses which conditions are dropped and which image
+                tokens are replaced; None changes nothing.
         """
         present = None
         if dropping is not None and self.condition_drop > 0:
@@ -76,17 +76,18 @@ class PriorStepConfig:
 def corrupt(tokens: Tensor, layout: Layout, keep: float, generator: torch.Generator) -> Tensor:
     """Replace some of the image tokens that a prior reads by random codes.
 
-    It then cannot lean on any one token, as it must not in sampling, where tokens are its own.
+    The prior then learns not to rely on any one token; in sampling it reads its own tokens, which
+    may be wrong.
 
     Args:
-        tokens: (B, input_length) int64 in [0, V), conditioning first; on the processor.
-        layout: where the image part begins, and K.
-        keep: chance of an image token to stay, in [0, 1].
-        generator: source of the choice and of the codes, on the processor.
+        tokens: (B, input_length) int64 in [0, V), conditioning first; on the CPU.
+        layout: layout of the sequence.
+        keep: probability in [0, 1] that an image token stays.
+        generator: generator on the CPU that chooses the tokens and the codes.
 
     Returns:
-        (B, input_length) int64: the conditioning as it was, and image tokens in [0, K), of which a
-        replaced one may by chance be what it was.
+        (B, input_length) int64: the conditioning as it was, and image tokens in [0, K). A random
+        code may be the former one.
 
     Reference: `pkeep` of the released code.
     """

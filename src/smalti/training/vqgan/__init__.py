@@ -1,1 +1,1 @@
-"""Stage 1: the step of the tokenizer and its adversary."""
+"""Stage 1: training of the tokenizer and its discriminator."""

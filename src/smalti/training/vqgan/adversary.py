@@ -1,8 +1,8 @@
-"""The adversary of stage 1: when it learns, when it counts, and what it remembers.
+"""The adversary of stage 1: the discriminator, its schedule and its losses.
 
-The released code switches an untrained discriminator on at full weight, at a step that the user
-must guess. Here it begins when the reconstruction error has levelled off, learns alone for a while,
-and its weight then rises to full.
+The released code starts an untrained discriminator at full weight, at a step that the user must
+guess. Here it starts when the reconstruction loss has reached a plateau, learns alone for a while
+(warm-up), and its weight then rises to full (ramp).
 
 Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 5 to 7.
 """
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 
 
 def losses_of(config: AdversaryConfig) -> AdversarialLoss:
-    """Losses of discriminator and generator in the form that a config asks for."""
+    """Losses of discriminator and generator in the form of a config."""
     assert config.kind != "none", "without an adversary there is no loss of one"
     return ADVERSARIAL_LOSSES["hinge" if config.kind == "auto" else config.kind]
 
 
 def in_steps(duration: Duration, total_steps: int) -> int:
-    """Steps of a duration in a run of `total_steps`."""
+    """Number of steps of a duration in a run of `total_steps`."""
     return int(duration * total_steps) if isinstance(duration, float) else duration
 
 
@@ -48,8 +48,8 @@ class AdversarySchedule(nn.Module):
     """Start, warm-up and ramp in steps; they are saved with the run, which may grow longer later.
 
     Args:
-        config: as the user gave it.
-        total_steps: of the run as it begins.
+        config: config of the adversary.
+        total_steps: length of the run as it begins.
     """
 
     WINDOW, EARLIEST, LATEST = 0.05, 0.2, 0.4  # shares of the run, for start auto
@@ -105,9 +105,9 @@ class AdversarySchedule(nn.Module):
         return int(self.start_step + self.warmup_steps + self.ramp_steps)
 
     def observe(self, step: int, reconstruction_loss: Tensor) -> None:
-        """Take note of a step's reconstruction loss, and decide on the start if it is time.
+        """Add a step's reconstruction loss, and decide on the start at the end of a window.
 
-        The loss (a scalar) stays on its device; it is looked at once a window.
+        The loss (a scalar) stays on its device; it is read once a window.
         """
         if self.is_decided:
             return
@@ -127,12 +127,12 @@ class AdversarySchedule(nn.Module):
 
 @dataclass(slots=True)
 class Adversary:
-    """The discriminator, what it remembers, and the losses between it and the generator."""
+    """The discriminator with its optimizer, schedule, averages and losses."""
 
     config: AdversaryConfig
     discriminator: PatchDiscriminator
     judge: nn.Module
-    """`Judge` of the discriminator, wrapped for distributed training where there is any."""
+    """`Judge` of the discriminator, wrapped for distributed training with several processes."""
     optimizer: torch.optim.Optimizer
     schedule: AdversarySchedule
     averages: LogitAverages
@@ -146,7 +146,7 @@ class Adversary:
         optimizer: OptimizerConfig,
         total_steps: int,
     ) -> Self:
-        """The adversary of a run of `total_steps`, on the device of its discriminator."""
+        """Build the adversary of a run of `total_steps`, on the device of its discriminator."""
         return cls(
             config=config,
             discriminator=discriminator,
@@ -176,10 +176,10 @@ class Adversary:
 
         Args:
             judgement: logits with a graph to the discriminator.
-            fraction: of the chunk in this process's batch, in (0, 1].
+            fraction: fraction of the chunk in this process's batch, in (0, 1].
 
         Returns:
-            Scalars by name, with a graph; accuracies are shares of patches judged right.
+            Scalars by name, with a graph; accuracies are shares of patches classified correctly.
 
         Reference: Eq. 5.
         """
@@ -215,8 +215,8 @@ class Adversary:
             step: number of the step.
 
         Returns:
-            `adversary_weight`, which has the ramp in it, and what it was made from; scalars by
-            name.
+            Scalars by name: `adversary_weight`, which includes the ramp, and the norms and ratio
+            from which it follows.
 
         Reference: Eq. 7.
         """
@@ -239,16 +239,16 @@ class Adversary:
     def update(
         self, scalars: dict[str, Tensor], step: int, total_steps: int, config: OptimizerConfig
     ) -> dict[str, Tensor]:
-        """Move the discriminator, if it learned in this step; its own warm-up begins at its start.
+        """Update the discriminator if it learned in this step; its learning rate starts with it.
 
         Args:
-            scalars: of the step: its reconstruction loss, and the mean logits where it learned.
+            scalars: scalars of the step: the reconstruction loss, and mean logits if it learned.
             step: number of the step.
-            total_steps: of the run.
-            config: of the discriminator's optimizer.
+            total_steps: length of the run.
+            config: config of the discriminator's optimizer.
 
         Returns:
-            The norm of its gradients, by name; nothing while it does not learn.
+            The norm of the gradients by name; empty while the discriminator does not learn.
         """
         if not self.schedule.learns(step):
             self.schedule.observe(step, scalars["reconstruction_loss"])

@@ -1,4 +1,4 @@
-"""Pictures of a codebook: what each code looks like alone, and where it is used.
+"""Draws pictures of a codebook: each code alone, and in the places where it is used.
 
 Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, f down-sampling factor.
 """
@@ -26,13 +26,13 @@ def codebook_pictures(tokenizer: Tokenizer, images: Tensor) -> Mapping[str, Imag
     """Draw the codes that some images use, most-used first.
 
     Args:
-        tokenizer: in eval mode.
-        images: of its content, on its device.
+        tokenizer: tokenizer in eval mode.
+        images: images of its content, on its device.
 
     Returns:
-        `codes`: each decoded alone. `codes_in_context`: a row for each of the most used, first the
-        code alone, then reconstructions where it is in the middle; left out where the grid is too
-        small to have a middle.
+        `codes` has each code decoded alone. `codes_in_context` has a row for each of the most used:
+        first the code alone, then reconstructions with the code in the middle. It is left out if
+        the grid is too small to have a middle.
     """
     codes = tokenizer.encode(images)
     used = most_used(codes, tokenizer.codebook_size)
@@ -52,7 +52,7 @@ def most_used(codes: Tensor, codebook_size: int) -> Tensor:
 
 
 def _decode_alone(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
-    """A tile for each of codes (n,): the middle of an image made of that code only."""
+    """Draw a tile for each of codes (n,): the middle of an image made of that code only."""
     tiles: list[Image.Image] = []
     f = tokenizer.downsampling_factor
     middle = slice((ALONE_CELLS // 2) * f, (ALONE_CELLS // 2 + 1) * f)
@@ -65,7 +65,7 @@ def _decode_alone(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
 def _rows_in_context(
     tokenizer: Tokenizer, codes: Tensor, chosen: Sequence[int], alone: Sequence[Image.Image]
 ) -> list[Image.Image]:
-    """A strip of tiles for each chosen code; places at the border are not shown."""
+    """Draw a strip of tiles for each chosen code; places at the border are left out."""
     margin = CONTEXT_CELLS // 2
     inner = codes[:, margin:-margin, margin:-margin]
     if not inner.numel():
@@ -87,6 +87,6 @@ def _rows_in_context(
 
 
 def _tile(tokenizer: Tokenizer, image: Tensor) -> Image.Image:
-    """A small image at the size of the tiles, its pixels to be seen."""
+    """Enlarge a small image to the size of the tiles, with visible pixels."""
     drawn = content_images(tokenizer.content).draw(image)
     return drawn.resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST)

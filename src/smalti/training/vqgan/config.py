@@ -15,32 +15,35 @@ Duration = int | float
 
 
 class AdversaryConfig(Config):
-    """When and how much the discriminator counts."""
+    """Options of the adversarial loss: when the discriminator starts, and its weight."""
 
     kind: Literal["auto", "hinge", "log", "none"] = "auto"
-    """hinge (released code), log (Eq. 5), or none: no adversary at all. auto is hinge for
-    photographs and none for maps."""
+    """Adversarial loss: hinge (released code), log (Eq. 5), or none, which has no discriminator.
+    auto is hinge for photographs and none for maps."""
     start: Duration | Literal["auto"] = "auto"
     """When the discriminator begins to learn: at a step (1000) or a share of the run (0.4). auto is
-    when the reconstruction error has levelled off."""
+    when the reconstruction loss has reached a plateau."""
     auto_improvement: float = Field(default=0.03, gt=0, lt=1)
-    """With start auto: the error has levelled off when it falls by less than this share over a
-    twentieth of the run. That is looked for between 20 % and 40 % of the run; later it starts
+    """With start auto, the loss has reached a plateau when it falls by less than this share over a
+    twentieth of the run, between 20 % and 40 % of the run; at 40 % the discriminator starts
     anyway."""
     warmup: Duration = 0.02
-    """Steps or share of the run for which the discriminator only learns, on reconstructions that
-    do not hear of it."""
+    """Steps or share of the run for which the discriminator learns, while the generator loss still
+    has no weight."""
     ramp: Duration = 0.1
-    """Steps or share of the run over which its weight then rises from 0 to full."""
+    """Steps or share of the run over which the weight of the generator loss then rises from 0 to
+    full."""
     weight: float = Field(default=0.25, ge=0)
-    """Weight of the generator loss; 1 in the released code. More is sharper and less faithful."""
+    """Weight of the generator loss; 1 in the released code. More gives sharper and less faithful
+    images."""
     weighing: Literal["adaptive", "fixed"] = "adaptive"
-    """adaptive: `weight` times the adaptive weight of Eq. 7. fixed: `weight` alone."""
+    """`adaptive` multiplies `weight` by the adaptive weight of Eq. 7; `fixed` takes `weight`
+    alone."""
     adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
-    """The adaptive weight; no effect on a fixed one."""
+    """Options of the adaptive weight; they have no effect on a fixed one."""
     lecam_weight: float = Field(default=0.01, ge=0)
     """Weight of the LeCam penalty in the discriminator loss (Tseng et al. 2021, arXiv:2104.03310);
-    0 is off."""
+    0 switches it off."""
 
     @field_validator("start", "warmup", "ramp")
     @classmethod
@@ -57,7 +60,7 @@ class AdversaryConfig(Config):
         return self.kind != "none"
 
     def check(self, total_steps: int) -> None:
-        """Refuse a schedule that a run of `total_steps` never comes to.
+        """Refuse a start that a run of `total_steps` never reaches.
 
         Raises:
             InputError: the start is at or after the end.
@@ -71,19 +74,20 @@ class AdversaryConfig(Config):
 
 
 class VQGANLossConfig(Config):
-    """Terms of the loss and their weights."""
+    """Options of the loss of stage 1: its terms and their weights."""
 
     pixel: PixelKind = "l1"
-    """l1 (released code) or l2 (Eq. 4); of label maps it is always cross_entropy, of edges l2."""
+    """Pixel loss: l1 (released code) or l2 (Eq. 4); label maps always have cross_entropy, edges
+    l2."""
     pixel_weight: float = Field(default=1.0, ge=0)
     """Weight of the pixel loss in the reconstruction loss."""
     perceptual: PerceptualConfig = PerceptualConfig()
-    """Which network compares images."""
+    """Options of the perceptual loss."""
     perceptual_weight: float = Field(default=0.5, ge=0)
     """Weight of the perceptual loss in the reconstruction loss; 1 in the released code."""
     codebook_weight: float = Field(default=1.0, ge=0)
     """Weight of the codebook term of Eq. 4; the released code has 0.25."""
     commitment_weight: float = Field(default=0.25, ge=0)
-    """Beta of Eq. 4; the released code has 1.0."""
+    """Weight of the commitment term, beta of Eq. 4; the released code has 1.0."""
     adversary: AdversaryConfig = AdversaryConfig()
-    """The discriminator's part."""
+    """Options of the adversarial loss."""

@@ -1,4 +1,4 @@
-"""The scores of stage 1: how well the tokenizer in training reconstructs the images to evaluate."""
+"""The scores of stage 1: how well the tokenizer reconstructs held-out images during training."""
 
 from collections.abc import Mapping
 
@@ -24,14 +24,14 @@ from smalti.training.vqgan.config import VQGANLossConfig
 def loss_measures(
     content: ContentConfig, loss: VQGANLossConfig, perceptual: PerceptualLoss
 ) -> list[Measure]:
-    """The losses of stage 1, and what tells most of a content; new ones at each call.
+    """Make measures of the losses of stage 1, and of the metrics of a content.
 
     Photographs have PSNR and SSIM, depth maps and edges PSNR, label maps pixel accuracy and mean
     IoU.
 
     Args:
         content: what the images are.
-        loss: kind and weights of the losses, settled.
+        loss: settled options of the losses.
         perceptual: the perceptual loss.
     """
     pixel_loss = PIXEL_LOSSES[loss.pixel]

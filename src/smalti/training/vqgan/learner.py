@@ -1,4 +1,4 @@
-"""Stage 1 as the loop sees it: its models, a step, the evaluation, pictures and remedies."""
+"""The learner of stage 1: its models, a step, the evaluation, pictures and remedies."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -34,10 +34,10 @@ class VQGANLearner:
 
     Args:
         training: models and optimizers.
-        config: of the step.
-        evaluation_batches: of the images that scores are of, anew at each call.
-        eval_images: how many of them to look at, at most.
-        auto_remedy: apply the remedies of findings.
+        config: config of the step.
+        evaluation_batches: gives new batches of the images to evaluate at each call.
+        eval_images: most images to evaluate.
+        auto_remedy: whether to apply the remedies of findings.
     """
 
     shown = ("reconstruction_loss", "pixel_loss", "perceptual_loss", "adaptive_weight")
@@ -57,7 +57,7 @@ class VQGANLearner:
         self._use = CodebookUse(training.vqgan.codebook_size)
 
     def state(self) -> TrainingState:
-        """Everything that a step changes."""
+        """Modules and optimizers that a step changes."""
         training, adversary = self.training, self.training.adversary
         modules: dict[str, nn.Module] = {"vqgan": training.vqgan, "average": training.average.model}
         optimizers = {"generator_optimizer": training.optimizer}
@@ -77,7 +77,7 @@ class VQGANLearner:
         return InferenceModel("vqgan", average.config, average)
 
     def set_step(self, step: int) -> None:
-        """Go on from a resumed step."""
+        """Set the number of steps done, when a run is resumed."""
         self.training.step = step
 
     def step(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -86,7 +86,7 @@ class VQGANLearner:
         return vqgan_step(self.training, self._last_images, self.config)
 
     def comparable_from(self) -> int:
-        """Before the adversary has its full weight, scores are lower for no better pictures."""
+        """First step with the adversary at full weight; earlier scores cannot be compared."""
         if self.training.adversary is None:
             return 0
         full = self.training.adversary.schedule.full_step
@@ -112,7 +112,7 @@ class VQGANLearner:
 
     @torch.no_grad()
     def pictures(self) -> Mapping[str, Image.Image]:
-        """Evaluated images above their reconstructions, and the codes that they use."""
+        """Draw evaluated images above their reconstructions, and the codes that they use."""
         tokenizer = self.training.average.model
         evaluated = next(iter(self._evaluated()))
         images = evaluated[:PICTURES]
@@ -122,7 +122,7 @@ class VQGANLearner:
         return {"reconstructions": sheet, **codebook_pictures(tokenizer, evaluated)}
 
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
-        """What is wrong with the run, by the lines of its metrics so far."""
+        """Find what is wrong with the run, by the lines of its metrics so far."""
         return examine(lines, self.training.vqgan.config)
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:

@@ -1,4 +1,4 @@
-"""Stage 1, one step: encoder, decoder and codebook learn to reconstruct, the discriminator to tell.
+"""One step of stage 1: encoder, decoder and codebook learn, and so does the discriminator.
 
 Axes: B batch, C channels, H/W image size in pixels.
 Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 4 to 7.
@@ -28,11 +28,11 @@ from smalti.training.vqgan.config import VQGANLossConfig
 
 @dataclass(slots=True)
 class VQGANState:
-    """What a step reads and changes."""
+    """Models, optimizers and step count, which a step reads and changes."""
 
     vqgan: VQGAN
     forward: nn.Module
-    """The VQGAN, wrapped for distributed training where there is any."""
+    """The VQGAN, wrapped for distributed training if there are several processes."""
     perceptual: PerceptualLoss
     average: EMA[VQGAN]
     optimizer: torch.optim.Optimizer
@@ -53,7 +53,7 @@ class VQGANState:
 
 @dataclass(frozen=True, slots=True)
 class VQGANStepConfig:
-    """What a step needs to know of the run."""
+    """Settings of the run that a step needs."""
 
     loss: VQGANLossConfig
     optimizer: OptimizerConfig
@@ -101,10 +101,10 @@ def vqgan_step(state: VQGANState, images: Tensor, config: VQGANStepConfig) -> di
 def _backward(
     state: VQGANState, chunks: Sequence[Tensor], config: VQGANLossConfig
 ) -> dict[str, Tensor]:
-    """Put the gradients of the whole batch in place, of both networks; returns the scalars.
+    """Compute the gradients of the whole batch for both networks; returns the scalars.
 
-    The losses are differentiated as far as the reconstructions, each once. Their weighted sum is
-    then sent through the autoencoder in one backward pass a chunk.
+    Each loss is differentiated once, as far as the reconstructions. The weighted sum of the
+    gradients then goes through the autoencoder in one backward pass per chunk.
     """
     fractions = [len(chunk) / sum(map(len, chunks)) for chunk in chunks]
     # Lambda of Eq. 7 is that of the whole batch. All of its chunks are looked at first, without the
@@ -130,7 +130,7 @@ def _backward(
 
 
 class _Losses(NamedTuple):
-    """What the losses say of one chunk of a batch: everything behind its reconstructions."""
+    """Gradients and scalars of the losses for one chunk of a batch."""
 
     reconstruction_gradient: Tensor  # (B, C, H, W) of the reconstruction loss
     generator_gradient: Tensor | None  # (B, C, H, W) of the generator loss, once it counts
@@ -180,7 +180,7 @@ def _losses_of_all(
     fractions: Sequence[float],
     config: VQGANLossConfig,
 ) -> list[_Losses]:
-    """Losses of every chunk; the random numbers of its forward pass can be drawn again."""
+    """Losses of every chunk; the random numbers of the forward passes can be drawn again."""
     devices = [chunks[0].device] if chunks[0].is_cuda else []
     losses = []
     with torch.random.fork_rng(devices):
@@ -200,7 +200,7 @@ def _reconstruct(state: VQGANState, images: Tensor) -> Reconstruction:
 
 
 def _generator_weight(state: VQGANState, losses: Sequence[_Losses]) -> dict[str, Tensor]:
-    """Lambda of Eq. 7 from the losses of all chunks, and what it was made from; by name."""
+    """Lambda of Eq. 7 from the losses of all chunks, with the norms it follows from, by name."""
     gradients = [loss.at_last_layer for loss in losses if loss.at_last_layer is not None]
     if not gradients:
         return {}
@@ -220,9 +220,9 @@ def _send_back(
     """One backward pass through the autoencoder for all terms; returns the quantizer's scalars.
 
     Args:
-        result: of the forward pass.
-        gradient: (B, C, H, W) of the loss at the reconstructions.
-        fraction: of the chunk in this process's batch, in (0, 1].
+        result: result of the forward pass.
+        gradient: (B, C, H, W), gradient of the loss at the reconstructions.
+        fraction: fraction of the chunk in this process's batch, in (0, 1].
         config: weights of the quantizer's terms.
     """
     quantized = result.quantized
@@ -248,7 +248,7 @@ def _send_back(
 def _weighted_sums(
     rows: Sequence[Mapping[str, Tensor]], fractions: Sequence[float]
 ) -> dict[str, Tensor]:
-    """Scalars of a batch from those of its chunks."""
+    """Scalars of a batch, as weighted sums of those of its chunks."""
     return {
         name: torch.stack([f * row[name] for f, row in zip(fractions, rows, strict=True)]).sum(0)
         for name in rows[0]
@@ -256,7 +256,7 @@ def _weighted_sums(
 
 
 def _start_quantizer(state: VQGANState, chunks: Sequence[Tensor]) -> None:
-    """Show the first batch to a quantizer that begins where the data is."""
+    """Start a quantizer from the first batch, if it waits for it."""
     # Later it is not asked: the answer may lie on a graphics card, which would be waited for.
     if state.step > 0 or not state.vqgan.quantizer.waits_for_start:
         return
@@ -268,8 +268,8 @@ def latent_of_all(state: VQGANState, chunks: Sequence[Tensor]) -> Tensor:
     """Encoder output (B, D, h, w) of a batch of all processes, in the order of its images.
 
     Args:
-        state: with the encoder.
-        chunks: of this process's share, (B', 3, H, W) each, as the step computes them.
+        state: state with the encoder.
+        chunks: chunks of this process's share, (B', 3, H, W) each, as the step computes them.
     """
     with state.compute.autocast():
         return torch.cat([gather_batch(state.vqgan.latent(chunk)) for chunk in chunks])
