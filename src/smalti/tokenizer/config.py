@@ -14,7 +14,7 @@ class VQGANConfig(Config):
 
     kind: Literal["vqgan"] = "vqgan"
     content: ContentConfig = RGBContent()
-    """What the images are: photographs, label maps, depth or edges."""
+    """What the images are."""
     channels: int = Field(default=32, ge=1)
     """Channels at full resolution, a multiple of `norm_groups`; the paper's models have 128."""
     channel_multipliers: tuple[int, ...] = Field(default=(1, 2, 2, 4), min_length=2, max_length=6)
@@ -38,7 +38,7 @@ class VQGANConfig(Config):
     codebook_size: int = Field(default=512, ge=2)
     """K, number of codes."""
     quantizer: QuantizerConfig = VectorQuantizerConfig(lookup_dim=8, l2_normalised=True)
-    """The quantizer, which turns the vectors of the encoder output into codes."""
+    """The quantizer of the encoder output."""
 
     @field_validator("channel_multipliers")
     @classmethod

@@ -16,7 +16,7 @@ class TrainingConfig(Config):
     """Options of the training loop: length, batch and intervals."""
 
     total_steps: int = Field(default=2000, ge=1)
-    """Number of steps of the whole run; a step is one batch."""
+    """Length of the run in steps. A step is one batch."""
     batch_size: int = Field(default=16, ge=1)
     """Images per step, over all processes together."""
     accumulation_steps: int = Field(default=1, ge=1)
@@ -34,8 +34,8 @@ class TrainingConfig(Config):
     picture_steps: int = Field(default=250, ge=1)
     """Steps between pictures."""
     device: str = "auto"
-    """Device: auto, cpu, cuda, cuda:1, mps. With several processes it is auto, cpu or cuda, with a
-    card for each."""
+    """Device: auto, cpu, cuda, cuda:1 or mps. With several processes it is auto, cpu or cuda, with
+    a card for each."""
     precision: Precision = "auto"
     """Number format; auto is bfloat16 if the hardware has it, else float32."""
     workers: int = Field(default=0, ge=0)

@@ -40,7 +40,7 @@ class AdversaryConfig(Config):
     """`adaptive` multiplies `weight` by the adaptive weight of Eq. 7; `fixed` takes `weight`
     alone."""
     adaptive: AdaptiveWeightConfig = AdaptiveWeightConfig()
-    """Options of the adaptive weight; they have no effect on a fixed one."""
+    """Options of the adaptive weight. They have no effect on a fixed one."""
     lecam_weight: float = Field(default=0.01, ge=0)
     """Weight of the LeCam penalty in the discriminator loss (Tseng et al. 2021, arXiv:2104.03310);
     0 switches it off."""
