@@ -75,8 +75,8 @@ class VQGANTrainingConfig(TrainingConfig):
     """Training options of stage 1: the common ones and automatic remedies."""
 
     auto_remedy: bool = False
-    """Whether to apply safe remedies when something goes wrong, and log them. They move unused
-    codes, or halve the discriminator's learning rate or the weight of the generator loss. The short
+    """Whether to apply safe remedies of findings. They move unused codes, or halve the
+    discriminator's learning rate or the weight of the generator loss, and are logged. The short
     option is `--auto-remedy`."""
 
 

@@ -34,8 +34,8 @@ class TrainingConfig(Config):
     picture_steps: int = Field(default=250, ge=1)
     """Steps between pictures."""
     device: str = "auto"
-    """Device: auto, cpu, cuda, cuda:1 or mps. With several processes it is auto, cpu or cuda, with
-    a card for each."""
+    """Device, such as cpu, cuda:1 or mps. With several processes it is auto, cpu or cuda, with a
+    card for each."""
     precision: Precision = "auto"
     """Number format; auto is bfloat16 if the hardware has it, else float32."""
     workers: int = Field(default=0, ge=0)
