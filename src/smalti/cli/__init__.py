@@ -1,1 +1,1 @@
-"""The command `smalti`: parse, build, call; one file per sub-command."""
+"""The command `smalti`; each sub-command has a file."""

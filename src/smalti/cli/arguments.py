@@ -13,7 +13,7 @@ WORDS = (
     (r"argument ([^:]+): expected (one|at least one) argument", r"\1 needs \2 value"),
     (r"argument ([^:]+): (.*)", r"\1 \2"),
 )
-"""What argparse says, and how it is said here."""
+"""Messages of argparse as patterns, and our words for them."""
 LARGEST = 2**31 - 1
 """The largest count or size in pixels of an option: there is no memory for more."""
 LARGEST_SEED = 2**63 - 1
@@ -21,12 +21,12 @@ LARGEST_SEED = 2**63 - 1
 
 
 def listed(words: Sequence[str]) -> str:
-    """`a, b or c`."""
+    """Join words into a text such as `a, b or c`."""
     return " or ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Help that names a default where there is one, flags have none."""
+    """Help that names the default of each option, except for flags."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         has_default = action.default is not None and not isinstance(action.default, bool | list)
@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """What the words of a command line say; ends the process where they are wrong."""
+        """Parse the words of a command line; wrong words end the process."""
         found, unknown = self.parse_known_args([self._spelled(word) for word in words])
         if unknown:
             self.error(self._unknown(unknown[0]))
@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def positionals(self) -> list[argparse.Action]:
-        """What is told by its place."""
+        """The arguments without a name, in their order."""
         return [action for action in self._actions if not action.option_strings]
 
     def _spelled(self, word: str) -> str:
@@ -78,7 +78,7 @@ class Parser(argparse.ArgumentParser):
         return f"unknown option {word}" + (f"; did you mean {near[0]!r}?" if near else "")
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and where the allowed options are explained."""
+        """Print what is wrong and where the allowed options are explained, and exit."""
         for theirs, ours in WORDS:
             message, replaced = re.subn(theirs, ours, message)
             if replaced:
@@ -99,7 +99,7 @@ def tokenizer_argument(parser: Parser) -> None:
 
 
 def pictures_argument(parser: Parser) -> None:
-    """Add `pictures`, what a command takes its pictures from."""
+    """Add `pictures`, the files and data sets of a command's pictures."""
     parser.add_argument(
         "pictures",
         type=expanded_path,
@@ -109,7 +109,7 @@ def pictures_argument(parser: Parser) -> None:
 
 
 def small_argument(parser: Parser, default: str) -> None:
-    """Add `--small`; `default` says what becomes of small pictures without it."""
+    """Add `--small`; `default` is the help text for its default."""
     parser.add_argument(
         "--small",
         choices=("auto", "error", "skip", "enlarge"),

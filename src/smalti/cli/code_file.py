@@ -1,4 +1,4 @@
-"""Codes of pictures in one safetensors file: a tensor (h, w) int32 in [0, K) for each picture.
+"""Reads and writes codes of pictures: a safetensors file of tensors (h, w) int32 in [0, K).
 
 The metadata says what they are: `codebook_size`, `downsampling_factor`, and `tokenizer`, a hash of
 the weights that made them. Other people's models read it with the safetensors library alone.
@@ -21,12 +21,12 @@ from smalti.weights import weights_hash
 
 @dataclass(frozen=True, slots=True)
 class CodeFile:
-    """What a file of codes holds."""
+    """Content of a file of codes."""
 
     codes: dict[str, Tensor]
-    """(h, w) int64 in [0, K) by picture name."""
+    """Codes (h, w) int64 in [0, K), by the name of the picture."""
     tokenizer: str
-    """Hash of the tokenizer's weights, or "" where the file does not say."""
+    """Hash of the tokenizer's weights, or "" if the file has none."""
 
 
 def write_codes(path: Path, codes: Mapping[str, Tensor], tokenizer: Tokenizer) -> None:

@@ -1,4 +1,4 @@
-"""`smalti complete`: the missing part of a photograph, or what lies around it."""
+"""`smalti complete`: completes a masked area of a photograph, or what lies around it."""
 
 import argparse
 import re
@@ -59,10 +59,10 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def parse_margins(words: Sequence[str]) -> "Margins":
-    """Pixels on each side, of words like `left=64`.
+    """Parse the pixels on each side from words like `left=64`.
 
     Raises:
-        InputError: a side is unknown or its number is none.
+        InputError: a side is unknown or has no number.
     """
     from smalti.config import InputError
     from smalti.sampling.completion import Margins
@@ -94,13 +94,13 @@ def _read_picture(
 
 
 def read_mask(path: Path) -> "Tensor":
-    """Pixels (height, width) bool that a picture marks: those that are white and opaque.
+    """Read which pixels a picture marks, (height, width) bool: those that are white and opaque.
 
-    What is transparent lies over black, so that a half-transparent white is grey. A grey counts as
+    Transparent pixels are laid over black, so that half-transparent white is grey. A grey counts as
     white from the middle of the range on.
 
     Raises:
-        InputError: the picture cannot be read, or has colours, which mark nothing for sure.
+        InputError: the picture cannot be read, or has colours, whose meaning is not clear.
     """
     import numpy as np
     import torch
@@ -120,7 +120,7 @@ def read_mask(path: Path) -> "Tensor":
 
 
 def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor":
-    """Pixels (height, width) bool of the photograph to make anew."""
+    """Whether to draw each pixel of the photograph anew, (height, width) bool."""
     import torch
 
     from smalti.config import InputError

@@ -32,7 +32,7 @@ BASH = """_smalti() {{
 }}
 complete -o default -F _smalti smalti
 """
-"""Where no word fits, as for values of options without choices, files are completed."""
+"""Script of bash. If no word fits, as for values of options without choices, it completes files."""
 ZSH = """autoload -U +X compinit && compinit -u
 autoload -U +X bashcompinit && bashcompinit
 """
@@ -49,12 +49,12 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What may stand at a place of the command line."""
+    """The words and options that may stand at a place of the command line."""
 
     words: Sequence[str] = ()
     """Commands, stages or other words, of which one may come next."""
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Options, each with the words that its value may be; none where that is a file or a number."""
+    """Options, each with the words that its value may be; none if that is a file or a number."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _places() -> dict[str, Place]:
-    """What may stand where, by the words between `smalti` and there."""
+    """All places of the command line, by the words between `smalti` and the place."""
     from smalti.cli.main import COMMANDS, MODULES
     from smalti.cli.train import roots
 

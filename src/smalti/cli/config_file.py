@@ -1,4 +1,4 @@
-"""A file of options -> nested plain data in which everything stands once."""
+"""Reads a file of options into nested plain data without repetitions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +14,10 @@ MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
 
 
 def read_config_file(file: str) -> dict[str, Any]:
-    """Content of a config file, its options called as today; `a.b: 1` is the same as `a: {b: 1}`.
+    """Read the content of a config file; `a.b: 1` is the same as `a: {b: 1}`.
 
     Raises:
-        InputError: it is missing, too large or no plain mapping, or says something twice.
+        InputError: it is missing, too large or no plain mapping, or has an option twice.
     """
     path = Path(expand(file))
     if not path.is_file():
@@ -42,11 +42,10 @@ def read_config_file(file: str) -> dict[str, Any]:
 
 
 def _with_blocks(content: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """A config in which each dotted key is written as a block.
+    """Write each dotted key of a config as a block.
 
     Raises:
-        InputError: a dotted key stands beside its block: which of the two counts would depend on
-            their order.
+        InputError: a dotted key stands beside its block, so that their order would matter.
     """
     keys = [str(key) for key in content]
     blocks: dict[str, Any] = {}
@@ -60,7 +59,7 @@ def _with_blocks(content: Mapping[Any, Any], where: str) -> dict[str, Any]:
 
 
 def nest(name: str, value: Any) -> dict[str, Any]:
-    """`a.b`, 3 -> {a: {b: 3}}."""
+    """Nest a value under a dotted name: `a.b` and 3 give {a: {b: 3}}."""
     for part in reversed(name.split(".")):
         value = {part: value}
     assert isinstance(value, dict)

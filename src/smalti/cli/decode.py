@@ -1,4 +1,4 @@
-"""`smalti decode`: codes on disk -> pictures."""
+"""`smalti decode`: decodes codes of a file into pictures."""
 
 import re
 from collections import Counter
@@ -49,9 +49,9 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _file_names(names: Iterable[str]) -> dict[str, str]:
-    """A PNG's name for each grid's: its stem, or all of it where two grids share a stem.
+    """Make the name of a PNG from each grid's name: its stem, or all of it if stems are equal.
 
-    They are allowed on every system, and differ where upper and lower case are the same.
+    The names are allowed on every system, and differ also without regard to upper and lower case.
     """
     stems = {name: PurePosixPath(name.replace("\\", "/")).stem for name in names}
     counts = Counter(stem.casefold() for stem in stems.values())

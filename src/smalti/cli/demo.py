@@ -1,4 +1,4 @@
-"""`smalti demo`: both stages on photographs that come with scikit-image, and a page."""
+"""`smalti demo`: trains both stages on photographs of scikit-image, and writes a page."""
 
 import time
 from collections.abc import Sequence
@@ -49,6 +49,6 @@ def parser() -> Parser:
     parser.add_argument(
         "--out", type=expanded_path, default="demo", help="folder for photographs, runs and page"
     )
-    parser.add_argument("--seed", type=seed, default=0, help="of everything random")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of everything random")
     device_argument(parser)
     return parser

@@ -1,4 +1,4 @@
-"""`smalti train STAGE ... --dry-run`: what the run would take, in words."""
+"""`smalti train STAGE ... --dry-run`: prints what the run would take."""
 
 from smalti.health.run_images import RunImages
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
@@ -50,10 +50,10 @@ def _describe(found: DryRun) -> None:
         )
     _line("images", _images(found))
     epoch = len(found.split.train) / training.batch_size
-    parts = f" in {training.accumulation_steps} parts" if training.accumulation_steps > 1 else ""
+    chunks = f" in {training.accumulation_steps} chunks" if training.accumulation_steps > 1 else ""
     _line(
         "steps",
-        f"{training.total_steps:,} of {training.batch_size} images{parts}; an epoch is "
+        f"{training.total_steps:,} of {training.batch_size} images{chunks}; an epoch is "
         f"{epoch:,.1f} steps",
     )
     _describe_memory(found)
@@ -111,7 +111,7 @@ def _time(time: StepTime, operations: int) -> str:
     if time.speed is None:
         return f"{time.seconds:.3g} s a step, measured on random data"
     return (
-        f"at least {time.seconds:.3g} s a step, reckoned: {operations:.3g} operations at the "
+        f"at least {time.seconds:.3g} s a step, estimated: {operations:.3g} operations at the "
         f"{time.speed:.3g} a second of a matrix product here"
     )
 

@@ -1,4 +1,4 @@
-"""`smalti encode`: pictures -> codes on disk."""
+"""`smalti encode`: encodes pictures into codes in a file."""
 
 import argparse
 from collections.abc import Sequence

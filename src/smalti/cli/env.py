@@ -1,4 +1,4 @@
-"""`smalti env`: what this machine and this installation are, for reports."""
+"""`smalti env`: describes this machine and this installation, for reports."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

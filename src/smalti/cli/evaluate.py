@@ -1,4 +1,4 @@
-"""`smalti evaluate`: what a tokenizer keeps of a data set, in figures."""
+"""`smalti evaluate`: measures a tokenizer's reconstructions of a data set."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _read_run(path: Path) -> "BaseRunConfig | None":
-    """The config of a tokenizer's run, or None for a model without a run.
+    """Read the config of a tokenizer's run; None for a model without a run.
 
     Raises:
         InputError: the config is damaged.
@@ -152,7 +152,7 @@ def _open_images(
 def _seen_images(
     options: argparse.Namespace, trained: "BaseRunConfig | None", dataset: "ImageDataset"
 ) -> "NDArray[np.bool_] | None":
-    """Which images the model was trained on, (N,); None where it is not known."""
+    """Whether the model was trained on each image, (N,), or None if it is not known."""
     from smalti.data.split import SceneNames, held_out_images
     from smalti.runs.training_images import find_training_images
 
@@ -168,7 +168,7 @@ def _seen_images(
 def _batches(
     dataset: "ImageDataset", batch_size: int, device: "torch.device"
 ) -> "Iterator[Tensor]":
-    """Center crops on the device, (B, ...) in the form of the content, with a progress bar."""
+    """Read center crops (B, ...) in the form of the content to the device, with a progress bar."""
     from tqdm import tqdm
 
     from smalti.data.loader import BatchLoader
@@ -218,7 +218,7 @@ def _mixed(options: argparse.Namespace, images: int, trained_on: int | None) -> 
 
 
 def _favour(trained: "BaseRunConfig | None") -> list[str]:
-    """That figures of the network which taught the run favour it, if one did."""
+    """A warning that figures of the run's perceptual network favour the run, if it has one."""
     from smalti.runs.config import VQGANRunConfig
 
     if not isinstance(trained, VQGANRunConfig):
@@ -234,7 +234,7 @@ def _favour(trained: "BaseRunConfig | None") -> list[str]:
 
 
 def _show(report: dict[str, Any], figures: "Sequence[Figure]") -> None:
-    """Print the report as a table, and what to know before it is quoted."""
+    """Print the report as a table, with its warnings."""
     size, resize = report["transform"]["size"], report["transform"]["resize_px"]
     height, width = (size, size) if isinstance(size, int) else size
     part = ", only those that the run was not trained on" if report["held_out_only"] else ""

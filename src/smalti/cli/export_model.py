@@ -1,4 +1,4 @@
-"""`smalti export`: a tokenizer of ours -> another program's files."""
+"""`smalti export`: writes a tokenizer in another program's form."""
 
 from argparse import SUPPRESS
 from collections.abc import Sequence

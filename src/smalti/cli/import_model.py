@@ -1,4 +1,4 @@
-"""`smalti import`: another program's tokenizer or prior -> a model folder of ours."""
+"""`smalti import`: writes another program's tokenizer or prior as a model folder of smalti."""
 
 from argparse import SUPPRESS
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Read a model, say what was found, and write it."""
+    """Read a model, print what it is, and write it."""
     options = parser().read(arguments)
 
     from smalti.cli.output import check_new_folder

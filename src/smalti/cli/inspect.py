@@ -1,4 +1,4 @@
-"""`smalti inspect`: what is in a data set or a model, and how a run is doing."""
+"""`smalti inspect`: describes a data set, a model or the state of a run."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`smalti inspect DATA`."""
+"""`smalti inspect DATA`: describes a data set."""
 
 from collections.abc import Mapping
 
@@ -23,10 +23,10 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
     """Print what is in a data set: counts, sizes, colours, pairs, classes, and what is left out.
 
     Args:
-        spec: as for `--data`.
+        spec: the data set, as for `--data`.
         classes: whether to count the classes.
-        size: crop, height and width in pixels, that images are compared with; None is the size
-            that runs have by default.
+        size: height and width in pixels of the crop to compare images with; None is the default
+            size of runs.
     """
     source = open_source(spec, classes)
     transform = DEFAULT_TRANSFORM if size is None else TransformConfig(size=size)
@@ -54,7 +54,7 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
 
 
 def _print_images(summary: DataSummary) -> None:
-    """Sizes and colours."""
+    """Print sizes and colours."""
     if summary.headers_read < summary.images:
         print(f"sizes below are of {summary.headers_read} of them")
     for name, spread in (
@@ -70,7 +70,7 @@ def _print_images(summary: DataSummary) -> None:
 
 
 def _print_values(source: ImageSource, part: str) -> None:
-    """Which stored values the files of a part use, and where most of their range is unused."""
+    """Print which stored values the files of a part use, and warn of an unused range."""
     content = DepthContent() if part == DEPTHS else RGBContent()
     name = "values:" if part == IMAGES else f"{part}:"
     for values in values_of(source.read, len(source), part):
@@ -81,7 +81,7 @@ def _print_values(source: ImageSource, part: str) -> None:
 
 
 def _print_named(what: str, reasons: Mapping[str, str]) -> None:
-    """How many images something is said of, and the first of them by name."""
+    """Print the number of images of a kind, and the first of them with the reasons."""
     print(f"{what + ':':14}{len(reasons)}")
     for key, reason in list(reasons.items())[:MAX_LISTED]:
         print(f"  {key}: {reason}")

@@ -1,4 +1,4 @@
-"""`smalti inspect MODEL`, and the model of a run."""
+"""`smalti inspect MODEL`: describes a model, also that of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ MIB = 2**20
 
 
 def is_model(path: Path) -> bool:
-    """Whether it is a model's folder or file, of any program, or a run that has no steps yet."""
+    """Whether `path` is a model's folder or file, of any program, or a run without steps yet."""
     if path.is_file():
         return path.suffix in CHECKPOINTS
     has_model = any((path / name).is_file() for name in (CONFIG_FILE, PIPELINE_FILE))
@@ -37,7 +37,7 @@ def is_model(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What the memory that training takes depends on, beside the model."""
+    """The settings of training on which its memory depends."""
 
     batch_size: int
     chunks: Chunks
@@ -53,7 +53,7 @@ def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
     """Print what the model of a folder or run is.
 
     Raises:
-        InputError: there is none, it is damaged, or of a kind that is not known.
+        InputError: there is no model, it is damaged, or of an unknown kind.
     """
     folder = find_model(path)
     kind = read_description(folder)["kind"]

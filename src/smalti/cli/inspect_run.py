@@ -1,4 +1,4 @@
-"""`smalti inspect RUN`: how far it is, its health, its model, and its page."""
+"""`smalti inspect RUN`: describes the state of a run, its health and model, and writes its page."""
 
 from smalti.cli.inspect_model import Training, describe_model
 from smalti.health.findings import in_words
@@ -49,7 +49,7 @@ def describe_run(state: RunState) -> None:
 
 
 def _training(state: RunState) -> Training:
-    """What a step of the run holds in memory beside the model."""
+    """The settings on which the memory of the run's steps depends."""
     config = state.config
     discriminator = None
     if isinstance(config, VQGANRunConfig) and config.loss.adversary.is_played:

@@ -2,9 +2,10 @@
 
 Nothing here imports torch, so that `smalti --help` answers at once.
 
-Exit codes: 0 done, 2 the user's input, 1 ours, 130 or 143 stopped by a signal, all saved.
+Exit codes: 0 success, 2 wrong input of the user, 1 a fault of smalti or the machine, 130 or 143
+stopped by a signal with all saved.
 
-Of the processes that torchrun starts, the first one speaks for all.
+Of the processes that torchrun starts, only the first one prints.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN
 
 
 class _Terminated(BaseException):
-    """SIGTERM: as Ctrl-C, so that nothing half-written stays behind."""
+    """SIGTERM as an exception, like Ctrl-C, so that nothing half-written stays behind."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _as_option(topic: Sequence[str]) -> list[str]:
-    """The command line that shows what `smalti help` is asked for: `train vqgan --help image`."""
+    """Turn a topic of `smalti help` into a command line, such as `train vqgan --help image`."""
     named = 2 if topic[:1] == ["train"] else 1
     return [*topic[:named], "--help", *topic[named:]]
 
@@ -99,7 +100,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception, command: str) -> int:
-    """Exit code of an error that people should see as one line; others are raised again."""
+    """Print a known error as one line and return its exit code; raise other errors again."""
     from smalti.config import InputError
 
     if isinstance(error, InputError):
@@ -144,13 +145,13 @@ def _fail(line: str, code: int) -> int:
 
 
 def _speaks() -> bool:
-    """Whether this process is alone, or the first of those that torchrun started."""
+    """Whether this process prints: it is alone, or the first of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
 def _shown_log() -> Iterator[None]:
-    """Messages of the library on standard error, without decoration."""
+    """Context that shows the library's log on standard error, without decoration."""
     # A process that does not speak still tells of the broken images that only it has met.
     shown = "smalti" if _speaks() else "smalti.data"
     logger, handler = logging.getLogger("smalti"), logging.StreamHandler(sys.stderr)
@@ -165,7 +166,7 @@ def _shown_log() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _shown_once() -> Iterator[None]:
-    """Standard output of the process that speaks; that of the others is dropped."""
+    """Context that drops the standard output of processes that do not print."""
     if _speaks():
         yield
         return
@@ -181,7 +182,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def console() -> None:
-    """The installed command."""
+    """Entry point of the installed command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal lacks letters for
             stream.reconfigure(errors="backslashreplace")

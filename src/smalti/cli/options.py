@@ -1,4 +1,4 @@
-"""The options of a config, read off its fields: dotted names, defaults and what is allowed."""
+"""The options of a config, from its fields: dotted names, defaults and allowed values."""
 
 import re
 import types
@@ -17,7 +17,7 @@ from smalti.config import InputError
 from smalti.plain_data import read_yaml
 
 NULL = ("null", "none")
-"""What people write on the command line for a value that is not there."""
+"""Words that people write on the command line for no value."""
 NOUNS = {
     int: "a whole number",
     float: "a number",
@@ -32,24 +32,24 @@ class Option:
     """A value of a config that a command line may set."""
 
     path: str
-    """Dotted, as in config files: `vqgan.codebook_size`."""
+    """Dotted name as in config files, such as `vqgan.codebook_size`."""
     about: str
-    """What it is, in sentences; "" where its field has no docstring."""
+    """Description in sentences; "" if the field has no docstring."""
     alternatives: tuple[tuple[Any, tuple[Any, ...]], ...]
-    """Types of its value, each with the constraints that pydantic checks."""
+    """Types of the value, each with the constraints that pydantic checks."""
     default: Any
-    """`...` where there is none."""
+    """Default value; `...` if there is none."""
     kind: str = ""
-    """The kind that has this option, where its section comes in kinds."""
+    """The kind that has this option, if its section comes in kinds."""
 
     @property
     def flag(self) -> str:
-        """As on the command line: `--vqgan.codebook-size`."""
+        """Name on the command line, such as `--vqgan.codebook-size`."""
         return f"--{hyphened(self.path)}"
 
     @property
     def allowed(self) -> str:
-        """What its value must be, in words: `a whole number of at least 1, auto or null`."""
+        """Allowed values in words, such as `a whole number of at least 1, auto or null`."""
         words = [word for one in self.alternatives for word in _in_words(*one)]
         if NOUNS[float] in words and NOUNS[int] in words:
             words.remove(NOUNS[int])
@@ -57,29 +57,29 @@ class Option:
 
     @property
     def choices(self) -> list[str]:
-        """The words among its values: `auto`, `null`."""
+        """Values that are words, such as `auto` and `null`."""
         return [word for kind, _ in self.alternatives for word in _choices(kind)]
 
     @property
     def is_list_of_texts(self) -> bool:
-        """Whether it takes several words, as `--data one two`."""
+        """Whether the option takes several words, as `--data one two`."""
         return self._takes(tuple[str, ...])
 
     @property
     def is_text(self) -> bool:
-        """Whether its value is a text, which may look like anything else."""
+        """Whether the value is a text, which may look like anything else."""
         return self._takes(str) or self._takes(Path)
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it has one possible value, as `stage`."""
+        """Whether the option has only one possible value, as `stage`."""
         return len(self.alternatives) == 1 == len(self.choices)
 
     def parse(self, text: str) -> Any:
-        """The value that a word of the command line means.
+        """Parse a word of the command line into a value.
 
         Raises:
-            InputError: it has no meaning.
+            InputError: the word has no meaning.
         """
         if self._takes(types.NoneType) and text in NULL:
             return None
@@ -91,28 +91,28 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a config: the options below one dotted name."""
+    """A section of a config: the options below one dotted name."""
 
     path: str
-    """Dotted; "" is what lies directly in the root."""
+    """Dotted name; "" is the section of the options directly in the root."""
     about: str
     members: Mapping[str, type[BaseModel]]
-    """Its config; where it comes in kinds, the config of each kind."""
+    """Config class of the section or, if it comes in kinds, that of each kind."""
     options: tuple[Option, ...]
 
     @property
     def comes_in_kinds(self) -> bool:
-        """Whether it is one of several configs, told apart by `kind`."""
+        """Whether the section is one of several configs, which `kind` chooses."""
         return "" not in self.members
 
 
 def sections_of(root: type[BaseModel]) -> dict[str, Section]:
-    """All sections of a config by their dotted names, those inside others after them."""
+    """All sections of a config by dotted name; sections inside others come after them."""
     return {section.path: section for section in _sections("", "", {"": root}, {})}
 
 
 def options_of(root: type[BaseModel]) -> dict[str, Option]:
-    """The options of a config by their dotted names; of several kinds' the first one's."""
+    """The options of a config by dotted name; if several kinds have one, that of the first kind."""
     found: dict[str, Option] = {}
     for section in sections_of(root).values():
         for option in section.options:
@@ -169,7 +169,7 @@ def _alternatives(
 
 
 def _choices(kind: Any) -> list[str]:
-    """The words that a type consists of, if it does."""
+    """The words of a type that consists of words; none for other types."""
     if get_origin(kind) is Literal:
         return [str(value) for value in get_args(kind)]
     return {bool: ["true", "false"], types.NoneType: ["null"]}.get(kind, [])
@@ -230,10 +230,10 @@ def shown(value: Any) -> str:
 
 
 def parse_value(name: str, text: str) -> Any:
-    """The value of a word that may be a number, a list or a mapping.
+    """Parse a word that may be a number, a list or a mapping.
 
     Raises:
-        InputError: it has no meaning.
+        InputError: the word has no meaning.
     """
     if not text.strip():
         raise InputError(f"{name} needs one value")

@@ -1,4 +1,4 @@
-"""Where commands write pictures."""
+"""Writes pictures of commands, and checks the places to write to."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ from smalti.runs.folder import check_writable, existing_part
 from smalti.sampling.sheet import contact_sheet
 
 PARTIAL_FILE = "unfinished.safetensors"
-"""What was drawn of images whose making was stopped, in their folder."""
+"""Name of the file with the codes of images whose drawing was stopped, in their folder."""
 
 
 def check_folder(folder: Path) -> None:
@@ -33,7 +33,7 @@ def check_new_folder(folder: Path) -> None:
     """Refuse a folder that holds something already, or cannot be written.
 
     Raises:
-        InputError: with the reason.
+        InputError: it is refused; the message tells why.
     """
     check_folder(folder)
     if folder.is_dir() and any(folder.iterdir()):
@@ -71,7 +71,7 @@ def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> None:
 
 
 def save_with_sheet(folder: Path, pictures: Sequence[Image.Image]) -> None:
-    """Write numbered pictures and a sheet of them, in place of what was unfinished, and say so.
+    """Write numbered pictures and a sheet of them, and delete the file of unfinished codes.
 
     Raises:
         InputError: as `save_pictures`.
@@ -84,7 +84,7 @@ def save_with_sheet(folder: Path, pictures: Sequence[Image.Image]) -> None:
 
 @contextmanager
 def unfinished_in(path: Path) -> Iterator[None]:
-    """Draw alone in a folder, and say where the codes are that were drawn before Ctrl-C.
+    """Context that locks a folder, and after Ctrl-C prints where the codes drawn so far are.
 
     Raises:
         InputError: another process draws there, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Pictures that a user names on the command line, as images for a tokenizer."""
+"""Reads pictures that a user names on the command line, as images for a tokenizer."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,31 +19,31 @@ from smalti.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture that was named, or one of a data set that was."""
+    """A picture that the user named, or a picture of a data set that the user named."""
 
     key: str
-    """Where it lies, for messages."""
+    """Path of the picture, for messages."""
     name: str
-    """Its path below the folder that all have in common: the same whenever the same are named."""
+    """Path below the folder that all named pictures have in common."""
     content: Callable[[], bytes]
-    """Reads its file.
+    """Function that reads the file.
 
     Raises:
         BrokenImageError or OSError: it cannot be read.
     """
     is_of_data_set: bool
-    """Whether it may be left out where it is broken; what was named itself may not."""
+    """Whether the picture may be skipped if it is broken; one that the user named may not."""
 
 
 def find_pictures(specs: Sequence[str], part: str) -> list[Picture]:
-    """All that names of picture files and of data sets (as for `--data`) stand for, each once.
+    """Find the pictures of picture files and data sets (as for `--data`), each once.
 
     Args:
-        specs: what the user named.
-        part: which files of a scene, where a data set has several.
+        specs: files and data sets that the user named.
+        part: folder or column to read, if a data set has several.
 
     Raises:
-        InputError: one does not exist, or a data set has no images or not this part.
+        InputError: one does not exist, or a data set has no images or no such folder or column.
     """
     named = [_named_by(spec, part) for spec in specs]
     common = os.path.commonpath([folder for folder, _ in named])
@@ -53,7 +53,7 @@ def find_pictures(specs: Sequence[str], part: str) -> list[Picture]:
 
 
 def _named_by(spec: str, part: str) -> tuple[str, list[Picture]]:
-    """The folder of what the user named, and its pictures, whose own names are whole paths yet."""
+    """The folder of a spec, and its pictures, whose names are still whole paths."""
     if os.path.isfile(spec) and not any(SOURCES[kind].accepts(spec) for kind in SOURCES):
         path = os.path.abspath(spec)
         picture = Picture(spec, path, Path(spec).read_bytes, is_of_data_set=False)
@@ -72,7 +72,7 @@ def _named_by(spec: str, part: str) -> tuple[str, list[Picture]]:
 
 
 def _name_below(folder: str, path: str) -> str:
-    """A path relative to a folder; one outside of it, as a list may name, without its root."""
+    """A path relative to a folder; a path outside of it, from a list, only loses its root."""
     below = os.path.relpath(path, folder)
     if below.startswith(".."):
         return Path(path).relative_to(Path(path).anchor).as_posix()
@@ -80,7 +80,7 @@ def _name_below(folder: str, path: str) -> str:
 
 
 def read_picture(picture: Picture, reader: Reader) -> Image.Image:
-    """A picture, as the reader of its kind decodes it.
+    """Decode a picture by a reader.
 
     Raises:
         InputError: it cannot be read, or is of another kind.
@@ -103,12 +103,12 @@ def _content(picture: Picture) -> bytes:
 
 
 def load_image(picture: Picture, transform: TransformConfig | None, reader: Reader) -> Sample:
-    """A picture as an image, as it is or resized and cropped.
+    """Load a picture as an image, resized and cropped if a transform is given.
 
     Raises:
         InputError: it cannot be read, or is smaller than the crop.
-        BrokenImageError: it is smaller than the crop, and such pictures are skipped; or it is
-            broken, and one of a data set.
+        BrokenImageError: it is smaller than the crop and such pictures are skipped, or it is a
+            broken picture of a data set.
     """
     decoded = read_picture(picture, reader)
     if transform is None:

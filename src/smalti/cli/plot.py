@@ -1,4 +1,4 @@
-"""`smalti plot`: the numbers of runs over steps and over time, several runs in one picture."""
+"""`smalti plot`: plots numbers of one or several runs over steps and over time."""
 
 from collections.abc import Sequence
 from pathlib import Path

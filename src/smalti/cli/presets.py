@@ -1,4 +1,4 @@
-"""`smalti presets`: which presets there are, how large their models are and what they need."""
+"""`smalti presets`: lists the presets, with the sizes of their models and what they need."""
 
 import re
 import shutil
@@ -20,23 +20,23 @@ STAGES = {
     "prior": "priors: smalti train prior --data DATA --vqgan RUN --preset NAME",
 }
 MAPS = {"labels": "label maps", "depth": "depth maps"}
-"""Data of tokenizers that is something else than photographs, by kind of content."""
+"""Data of tokenizers that are not of photographs, by kind of content."""
 DATA = {
     "class": "photographs in a folder of each class",
     "segmentation": "photographs and label maps",
     "depth": "photographs and depth maps",
     "keypoints": "photographs and keypoints",
 }
-"""Data of priors that is more than photographs, by kind of condition."""
+"""Data of priors with a condition, by kind of condition."""
 COLUMN = 36
 """Where the text beside name and parameters begins."""
 
 
 def preset_path(name: str, stage: str) -> Path:
-    """The file of a preset.
+    """Find the file of a preset.
 
     Raises:
-        InputError: there is none of that name for the stage.
+        InputError: the stage has no preset of that name.
     """
     known = {path.stem: path for path in presets(stage)}
     if name not in known:
@@ -52,7 +52,7 @@ def presets(stage: str = "*") -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What people want to know of a preset before they take it."""
+    """Description of a preset for people."""
 
     name: str
     stage: str
@@ -63,7 +63,7 @@ class Preset:
 
     @classmethod
     def read(cls, path: Path) -> "Preset":
-        """What the header and the options of a preset's file say."""
+        """Read the description of a preset from the header and the options of its file."""
         text = path.read_text(encoding="utf-8")
         header = " ".join(" ".join(re.findall(r"(?m)^# *(.*?)\\?$", text)).split())
         about = header.partition(" Reproduces ")[0]
@@ -73,12 +73,12 @@ class Preset:
         return cls(path.stem, path.parent.name, about, millions, needs)
 
     def has(self, word: str) -> bool:
-        """Whether name, description or needs have a word in them."""
+        """Whether name, description or needs contain a word."""
         return word.lower() in f"{self.name} {self.about} {self.needs}".lower()
 
 
 def _needs(options: dict[str, Any], header: str) -> str:
-    """The task of a preset, its data, and the tokenizers that its header goes with."""
+    """The task of a preset, its data, and the tokenizers that its header names."""
     if options["stage"] != "prior":
         kind = options.get("vqgan", {}).get("content", {}).get("kind", "rgb")
         return f"needs {MAPS.get(kind, 'photographs')}"

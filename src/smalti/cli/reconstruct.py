@@ -1,4 +1,4 @@
-"""`smalti reconstruct`: what a tokenizer keeps of pictures."""
+"""`smalti reconstruct`: shows pictures beside their reconstructions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 HIGHEST_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
-"""Height in pixels, by the ending, that a picture has at most in formats with a limit."""
+"""Largest height in pixels of a picture, by the ending of formats with a limit."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":
-    """Pictures of any width below each other.
+    """Stack pictures of any width below each other.
 
     Raises:
         InputError: together they are higher than the format of `out` allows.

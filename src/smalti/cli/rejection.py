@@ -24,7 +24,7 @@ SCORES = {
 
 
 def rejection_arguments(parser: Parser) -> None:
-    """Add the options."""
+    """Add the options of rejection."""
     parser.add_argument(
         "--draw",
         type=positive,
@@ -57,17 +57,17 @@ def rejection_arguments(parser: Parser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What is asked for."""
+    """Options of rejection, as the user gives them."""
 
     draw: int
     keep: int
     by: str
     imagenet: Mapping[str, Sequence[int]] | None
-    """ImageNet's numbers of each class, by name; None where no file says them."""
+    """ImageNet's numbers of each class, by name; None without a file."""
 
 
 def read_rejection(options: argparse.Namespace) -> Rejection | None:
-    """What the options ask for; None without them.
+    """Read the options of rejection; None without them.
 
     Raises:
         InputError: they do not fit together, or the file of classes is wrong.
@@ -91,10 +91,10 @@ def read_rejection(options: argparse.Namespace) -> Rejection | None:
 
 
 def rounds_of(rejection: Rejection | None, n: int | None) -> int:
-    """Conditions to ask for: a round each, or an image each where nothing is rejected.
+    """Number of conditions to draw: one for each round or, without rejection, for each image.
 
     Raises:
-        InputError: n is no multiple of what each round keeps.
+        InputError: n is no multiple of the images that a round keeps.
     """
     from smalti.config import InputError
 
@@ -131,20 +131,20 @@ def _read_classes(path: Path) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a judge found."""
+    """Result of a judge."""
 
     numbers: Sequence[int]
-    """Numbers of the best images of each round, among all that were drawn; the best first."""
+    """Numbers of the best images of each round among all drawn images, the best first."""
     scores: "Tensor"
-    """(n,) float32 of all that were drawn, the higher the better."""
+    """Scores (n,) float32 of all drawn images; higher is better."""
 
 
 class Judge:
     """Keeps the best images of each round.
 
     Args:
-        rejection: what is asked for.
-        pipeline: of the prior, on its device.
+        rejection: options of rejection.
+        pipeline: pipeline of the prior, on its device.
 
     Raises:
         InputError: the prior has no classes to judge by, or makes no photographs.
@@ -171,12 +171,12 @@ class Judge:
         return judge
 
     def keep(self, request: "Request", codes: "Tensor", stride: int, batch_size: int) -> "Kept":
-        """The best of each round of images.
+        """Choose the best of each round of images.
 
         Args:
-            request: what was drawn.
+            request: request of the drawn images.
             codes: (n, h, w) of all images.
-            stride: as they were drawn.
+            stride: stride with which they were drawn.
             batch_size: images at a time.
         """
         from smalti.sampling.rejection import best
@@ -187,7 +187,7 @@ class Judge:
     def _scores(
         self, request: "Request", codes: "Tensor", stride: int, batch_size: int
     ) -> "Tensor":
-        """Scores (n,) float32 of images, the higher the better."""
+        """Scores (n,) float32 of images; higher is better."""
         import torch
 
         from smalti.sampling.rejection import likelihoods
@@ -205,7 +205,7 @@ class Judge:
         return torch.cat(probabilities)
 
     def report(self, kept: "Kept", path: Path) -> None:
-        """Say what was kept, and write it with the scores of all that were drawn."""
+        """Print which images were kept, and write them with the scores of all drawn images."""
         from smalti.files import atomic_file, write_json
 
         rejection = self.rejection

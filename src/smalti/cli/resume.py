@@ -1,4 +1,4 @@
-"""`smalti resume`: go on with a run by what its own config says."""
+"""`smalti resume`: goes on with a run by its stored config."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ def _check_changeable(root: "type[BaseRunConfig]", changes: Sequence[str]) -> No
     """Refuse options that may not change in a run that has begun.
 
     Raises:
-        InputError: listing those that may.
+        InputError: an option may not change; the message lists those that may.
     """
     from smalti.cli.options import hyphened
     from smalti.cli.train_config import SHORT, words_of
@@ -81,7 +81,7 @@ def _help() -> str:
 
 
 def _explained(stages: "Mapping[str, type[BaseRunConfig]]") -> Iterator[str]:
-    """Each option of any stage that may change; what the run says stands in place of a default."""
+    """Explain each option of any stage that may change; the run's value is the default."""
     from smalti.cli.train_help import meaning
 
     seen: set[str] = set()

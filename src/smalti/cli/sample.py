@@ -1,4 +1,4 @@
-"""`smalti sample`: new images with a trained prior."""
+"""`smalti sample`: makes new images with a trained prior."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str] | None:
-    """What `--condition` says: items of the prior's only condition, or items by kind.
+    """Parse `--condition` into items of the prior's only condition, or items by kind.
 
     Raises:
         InputError: some items have a kind and some none.
@@ -97,7 +97,7 @@ def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str
 
 
 def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
-    """The config of sampling that a command line asks for.
+    """Make the config of sampling from the options of a command line.
 
     Raises:
         InputError: a value is not allowed.
@@ -110,7 +110,7 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
 
 
 def sampling_arguments(parser: Parser) -> None:
-    """Add the options of drawing, which `sample` and `complete` have in common."""
+    """Add the options of sampling, which `sample` and `complete` have in common."""
     parser.add_argument("--seed", type=seed, default=0, help="image i depends on (seed, i) only")
     parser.add_argument(
         "--condition",

@@ -1,4 +1,4 @@
-"""`smalti score`: how well a prior expects images, code by code."""
+"""`smalti score`: computes the negative log-likelihood of images under a prior, code by code."""
 
 import argparse
 import math
@@ -32,27 +32,27 @@ SCORES_FILE = "scores.json"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What was found of one image."""
+    """Negative log-likelihoods of the codes of an image."""
 
     key: str
     nats: "Tensor"
-    """(H, W) float32 of its codes."""
+    """Nats (H, W) float32 of the codes."""
     picture: "Image.Image | None"
-    """The image, where its map is to be drawn."""
+    """The image, if its map is to be drawn."""
 
     @property
     def nats_per_code(self) -> float:
-        """Mean over its codes."""
+        """Mean of the nats over the codes."""
         return float(self.nats.mean())
 
     @property
     def bits_per_code(self) -> float:
-        """The same in bits."""
+        """Mean of the bits over the codes."""
         return self.nats_per_code / math.log(2)
 
     @property
     def bits(self) -> "Tensor":
-        """(H, W) float32 of its codes."""
+        """Bits (H, W) float32 of the codes."""
         return self.nats / math.log(2)
 
 
@@ -94,10 +94,10 @@ def _transform(options: argparse.Namespace) -> "TransformConfig":
 
 
 def _score(options: argparse.Namespace, pipeline: "Pipeline", images: "PriorImages") -> list[Score]:
-    """The score of each good image, with a progress bar.
+    """Score each good image, with a progress bar.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no good image.
     """
     from tqdm import tqdm
 
@@ -175,7 +175,7 @@ def _write(
 
 
 def _entry(score: Score, size_px: tuple[int, int], file: str | None) -> dict[str, Any]:
-    """What is stored of an image."""
+    """Entry of an image in the file of scores."""
     from smalti.metrics.nll import bits_per_dimension
 
     return {

@@ -1,4 +1,4 @@
-"""`smalti train vqgan`, `smalti train pixels` and `smalti train prior`."""
+"""`smalti train vqgan`, `smalti train pixels` and `smalti train prior`: trains a stage."""
 
 import sys
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def as_flag(word: str) -> str:
-    """A word of the command line as the flags are spelled; `-h` is `--help`."""
+    """A word of the command line in the spelling of flags; `-h` becomes `--help`."""
     return HELP if word == "-h" else word.replace("_", "-")
 
 
@@ -66,7 +66,7 @@ def _show_help(stage: str, following: Sequence[str]) -> None:
 
 
 def _print_config(stage: str, options: Sequence[str]) -> None:
-    """What would run, as a config file, in which the reader fills in the data if none was named."""
+    """Print what would run as a config file; without data it has a place to fill in."""
     import yaml
 
     from smalti.cli.train_config import read_config
@@ -76,10 +76,10 @@ def _print_config(stage: str, options: Sequence[str]) -> None:
 
 
 def _check_text(word: str) -> None:
-    """Refuse bytes that are no text: a run's config, which keeps the options, cannot say them.
+    """Refuse bytes that are no text, since a run's config cannot store them.
 
     Raises:
-        InputError: naming what cannot be read.
+        InputError: the word is no text.
     """
     from smalti.config import InputError
 
@@ -101,7 +101,7 @@ def roots() -> "dict[str, type[BaseRunConfig]]":
 
 
 def train(config: "BaseRunConfig") -> None:
-    """Train, and say what comes next."""
+    """Train, and print what comes next."""
     from smalti.conditions import CONDITIONS
     from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
     from smalti.runs.pixels import train_pixels
@@ -131,7 +131,7 @@ def train(config: "BaseRunConfig") -> None:
 
 
 def _say_how_to_go_on(config: "RunConfig") -> None:
-    """How a run is made longer, unless it ended early, which it has told itself."""
+    """Print how to make a run longer, unless it stopped early and has printed that itself."""
     from smalti.training.checkpoint import newest_step
     from smalti.training.log import resume_command
 

@@ -1,7 +1,7 @@
-"""Words of `smalti train` -> a valid config, or one line of what is wrong.
+"""Reads the words of `smalti train` into a valid config, or raises one line of what is wrong.
 
-Defaults, presets, config files and options are mappings that lie on each other, later ones winning;
-the whole is checked once, by the config's own model.
+Defaults, presets, config files and options are mappings that are merged, later ones winning; the
+result is validated once, by the config's model.
 """
 
 import difflib
@@ -33,18 +33,18 @@ R = TypeVar("R", bound=BaseRunConfig)
 Values = dict[str, Any]
 
 SHORT = {"auto_remedy": "training.auto_remedy"}
-"""Options that have a short name, which takes no value and means true."""
+"""Short names of options, which take no value and mean true."""
 FORMER = {"image.upscale"}
-"""Options that are called otherwise today, and still read."""
+"""Former names of options, which are still read."""
 
 
 def read_config(root: type[R], arguments: Sequence[str], start: Values | None = None) -> R:
-    """The config of a stage: defaults, then presets, files and options, later ones winning.
+    """Read the config of a stage: defaults, then presets, files and options, later ones winning.
 
     Args:
-        root: the stage's config.
+        root: config class of the stage.
         arguments: words of the command line.
-        start: values that count where nothing else is said.
+        start: values that count if nothing else sets them.
 
     Raises:
         InputError: an option, a key or a value is not allowed.
@@ -87,7 +87,7 @@ def words_of(
 
 
 def _layers(root: type[BaseRunConfig], arguments: Sequence[str]) -> list[Values]:
-    """What presets, files and options say, in the order in which later ones win.
+    """Values of presets, files and options, in the order in which later ones win.
 
     Raises:
         InputError: as `read_config`.
@@ -117,7 +117,7 @@ def _layers(root: type[BaseRunConfig], arguments: Sequence[str]) -> list[Values]
 
 
 def _file(root: type[BaseRunConfig], file: str) -> Values:
-    """What a config file says, with the options as they are called today.
+    """Read the values of a config file, under the present names of options.
 
     Raises:
         InputError: it is missing or no plain mapping, or a key is unknown or written twice.
@@ -135,10 +135,10 @@ def _as_today(values: Values) -> Values:
 def _check_keys(
     root: type[BaseRunConfig], content: Mapping[str, Any], where: str, prefix: str = ""
 ) -> None:
-    """Refuse keys that do not exist, and values where a section is.
+    """Refuse keys that do not exist, and values in place of a section.
 
     Raises:
-        InputError: with the nearest key.
+        InputError: a key is unknown or a value is wrong; the message names the nearest key.
     """
     sections, options = sections_of(root), options_of(root)
     for key, value in content.items():
@@ -160,7 +160,7 @@ def _check_keys(
 
 
 def _folded(root: type[BaseRunConfig], layers: Sequence[Values]) -> Values:
-    """The defaults with layers on them, later ones winning."""
+    """Merge layers into the defaults, later ones winning."""
     values: Values = {}
     for name, field in root.model_fields.items():
         if not field.is_required():
@@ -172,7 +172,7 @@ def _folded(root: type[BaseRunConfig], layers: Sequence[Values]) -> Values:
 
 
 def _laid_on(model: type[BaseModel], below: Values, above: Values) -> Values:
-    """Values with those above in their place; another kind drops those of the former kind."""
+    """Merge the values above into those below; a new kind drops the values of the former kind."""
     both = below | above
     for name in below.keys() & above.keys():
         members = members_of(model.model_fields[name])
@@ -185,7 +185,7 @@ def _laid_on(model: type[BaseModel], below: Values, above: Values) -> Values:
 
 
 def _images_of_others(root: type[BaseRunConfig], values: Values) -> list[Values]:
-    """How images are made in the runs that a prior builds on: it sees them so, unless told."""
+    """Image options of the runs that a prior builds on, which are its defaults."""
     if root is not PriorRunConfig:
         return []
     images: list[Values] = []
@@ -199,7 +199,7 @@ def _images_of_others(root: type[BaseRunConfig], values: Values) -> list[Values]
 
 
 def _hint(root: type[BaseRunConfig], name: str, known: Iterable[str], dashes: str = "") -> str:
-    """The nearest name, and where all are explained: they are too many for one line."""
+    """Hint at the nearest name, and at the help that explains all."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     spelled = f"--{hyphened(near[0])}" if dashes and near else "".join(near)
     found = f"; did you mean {spelled!r}?" if near else "."

@@ -1,4 +1,4 @@
-"""Help of `smalti train STAGE`: a page of what people change first, and one for each section."""
+"""Help of `smalti train STAGE`: a page of frequent options, and one for each section."""
 
 import difflib
 import itertools
@@ -39,9 +39,9 @@ WHAT = {
     "pixels": "In place of stage 1: learn a palette of colours, a tokenizer with f = 1.",
 }
 RUN = "run"
-"""Name of the section of what lies directly in a config."""
+"""Name of the section of options directly in a config."""
 COLUMN = 28
-"""Where the text beside a name begins; the longest name is that of `discriminator_optimizer`."""
+"""Column in which the text beside a name begins; the longest is `discriminator_optimizer`."""
 WIDEST, NARROWEST = 100, 80
 COMMON = {
     "--preset NAME": "Options of a preset; `smalti presets` lists them.",
@@ -52,7 +52,7 @@ COMMON = {
 
 
 def page(root: type[BaseRunConfig], topic: str = "") -> str:
-    """The help of a stage, or of one topic: a section, an option or `all`.
+    """Make the help of a stage, or of one topic: a section, an option or `all`.
 
     Raises:
         InputError: the topic is unknown.
@@ -99,7 +99,7 @@ def _first_page(root: type[BaseRunConfig]) -> str:
 
 
 def _section(root: type[BaseRunConfig], name: str, section: Section) -> Iterator[str]:
-    """All options of a section, each kind's under its name."""
+    """Explain all options of a section; those of each kind stand under its name."""
     yield from _wrapped(f"{hyphened(name)}: {_spelled(root, section.about)}".removesuffix(": "))
     kinds = dict.fromkeys(option.kind for option in section.options)
     for kind in kinds:
@@ -112,18 +112,18 @@ def _section(root: type[BaseRunConfig], name: str, section: Section) -> Iterator
 
 
 def explained(root: type[BaseRunConfig], option: Option) -> Iterator[str]:
-    """What an option is, in lines: its default, what is allowed, and what it does."""
+    """Explain an option in lines: its default, what is allowed, and what it does."""
     yield from _wrapped(f"{option.flag} {_facts(option)}", "  ", "        ")
     yield from meaning(root, option)
 
 
 def meaning(root: type[BaseRunConfig], option: Option) -> list[str]:
-    """What an option does, in lines."""
+    """Explain in lines what an option does."""
     return _wrapped(_spelled(root, option.about), "        ", "        ")
 
 
 def _brief(root: type[BaseRunConfig], option: Option) -> str:
-    """The first sentence of what an option is, its default and what is allowed."""
+    """The first sentence about an option, its default and what is allowed."""
     return f"{_first_sentence(_spelled(root, option.about))} {_facts(option)}"
 
 
@@ -144,7 +144,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _spelled(root: type[BaseRunConfig], text: str) -> str:
-    """A text with the names of options in it as on the command line."""
+    """Spell the names of options in a text as on the command line."""
     names = {end for path in options_of(root) for end in (path, path.rpartition(".")[2])}
     return re.sub(
         r"[a-z0-9._]*[a-z0-9]",
@@ -154,7 +154,7 @@ def _spelled(root: type[BaseRunConfig], text: str) -> str:
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Names, and beside them what they are."""
+    """Lines of names with their texts beside them."""
     for name, text in rows:
         lines = _wrapped(text, " " * COLUMN, " " * COLUMN)
         head = f"  {name:{COLUMN - 4}}  "
@@ -162,7 +162,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
-    """Lines of a text, the first and the rest of them indented."""
+    """Wrap a text into lines, with an indentation of the first line and of the others."""
     columns = min(max(shutil.get_terminal_size((WIDEST, 0)).columns, NARROWEST), WIDEST)
     return textwrap.wrap(
         " ".join(text.split()),

@@ -1,4 +1,4 @@
-"""Values -> a config, or one line of what is wrong, named and worded as options are."""
+"""Validates values as a config; an error is one line with names and words of options."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ LONGEST = 200  # characters of a value in a message
 
 
 def validated(root: type[M], values: Values) -> M:
-    """The config of values, all of which have known names.
+    """Validate values, all of which have known names, as a config.
 
     Raises:
         InputError: a value is not allowed.
@@ -34,7 +34,7 @@ def _check_kind(section: Section, values: Values) -> None:
     """Refuse a kind that does not exist, and options of another kind.
 
     Raises:
-        InputError: with what there is.
+        InputError: the kind or an option is unknown; the message lists the known ones.
     """
     kind = str(values["kind"])
     if kind not in section.members:
@@ -48,9 +48,9 @@ def _check_kind(section: Section, values: Values) -> None:
 
 
 def _in_words(root: type[BaseModel], values: Values, error: ValidationError) -> str:
-    """What is wrong with values, in one line: of each option its name, what is allowed, the value.
+    """Describe in one line what is wrong with values: the option, what is allowed, the value.
 
-    A value may be wrong in as many ways as its option has types; that is told once.
+    A value of an option with several types has an error for each type; only the first is named.
     """
     options = options_of(root)
     lines: dict[str, str] = {}
@@ -73,7 +73,7 @@ def _in_words(root: type[BaseModel], values: Values, error: ValidationError) -> 
 
 
 def _path_of(root: type[BaseModel], location: Sequence[str | int]) -> str:
-    """The option or section that pydantic's location lies in, which also names kinds and types."""
+    """The option or section of pydantic's location, which also has names of kinds and types."""
     known = {*options_of(root), *sections_of(root)}
     path = ""
     for part in location:
@@ -83,7 +83,7 @@ def _path_of(root: type[BaseModel], location: Sequence[str | int]) -> str:
 
 
 def _look_up(values: Values, path: str) -> Any:
-    """What nested values say of a dotted name; None where they say nothing."""
+    """Look a dotted name up in nested values; None if it is missing."""
     found: Any = values
     for part in filter(None, path.split(".")):
         found = found.get(part)

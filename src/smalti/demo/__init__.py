@@ -1,1 +1,1 @@
-"""The demonstration: both stages on photographs that need no download, and a page of results."""
+"""The demonstration: trains both stages on photographs without a download, and writes a page."""

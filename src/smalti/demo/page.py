@@ -33,15 +33,15 @@ class Pair:
 
     name: str
     picture: Image.Image
-    """Both side by side."""
+    """The photograph and its reconstruction, side by side."""
     psnr_db: float
 
 
 class Pairs(Measure):
-    """Photographs beside their reconstructions, each with its PSNR.
+    """Draws photographs beside their reconstructions, each with its PSNR.
 
     Args:
-        names: of the photographs, in their order.
+        names: names of the photographs, in their order.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -65,12 +65,12 @@ def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
     """Write `index.html` and its pictures from the two runs in the folder.
 
     Args:
-        folder: of the demonstration, with `vqgan/` and `prior/`.
-        photographs: what it was trained on.
-        seed: of the samples.
+        folder: folder of the demonstration, with `vqgan/` and `prior/`.
+        photographs: paths of the photographs that it was trained on.
+        seed: seed of the samples.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
         InputError: a run has no model, or the disk is full.
@@ -96,7 +96,7 @@ def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
 
 
 def _read(path: Path, factor: int) -> Tensor:
-    """A photograph (1, 3, H, W) float32 in [-1, 1], cut to sides that divide by `factor`."""
+    """Read a photograph (1, 3, H, W) float32 in [-1, 1], cut to multiples of `factor`."""
     picture = Image.open(path).convert("RGB")
     width, height = (side // factor * factor for side in picture.size)
     return from_pil(picture.crop((0, 0, width, height)))[None]

@@ -1,4 +1,4 @@
-"""Colour photographs that come with scikit-image."""
+"""Writes the colour photographs that come with scikit-image."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ SHORTER_SIDE_PX = 192
 
 
 def write_photographs(folder: Path) -> list[Path]:
-    """Write the photographs as PNG, shrunk; those that are there already stay.
+    """Write the photographs as PNG, shrunk; files that exist already stay.
 
     Returns:
-        Their files.
+        Paths of the files.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.

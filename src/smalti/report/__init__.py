@@ -1,1 +1,1 @@
-"""A page about one run: its health, its curves and its pictures."""
+"""Reports for people: the page of a run, plots of several runs, and surprise maps."""

@@ -1,4 +1,4 @@
-"""What every page of ours is made of. Pages use nothing from outside their folder."""
+"""HTML for the pages of smalti, which use nothing from outside their folder."""
 
 import html
 
@@ -18,7 +18,7 @@ th { text-align: left; font-weight: 400; color: #666; padding-right: 2rem; verti
 
 
 def document(title: str, body: str) -> str:
-    """A whole page around a body that is HTML already."""
+    """Make a whole page around a body that is HTML already."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
@@ -28,7 +28,7 @@ def document(title: str, body: str) -> str:
 
 
 def figure(file: str, caption: str, css_class: str = "") -> str:
-    """A picture of the page's own folder with a caption below it."""
+    """Make a figure of a picture in the page's folder, with a caption below it."""
     name, words = html.escape(file), html.escape(caption)
     styled = f' class="{css_class}"' if css_class else ""
     return (
@@ -37,7 +37,7 @@ def figure(file: str, caption: str, css_class: str = "") -> str:
 
 
 def table(rows: dict[str, str]) -> str:
-    """A table of two columns, names and values."""
+    """Make a table of two columns, names and values."""
     cells = (
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
         for name, value in rows.items()

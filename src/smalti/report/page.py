@@ -1,4 +1,4 @@
-"""The page of a run: `RUN/report/index.html` and its pictures, written anew each time."""
+"""Writes the page of a run, `RUN/report/index.html`, with its pictures."""
 
 import html
 import re
@@ -30,7 +30,7 @@ def write_report(state: RunState) -> Path:
     """Write the page from what the run has written so far; no model and no data are needed.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
         InputError: the run's folder cannot be written.
@@ -67,7 +67,7 @@ def _body(state: RunState, pictures: dict[str, int], curves: dict[str, str]) -> 
 
 
 def _health(state: RunState) -> Iterator[str]:
-    """What is wrong, and what was done about it."""
+    """The findings of the run, its remedies and changes."""
     yield "<h2>Health</h2>"
     if not state.findings:
         yield '<p class="good">Healthy: nothing wrong is seen.</p>'
@@ -126,7 +126,7 @@ def _facts(state: RunState) -> dict[str, str]:
 
 
 def _draw_curves(state: RunState, folder: Path) -> dict[str, str]:
-    """Draw a picture for each group of numbers; their files by the group's title."""
+    """Draw a picture for each group of numbers; returns the files by the group's title."""
     files: dict[str, str] = {}
     for title, names in grouped_names(state.lines).items():
         files[title] = f"curves_{title.lower()}.png"
@@ -135,7 +135,7 @@ def _draw_curves(state: RunState, folder: Path) -> dict[str, str]:
 
 
 def _copy_newest_pictures(samples: Path, folder: Path) -> dict[str, int]:
-    """Copy the newest picture of each name as NAME.png; the steps that they are from, by name."""
+    """Copy the newest picture of each name as NAME.png; returns their steps by name."""
     newest: dict[str, int] = {}
     for path in sorted(samples.glob("*.png")):
         match = PICTURE.fullmatch(path.name)

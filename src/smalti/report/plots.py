@@ -1,4 +1,4 @@
-"""Plots of several runs together: their numbers over steps and over time."""
+"""Plots numbers of several runs together, over steps and over time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,42 +32,42 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "dead_codes": "dead codes",
     },
 }
-"""By the name of a picture, the numbers that it shows and what their axes say."""
+"""For each picture, by its name, the numbers that it shows and the labels of their axes."""
 
 # Okabe and Ito 2008, "Color Universal Design", without yellow, which white swallows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""One more than there are colours, so that no two of 56 runs look alike."""
+"""Markers; there is one more than colours, so that no two of 56 runs look alike."""
 SUFFIXES = (".png", ".svg")
 UNITS = ((7200.0, 3600.0, "hours"), (300.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
-"""From how many seconds on a unit is used, its length in seconds, and its name."""
+"""Units of time: seconds from which a unit is used, its length in seconds, and its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlottedRun:
-    """A run by the name that the legend has for it."""
+    """A run with its name in the legend."""
 
     name: str
     lines: Sequence[Line]
-    """Of its metrics."""
+    """Lines of its metrics."""
 
     def points(self, number: str, group: str) -> tuple[list[int], list[float]]:
-        """Steps and values of a number; one that was NaN or infinite is a gap."""
+        """Steps and values of a number; NaN, as a gap, stands for NaN and infinity."""
         found = [line for line in self.lines if line["group"] == group and number in line]
         values = [nan if line[number] is None else float(line[number]) for line in found]
         return [line["step"] for line in found], values
 
     def seconds(self, steps: Sequence[int]) -> list[float]:
-        """Training time at some steps, between those that the log has it for."""
+        """Training time at some steps, interpolated between the steps of the log."""
         known, seconds = self.points("seconds", "train")
         return np.interp(steps, [0, *known], [0.0, *seconds]).tolist()
 
 
 def open_runs(folders: Sequence[str]) -> list[PlottedRun]:
-    """The runs that a user names, each once.
+    """Open the runs that a user names, each once.
 
     Raises:
-        InputError: one is no run, or has no numbers yet.
+        InputError: a folder is no run, or has no numbers yet.
     """
     states = [_open(Path(folder)) for folder in dict.fromkeys(folders)]
     names = [state.folder.resolve().name for state in states]
@@ -90,11 +90,11 @@ def draw_plots(runs: Sequence[PlottedRun], folder: Path) -> list[Path]:
     """Write a picture for each topic that a run has numbers of, as PNG and as SVG.
 
     Args:
-        runs: at least one.
-        folder: for `losses`, `nll` and `codes`; files of these names are replaced.
+        runs: runs to plot, at least one.
+        folder: folder for `losses`, `nll` and `codes`; files of these names are replaced.
 
     Returns:
-        The files.
+        Paths of the files.
 
     Raises:
         InputError: the folder cannot be written.
@@ -117,7 +117,7 @@ def _series(runs: Sequence[PlottedRun], number: str) -> Iterator[bool]:
 
 
 def _figure(runs: Sequence[PlottedRun], labels: Mapping[str, str]) -> Any:
-    """A row for each number, over steps and over time."""
+    """Draw a row for each number, over steps and over time."""
     from matplotlib.figure import Figure  # takes a second to import
 
     longest = max(max(run.seconds([run.lines[-1]["step"]])) for run in runs)
@@ -142,15 +142,15 @@ def _figure(runs: Sequence[PlottedRun], labels: Mapping[str, str]) -> Any:
 def _draw(
     axes: Any, run: PlottedRun, number: str, unit: float | None, colour: str, marker: str
 ) -> None:
-    """A run's number: of training steps as a thin line, of evaluations with markers.
+    """Draw a run's number: training steps as a thin line, evaluations with markers.
 
     Args:
-        axes: of matplotlib.
-        run: whose number to draw.
-        number: its name.
-        unit: seconds of a unit of time; None draws it over the steps.
-        colour: of the run.
-        marker: of the run.
+        axes: axes of matplotlib.
+        run: the run.
+        number: name of the number.
+        unit: length in seconds of a unit of time; None draws over the steps.
+        colour: colour of the run.
+        marker: marker of the run.
     """
     styles: dict[str, tuple[str, dict[str, Any]]] = {
         "train": ("training steps", {"linewidth": 1, "alpha": 0.5}),
@@ -164,7 +164,7 @@ def _draw(
 
 
 def _add_legend(figure: Any, axes: Sequence[Any]) -> None:
-    """One legend below all, with each entry once."""
+    """Add one legend below all axes, with each entry once."""
     entries: dict[str, Any] = {}
     for one in axes:
         handles, labels = one.get_legend_handles_labels()

@@ -1,4 +1,4 @@
-"""Surprise maps: where in an image a prior did not expect what is there.
+"""Draws surprise maps, which show where in an image the codes are unlikely under a prior.
 
 Axes: H/W grid of codes.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 from smalti.files import atomic_file
 
 COLOURS = "magma"
-"""From dark to bright, evenly, also for those who do not tell red from green."""
+"""Colour map from dark to bright, also for people who do not tell red from green."""
 SIDE_INCHES, DPI = 4.2, 120
 
 
@@ -22,12 +22,12 @@ def draw_surprise(
     """Write a picture beside the map of its surprise.
 
     Args:
-        picture: RGB, what the codes are of.
+        picture: the RGB picture of the codes.
         bits: (H, W) bits of each code.
         highest: bits of the brightest colour, the same for all pictures that are compared.
-        codebook_size: K; its logarithm is what a prior that knows nothing takes for a code.
+        codebook_size: K; its logarithm is the bits of a code that is as likely as all others.
         name: title of the picture.
-        path: PNG file.
+        path: path of the PNG.
     """
     from matplotlib.figure import Figure  # takes a second to import
 
