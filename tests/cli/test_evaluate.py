@@ -147,7 +147,6 @@ def test_says_when_the_judge_was_the_teacher(succeed, run_of, world):
 def test_wrong_input_is_one_line(refused, plain_model, world):
     data = ["--data", world.photos]
     refused(["nowhere", *data], "nowhere does not exist")
-    refused([world.prior, *data], "holds a prior", "a tokenizer is needed")
     refused([world.vqgan], "--data")
     refused([world.vqgan, "--data", "none"], "'none' does not exist")
     refused([world.vqgan, *data, "--size", 64], "20x24", "64x64")

@@ -1,9 +1,8 @@
-"""`smalti evaluate`: measures a tokenizer's reconstructions of a data set."""
+"""`smalti evaluate`: figures of a tokenizer, of a prior, or of pictures beside a reference."""
 
 import argparse
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Sequence
 
 from smalti.cli.arguments import (
     Parser,
@@ -11,272 +10,106 @@ from smalti.cli.arguments import (
     expanded_path,
     height_and_width,
     positive,
+    seed,
     small_argument,
 )
-from smalti.cli.as_prior_data import (
-    as_prior_data_argument,
-    check_as_prior_data,
-    judge_as_prior_data,
+from smalti.cli.as_prior_data import as_prior_data_argument
+from smalti.cli.sample import drawing_arguments
+
+TOKENIZER = "--data --held-out --images --size --small --as-prior-data --batch-size --out --device"
+PICTURES = (
+    "--samples --reference --write-reference --extractor --extractor-weights --few --size --small "
+    "--seed --batch-size --out --device"
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from smalti.content import ContentConfig
-    from smalti.data.dataset import ImageDataset
-    from smalti.evaluation.measures import Figure
-    from smalti.evaluation.tokenizer import Evaluation
-    from smalti.runs.config import BaseRunConfig
+PRIOR_ONLY = (
+    "-n --temperature --top-k --top-p --guidance --guidance-schedule --stride --join "
+    "--memorisation --training-data"
+)
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print, and write where asked, what was measured on what."""
-    options = parser().read(arguments)
+    """Evaluate what the command line names: the kind of the model decides."""
+    found = parser()
+    options = found.read(arguments)
+    spelled = [word.partition("=")[0].replace("_", "-") for word in arguments]
+    given = [word for word in spelled if word in found.flags]
 
-    from smalti.cli.output import check_file
-    from smalti.compute import choose_compute
-    from smalti.data.maps import check_maps
-    from smalti.data.summary import check_sizes
-    from smalti.evaluation.measures import code_figures
-    from smalti.evaluation.tokenizer import evaluate, measures_of
-    from smalti.tokenizer.load import load_tokenizer
+    if options.model is None:
+        _check(given, PICTURES, "without a model")
+        from smalti.cli.evaluate_samples import evaluate_samples
 
-    if "out" in options:
-        check_file(Path(options.out), (".json",))
-    tokenizer = load_tokenizer(options.model)
-    trained = _read_run(Path(options.model))
-    config = _data_config(options, trained)
-    dataset, trained_on = _open_images(options, config, trained, tokenizer.content)
-    check_sizes(dataset)
-    check_maps(dataset)
-    if options.as_prior_data:
-        check_as_prior_data(tokenizer, dataset)
-    compute = choose_compute(options.device, "float32")
-    print(f"device: {compute}")
-    tokenizer.to(compute.device)
-    measures = measures_of(tokenizer.content, compute.device)
-    batches = _batches(dataset, options.batch_size, compute.device)
-    evaluation = evaluate(tokenizer, batches, measures)
-    figures = [*evaluation.figures, *code_figures(evaluation.use)]
-    told: list[str] = []
-    if options.as_prior_data:
-        added, told = judge_as_prior_data(
-            tokenizer, lambda: _batches(dataset, options.batch_size, compute.device)
-        )
-        figures += added
-    report = _report(options, dataset, evaluation, figures, trained_on)
-    report["warnings"] += [
-        *told,
-        *_mixed(options, evaluation.images, trained_on),
-        *_favour(trained),
-    ]
-    _show(report, figures)
-    if "out" in options:
-        _write(Path(options.out), report)
+        evaluate_samples(options)
+        return
 
-
-def _read_run(path: Path) -> "BaseRunConfig | None":
-    """Read the config of a tokenizer's run; None for a model without a run.
-
-    Raises:
-        InputError: the config is damaged.
-    """
-    from pydantic import ValidationError
-
-    from smalti.config import InputError, describe
-    from smalti.runs.config import PixelsRunConfig, VQGANRunConfig
-    from smalti.runs.stored import CONFIG_FILE, read_run_config
-
-    stored = read_run_config(path)
-    if stored is None:
-        return None
-    root = PixelsRunConfig if stored.get("stage") == "pixels" else VQGANRunConfig
-    try:
-        return root.model_validate(stored)
-    except ValidationError as error:
-        raise InputError(f"{path / CONFIG_FILE}: {describe(error)}") from error
-
-
-def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -> "BaseRunConfig":
-    """How to read the data: as the run did, with what the options change.
-
-    Raises:
-        InputError: there is no run to say the size.
-    """
     from smalti.config import InputError
-    from smalti.data.config import TransformConfig
-    from smalti.runs.config import BaseRunConfig
+    from smalti.model_folder import find_model, read_description
 
-    if trained is None and "size" not in options:
-        raise InputError(f"{options.model} is no run that says the size of images; give --size")
-    image = TransformConfig() if trained is None else trained.image
-    changed = {name: getattr(options, name) for name in ("size", "small") if name in options}
-    image = image.model_copy(update=changed)
-    return BaseRunConfig(stage="evaluate", data=tuple(options.data), out=".", image=image)
+    kind = read_description(find_model(options.model))["kind"]
+    if kind != "prior":
+        _check(given, TOKENIZER, f"of a tokenizer, and {options.model} holds a {kind}")
+    elif options.as_prior_data:
+        raise InputError(f"--as-prior-data is for tokenizers, and {options.model} holds a prior")
+    elif "samples" in options:
+        raise InputError("--samples is for pictures that no model draws here; leave out the model")
+    if not options.data:
+        raise InputError("smalti evaluate needs --data")
+    if kind == "prior":
+        from smalti.cli.evaluate_prior import evaluate_prior
+
+        evaluate_prior(options)
+        return
+    if isinstance(getattr(options, "images", 0), range):
+        raise InputError("--images A:B is for priors; of a tokenizer, --images is a number")
+
+    from smalti.cli.evaluate_tokenizer import evaluate_tokenizer
+
+    evaluate_tokenizer(options)
 
 
-def _open_images(
-    options: argparse.Namespace,
-    config: "BaseRunConfig",
-    trained: "BaseRunConfig | None",
-    content: "ContentConfig",
-) -> "tuple[ImageDataset, int | None]":
-    """The images to measure, and on how many of them the model was trained, if that is known.
-
-    Raises:
-        InputError: a source does not exist or is empty, or nothing was held out, or it is not known
-            what.
-    """
+def _check(given: Sequence[str], allowed: str, what: str) -> None:
+    """Refuse options that have no effect on what is evaluated."""
     from smalti.config import InputError
-    from smalti.runs.data import open_dataset
 
-    dataset = open_dataset(config, classes=False, content=content)
-    seen = _seen_images(options, trained, dataset)
-    if options.held_out and seen is None:
-        raise InputError(f"{options.model} is no run: only a run held images out")
-    if options.held_out and seen is not None:
-        if seen.all():
-            raise InputError(
-                f"{options.model} holds nothing out of this data; leave out --held-out"
-            )
-        dataset, seen = dataset.subset((~seen).nonzero()[0].tolist()), seen[~seen]
-    count = min(getattr(options, "images", len(dataset)), len(dataset))
-    # At even distances: files are often sorted by class.
-    chosen = [number * len(dataset) // count for number in range(count)]
-    return dataset.subset(chosen), None if seen is None else int(seen[chosen].sum())
+    for flag in given:
+        if flag not in allowed.split():
+            raise InputError(f"{flag} is no option {what}; allowed are {allowed}")
 
 
-def _seen_images(
-    options: argparse.Namespace, trained: "BaseRunConfig | None", dataset: "ImageDataset"
-) -> "NDArray[np.bool_] | None":
-    """Whether the model was trained on each image, (N,), or None if it is not known."""
-    from smalti.data.split import SceneNames, held_out_images
-    from smalti.runs.training_images import find_training_images
-
-    images = find_training_images(options.model)
-    if images is not None:
-        return images.among(dataset)
-    # A run of an older version held out what its rule gives, of its own data.
-    if trained is None or not (options.held_out or set(options.data) == set(trained.data)):
-        return None
-    return ~held_out_images(dataset, trained.held_out, SceneNames())
-
-
-def _batches(
-    dataset: "ImageDataset", batch_size: int, device: "torch.device"
-) -> "Iterator[Tensor]":
-    """Read center crops (B, ...) in the form of the content to the device, with a progress bar."""
-    from tqdm import tqdm
-
-    from smalti.data.loader import BatchLoader
-
-    loader = BatchLoader(dataset, batch_size, seed=0, workers=0)
-    total = -(-len(dataset) // batch_size)
-    for batch in tqdm(loader.evaluation_batches(), total=total, unit="batch", disable=None):
-        yield batch.images.to(device)
-
-
-def _report(
-    options: argparse.Namespace,
-    dataset: "ImageDataset",
-    evaluation: "Evaluation",
-    figures: "Sequence[Figure]",
-    trained_on: int | None,
-) -> dict[str, Any]:
-    """What was measured on what, as plain data."""
-    from smalti.model_folder import find_model
-
-    return {
-        "model": str(find_model(options.model)),
-        "data": options.data,
-        "held_out_only": options.held_out,
-        "images": evaluation.images,
-        "training_images": trained_on,
-        "skipped": len(dataset.broken),
-        "transform": dataset.transform.model_dump(
-            mode="json", include={"size", "resize_px", "small"}
-        ),
-        "figures": {
-            figure.name: {"label": figure.label, "value": figure.value} for figure in figures
-        },
-        "warnings": list(evaluation.warnings),
-    }
-
-
-def _mixed(options: argparse.Namespace, images: int, trained_on: int | None) -> list[str]:
-    """A warning if training images are among the measured ones, else nothing."""
-    if not trained_on:
-        return []
-    others = "; --held-out measures the others alone" if trained_on < images else ""
-    return [
-        f"{trained_on:,} of these {images:,} images are training images of the model, by their "
-        f"names, and may be kept better than images that it has not seen{others}"
-    ]
-
-
-def _favour(trained: "BaseRunConfig | None") -> list[str]:
-    """A warning that figures of the run's perceptual network favour the run, if it has one."""
-    from smalti.runs.config import VQGANRunConfig
-
-    if not isinstance(trained, VQGANRunConfig):
-        return []
-    kind = trained.loss.perceptual.kind
-    if kind == "none":
-        return []
-    network = "VGG16 (LPIPS)" if kind == "lpips" else "EfficientNet-Lite0"
-    return [
-        f"the run learned by {network}'s features, which favours it in figures of that network; "
-        "PSNR and SSIM are independent of it"
-    ]
-
-
-def _show(report: dict[str, Any], figures: "Sequence[Figure]") -> None:
-    """Print the report as a table, with its warnings."""
-    size, resize = report["transform"]["size"], report["transform"]["resize_px"]
-    height, width = (size, size) if isinstance(size, int) else size
-    part = ", only those that the run was not trained on" if report["held_out_only"] else ""
-    print(f"model:  {report['model']}")
-    print(f"data:   {report['images']} images of {', '.join(report['data'])}{part}")
-    if report["skipped"]:
-        print(f"skipped images (broken, or smaller than the crop): {report['skipped']}")
-    print(f"crop:   center, {height}x{width} pixels, resize-px {resize}")
-    print()
-    columns = max(len(figure.label) for figure in figures)
-    for figure in figures:
-        print(f"{figure.label:{columns}}  {figure.text:>10}")
-    for warning in report["warnings"]:
-        print(f"note: {warning}")
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    from smalti.files import atomic_file, write_json
-
-    with atomic_file(path) as temporary:
-        write_json(temporary, report)
-    print(f"done: {path}")
+def _images(text: str) -> int | range:
+    """Type of `--images`: a number, or A:B."""
+    share = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    if share is None:
+        return positive(text)
+    first, end = int(share[1]), int(share[2])
+    if first >= end:
+        raise argparse.ArgumentTypeError(f"must be A:B with A below B, got {text!r}")
+    return range(first, end)
 
 
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser(
         "evaluate",
-        "Send the images of a data set through a tokenizer and back, and measure what was kept. Of "
-        "photographs: reconstruction FD (Frechet distance of EfficientNet-Lite0's features; it is "
-        "not the FID), perceptual distance, PSNR, SSIM; of label maps: pixel accuracy, mean IoU; "
-        "of other maps: PSNR; of all: use of the codebook.",
+        "Figures that others can reproduce. Of a tokenizer: what it keeps of the images of a data "
+        "set. Of a prior: NLL of the images of a data set, and how samples compare with them "
+        "(Frechet distance, kernel distance, precision, recall). Without a model: how pictures "
+        "compare with a reference. docs/evaluation.md explains each figure.",
     )
     parser.add_argument(
-        "model", type=expanded_path, help="run of `smalti train vqgan`, model folder or hub id"
+        "model",
+        type=expanded_path,
+        nargs="?",
+        default=None,
+        help="run of `smalti train`, model folder or hub id; its kind decides what is measured. "
+        "Without it, give --samples or --write-reference",
     )
     parser.add_argument(
         "--data",
         type=expanded_path,
         nargs="+",
-        required=True,
-        help="what to measure on: as for --data of `smalti train`",
+        default=[],
+        help="what to measure on: as for --data of `smalti train`; samples of a prior have the "
+        "conditions of these images",
     )
     parser.add_argument(
         "--held-out",
@@ -285,27 +118,106 @@ def parser() -> Parser:
     )
     parser.add_argument(
         "--images",
-        type=positive,
+        type=_images,
         default=argparse.SUPPRESS,
-        help="measure on this many, taken at even distances (default: all)",
+        metavar="N|A:B",
+        help="tokenizer: measure on N images, taken at even distances (default: all). Prior: work "
+        "on samples A to B - 1 only, as one of several machines; writes a part file for --join",
     )
+    _size_and_files(parser)
+    as_prior_data_argument(parser)
+    _samples(parser.add_argument_group("pictures and reference"))
+    prior = parser.add_argument_group("priors")
+    prior.add_argument("-n", type=positive, default=5000, help="samples to draw")
+    prior.add_argument(
+        "--join",
+        type=expanded_path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="take what was computed from part files of --images A:B; same options otherwise",
+    )
+    prior.add_argument(
+        "--memorisation",
+        action="store_true",
+        help="also write a page of samples beside their nearest training images",
+    )
+    prior.add_argument(
+        "--training-data",
+        type=expanded_path,
+        nargs="+",
+        default=argparse.SUPPRESS,
+        metavar="SRC",
+        help="for --memorisation: the training images (default: the run's own data)",
+    )
+    drawing_arguments(parser)
+    return parser
+
+
+def _size_and_files(parser: Parser) -> None:
     parser.add_argument(
         "--size",
         type=height_and_width,
         default=argparse.SUPPRESS,
         metavar="HEIGHTxWIDTH",
-        help="center crops in pixels; one number is a square (default: as the run was trained)",
+        help="center crops in pixels; one number is a square (default: as the run was trained, or "
+        "the size of all pictures)",
     )
     small_argument(parser, "as the run was trained")
     parser.add_argument(
         "--batch-size", type=positive, default=32, help="images at once; changes no figure"
     )
+    parser.add_argument("--seed", type=seed, default=0, help="sample i depends on (seed, i) only")
     parser.add_argument(
         "--out",
         type=expanded_path,
         default=argparse.SUPPRESS,
-        help="JSON file for the figures too; replaced if it exists (default: none)",
+        help="JSON file for the figures too; replaced if it exists (default: of a prior "
+        "evaluation.json, else none)",
     )
-    as_prior_data_argument(parser)
     device_argument(parser)
-    return parser
+
+
+def _samples(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--samples",
+        type=expanded_path,
+        default=argparse.SUPPRESS,
+        metavar="FOLDER",
+        help="pictures to judge: a folder or another data set, or an .npz file as the evaluator of "
+        "ADM reads it",
+    )
+    group.add_argument(
+        "--reference",
+        type=expanded_path,
+        default=argparse.SUPPRESS,
+        metavar="SRC|FILE",
+        help="what to compare with: a data set, a file of --write-reference, or an .npz file with "
+        "mu and sigma or with images (default: of a prior, --data)",
+    )
+    group.add_argument(
+        "--write-reference",
+        type=expanded_path,
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="write the reference into this .safetensors file, for --reference",
+    )
+    group.add_argument(
+        "--extractor",
+        choices=("efficientnet", "inception", "dinov2"),
+        default="efficientnet",
+        help="network that describes the images: efficientnet needs no download, inception gives "
+        "FID and KID, dinov2 needs smalti[dino]",
+    )
+    group.add_argument(
+        "--extractor-weights",
+        type=expanded_path,
+        default=None,
+        metavar="FILE",
+        help="its weights: a file, a folder or a hub id (default: the published ones)",
+    )
+    group.add_argument(
+        "--few",
+        action="store_true",
+        help="also compare fewer images than the extractor has features; see the warning",
+    )

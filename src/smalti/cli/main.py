@@ -27,7 +27,7 @@ COMMANDS = {
     "score": "how well a prior expects images, code by code, with maps of where they surprise it",
     "complete": "complete a photograph, or paint beyond its sides",
     "reconstruct": "send pictures through a tokenizer and back, side by side",
-    "evaluate": "how well a tokenizer keeps the images of a data set, in figures",
+    "evaluate": "figures of a tokenizer, of a prior or of pictures, with their protocol",
     "encode": "pictures -> codes, in a file",
     "decode": "codes of a file -> pictures",
     "inspect": "what is in a data set, a model or a run",

@@ -121,6 +121,13 @@ def sampling_arguments(parser: Parser) -> None:
         help="class by name or number, or file of a map or of keypoints; several are taken in turn "
         "(default: all classes in turn). KIND= where the prior has several conditions",
     )
+    drawing_arguments(parser)
+    parser.add_argument("--batch-size", type=positive, default=16, help="images made at a time")
+    device_argument(parser)
+
+
+def drawing_arguments(parser: Parser) -> None:
+    """Add the options of `SamplingConfig`."""
     parser.add_argument(
         "--temperature", type=number, default=1.0, help="below 1 likelier, above 1 bolder; 0 greedy"
     )
@@ -144,14 +151,12 @@ def sampling_arguments(parser: Parser) -> None:
         default="constant",
         help="cosine rises from 1 along the image",
     )
-    parser.add_argument("--batch-size", type=positive, default=16, help="images made at a time")
     parser.add_argument(
         "--stride",
         type=positive,
         default=1,
         help="codes drawn in one position of the sliding window; 1 is the paper's, more is faster",
     )
-    device_argument(parser)
 
 
 def parser() -> Parser:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from smalti.data.config import TransformConfig
     from smalti.runs.prior_images import PriorImages
     from smalti.sampling.pipeline import Pipeline
 
@@ -64,7 +63,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.cli.output import check_folder
     from smalti.compute import choose_compute
     from smalti.data.sources.base import counted
-    from smalti.runs.prior_images import PriorImages
+    from smalti.runs.prior_images import PriorImages, transform_of_run
     from smalti.sampling.pipeline import Pipeline
     from smalti.sampling.sliding_window import check_stride
 
@@ -73,7 +72,8 @@ def run(arguments: Sequence[str]) -> None:
     pipeline = Pipeline.from_pretrained(options.model)
     check_stride(options.stride, pipeline.config.grid_width)
     size = getattr(options, "size", None)
-    images = PriorImages(pipeline, options.pictures, _transform(options), size, condition)
+    transform = transform_of_run(options.model, getattr(options, "small", None))
+    images = PriorImages(pipeline, options.pictures, transform, size, condition)
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
     height, width = images.size_px
@@ -81,16 +81,6 @@ def run(arguments: Sequence[str]) -> None:
     scores = _score(options, pipeline, images)
     _show(scores, pipeline)
     _write(out, options, pipeline, images, scores)
-
-
-def _transform(options: argparse.Namespace) -> "TransformConfig":
-    """How pictures become images: as in the run of the prior, with what the options change."""
-    from smalti.data.config import TransformConfig
-    from smalti.runs.state import read_run
-
-    trained = read_run(Path(options.model))
-    image = TransformConfig() if trained is None else trained.config.image
-    return image.model_copy(update={"small": options.small} if "small" in options else {})
 
 
 def _score(options: argparse.Namespace, pipeline: "Pipeline", images: "PriorImages") -> list[Score]:

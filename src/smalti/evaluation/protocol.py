@@ -58,6 +58,8 @@ class Protocol(Config):
 
     images: ImageRecord
     """The images that were evaluated."""
+    data: ImageRecord | None = None
+    """Images that the NLL of a prior is of, and whose conditions its samples have."""
     reference: ReferenceRecord | None
     extractor: ExtractorRecord | None
     sampling: dict[str, Any] | None

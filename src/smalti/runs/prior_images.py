@@ -6,6 +6,7 @@ Axes: B batch, H/W size of the images in pixels.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from smalti.data.loader import stack
 from smalti.data.sources import SOURCES, open_source
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.named_files import NamedFiles
+from smalti.runs.state import read_run
 from smalti.sampling.pipeline import Pipeline
 from smalti.types import Sample
 
@@ -110,8 +112,8 @@ class PriorImages:
             if not missing:
                 raise
             raise InputError(
-                f"{error} (this prior knows the condition {', '.join(missing)}; it comes with the "
-                "images, or from --condition)"
+                f"{error} (this prior knows the condition {', '.join(missing)}, which comes with "
+                "the images; sample and score also take --condition)"
             ) from error
 
     def _classes_of_prior(self) -> Tensor | None:
@@ -131,15 +133,25 @@ class PriorImages:
         """
         numbers, samples = [], []
         for number in range(len(self)):
-            sample = self._sample(number)
+            sample = self.load(number)
             if sample is not None:
                 numbers.append(number)
                 samples.append(sample)
             if samples and (len(samples) == batch_size or number + 1 == len(self)):
-                yield self._batch(numbers, samples)
+                yield self.batch(numbers, samples)
                 numbers, samples = [], []
 
-    def _sample(self, number: int) -> Sample | None:
+    def keep(self, numbers: Sequence[int]) -> None:
+        """Leave out all images but those of the numbers, in their order; they are counted anew."""
+        self.dataset = self.dataset.subset(numbers)
+
+    def load(self, number: int) -> Sample | None:
+        """An image with what its data set says of it; None where it is broken.
+
+        Raises:
+            InputError: it is smaller than the crop and that is an error, or it was named by itself
+                and is broken.
+        """
         loaded = self.dataset.load_center(number)
         if loaded.broken and isinstance(self.dataset.place(number)[0], NamedFiles):
             key, reason = next(iter(loaded.broken.items()))
@@ -147,7 +159,8 @@ class PriorImages:
         self.dataset.report(loaded.broken)
         return loaded.sample
 
-    def _batch(self, numbers: Sequence[int], samples: Sequence[Sample]) -> KnownImages:
+    def batch(self, numbers: Sequence[int], samples: Sequence[Sample]) -> KnownImages:
+        """Images (B, ...) with the values of all conditions, of what `load` gave."""
         batch = stack(samples)
         if self._class_numbers is not None and batch.labels is not None:
             batch = replace(batch, labels=self._class_numbers[batch.labels])
@@ -159,6 +172,18 @@ class PriorImages:
         turns = torch.tensor(numbers)
         values |= {kind: value[turns % len(value)] for kind, value in self._asked.items()}
         return KnownImages(batch.keys, batch.images, values)
+
+
+def transform_of_run(model: str, small: str | None) -> TransformConfig:
+    """How pictures become images: as in the run of a prior, or by default.
+
+    Args:
+        model: the run, a pipeline folder or a hub id.
+        small: what to do with small pictures instead; None is as in the run.
+    """
+    trained = read_run(Path(model))
+    image = TransformConfig() if trained is None else trained.config.image
+    return image if small is None else image.model_copy(update={"small": small})
 
 
 def _asked_values(pipeline: Pipeline, asked: Asked) -> dict[str, Tensor]:

@@ -1,0 +1,164 @@
+"""`smalti evaluate PRIOR --memorisation`: samples beside their nearest training images."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from smalti.data.dataset import ImageDataset
+    from smalti.metrics.neighbours import Neighbours
+    from smalti.report.pairs import PairRow
+    from smalti.runs.prior_evaluation import PriorEvaluation
+
+PAIRS = 24
+"""Pairs of each kind on the page, the nearest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAndUnseen:
+    """Images that a prior was trained on, and others."""
+
+    training: "ImageDataset"
+    unseen: "ImageDataset"
+
+
+def find_images(options: argparse.Namespace, evaluation: "PriorEvaluation") -> KnownAndUnseen:
+    """The training images of a prior, and images that it was not trained on.
+
+    Raises:
+        InputError: it is not known which they are, or there are none of one kind.
+    """
+    from smalti.config import InputError
+    from smalti.runs.described import open_photographs
+    from smalti.runs.state import read_run
+    from smalti.runs.training_images import find_training_images
+
+    run = read_run(Path(options.model))
+    specs = getattr(options, "training_data", run and run.config.data)
+    known = find_training_images(options.model)
+    if not specs:
+        raise InputError(f"{options.model} is no run; name its training images, --training-data")
+    measured = evaluation.images.dataset
+    everything = open_photographs(specs, measured.transform)
+    if known is None:
+        if set(specs) & set(options.data):
+            raise InputError(
+                f"{options.model} has no list of its training images, so --data and "
+                "--training-data must be different data sets"
+            )
+        return KnownAndUnseen(everything, measured)
+    seen, is_training = known.among(measured), known.among(everything)
+    if not is_training.any():
+        raise InputError(f"none of {', '.join(specs)} is a training image of {options.model}")
+    training = everything.subset(is_training.nonzero()[0].tolist())
+    for dataset, mask in ((measured, seen), (everything, is_training)):
+        if not mask.all():
+            return KnownAndUnseen(training, dataset.subset((~mask).nonzero()[0].tolist()))
+    raise InputError(
+        "--memorisation compares with images that the prior was not trained on, and there are "
+        "none: give some with --data, or train with --held-out"
+    )
+
+
+def judge_memorisation(
+    images: KnownAndUnseen,
+    evaluation: "PriorEvaluation",
+    samples: "dict[str, Tensor]",
+    page: Path,
+    folder: Path,
+) -> "tuple[dict[str, Any], list[str]]":
+    """Write the page of pairs; what was found, as plain data, and a warning if there is cause.
+
+    Args:
+        images: to compare with.
+        evaluation: of the prior.
+        samples: their codes and features.
+        page: folder of the page.
+        folder: where features are kept meanwhile.
+
+    Raises:
+        InputError: all images of one kind are broken, or the page cannot be written.
+    """
+    from smalti.distributed import from_first
+    from smalti.evaluation.memorisation import memorisation
+    from smalti.report.pairs import write_pairs
+    from smalti.runs.described import describe, good_rows
+
+    assert evaluation.extractor is not None
+    features, numbers = [], []
+    for name, dataset in (("training", images.training), ("unseen", images.unseen)):
+        found = describe(dataset, evaluation.extractor, evaluation.batch_size, name, folder)
+        numbers.append(good_rows(found))
+        features.append(found[numbers[-1]])
+    judged = memorisation(samples["features"], *features)
+    medians = [float(one.distances.median()) for one in (judged.samples, judged.unseen)]
+    report = {
+        "training_images": len(features[0]),
+        "unseen_images": len(features[1]),
+        "copies": judged.copies,
+        "share_nearer": judged.share_nearer,
+        "p_value": judged.p_value,
+        "median_distance_of_samples": medians[0],
+        "median_distance_of_unseen": medians[1],
+    }
+    training = _pictures(images.training, numbers[0])
+    rows = [
+        _row("sample", "Samples", judged.samples, _samples(evaluation, samples), training),
+        _row(
+            "unseen", "Unseen images", judged.unseen, _pictures(images.unseen, numbers[1]), training
+        ),
+    ]
+    facts = {name.replace("_", " "): f"{value:.4g}" for name, value in report.items()}
+    title = "Nearest training images"
+    from_first(lambda: print(f"done: {write_pairs(page, title, judged.warning, facts, rows)}"))
+    return report, [] if judged.warning is None else [judged.warning]
+
+
+def _samples(
+    evaluation: "PriorEvaluation", samples: "dict[str, Tensor]"
+) -> "Callable[[int], Image.Image]":
+    """The picture of a sample by its number."""
+    pipeline = evaluation.pipeline
+
+    def picture(number: int) -> "Image.Image":
+        codes = samples["codes"][number].long().view(1, *evaluation.cells)
+        return pipeline.pictures(codes.to(pipeline.device))[0]
+
+    return picture
+
+
+def _pictures(dataset: "ImageDataset", numbers: "Tensor") -> "Callable[[int], Image.Image]":
+    """The picture of a row of features, which is the image of one of the numbers."""
+    from smalti.content_images import content_images
+    from smalti.runs.described import load_center
+
+    def picture(row: int) -> "Image.Image":
+        sample = load_center(dataset, int(numbers[row]))
+        assert sample is not None, "its features are known"
+        return content_images(dataset.content).draw(sample.image)
+
+    return picture
+
+
+def _row(
+    name: str,
+    heading: str,
+    neighbours: "Neighbours",
+    picture: "Callable[[int], Image.Image]",
+    training: "Callable[[int], Image.Image]",
+) -> "PairRow":
+    """The nearest pairs of one kind, the nearest first."""
+    from smalti.report.pairs import Pair, PairRow
+
+    distances = neighbours.distances[:, 0]
+    pairs = []
+    for number in distances.argsort(stable=True)[:PAIRS].tolist():
+        caption = f"{name} {number}, distance {float(distances[number]):.4g}"
+        nearest = training(int(neighbours.numbers[number, 0]))
+        pairs.append(Pair(picture(number), nearest, caption))
+    return PairRow(name, f"{heading} (left) and their nearest training images (right)", pairs)

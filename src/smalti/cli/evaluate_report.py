@@ -1,0 +1,127 @@
+"""What the evaluation of priors and of pictures prints and writes: protocol, figures, warnings."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smalti.evaluation.extractors import Extractor
+    from smalti.evaluation.measures import Figure
+    from smalti.evaluation.protocol import ImageRecord, Protocol
+    from smalti.evaluation.reference import Reference
+
+
+def check_count(images: int, extractor: "Extractor", options: argparse.Namespace) -> list[str]:
+    """A warning where there are few images, before the work begins.
+
+    Raises:
+        InputError: there are fewer than the extractor has features, and nobody asked for it.
+    """
+    from smalti.config import InputError
+    from smalti.evaluation.comparison import check_count as check
+
+    try:
+        warning = check(images, extractor, options.few)
+    except InputError as error:
+        raise InputError(f"{error}; --few compares them all the same") from error
+    return [] if warning is None else [warning]
+
+
+def check_itself(extractor: "Extractor", reference: "Reference") -> None:
+    """Check the statistics, the extractor and the reference against known figures, and say so.
+
+    Raises:
+        SelfCheckError: one differs.
+    """
+    from smalti.evaluation.self_check import (
+        check_against_itself,
+        check_extractor,
+        check_statistics,
+    )
+
+    check_statistics()
+    of_extractor = "" if check_extractor(extractor) else " (none is stored for this extractor)"
+    features = reference.features
+    if features is not None and len(features) < 4:
+        features = None
+    check_against_itself(reference.gaussian, None if features is None else features[:2000])
+    print(f"self-check: stored sets give their stored figures{of_extractor}, ", end="")
+    print("and the reference is at distance 0 from itself")
+
+
+def show(protocol: "Protocol", figures: "Sequence[Figure]", warnings: Sequence[str]) -> None:
+    """Print all of it."""
+    print("protocol:")
+    for name, value in _lines(protocol):
+        print(f"  {name:11}  {value}")
+    print()
+    columns = max(len(figure.label) for figure in figures)
+    for figure in figures:
+        print(f"{figure.label:{columns}}  {figure.text:>12}")
+    for warning in warnings:
+        print(f"note: {warning}")
+
+
+def _lines(protocol: "Protocol") -> list[tuple[str, str]]:
+    """The protocol, a line each."""
+    lines = [("images", _images(protocol.images))]
+    if protocol.data is not None:
+        lines.append(("data", _images(protocol.data)))
+    reference = protocol.reference
+    if reference is not None:
+        of = "" if reference.images is None else f"{_images(reference.images)} "
+        print_ = (reference.fingerprint or "not computed")[:16]
+        lines.append(("reference", f"{of or reference.source + ' '}(fingerprint {print_})"))
+    extractor = protocol.extractor
+    if extractor is not None:
+        words = f"{extractor.name}, {extractor.features} features, {extractor.resize}"
+        lines.append(("extractor", f"{words} (weights {extractor.fingerprint[:16]})"))
+    if protocol.sampling is not None:
+        shown = (f"{name} {value}" for name, value in protocol.sampling.items() if value != [])
+        lines.append(("sampling", ", ".join(shown)))
+    lines.append(("seed", str(protocol.seed)))
+    versions = ", ".join(f"{name} {version}" for name, version in protocol.versions.items())
+    return [*lines, ("versions", versions)]
+
+
+def _images(images: "ImageRecord") -> str:
+    size = f"{images.height_px}x{images.width_px}"
+    words = f"{images.count} of {images.source}, {size} pixels"
+    if images.kernel == "none":
+        return words
+    filtered = "with" if images.antialias else "without"
+    return f"{words}, {images.crop}; {images.kernel}, {filtered} antialiasing"
+
+
+def write(
+    path: Path,
+    protocol: "Protocol",
+    figures: "Sequence[Figure]",
+    warnings: Sequence[str],
+    more: dict[str, Any],
+) -> None:
+    """Write all of it as JSON.
+
+    Args:
+        path: the file.
+        protocol: what was measured how.
+        figures: what came out.
+        warnings: what to know before they are quoted.
+        more: further entries by name.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    from smalti.files import atomic_file, write_json
+
+    report = more | {
+        "figures": {
+            figure.name: {"label": figure.label, "value": figure.value} for figure in figures
+        },
+        "warnings": list(warnings),
+        "protocol": protocol.model_dump(mode="json"),
+    }
+    with atomic_file(path) as temporary:
+        write_json(temporary, report)
+    print(f"done: {path}")

@@ -1,0 +1,68 @@
+"""Images of any numbers out of a large set that many processes draw together.
+
+Axes: B batch, h/w grid of codes, K codebook size.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from smalti.sampling.choice import seeded_choice
+from smalti.sampling.config import SamplingConfig
+from smalti.sampling.guidance import build_guidance
+from smalti.sampling.pipeline import Pipeline, in_eval_mode
+from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
+
+
+def check_sampling(pipeline: Pipeline, config: SamplingConfig, cells: tuple[int, int]) -> None:
+    """Refuse settings that a prior cannot sample with, before the work begins.
+
+    Args:
+        pipeline: of the prior.
+        config: temperature, top-k, top-p, guidance, stride.
+        cells: rows and columns of codes.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    build_guidance(config, pipeline.conditioning.kinds, pipeline.config.condition_drop)
+    check_size(pipeline.config, *cells)
+    check_stride(config.stride, pipeline.config.grid_width)
+
+
+def sample_numbered(
+    pipeline: Pipeline,
+    numbers: Sequence[int],
+    values: Mapping[str, Tensor],
+    cells: tuple[int, int],
+    seed: int,
+    config: SamplingConfig,
+) -> Tensor:
+    """Draw the codes of some images; image i is a function of (seed, i) and its condition.
+
+    Args:
+        pipeline: of the prior.
+        numbers: of the images.
+        values: (B, ...) of each condition, by kind.
+        cells: h and w.
+        seed: of the whole set.
+        config: as `check_sampling`.
+
+    Returns:
+        (B, h, w) int64 in [0, K), on the device of the prior.
+    """
+    height, width = cells
+    blank = torch.zeros(len(numbers), height, width, dtype=torch.int64, device=pipeline.device)
+    canvas = Canvas.unknown(blank)
+    with in_eval_mode(pipeline.prior):
+        sample_canvas(
+            pipeline.prior,
+            pipeline.config,
+            pipeline.conditioning,
+            pipeline.encode_conditions(values),
+            canvas,
+            config,
+            seeded_choice(seed, numbers, height * width, pipeline.device),
+        )
+    return canvas.codes
