@@ -202,6 +202,8 @@ def test_two_processes_train_the_same_prior_as_one(pair, photos):
     train_prior(PriorRunConfig.model_validate(config))
     found = differences(pair.run("prior"), pair.alone("prior"))
     assert max(found.values()) < 1e-5, found
+    lines, others = numbers(pair.run("prior")), numbers(pair.alone("prior"))
+    assert lines == [pytest.approx(other, rel=1e-4, abs=1e-6) for other in others]
 
 
 def test_two_processes_tell_once_what_one_tells(pair, configs):

@@ -7,7 +7,7 @@ import torch
 from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning
 from smalti.data.pairing import describe
-from smalti.distributed import from_first, rank, together, wrap
+from smalti.distributed import from_first, rank, together, world_size, wrap
 from smalti.health.run_images import RunImages
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.model import GPT
@@ -84,7 +84,7 @@ def _train_prior(user_config: PriorRunConfig) -> Path:
             plan.compute.device,
         )
         with together():
-            evaluation = _evaluation_codes(plan, pipeline) if rank() == 0 else []
+            evaluation = _evaluation_codes(plan, pipeline)
         step_config = prior_step_config(config, plan.model_config, pipeline.conditioning)
         Trainer(
             PriorLearner(state, step_config, pipeline, evaluation, config.seed),
@@ -169,12 +169,17 @@ def prior_state(
 
 
 def _evaluation_codes(plan: PriorPlan, pipeline: Pipeline) -> list[CodeBatch]:
-    """Encode the images to evaluate, at most `eval_images`."""
+    """Encode this process's share of the images to evaluate, at most `eval_images` in all.
+
+    The processes take the batches in turn; process 0 has the first.
+    """
     batches: list[CodeBatch] = []
     left = plan.config.training.eval_images
-    for batch in evaluation_loader(plan.config, plan.split).evaluation_batches():
-        chosen, device = _first(batch, left), plan.compute.device
-        batches.append(encode_batch(chosen, pipeline.tokenizer, pipeline.conditioning, device))
+    loader, device = evaluation_loader(plan.config, plan.split), plan.compute.device
+    for number, batch in enumerate(loader.evaluation_batches()):
+        if number % world_size() == rank():
+            chosen = _first(batch, left)
+            batches.append(encode_batch(chosen, pipeline.tokenizer, pipeline.conditioning, device))
         left -= len(batch.keys)
         if left <= 0:
             break

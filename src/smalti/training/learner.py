@@ -43,7 +43,10 @@ class Learner(Protocol[B_contra]):
         """Make one update, and return detached scalars by name."""
 
     def evaluate(self) -> Mapping[str, float]:
-        """Evaluate, in process 0 alone; "score" is the number that early stopping minimizes."""
+        """Evaluate, called in all processes; "score" is the number that early stopping minimizes.
+
+        The result is the same in each process.
+        """
 
     def comparable_from(self) -> int:
         """First step whose scores may be the best; earlier scores cannot be compared with later."""

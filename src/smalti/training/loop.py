@@ -72,7 +72,7 @@ class Trainer(Generic[B]):
     """Trains to the last step, from the run's newest checkpoint if there is one.
 
     Several processes take the same steps, each with its share of the batches. Process 0 alone
-    evaluates, draws and saves, and the others wait for it.
+    draws and saves, and the others wait for it.
 
     Args:
         learner: learner of a stage, freshly initialised.
@@ -226,7 +226,7 @@ class Trainer(Generic[B]):
 
     def _evaluate(self, run_log: RunLog) -> None:
         self._check_finite()
-        values = dict(from_first(self.learner.evaluate))
+        values = dict(self.learner.evaluate())
         score = values.pop("score")
         step, comparable_from = self.counters.step, self.learner.comparable_from()
         run_log.scalars(step, "eval", values)

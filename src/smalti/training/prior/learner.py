@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.content_images import content_images
+from smalti.distributed import sum_over_processes
 from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
@@ -84,6 +85,9 @@ class PriorLearner:
                 layout.image_logits(logits), sequence.targets.to(device)
             )
             total, images = total + float(nats_of_images.sum()), images + len(nats_of_images)
+        # Each process has its share of the images.
+        sums = sum_over_processes(torch.tensor([total, images], dtype=torch.float64))
+        total, images = float(sums[0]), int(sums[1])
         nats, uniform = total / images, uniform_nats_per_token(layout.codebook_size)
         size = self._pipeline.size
         return {

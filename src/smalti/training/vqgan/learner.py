@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from smalti.content_images import content_images
-from smalti.distributed import sum_over_processes
+from smalti.distributed import from_first, sum_over_processes
 from smalti.evaluation.tokenizer import evaluate
 from smalti.health.examine import examine
 from smalti.health.findings import Finding, RemedyKind
@@ -93,8 +93,12 @@ class VQGANLearner:
         total = self.config.total_steps
         return total if full is None else full if full < total else 0
 
-    @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
+        """Measure reconstructions of the images to evaluate, in process 0, for all processes."""
+        return from_first(self._evaluate)
+
+    @torch.no_grad()
+    def _evaluate(self) -> Mapping[str, float]:
         """Quality of the averaged tokenizer's reconstructions of the images to evaluate."""
         tokenizer, loss = self.training.average.model, self.config.loss
         measures = loss_measures(tokenizer.content, loss, self.training.perceptual)
