@@ -21,10 +21,6 @@ PICTURES = (
     "--samples --reference --write-reference --extractor --extractor-weights --few --size --small "
     "--seed --batch-size --out --device"
 )
-PRIOR_ONLY = (
-    "-n --temperature --top-k --top-p --guidance --guidance-schedule --stride --join "
-    "--memorisation --training-data"
-)
 
 
 def run(arguments: Sequence[str]) -> None:
