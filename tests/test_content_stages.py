@@ -242,6 +242,6 @@ def test_a_map_of_another_size_writes_nothing(tmp_path: Path) -> None:
         (tmp_path / "set" / part).mkdir(parents=True)
     Image.new("RGB", (20, 16)).save(tmp_path / "set/images/1.jpg")
     Image.new("L", (10, 8)).save(tmp_path / "set/segmentations/1.png")
-    with pytest.raises(InputError, match=r"1\.png is 10x8, but its image .*1\.jpg is 20x16"):
+    with pytest.raises(InputError, match=r"1\.png is 8x10, but its image .*1\.jpg is 16x20"):
         train_vqgan(config_of(tmp_path / "set", tmp_path / "run", "labels"))
     assert not (tmp_path / "run").exists()

@@ -210,7 +210,7 @@ def test_the_images_are_read_as_asked_for(photos, tmp_path, trainers):
     train_vqgan(vqgan_config(photos, tmp_path / "run", image=image))
     loader = trainers[0].batches.__self__
     assert isinstance(loader, BatchLoader)
-    assert (loader.batch_size, loader.workers, loader.parts) == (6, 2, 3)
+    assert (loader.batch_size, loader.workers, loader.chunks) == (6, 2, 3)
     assert loader.dataset.transform == TransformConfig.model_validate(image)
     assert loader.dataset.seed == 5
     assert 8 <= len(loader.dataset) <= 16  # about half are held out

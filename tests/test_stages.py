@@ -457,14 +457,13 @@ def test_small_image_behind_the_first_held_out_batch_is_found_before_writing(tmp
     ("changes", "match"),
     [
         ({"image": {"size": 15}}, "image.size 15x15 does not divide .* multiples of 2"),
-        ({"prior": {"width": 10, "heads": 4}}, "prior.width 10 is not a multiple of prior.heads 4"),
         ({"ordering": "z-curve"}, "unknown ordering 'z-curve'; did you mean 'z_curve'"),
         (
             {"ordering": "subsample", "image": {"size": 14, "resize_px": "keep"}},
             "ordering subsample is not defined on a grid of 7 x 7: both sides must be even",
         ),
     ],
-    ids=["size", "width", "ordering", "grid"],
+    ids=["size", "ordering", "grid"],
 )
 def test_stage_2_refuses_before_it_writes(photos, vqgan_run, tmp_path, changes, match):
     config = prior_config(photos, vqgan_run, tmp_path / "run", **changes)
