@@ -48,9 +48,11 @@ def test_every_stage_is_resumed(succeed, world, copied, here, stage):
     assert f"done: {copied / stage}" in out
 
 
-def test_told_of_fewer_steps_than_done_advises_more_than_done(succeed, copied):
-    out = succeed("resume", copied / "vqgan", "--training.total-steps", 1).out
-    assert f"--training.total-steps {2 * steps(copied / 'vqgan')}" in out
+def test_fewer_steps_than_are_done_are_refused_and_change_nothing(refused, copied):
+    run = copied / "vqgan"
+    before = (run / "config.yaml").read_bytes()
+    refused(["resume", run, "--training.total-steps", "1"], f"must be at least {steps(run)}, got 1")
+    assert (run / "config.yaml").read_bytes() == before
 
 
 def test_option_that_may_not_change_is_refused_with_those_that_may(refused, world):

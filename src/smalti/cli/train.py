@@ -136,5 +136,5 @@ def _say_how_to_go_on(config: "RunConfig") -> None:
     from smalti.training.log import resume_command
 
     done = newest_step(Path(config.out) / "checkpoints")
-    if done >= config.training.total_steps:  # more, if the run was told of fewer than it has done
+    if done == config.training.total_steps:
         print(f"longer: {resume_command(Path(config.out))} --training.total-steps {2 * done}")

@@ -24,7 +24,7 @@ from smalti.environment import environment
 from smalti.files import atomic_file, disk_errors, remove_leftovers, write_json
 from smalti.plain_data import read_json
 from smalti.runs.changes import CHANGEABLE_ON_RECORD, changes
-from smalti.runs.config import BaseRunConfig
+from smalti.runs.config import BaseRunConfig, RunConfig
 from smalti.runs.stored import CONFIG_FILE, read_run_config
 from smalti.training.checkpoint import check_checkpoints, newest_step
 from smalti.training.log import append_line, say
@@ -53,8 +53,8 @@ def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
     Options that are auto in the config keep the values that the run began with.
 
     Raises:
-        InputError: it holds another kind of run, a run with another config, or other files, or it
-            cannot be written.
+        InputError: it holds another kind of run, a run with another config or with more steps than
+            the config has, or other files, or it cannot be written.
     """
     check_writable(folder)
     _check_stored(folder, config)
@@ -81,6 +81,12 @@ def _check_stored(folder: Path, config: BaseRunConfig) -> None:
         raise InputError(
             f"{folder} was begun with another config: {', '.join(map(str, changed))}; "
             "use the same command to resume, or another --out"
+        )
+    done = newest_step(folder / "checkpoints")
+    if isinstance(config, RunConfig) and config.training.total_steps < done:
+        raise InputError(
+            f"{folder} has done {done} steps, so training.total-steps must be at least {done}, got "
+            f"{config.training.total_steps}"
         )
 
 
