@@ -140,6 +140,7 @@ def test_more_than_the_memory_holds_is_one_line(call, world, here):
         ),
         ("vqgan: {quantizer.kind: ema, quantizer: {kind: fsq}}", ["'quantizer.kind' stands"]),
         ('{"seed": 1, "seed": 2}', ["'seed' is written twice"]),
+        ("held-out: 0.1\nheld_out: 0.2", ["'held_out' stands there twice"]),
     ],
 )
 def test_config_that_says_something_twice(refused, world, here, text, words):
@@ -161,11 +162,14 @@ def test_dotted_keys_of_a_config_are_those_of_its_blocks(succeed, here):
     (here / "blocks.yaml").write_text(
         "training: {total_steps: 7}\nvqgan: {quantizer: {kind: ema}}", encoding="utf-8"
     )
+    (here / "hyphens.yaml").write_text(
+        "training: {total-steps: 7}\nvqgan.quantizer: {kind: ema}", encoding="utf-8"
+    )
     shown = [
         succeed("train", "vqgan", "--data", "x", "--config", name, "--print-config").out
-        for name in ("dotted.yaml", "blocks.yaml")
+        for name in ("dotted.yaml", "blocks.yaml", "hyphens.yaml")
     ]
-    assert shown[0] == shown[1]
+    assert shown[0] == shown[1] == shown[2]
     assert "total_steps: 7" in shown[0]
 
 

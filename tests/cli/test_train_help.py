@@ -91,3 +91,11 @@ def test_help_of_an_option_alone(succeed):
 )
 def test_unknown_topic_names_the_nearest(refused, topic, words):
     refused(["train", "vqgan", "--help", topic], words)
+
+
+def test_example_of_a_list_is_one_that_is_allowed(succeed):
+    text = " ".join(succeed("train", "vqgan", "--help", "vqgan.quantizer.levels").out.split())
+    assert "whole numbers from 2 to 256 (as [2,4])" in text
+    line = ["--vqgan.quantizer.kind", "fsq", "--vqgan.quantizer.levels", "[2,4]"]
+    printed = succeed("train", "vqgan", *line, "--vqgan.codebook-size", "8", "--print-config").out
+    assert "levels:" in printed

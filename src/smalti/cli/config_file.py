@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from smalti.cli.options import underscored
 from smalti.config import InputError
 from smalti.paths import expand
 from smalti.plain_data import read_yaml
@@ -14,14 +15,15 @@ MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
 
 
 def read_config_file(file: str) -> dict[str, Any]:
-    """Read the content of a config file; `a.b: 1` is the same as `a: {b: 1}`.
+    """Read the content of a config file; `a.b: 1` is the same as `a: {b: 1}`, and `a-b` as `a_b`.
 
     Raises:
         InputError: it is missing, too large or no plain mapping, or has an option twice.
     """
     path = Path(expand(file))
     if not path.is_file():
-        raise InputError(f"config {path} does not exist")
+        what = "is no file" if path.exists() else "does not exist"
+        raise InputError(f"config {path} {what}")
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise InputError(f"config {path} is larger than {MAX_CONFIG_BYTES} bytes")
     try:
@@ -37,24 +39,28 @@ def read_config_file(file: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"config {path} is not plain YAML: {error}") from error
     if not isinstance(content, dict):
-        raise InputError(f"config {path} must be a mapping of options to values")
+        raise InputError(f"config {path} must hold options, as `image.size: 64`")
     return _with_blocks(content, f"config {path}")
 
 
 def _with_blocks(content: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """Write each dotted key of a config as a block.
+    """Write each dotted key of a config as a block, and hyphens in keys as underscores.
 
     Raises:
-        InputError: a dotted key stands beside its block, so that their order would matter.
+        InputError: a key stands there in both spellings, or a dotted key beside its block, so that
+            their order would matter.
     """
-    keys = [str(key) for key in content]
+    keys = [underscored(str(key)) for key in content]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise InputError(f"{where}: {twice!r} stands there twice, with hyphens and underscores")
     blocks: dict[str, Any] = {}
-    for key, value in content.items():
+    for key, value in zip(keys, content.values(), strict=True):
         dotted = next((other for other in keys if other.startswith(f"{key}.")), None)
         if dotted is not None:
-            raise InputError(f"{where}: {dotted!r} stands beside {str(key)!r}; write it inside")
+            raise InputError(f"{where}: {dotted!r} stands beside {key!r}; write it inside")
         inside = _with_blocks(value, where) if isinstance(value, dict) else value
-        merge(blocks, nest(str(key), inside))
+        merge(blocks, nest(key, inside))
     return blocks
 
 
