@@ -68,7 +68,7 @@ class DepthContent(_Content):
 
     @property
     def channels(self) -> int:
-        """C is one."""
+        """C, channels of the network: one, as the map has."""
         return 1
 
 
@@ -85,7 +85,7 @@ class EdgesContent(_PhotographContent):
 
     @property
     def channels(self) -> int:
-        """C is one."""
+        """C, channels of the network: one, as the map has."""
         return 1
 
 

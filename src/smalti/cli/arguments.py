@@ -87,7 +87,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def device_argument(parser: Parser) -> None:
-    """Add `--device`."""
+    """Add `--device`, the device that a command computes on."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_prior_data_argument(parser: Parser) -> None:
-    """Add the option."""
+    """Add `--as-prior-data` to the options of `smalti evaluate`."""
     parser.add_argument(
         "--as-prior-data",
         action="store_true",

@@ -97,7 +97,7 @@ def parser() -> Parser:
         nargs="?",
         default=None,
         help="run of `smalti train`, model folder or hub id; its kind decides what is measured. "
-        "Without it, give --samples or --write-reference",
+        "Without it, give --reference with --samples or with --write-reference",
     )
     parser.add_argument(
         "--data",
@@ -110,7 +110,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--held-out",
         action="store_true",
-        help="of the run's own data, only the images that it was not trained on",
+        help="measure only the images of --data that the run was not trained on",
     )
     parser.add_argument(
         "--images",

@@ -19,7 +19,10 @@ def evaluate_samples(options: argparse.Namespace) -> None:
     from smalti.config import InputError
 
     if "reference" not in options:
-        raise InputError("smalti evaluate needs a MODEL, or --reference with --samples")
+        raise InputError(
+            "smalti evaluate needs a MODEL; without one, --reference with --samples or with "
+            "--write-reference"
+        )
     if "samples" not in options and "write_reference" not in options:
         raise InputError("smalti evaluate --reference needs --samples, or --write-reference")
     from smalti.training.processes import processes

@@ -189,7 +189,7 @@ def _list_in_words(items: Sequence[Any], metadata: Sequence[Any]) -> str:
     count = f"{lengths[MinLen].min_length} or more " if MinLen in lengths else ""
     if MaxLen in lengths:
         count = f"{lengths[MinLen].min_length} to {lengths[MaxLen].max_length} "
-    least = next((one.ge for one in constraints if isinstance(one, Ge)), 1)
+    least: Any = next((one.ge for one in constraints if isinstance(one, Ge)), 1)
     example = "" if kind is str else f" (as [{least},{2 * least}])"
     return f"a list of {count}{PLURALS[kind]}{_bounds(constraints)}{example}"
 

@@ -7,7 +7,7 @@ from smalti.cli.arguments import Parser, expanded_path
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Draw the pictures."""
+    """Draw the plots of runs, and write them as PNG and SVG."""
     options = parser().read(arguments)
 
     from smalti.cli.output import check_folder

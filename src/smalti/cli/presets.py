@@ -91,8 +91,8 @@ def _needs(options: dict[str, Any], header: str) -> str:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """List the presets."""
-    word = parser().read(arguments).word
+    """Print the presets that have a word in their name or description, or all of them."""
+    word = parser().read(arguments).word or ""
     found = [preset for preset in map(Preset.read, presets()) if preset.has(word)]
     if not found:
         names = [path.stem for path in presets()]
@@ -125,5 +125,5 @@ def _lines(preset: Preset) -> list[str]:
 def parser() -> Parser:
     """The options of the command."""
     made = Parser("presets", "Presets: name, parameters in millions, what it is and what it needs.")
-    made.add_argument("word", nargs="?", default="", help="only presets with this word")
+    made.add_argument("word", nargs="?", help="list only presets with this word (default: all)")
     return made

@@ -23,7 +23,7 @@ MOST_LISTED = 20  # classes in a line
 
 
 class ClassLabelConfig(Config):
-    """Config of `ClassLabel`."""
+    """Options of the condition `class`: the names of the classes."""
 
     kind: Literal["class"] = "class"
     class_names: tuple[str, ...] = Field(min_length=1)

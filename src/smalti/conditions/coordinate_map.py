@@ -28,7 +28,7 @@ LEVELS = 1024
 
 
 class CoordinateMapConfig(GridConfig):
-    """Config of `CoordinateMap`."""
+    """Options of the condition `coordinate_map`: its levels, and the size of a cell."""
 
     kind: Literal["coordinate_map"] = "coordinate_map"
     levels: int = Field(ge=2)

@@ -24,7 +24,7 @@ from smalti.types import Window
 
 
 class CoordinatesConfig(Config):
-    """Config of `Coordinates`."""
+    """Options of the condition `coordinates`: the number of positions of a window."""
 
     kind: Literal["coordinates"] = "coordinates"
     rows: int = Field(ge=1)

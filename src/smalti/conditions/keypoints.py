@@ -39,7 +39,7 @@ JOINT_SHARE = 1 / 64  # radius of a joint's dot in the picture's longer side
 
 
 class KeypointsConfig(Config):
-    """Config of `Keypoints`."""
+    """Options of the condition `keypoints`: the joints, and the size of the window."""
 
     kind: Literal["keypoints"] = "keypoints"
     joints: tuple[str, ...] = Field(min_length=1)

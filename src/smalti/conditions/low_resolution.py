@@ -25,7 +25,7 @@ from smalti.data.transforms import Crop
 
 
 class LowResolutionConfig(SpatialConfig):
-    """Config of `LowResolution`."""
+    """Options of the condition `low_resolution`: the grid of its codes, and the factor."""
 
     kind: Literal["low_resolution"] = "low_resolution"
     factor: int = Field(default=8, ge=2)

@@ -29,19 +29,19 @@ HALF = 127
 
 
 class SegmentationConfig(SpatialConfig):
-    """Config of `Segmentation`."""
+    """Options of the condition `segmentation`: the content and the grid of its codes."""
 
     kind: Literal["segmentation"] = "segmentation"
 
 
 class DepthConfig(SpatialConfig):
-    """Config of `Depth`."""
+    """Options of the condition `depth`: the content and the grid of its codes."""
 
     kind: Literal["depth"] = "depth"
 
 
 class EdgesConfig(SpatialConfig):
-    """Config of `Edges`."""
+    """Options of the condition `edges`: the content and the grid of its codes."""
 
     kind: Literal["edges"] = "edges"
 

@@ -14,7 +14,7 @@ from smalti.types import Batch
 
 
 class UnconditionalConfig(Config):
-    """Config of `Unconditional`."""
+    """Options of a prior without a condition, whose sequence begins with a start token."""
 
     kind: Literal["none"] = "none"
     token: int = Field(default=0, ge=0)

@@ -56,7 +56,7 @@ class Pairs(Measure):
         self.pairs.append(Pair(self._names[len(self.pairs)], both, psnr_db))
 
     def figures(self) -> Sequence[Figure]:
-        """The mean PSNR."""
+        """The mean PSNR of the reconstructions, in dB."""
         mean = sum(pair.psnr_db for pair in self.pairs) / len(self.pairs)
         return [Figure("psnr_db", "PSNR", mean, "{:.1f} dB")]
 
