@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from smalti.config import InputError
-from smalti.metrics.frechet import FrechetDistance, frechet_warning
+from smalti.metrics.frechet import frechet_distance, frechet_warning
+from smalti.metrics.moments import FeatureMoments
 
 
 def distance(real: torch.Tensor, fake: torch.Tensor, batch_size: int = 64) -> float:
-    frechet = FrechetDistance(real.shape[1])
-    for part in real.split(batch_size):
-        frechet.add_real(part)
-    for part in fake.split(batch_size):
-        frechet.add_fake(part)
-    return frechet.compute()
+    moments = [FeatureMoments(features.shape[1]) for features in (real, fake)]
+    for of_set, features in zip(moments, (real, fake), strict=True):
+        for batch in features.split(batch_size):
+            of_set.add(batch)
+    return frechet_distance(*(of_set.gaussian() for of_set in moments))
 
 
 def standard(images: int, features: int, generator: torch.Generator) -> torch.Tensor:

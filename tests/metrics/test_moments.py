@@ -1,8 +1,6 @@
-"""Moments of parts of a set, and the Frechet distance against closed forms and scipy."""
+"""Moments of a set in batches, and the Frechet distance against closed forms and scipy."""
 
 import itertools
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import scipy.linalg
@@ -33,53 +31,17 @@ def test_are_mean_and_covariance_of_all_features(generator):
 @pytest.mark.parametrize("sizes", [(60,), (1, 59), (7, 0, 13, 40), (1,) * 60])
 def test_do_not_depend_on_how_the_set_is_divided(generator, sizes):
     features = torch.rand(60, 5, generator=generator)
-    whole, added, merged = moments(features), FeatureMoments(5), FeatureMoments(5)
+    whole, added = moments(features), FeatureMoments(5)
     for part in features.split(sizes):
         added.add(part)
-        merged.merge(moments(part))
-    for found in (added, merged):
-        assert found.count == 60
-        torch.testing.assert_close(found.mean, whole.mean, rtol=1e-12, atol=0)
-        torch.testing.assert_close(found.scatter, whole.scatter, rtol=1e-12, atol=1e-12)
-
-
-def test_come_back_from_the_tensors_of_a_file(generator):
-    first, second = torch.rand(2, 9, 3, generator=generator)
-    restored = FeatureMoments.from_tensors(moments(first).tensors()).add(second)
-    expected = moments(torch.cat([first, second]))
-    torch.testing.assert_close(restored.gaussian(), expected.gaussian())
+    assert added.count == 60
+    torch.testing.assert_close(added.mean, whole.mean, rtol=1e-12, atol=0)
+    torch.testing.assert_close(added.scatter, whole.scatter, rtol=1e-12, atol=1e-12)
 
 
 def test_of_one_image_have_no_covariance():
     with pytest.raises(InputError, match="at least 2 images, got 1"):
         moments(torch.zeros(1, 3)).gaussian()
-
-
-def test_of_several_processes_are_those_of_the_whole_set(monkeypatch, generator):
-    """Three threads stand for processes, the last of which has no image."""
-    barrier, given = threading.Barrier(3), [torch.empty(0)] * 3
-    rank = threading.local()
-
-    def summed(tensor: torch.Tensor) -> torch.Tensor:
-        given[rank.number] = tensor
-        barrier.wait()
-        total = sum(given)
-        barrier.wait()
-        return total
-
-    monkeypatch.setattr("smalti.metrics.moments.sum_over_processes", summed)
-    features = torch.rand(11, 3, generator=generator)
-    shares = [features[::2], features[1::2], features[:0]]
-
-    def process(number: int) -> FeatureMoments:
-        rank.number = number
-        return moments(shares[number]).over_processes()
-
-    whole = moments(features)
-    with ThreadPoolExecutor(3) as threads:
-        for found in threads.map(process, range(3)):
-            assert found.count == 11
-            torch.testing.assert_close(found.gaussian(), whole.gaussian(), rtol=1e-12, atol=1e-12)
 
 
 def test_frechet_distance_of_two_gaussians_by_hand():

@@ -9,7 +9,8 @@ import torch
 
 from smalti.evaluation.extractors.efficientnet import EfficientNetExtractor, seen_size
 from smalti.evaluation.measures import Figure, Measure, Reconstructed
-from smalti.metrics.frechet import FrechetDistance, frechet_warning
+from smalti.metrics.frechet import frechet_distance, frechet_warning
+from smalti.metrics.moments import FeatureMoments
 
 
 class ReconstructionFD(Measure):
@@ -23,26 +24,26 @@ class ReconstructionFD(Measure):
 
     def __init__(self, device: torch.device) -> None:
         self._extractor = EfficientNetExtractor.load(None).to(device)
-        self._distance = FrechetDistance(self._extractor.feature_count)
+        features = self._extractor.feature_count
+        self._real, self._fake = FeatureMoments(features), FeatureMoments(features)
         self._seen_px: tuple[int, int] | None = None
-        self._images = 0
 
     def add(self, batch: Reconstructed) -> None:
         """Add the features of images and reconstructions (B, 3, H, W)."""
-        self._distance.add_real(self._extractor.features(batch.images))
-        self._distance.add_fake(self._extractor.features(batch.reconstructions))
+        self._real.add(self._extractor.features(batch.images))
+        self._fake.add(self._extractor.features(batch.reconstructions))
         height, width = batch.images.shape[-2:]
         self._seen_px = seen_size(height, width)
-        self._images += len(batch.images)
 
     def figures(self) -> Sequence[Figure]:
         """The distance of all images from all reconstructions."""
         assert self._seen_px is not None, "no images were added"
         height, width = self._seen_px
         label = f"reconstruction FD (EfficientNet-Lite0 at {height}x{width})"
-        return [Figure("reconstruction_fd", label, self._distance.compute(), "{:.3f}")]
+        distance = frechet_distance(self._real.gaussian(), self._fake.gaussian())
+        return [Figure("reconstruction_fd", label, distance, "{:.3f}")]
 
     def warnings(self) -> Sequence[str]:
         """A sentence if there are too few images for the figure to be quoted."""
-        warning = frechet_warning(self._images, self._extractor.feature_count)
+        warning = frechet_warning(self._real.count, self._extractor.feature_count)
         return [warning] if warning else []

@@ -2,14 +2,14 @@
 
 With Inception's features it is the "FID"; another network's distance must not be called so.
 
-Axes: B batch, C features of an image.
+Axes: C features of an image.
 Reference: Heusel et al. 2017, arXiv:1706.08500, Eq. 6.
 """
 
 import torch
 from torch import Tensor
 
-from smalti.metrics.moments import FeatureMoments, Gaussian
+from smalti.metrics.moments import Gaussian
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
@@ -34,35 +34,6 @@ def _factor(covariance: Tensor) -> Tensor:
     rounding = len(variances) * torch.finfo(variances.dtype).eps * variances[-1]
     has_spread = variances > rounding
     return directions[:, has_spread] * variances[has_spread].sqrt()
-
-
-class FrechetDistance:
-    """Distance between the Gaussians with the means and covariances of two sets of features.
-
-    Batches may have any size and come in any order. Sums are float64 and stay on the CPU.
-
-    Args:
-        features: C.
-    """
-
-    def __init__(self, features: int) -> None:
-        self.real, self.fake = FeatureMoments(features), FeatureMoments(features)
-
-    def add_real(self, features: Tensor) -> None:
-        """Add features (B, C) floating point of images of the first set, on any device."""
-        self.real.add(features)
-
-    def add_fake(self, features: Tensor) -> None:
-        """Add features (B, C) floating point of images of the second set, on any device."""
-        self.fake.add(features)
-
-    def compute(self) -> float:
-        """The distance, >= 0.
-
-        Raises:
-            InputError: a set has fewer than two images.
-        """
-        return frechet_distance(self.real.gaussian(), self.fake.gaussian())
 
 
 def frechet_warning(images: int, features: int) -> str | None:
