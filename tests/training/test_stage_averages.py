@@ -12,10 +12,12 @@ from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.keypoints import KeypointsConfig
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
+from smalti.prior.build import build_prior
 from smalti.prior.gpt.config import GPTConfig
-from smalti.prior.gpt.model import GPT
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.scoring import score_codes
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
@@ -33,6 +35,8 @@ from smalti.types import Batch
 K, ROWS, COLUMNS = 8, 2, 3
 CLASSES = ClassLabelConfig(class_names=("cat", "dog"))
 POSE = KeypointsConfig(joints=("head",), height_px=4, width_px=6, positions=2)
+GPT_SHAPE = GPTConfig(layers=1, heads=2, width=8, dropout=0)
+SNAIL_SHAPE = PixelSNAILConfig(blocks=1, width=8, dropout=0)
 CPU = Compute(torch.device("cpu"), torch.float32)
 VQGAN_CONFIG = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=K)
 
@@ -60,21 +64,20 @@ def prior_stage(
     batches: list[CodeBatch],
     seed: int = 0,
     conditioner: ClassLabelConfig | KeypointsConfig = CLASSES,
+    shape: GPTConfig | PixelSNAILConfig = GPT_SHAPE,
     **options: float,
 ) -> PriorLearner:
     """Of a prior in which every weight matters."""
-    shape = {"layers": 1, "heads": 2, "width": 8}
-    length = ROWS * COLUMNS
     config = PriorModelConfig(
-        prior=GPTConfig(**shape, dropout=0),
+        prior=shape,
         vocab_size=K + 6,
-        max_length=length,
+        max_length=ROWS * COLUMNS,
         codebook_size=K,
         conditioners=(conditioner,),
         grid_height=ROWS,
         grid_width=COLUMNS,
     )
-    prior = GPT(config.prior, config.sizes)
+    prior = build_prior(config.prior, config.sizes)
     for weight in prior.parameters():
         nn.init.normal_(weight, std=1.0)
     state = PriorState(
@@ -175,7 +178,7 @@ def test_held_out_nll_is_the_mean_over_images_whatever_their_batches():
     for batch in batches:
         for row, label in zip(batch.codes.flatten(1), batch.conditions["class"], strict=True):
             read = torch.cat([K + label[None], row[:-1]])[None]
-            chances = stage.training.average.model(read).log_softmax(-1)[0]
+            chances = stage.training.average.model(read)[0, :, :K].log_softmax(-1)
             of_images.append(-chances[torch.arange(len(row)), row].mean().item())
     numbers = stage.evaluate()
     assert numbers["nll"] == pytest.approx(sum(of_images) / 4, rel=1e-5)
@@ -183,6 +186,15 @@ def test_held_out_nll_is_the_mean_over_images_whatever_their_batches():
     assert numbers["nll_uniform"] == pytest.approx(math.log(K))
     by_batch = (sum(of_images[:3]) / 3 + of_images[3]) / 2
     assert abs(numbers["nll"] - by_batch) > 0.01
+
+
+@pytest.mark.parametrize("shape", [GPT_SHAPE, SNAIL_SHAPE], ids=["gpt", "pixelsnail"])
+def test_held_out_nll_is_that_of_smalti_score(shape):
+    batch = codes_of(0, 1, 1)
+    stage = prior_stage([batch], shape=shape)
+    pipeline = stage._pipeline
+    scored = score_codes(pipeline, batch.codes, batch.conditions)
+    assert stage.evaluate()["nll"] == pytest.approx(float(scored.mean()), rel=1e-5)
 
 
 def test_held_out_errors_are_means_over_images_whatever_their_batches():

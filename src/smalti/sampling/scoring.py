@@ -7,19 +7,19 @@ drawing. All codes are known, so windows do not wait for each other, and many ar
 Axes: B batch, n images, H/W grid of codes of an image, h/w that of a window, K codebook size.
 Reference: arXiv:2012.09841, Sec. 3.2, Eqs. 9 and 10.
 Deviation: the loss of training gives probability to conditioning tokens too, which are never drawn;
-    here the probabilities of the K codes sum to 1. Trained priors give such tokens next to none.
+    here the probabilities of the K codes sum to 1 (`smalti.metrics.nll.nats_of_codes`).
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
+from smalti.metrics.nll import nats_of_codes
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.pipeline import Pipeline, in_eval_mode
@@ -121,9 +121,8 @@ def score_canvas(
         targets = torch.cat([flat[:, row] for row in cells])  # (windows * B, steps)
         contexts = torch.cat([view.context(run) for run in group])
         logits = prior.logits(torch.cat([contexts, targets[:, :-1]], dim=1))
-        of_codes = logits[:, -targets.shape[1] :, : model.codebook_size].float()
-        scored = F.cross_entropy(of_codes.flatten(0, 1), targets.flatten(), reduction="none")
-        for row, of_run in zip(cells, torch.split(scored.view_as(targets), batch), strict=True):
+        scored = nats_of_codes(logits[:, -targets.shape[1] :], targets, model.codebook_size)
+        for row, of_run in zip(cells, torch.split(scored, batch), strict=True):
             nats[:, row] = of_run
     if not nats.isfinite().all():
         raise InputError(

@@ -12,7 +12,7 @@ from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
 from smalti.health.remedies import Treatment
-from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
+from smalti.metrics.nll import bits_per_dimension, nats_of_codes, uniform_nats_per_token
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
@@ -74,28 +74,31 @@ class PriorLearner:
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
-        """NLL of the images to evaluate under the averaged prior and under equally likely codes."""
+        """NLL of the images to evaluate under the averaged prior and under equally likely codes.
+
+        It is that of `smalti score`, among the codes alone; that of a step is the training loss.
+        """
         layout, device = self._pipeline.layout, self.training.compute.device
         total, images = 0.0, 0
         for batch in self._evaluation:
             sequence = self.config.sequence(batch)
             with self.training.compute.autocast():
                 logits = self.training.average.model(sequence.tokens.to(device))
-            nats_of_images = nats_per_token(
-                layout.image_logits(logits), sequence.targets.to(device)
+            nats = nats_of_codes(
+                layout.image_logits(logits), sequence.targets.to(device), layout.codebook_size
             )
-            total, images = total + float(nats_of_images.sum()), images + len(nats_of_images)
+            total, images = total + float(nats.mean(1).sum()), images + len(nats)
         # Each process has its share of the images.
         sums = sum_over_processes(torch.tensor([total, images], dtype=torch.float64))
         total, images = float(sums[0]), int(sums[1])
-        nats, uniform = total / images, uniform_nats_per_token(layout.codebook_size)
+        mean, uniform = total / images, uniform_nats_per_token(layout.codebook_size)
         size = self._pipeline.size
         return {
-            "nll": nats,
+            "nll": mean,
             "nll_uniform": uniform,
-            "bits_per_dimension": bits_per_dimension(nats, layout.image_length, *size),
+            "bits_per_dimension": bits_per_dimension(mean, layout.image_length, *size),
             "bits_per_dimension_uniform": bits_per_dimension(uniform, layout.image_length, *size),
-            "score": nats,
+            "score": mean,
         }
 
     def pictures(self) -> Mapping[str, Image.Image]:
