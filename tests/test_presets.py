@@ -26,6 +26,7 @@ from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.build import PriorModel, build_prior
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import Chunks, prior_cost, vqgan_cost, weight_bytes
+from smalti.runs.initial_prior import adopt_options
 from smalti.runs.prior_plan import prior_model_config
 from smalti.runs.settle import settle_prior, settle_vqgan
 from smalti.runs.vqgan import check_size
@@ -189,7 +190,7 @@ def model_of(name: str) -> PriorModelConfig:
         conditioner_of(name, kind, config, tokenizer_of(run) if run else tokenizer)
         for kind, run in command.conditions.items()
     )
-    config = settle_prior(config, RunImages(training=10**6, held_out=1000))
+    config = settle_prior(adopt_options(config, None), RunImages(training=10**6, held_out=1000))
     return prior_model_config(config, tokenizer, conditioners or (UnconditionalConfig(),))
 
 
@@ -315,7 +316,7 @@ def test_defaults_build_without_a_preset(stage):
         vqgan = VQGAN(tokenizer.vqgan)
         if stage == "prior":
             config = PriorRunConfig(data=("photos",), vqgan="run")
-            config = settle_prior(config, RunImages(training=100, held_out=5))
+            config = settle_prior(adopt_options(config, None), RunImages(training=100, held_out=5))
             model = prior_model_config(config, vqgan, (UnconditionalConfig(),))
             build_prior(model.prior, model.sizes)
 

@@ -28,7 +28,12 @@ from smalti.data.sources import open_source
 from smalti.files import sha256
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.prior.code_cache import MANIFEST_FILE, CodeCache, load_or_encode
+from smalti.training.prior.code_cache import (
+    MANIFEST_FILE,
+    BatchEncoder,
+    CodeCache,
+    load_or_encode,
+)
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS = 7, 3
@@ -70,7 +75,8 @@ def open_cache(
     views: int = VIEWS,
     condition: Condition[Any] = START,
 ) -> CodeCache:
-    return load_or_encode(folder, loader, tokenizer, Conditioning([condition]), views, CPU)
+    encoder = BatchEncoder(tokenizer, Conditioning([condition]), CPU)
+    return load_or_encode(folder, loader, encoder, views)
 
 
 @pytest.fixture

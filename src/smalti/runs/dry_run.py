@@ -39,7 +39,7 @@ from smalti.sequence.layout import Layout
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.prior.code_cache import CodeBatch, encode_batch
+from smalti.training.prior.code_cache import BatchEncoder, CodeBatch
 from smalti.training.prior.step import prior_step
 from smalti.training.vqgan.step import vqgan_step
 from smalti.weights import count_parameters
@@ -252,11 +252,11 @@ def _encoding_seconds(plan: PriorPlan) -> float:
     for network in plan.conditions.tokenizers.values():
         network.to(compute.device)
     conditioning = plan.model_config.build_conditioning(plan.conditions.tokenizers)
+    encoder = BatchEncoder(plan.tokenizer, conditioning, compute.device)
     count = min(MEASURED_IMAGES, len(images))
 
     def encode() -> None:
-        batch = stack([images.sample(index, 0) for index in range(count)])
-        encode_batch(batch, plan.tokenizer, conditioning, compute.device)
+        encoder.encode(stack([images.sample(index, 0) for index in range(count)]))
 
     seconds = seconds_of(encode, compute.device, MEASURED_STEPS) / count
     return seconds * settled(plan.config.codes.views) * len(images)

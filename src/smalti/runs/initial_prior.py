@@ -49,12 +49,8 @@ def open_initial(config: PriorRunConfig) -> Pipeline | None:
     return Pipeline.from_pretrained(folder)
 
 
-def options_of(initial: Pipeline | None, user_config: PriorRunConfig) -> dict[str, Any]:
-    """Options of a run that follow from the model that it begins with, if there is one.
-
-    Args:
-        initial: the model; None for new weights.
-        user_config: config as the user wrote it.
+def adopt_options(user_config: PriorRunConfig, initial: Pipeline | None) -> PriorRunConfig:
+    """Settle the options that follow from the model that a run begins with, if there is one.
 
     Raises:
         InputError: the model has another shape, ordering or size than the config, or other
@@ -62,7 +58,8 @@ def options_of(initial: Pipeline | None, user_config: PriorRunConfig) -> dict[st
     """
     drop = user_config.condition_drop
     if initial is None:
-        return {"condition_drop": CONDITION_DROP if drop is None else drop}
+        drop = CONDITION_DROP if drop is None else drop
+        return user_config.model_copy(update={"condition_drop": drop})
     if user_config.condition:
         has = ", ".join(initial.config.condition_kinds) or "none"
         raise InputError(
@@ -70,7 +67,9 @@ def options_of(initial: Pipeline | None, user_config: PriorRunConfig) -> dict[st
             f"of --init {user_config.init} (it has {has}); leave condition out"
         )
     _check_size(user_config, initial)
-    options = {name: getattr(initial.config, name) for name in ("ordering", "ordering_seed")}
+    options: dict[str, Any] = {
+        name: getattr(initial.config, name) for name in ("ordering", "ordering_seed")
+    }
     for name, of_model in options.items():
         default = PriorRunConfig.model_fields[name].default
         _check_same(user_config, name, getattr(user_config, name), default, of_model)
@@ -80,7 +79,7 @@ def options_of(initial: Pipeline | None, user_config: PriorRunConfig) -> dict[st
     }
     for condition in initial.conditioning.conditions:
         options |= condition.run_options()
-    return options
+    return user_config.model_copy(update=options)
 
 
 def continued_model_config(

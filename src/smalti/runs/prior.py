@@ -33,8 +33,8 @@ from smalti.training.loop import Trainer
 from smalti.training.optim import build_optimizer
 from smalti.training.prior.aligned_positions import align_positions
 from smalti.training.prior.code_cache import (
+    BatchEncoder,
     CodeBatch,
-    encode_batch,
     load_or_encode,
     read_manifest,
 )
@@ -75,16 +75,10 @@ def _train_prior(user_config: PriorRunConfig) -> Path:
     with open_run(folder, config):
         pipeline.to(plan.compute.device)
         from_first(lambda: _keep_beginning(plan, pipeline, state))
-        cache = load_or_encode(
-            codes_folder,
-            plan.loader,
-            plan.tokenizer,
-            pipeline.conditioning,
-            settled(config.codes.views),
-            plan.compute.device,
-        )
+        encoder = BatchEncoder(plan.tokenizer, pipeline.conditioning, plan.compute.device)
+        cache = load_or_encode(codes_folder, plan.loader, encoder, settled(config.codes.views))
         with together():
-            evaluation = _evaluation_codes(plan, pipeline)
+            evaluation = _evaluation_codes(plan, encoder)
         step_config = prior_step_config(config, plan.model_config, pipeline.conditioning)
         Trainer(
             PriorLearner(state, step_config, pipeline, evaluation, config.seed),
@@ -168,18 +162,17 @@ def prior_state(
     )
 
 
-def _evaluation_codes(plan: PriorPlan, pipeline: Pipeline) -> list[CodeBatch]:
+def _evaluation_codes(plan: PriorPlan, encoder: BatchEncoder) -> list[CodeBatch]:
     """Encode this process's share of the images to evaluate, at most `eval_images` in all.
 
     The processes take the batches in turn; process 0 has the first.
     """
     batches: list[CodeBatch] = []
     left = plan.config.training.eval_images
-    loader, device = evaluation_loader(plan.config, plan.split), plan.compute.device
+    loader = evaluation_loader(plan.config, plan.split)
     for number, batch in enumerate(loader.evaluation_batches()):
         if number % world_size() == rank():
-            chosen = _first(batch, left)
-            batches.append(encode_batch(chosen, pipeline.tokenizer, pipeline.conditioning, device))
+            batches.append(encoder.encode(_first(batch, left)))
         left -= len(batch.keys)
         if left <= 0:
             break

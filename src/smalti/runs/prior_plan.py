@@ -18,7 +18,7 @@ from smalti.health.run_images import RunImages
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import check_divides, open_data, training_loader
 from smalti.runs.folder import begun_config, check_run_folder
-from smalti.runs.initial_prior import continued_model_config, open_initial, options_of
+from smalti.runs.initial_prior import adopt_options, continued_model_config, open_initial
 from smalti.runs.origin import check_same_model
 from smalti.runs.settle import settle_prior
 from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
@@ -59,7 +59,8 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     """
     folder = Path(user_config.out)
     initial = open_initial(user_config)
-    check_run_folder(folder, user_config.model_copy(update=options_of(initial, user_config)))
+    user_config = adopt_options(user_config, initial)
+    check_run_folder(folder, user_config)
     compute = choose_compute(user_config.training.device, user_config.training.precision)
     check_track(user_config.training.track)
     tokenizer = _open_tokenizer(user_config, folder / TOKENIZER_FOLDER, initial)
@@ -74,7 +75,7 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     pairs = conditions.pairs(setup)
     split = open_data(user_config, conditions.need_classes, tokenizer.content, pairs)
     loader = training_loader(user_config, split, compute)
-    config = settle_prior(user_config, RunImages.of(split), initial)
+    config = settle_prior(user_config, RunImages.of(split))
     conditioners = conditions.configs(setup, split.train)
     model_config = (
         prior_model_config(config, tokenizer, conditioners)

@@ -15,9 +15,7 @@ from smalti.losses.build import resolve_perceptual
 from smalti.losses.config import PixelKind
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.folder import begun_config
-from smalti.runs.initial_prior import options_of
 from smalti.runs.origin import check_same_init, has_begun
-from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.vqgan.config import VQGANLossConfig
@@ -146,37 +144,25 @@ def _check_pixel(loss: VQGANLossConfig, content: ContentConfig) -> None:
 # Stage 2
 
 
-def settle_prior(
-    user_config: PriorRunConfig, images: RunImages, initial: Pipeline | None = None
-) -> PriorRunConfig:
-    """Settle the config of a run of stage 2.
+def settle_prior(user_config: PriorRunConfig, images: RunImages) -> PriorRunConfig:
+    """Settle the options against over-fitting of a run of stage 2.
 
-    Options against over-fitting follow from the number of training images; a run keeps those that
-    it began with, even if it has more images later.
-
-    Args:
-        user_config: config as the user wrote it.
-        images: numbers of the run's images.
-        initial: the prior that the run begins with, which sets some options; None for new weights.
-
-    Raises:
-        InputError: the model of `init` has other options than the config.
+    They follow from the number of training images; a run keeps those that it began with, even if it
+    has more images later. Other options follow from the model of `init`, see `adopt_options`.
     """
-    options = options_of(initial, user_config)
-    shape = options.get("prior", user_config.prior)
     auto = _begun_regularisation(user_config) or regularisation_for(images.training)
     dropout = _unless_auto(user_config.prior.dropout, auto.dropout)
     views = _unless_auto(user_config.codes.views, auto.views)
     # Without held-out images, evaluations say nothing of over-fitting.
     early_stop = _unless_auto(user_config.training.early_stop, auto.early_stop)
     early_stop = early_stop if images.held_out else None
-    regularisation = {
+    update = {
         "token_keep": _unless_auto(user_config.token_keep, auto.token_keep),
-        "prior": shape.model_copy(update={"dropout": dropout}),
+        "prior": user_config.prior.model_copy(update={"dropout": dropout}),
         "codes": user_config.codes.model_copy(update={"views": views}),
         "training": user_config.training.model_copy(update={"early_stop": early_stop}),
     }
-    return user_config.model_copy(update=options | regularisation)
+    return user_config.model_copy(update=update)
 
 
 @dataclass(frozen=True, slots=True)

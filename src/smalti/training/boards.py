@@ -36,59 +36,39 @@ class Board(Protocol):
         """Write what is left."""
 
 
-class Guarded:
-    """A board that may fail: it is then left out with one warning.
+class Boards:
+    """The boards of a run. One that fails is left out from then on, with one warning."""
 
-    Args:
-        name: name of the board, for the warning.
-        make: opens the board; returns None if it is not installed.
-    """
+    def __init__(self) -> None:
+        self._boards: dict[str, Board] = {}
 
-    def __init__(self, name: str, make: Callable[[], Board | None]) -> None:
-        self._name = name
-        self._board: Board | None = None
-        with self._left_out_on_failure():
-            self._board = make()
+    def open(self, folder: Path, start_step: int, track: Track) -> None:
+        """Open TensorBoard, if it is installed, and a tracker.
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add numbers by name."""
-        with self._left_out_on_failure():
-            if self._board is not None:
-                self._board.scalars(step, values)
+        Args:
+            folder: folder of the run.
+            start_step: steps done before; TensorBoard drops what it has of later ones.
+            track: tracker that the config names, or None.
+        """
+        with self._left_out_on_failure("TensorBoard"), contextlib.suppress(ImportError):
+            self._boards["TensorBoard"] = TensorBoard(folder, start_step)
+        if track is not None:
+            with self._left_out_on_failure(track):
+                self._boards[track] = Tracker(track, folder)
 
-    def picture(self, step: int, name: str, picture: Image.Image) -> None:
-        """Add an RGB picture."""
-        with self._left_out_on_failure():
-            if self._board is not None:
-                self._board.picture(step, name, picture)
-
-    def close(self) -> None:
-        """Write what is left."""
-        with self._left_out_on_failure():
-            if self._board is not None:
-                self._board.close()
+    def each(self, show: Callable[[Board], None]) -> None:
+        """Call a function with each board."""
+        for name, board in list(self._boards.items()):
+            with self._left_out_on_failure(name):
+                show(board)
 
     @contextlib.contextmanager
-    def _left_out_on_failure(self) -> Iterator[None]:
+    def _left_out_on_failure(self, name: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            log.warning("%s failed (%s); going on without it", self._name, error)
-            self._board = None
-
-
-def open_boards(folder: Path, start_step: int, track: Track) -> list[Guarded]:
-    """Open the boards of a run.
-
-    Args:
-        folder: folder of the run.
-        start_step: steps done before; TensorBoard drops what it has of later ones.
-        track: tracker that the config names, or None.
-    """
-    boards = [Guarded("TensorBoard", lambda: _tensorboard(folder, start_step))]
-    if track is not None:
-        boards.append(Guarded(track, lambda: Tracker(track, folder)))
-    return boards
+            log.warning("%s failed (%s); going on without it", name, error)
+            self._boards.pop(name, None)
 
 
 def check_track(track: Track) -> None:
@@ -113,14 +93,20 @@ class TensorBoard:
     """Event files in the run's folder.
 
     Args:
-        writer: TensorBoard's writer.
-        config: config of the run, as YAML.
+        folder: folder of the run.
+        start_step: steps done before.
+
+    Raises:
+        ImportError: TensorBoard is not installed.
     """
 
-    def __init__(self, writer: Any, config: str) -> None:
-        self._writer = writer
-        indented = "".join(f"    {line}\n" for line in config.splitlines())  # code, in Markdown
-        writer.add_text("config", indented)
+    def __init__(self, folder: Path, start_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(folder / "tb"), purge_step=start_step + 1)
+        # Indented, it is code in Markdown.
+        config = "".join(f"    {line}\n" for line in _config(folder).splitlines())
+        self._writer.add_text("config", config)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add numbers by name."""
@@ -135,16 +121,6 @@ class TensorBoard:
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
-
-
-def _tensorboard(folder: Path, start_step: int) -> TensorBoard | None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return TensorBoard(
-        SummaryWriter(str(folder / "tb"), purge_step=start_step + 1), _config(folder)
-    )
 
 
 class Tracker:

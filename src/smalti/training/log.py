@@ -17,7 +17,7 @@ from tqdm import tqdm
 from smalti.config import InputError
 from smalti.distributed import rank
 from smalti.files import atomic_file, disk_errors, json_text
-from smalti.training.boards import Guarded, open_boards
+from smalti.training.boards import Boards
 from smalti.training.config import Track
 
 log = logging.getLogger(__name__)
@@ -63,10 +63,10 @@ class RunLog:
         self._total_steps = total_steps
         self._batch_size = batch_size
         self._is_kept = rank() == 0
-        self._boards: Sequence[Guarded] = ()
+        self._boards = Boards()
         if self._is_kept:
             _drop_later_lines(folder / METRICS_FILE, start_step)
-            self._boards = open_boards(folder, start_step, track)
+            self._boards.open(folder, start_step, track)
         self._bar = tqdm(
             total=total_steps,
             initial=start_step,
@@ -88,8 +88,7 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        for board in self._boards:
-            board.close()
+        self._boards.each(lambda board: board.close())
 
     def advance(self) -> None:
         """Count a step as done."""
@@ -105,8 +104,7 @@ class RunLog:
         """
         self.line(step, group, values)
         names = {f"{group}/{name}": value for name, value in values.items()}
-        for board in self._boards:
-            board.scalars(step, names)
+        self._boards.each(lambda board: board.scalars(step, names))
 
     def line(self, step: int, group: str, values: Mapping[str, object]) -> None:
         """Write one line of `metrics.jsonl`; a full disk costs the line, not the run.
@@ -142,8 +140,7 @@ class RunLog:
         path = self._folder / "samples" / f"{name}_{step:08d}.png"
         with _missed_on_full_disk(path), atomic_file(path) as temporary:
             picture.save(temporary)
-        for board in self._boards:
-            board.picture(step, name, picture)
+        self._boards.each(lambda board: board.picture(step, name, picture))
 
 
 @contextlib.contextmanager

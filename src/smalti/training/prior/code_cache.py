@@ -31,7 +31,6 @@ from tqdm import tqdm
 from smalti.conditions import Condition
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
-from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader, Drawn
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
@@ -102,13 +101,31 @@ def _stack(rows: Sequence[View]) -> Tensor:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class BatchEncoder:
+    """Encodes batches of images with their conditions."""
+
+    tokenizer: Tokenizer
+    conditioning: Conditioning
+    device: torch.device
+    """Device of all tokenizers, on which is encoded."""
+
+    def encode(self, batch: Batch) -> CodeBatch:
+        """Encode a batch and its conditions; the codes are on the CPU.
+
+        Raises:
+            InputError: the data lacks a condition.
+        """
+        values = self.conditioning.batch_values(batch)
+        on_device = {kind: value.to(self.device) for kind, value in values.items()}
+        encoded = self.conditioning.encode(on_device)
+        conditions = {kind: codes.cpu() for kind, codes in encoded.items()}
+        codes = self.tokenizer.encode(batch.images.to(self.device)).cpu()
+        return CodeBatch(batch.keys, codes, conditions)
+
+
 def load_or_encode(
-    folder: Path,
-    loader: BatchLoader,
-    tokenizer: Tokenizer,
-    conditioning: Conditioning,
-    views: int,
-    device: torch.device,
+    folder: Path, loader: BatchLoader, encoder: BatchEncoder, views: int
 ) -> CodeCache:
     """Load the codes of a data set, or encode them if data, tokenizer or crops have changed.
 
@@ -117,10 +134,8 @@ def load_or_encode(
     Args:
         folder: folder of the cache.
         loader: loader of the training images.
-        tokenizer: tokenizer of the images, on `device`.
-        conditioning: conditioning with tokenizers on `device`.
+        encoder: tokenizers of the images and their conditions.
         views: number of random crops and flips of each image.
-        device: device of the encoding.
 
     Raises:
         InputError: the folder holds something else, or cannot be written.
@@ -129,11 +144,17 @@ def load_or_encode(
 
         def make() -> None:
             held.enter_context(_alone_at(folder))
-            _encode_if_new(folder, loader, tokenizer, conditioning, views, device)
+            made_from = _made_from(loader, encoder, views)
+            stored = read_manifest(folder)
+            if stored is not None and stored["made_from"] == made_from:
+                return
+            if stored is not None:
+                log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
+            _encode(folder, loader, encoder, views, made_from)
 
         from_first(make, PATIENCE)
         with together():
-            return _load(folder, loader, tokenizer.codebook_size)
+            return _load(folder, loader, encoder.tokenizer.codebook_size)
 
 
 @contextlib.contextmanager
@@ -149,42 +170,23 @@ def _alone_at(folder: Path) -> Iterator[None]:
         yield
 
 
-def _encode_if_new(
-    folder: Path,
-    loader: BatchLoader,
-    tokenizer: Tokenizer,
-    conditioning: Conditioning,
-    views: int,
-    device: torch.device,
-) -> None:
-    made_from = _made_from(loader, tokenizer, conditioning, views)
-    stored = read_manifest(folder)
-    if stored is None or stored["made_from"] != made_from:
-        if stored is not None:
-            log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
-        _encode(folder, loader, tokenizer, conditioning, made_from, device)
-
-
-def _made_from(
-    loader: BatchLoader, tokenizer: Tokenizer, conditioning: Conditioning, views: int
-) -> dict[str, object]:
+def _made_from(loader: BatchLoader, encoder: BatchEncoder, views: int) -> dict[str, object]:
+    """What decides the codes; keys and values are those of the first caches."""
+    dataset, transform = loader.dataset, loader.dataset.transform
+    conditions = encoder.conditioning.conditions
     return {
         "format": FORMAT,
-        "data": loader.dataset.fingerprint(),
-        "classes": list(loader.dataset.class_names or ()),
-        "transform": _made_from_transform(loader.dataset.transform),
-        "crop_seed": loader.dataset.seed,
-        "tokenizer": weights_hash(tokenizer),
-        "conditions": {one.kind: _made_from_condition(one) for one in conditioning.conditions},
+        "data": dataset.fingerprint(),
+        "classes": list(dataset.class_names or ()),
+        "transform": {
+            **transform.model_dump(mode="json", exclude={"small"}),
+            "upscale": transform.small == "enlarge",
+        },
+        "crop_seed": dataset.seed,
+        "tokenizer": weights_hash(encoder.tokenizer),
+        "conditions": {one.kind: _made_from_condition(one) for one in conditions},
         "views": views,
     }
-
-
-def _made_from_transform(transform: TransformConfig) -> dict[str, object]:
-    """Options of a transform that decide the codes."""
-    # As it was called when the first caches were written.
-    former = {"upscale": transform.small == "enlarge"}
-    return transform.model_dump(mode="json", exclude={"small"}) | former
 
 
 def _made_from_condition(condition: Condition[Any]) -> dict[str, object]:
@@ -217,20 +219,6 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
         raise InputError(f"{path} is damaged: {error}; delete {folder}") from error
 
 
-def encode_batch(
-    batch: Batch, tokenizer: Tokenizer, conditioning: Conditioning, device: torch.device
-) -> CodeBatch:
-    """Encode a batch and its conditions; the codes are on the CPU.
-
-    Raises:
-        InputError: the data lacks a condition.
-    """
-    values = {kind: value.to(device) for kind, value in conditioning.batch_values(batch).items()}
-    conditions = {kind: codes.cpu() for kind, codes in conditioning.encode(values).items()}
-    codes = tokenizer.encode(batch.images.to(device)).cpu()
-    return CodeBatch(batch.keys, codes, conditions)
-
-
 def _compact(codes: Tensor) -> Tensor:
     """Convert whole numbers to int32; no vocabulary is larger."""
     return codes if codes.is_floating_point() else codes.to(torch.int32)
@@ -239,14 +227,12 @@ def _compact(codes: Tensor) -> Tensor:
 def _encode(
     folder: Path,
     loader: BatchLoader,
-    tokenizer: Tokenizer,
-    conditioning: Conditioning,
-    made_from: dict[str, object],
-    device: torch.device,
+    encoder: BatchEncoder,
+    views: int,
+    made_from: Mapping[str, object],
 ) -> None:
     """Encode every view and write the cache, whole or not at all."""
-    dtype = torch.uint16 if tokenizer.codebook_size <= 2**16 else torch.int32
-    views = int(str(made_from["views"]))
+    dtype = torch.uint16 if encoder.tokenizer.codebook_size <= 2**16 else torch.int32
     total = views * len(loader.dataset)
     say(f"encoding {views} crops of each of {len(loader.dataset)} images (codes.views)")
     with (
@@ -256,7 +242,7 @@ def _encode(
         for view in range(views):
             chunks: dict[str, list[Tensor]] = defaultdict(list)
             for batch in loader.augmented_batches(view):
-                codes = encode_batch(batch, tokenizer, conditioning, device)
+                codes = encoder.encode(batch)
                 chunks[CODES].append(codes.codes.to(dtype))
                 for kind, condition in codes.conditions.items():
                     chunks[CONDITION + kind].append(_compact(condition))
