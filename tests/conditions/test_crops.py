@@ -27,10 +27,11 @@ from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
+from smalti.data.decode import PixelSize
 from smalti.data.pairing import Paired
 from smalti.data.readers import PhotographReader, reader_of
 from smalti.data.sources import open_source
-from smalti.data.transforms import Crop, PixelSize, draw_crop
+from smalti.data.transforms import Crop, draw_crop
 from smalti.randomness import generator_for
 
 sides = st.integers(9, 61)

@@ -200,4 +200,4 @@ def test_damaged_bytes_decode_or_are_broken_and_nothing_else(
 
 def test_header_gives_size_and_mode(encode: Any) -> None:
     header = read_header(encode(width=30, height=10), "key")
-    assert (header.width_px, header.height_px, header.mode) == (30, 10, "RGB")
+    assert (header.size, header.mode) == ((30, 10), "RGB")

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from helpers.crops import center_transform, random_transform
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
-from smalti.data.transforms import PixelSize, resized_size
+from smalti.data.decode import PixelSize
+from smalti.data.transforms import resized_size
 from smalti.randomness import generator_for
 
 sizes = st.integers(1, 80)

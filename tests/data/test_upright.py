@@ -56,7 +56,7 @@ def test_header_and_picture_are_upright(format: str, orientation: int) -> None:
     content = encoded(corner().convert("RGB"), format, exif=exif_of(orientation))
     header, picture = read_header(content, "key"), decode_image(content, "key")
     expected = turned(corner(), orientation)
-    assert picture.size == expected.size == (header.width_px, header.height_px)
+    assert picture.size == expected.size == header.size
     assert header.orientation == orientation
     wrong = np.asarray(picture.convert("L")).astype(int) - np.asarray(expected)
     assert np.mean(np.abs(wrong)) < 12  # JPEG's and AVIF's losses
@@ -136,7 +136,7 @@ def test_a_malformed_exif_block_of_an_avif_is_passed_over() -> None:
     content = encoded(corner().convert("RGB"), "AVIF", exif=exif)
     assert b"MM\0*" in content
     damaged = content.replace(b"MM\0*", b"MM\0\xff")
-    assert read_header(damaged, "key").width_px == WIDTH
+    assert read_header(damaged, "key").size.width == WIDTH
     assert decode_image(damaged, "key").size == (WIDTH, HEIGHT)
 
 
@@ -159,7 +159,7 @@ LARGE = {
 @pytest.mark.parametrize("name", list(LARGE))
 def test_a_png_with_megabytes_of_text_or_profile_is_sound(name: bytes, is_last: bool) -> None:
     content = png_with(name, LARGE[name], is_last)
-    assert read_header(content, "key").width_px == WIDTH
+    assert read_header(content, "key").size.width == WIDTH
     assert np.array_equal(np.asarray(decode_image(content, "key").convert("L")), corner())
 
 
@@ -170,7 +170,7 @@ def test_an_orientation_beside_megabytes_of_text_counts() -> None:
     chunk += struct.pack(">I", zlib.crc32(b"eXIf" + body))
     place = content.index(b"IDAT") - 4
     content = content[:place] + chunk + content[place:]
-    assert read_header(content, "key").width_px == HEIGHT
+    assert read_header(content, "key").size.width == HEIGHT
     assert decode_image(content, "key").size == (HEIGHT, WIDTH)
 
 

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from smalti.content import RGBContent
 from smalti.data.config import TransformConfig
+from smalti.data.decode import PixelSize
 from smalti.data.readers import PhotographReader, Reader
-from smalti.data.transforms import PixelSize, center_crop, draw_crop
+from smalti.data.transforms import center_crop, draw_crop
 
 PHOTOGRAPHS = PhotographReader(RGBContent())
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
-from smalti.data.decode import BrokenImageError
+from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.readers import Reader
 from smalti.data.sources import SOURCES, open_source
-from smalti.data.transforms import PixelSize, center_crop
+from smalti.data.transforms import center_crop
 from smalti.types import Sample
 
 

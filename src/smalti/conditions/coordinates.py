@@ -17,7 +17,7 @@ from smalti.conditions.base import CONDITIONS, Condition, Setup
 from smalti.config import Config
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import numbers_to_check, upright_size
+from smalti.data.headers import numbers_to_check
 from smalti.data.pairing import MadePair, Paired
 from smalti.data.transforms import Crop, resized_size
 from smalti.types import Window
@@ -125,7 +125,7 @@ def picture_room(dataset: ImageDataset) -> PictureRoom:
     for index in numbers_to_check(len(dataset)):
         try:
             raw = dataset.raw(index)
-            resized = resized_size(upright_size(raw), dataset.transform, raw.key)
+            resized = resized_size(raw.header().size, dataset.transform, raw.key)
         except BrokenImageError:
             continue  # named and skipped when it is read
         height, width = max(height, resized.height), max(width, resized.width)

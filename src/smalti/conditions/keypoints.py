@@ -23,12 +23,12 @@ from smalti.config import Config, InputError
 from smalti.content_images import label_colours
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.decode import BrokenImageError
+from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.pairing import FilePair, Paired, Partners, open_beside
 from smalti.data.sources.base import ImageSource, RawImage, same_spelling
 from smalti.data.sources.part_names import KEYPOINTS
 from smalti.data.sources.parts import scene
-from smalti.data.transforms import Crop, PixelSize
+from smalti.data.transforms import Crop
 from smalti.types import Window
 
 NOT_SEEN = (0.0, 0.0, 0.0)

@@ -17,10 +17,10 @@ from smalti.conditions.grid import S, SpatialCondition, SpatialConfig
 from smalti.content import ContentConfig, DepthContent, LabelsContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.decode import read_header
+from smalti.data.decode import PixelSize, read_header
 from smalti.data.pairing import FilePair, MadePair, Paired, require_photographs
 from smalti.data.readers import reader_of
-from smalti.data.transforms import Crop, PixelSize
+from smalti.data.transforms import Crop
 from smalti.data.upright import upright
 
 DRAWING_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B")

@@ -19,14 +19,14 @@ from PIL import Image
 from smalti.config import InputError
 from smalti.content import ContentConfig, RGBContent
 from smalti.data.config import TransformConfig
-from smalti.data.decode import BrokenImageError
+from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.order import order, weighted_order
 from smalti.data.pairing import FilePair, Paired
 from smalti.data.pairing.companions import Companions
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import describe_parts, own_name, scene
-from smalti.data.transforms import Crop, PixelSize, center_crop, draw_crop
+from smalti.data.transforms import Crop, center_crop, draw_crop
 from smalti.randomness import generator_for
 from smalti.types import Sample
 
@@ -172,19 +172,18 @@ class ImageDataset:
         Raises:
             BrokenImageError: it cannot be read.
         """
-        place = self._place(index)
-        raw = place.source.read(place.position)
+        source, position = self.place(index)
+        raw = source.read(position)
         return RawImage(raw.key, raw.content, self.label(index))
 
     def name(self, index: int) -> str:
         """Name of an image inside its source, the same wherever the data set lies."""
-        place = self._place(index)
-        return place.source.name(place.position)
+        source, position = self.place(index)
+        return source.name(position)
 
     def scene(self, index: int) -> str:
         """Name of the scene that an image shows, the same for a photograph and its label map."""
-        place = self._place(index)
-        return scene(place.source, place.position)
+        return scene(*self.place(index))
 
     @property
     def folders(self) -> list[str]:
@@ -194,8 +193,8 @@ class ImageDataset:
 
     def place(self, index: int) -> tuple[ImageSource, int]:
         """The source of an image, and the number of the image there."""
-        place = self._place(index)
-        return place.source, place.position
+        number, position = self._place(index)
+        return self._sources[number], position
 
     def own_names(self, components: int = 1) -> Iterator[str]:
         """The last components of each image's path, the same whichever folder above was named.
@@ -223,13 +222,13 @@ class ImageDataset:
         Raises:
             BrokenImageError: one cannot be read.
         """
-        return self._companions.read(self._place(index).number, self.scene(index))
+        return self._companions.read(self._place(index)[0], self.scene(index))
 
     def label(self, index: int) -> int | None:
         """Class number of an image, without reading the image."""
-        place = self._place(index)
-        label = place.source.label(place.position)
-        return None if label is None else place.class_numbers[label]
+        number, position = self._place(index)
+        label = self._sources[number].label(position)
+        return None if label is None else self._class_numbers[number][label]
 
     def fingerprint(self) -> str:
         """A hash that changes with the selection, and if an image is added, removed or replaced."""
@@ -246,17 +245,17 @@ class ImageDataset:
         assert len(chosen), "a data set has at least one image"
         return chosen
 
-    def _place(self, index: int) -> "_Place":
+    def _place(self, index: int) -> tuple[int, int]:
+        """Number of an image's source, and number of the image there."""
         member = self._members[index]
         number = int(np.searchsorted(self._starts, member, side="right")) - 1
-        position = int(member - self._starts[number])
-        return _Place(number, self._sources[number], position, self._class_numbers[number])
+        return number, int(member - self._starts[number])
 
     def _decode(self, index: int) -> "_Decoded":
         raw = self.raw(index)
         picture = self._reader.decode(raw.content, raw.key)
-        number, size = self._place(index).number, PixelSize(*picture.size)
-        partners = self._companions.decode(number, self.scene(index), raw, size)
+        source, size = self._place(index)[0], PixelSize(*picture.size)
+        partners = self._companions.decode(source, self.scene(index), raw, size)
         return _Decoded(raw.key, picture, raw.label, partners)
 
     def _sample(self, decoded: "_Decoded", crop: Crop) -> Sample:
@@ -264,16 +263,6 @@ class ImageDataset:
         conditions = self._companions.conditions(decoded.partners, decoded.size, cropped, crop)
         image = crop.to_image(cropped, self._reader)
         return Sample(decoded.key, image, decoded.label, conditions)
-
-
-class _Place(NamedTuple):
-    """Place of an image among the sources."""
-
-    number: int
-    """Number of the source."""
-    source: ImageSource
-    position: int
-    class_numbers: Sequence[int]
 
 
 class _Decoded(NamedTuple):

@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from smalti.config import InputError
-from smalti.data.bmp import repaired_bmp
-from smalti.data.metadata import without_metadata
+from smalti.data.repairs import repaired_bmp, tiff_in_words, without_metadata
 from smalti.data.stored import Layout, StoredMap, layout_of, stored_map
-from smalti.data.tiff import tiff_in_words
 from smalti.data.upright import orientation_of, turned_size, upright
 
 T = TypeVar("T")
@@ -52,13 +50,19 @@ class BrokenImageError(ValueError):
         return f"{self.key}: {self.reason}"
 
 
+class PixelSize(NamedTuple):
+    """Width and height in pixels, in Pillow's order."""
+
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
     """Size and layout of a picture, which its file tells before any pixel is decoded."""
 
-    width_px: int
-    """Width of the picture when it is upright, as it is decoded; `height_px` is its height."""
-    height_px: int
+    size: PixelSize
+    """Size of the picture when it is upright, as it is decoded."""
     mode: str
     """Pillow's name of the colour layout, e.g. RGB, L, P, CMYK, I;16."""
     orientation: int = 1
@@ -183,7 +187,7 @@ def _look(picture: Image.Image, content: bytes) -> ImageHeader:
     # Pillow exchanges the sides of a TIFF itself.
     is_upright = picture.format == "TIFF"
     size = picture.size if is_upright else turned_size(picture.size, orientation)
-    return ImageHeader(*size, picture.mode, orientation)
+    return ImageHeader(PixelSize(*size), picture.mode, orientation)
 
 
 def _load_upright(picture: Image.Image, content: bytes) -> UprightPicture:

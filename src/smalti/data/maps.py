@@ -4,7 +4,7 @@ import logging
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import header_of, numbers_to_check, upright_size
+from smalti.data.headers import numbers_to_check
 from smalti.data.pairing.companions import laid_over
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.parts import scene
@@ -53,10 +53,9 @@ def _check_partners(dataset: ImageDataset, index: int) -> None:
     """Decode the files that are paired with an image, and read its header."""
     try:
         image = dataset.raw(index)
-        image_size = upright_size(image)
+        size = image.header().size
         for pair, raw in dataset.partners(index):
-            decoded = pair.decode(raw.content, raw.key)
-            laid_over(pair, decoded, raw.key, image, image_size)
+            laid_over(pair, pair.decode(raw.content, raw.key), raw.key, image, size)
     except BrokenImageError:
         return  # named and skipped when it is read
 
@@ -64,8 +63,7 @@ def _check_partners(dataset: ImageDataset, index: int) -> None:
 def _check_size_beside(maps: ImageSource, index: int, images: ImageSource, position: int) -> None:
     try:
         raw, image = maps.read(index), images.read(position)
-        size, image_size = upright_size(raw), upright_size(image)
-        orientation = header_of(image).orientation
+        size, header = raw.header().size, image.header()
     except BrokenImageError:
         return  # named and skipped when it is read
-    how_map_lies(size, image_size, orientation, raw.key, image.key)
+    how_map_lies(size, header.size, header.orientation, raw.key, image.key)

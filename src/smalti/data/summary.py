@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from smalti.config import InputError
-from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, ImageHeader, decode_image
-from smalti.data.headers import header_of, numbers_to_check, upright_size
+from smalti.data.headers import numbers_to_check
 from smalti.data.transforms import resized_size
 
 logger = logging.getLogger(__name__)
@@ -58,24 +57,25 @@ def summarize(dataset: ImageDataset) -> DataSummary:
     headers: list[ImageHeader] = []
     small: dict[str, str] = {}
     broken: dict[str, str] = {}
+    crop = dataset.transform
     for index in tqdm(read, unit="image", desc="looking", leave=False, disable=None):
         try:
             raw = dataset.raw(index)
             decode_image(raw.content, raw.key)
-            header = header_of(raw)
+            header = raw.header()
         except BrokenImageError as error:
             broken[error.key] = error.reason
             continue
         headers.append(header)
-        if _is_below(header, dataset.transform):
-            small[raw.key] = f"{header.height_px}x{header.width_px} pixels"
+        if header.size.width < crop.width_px or header.size.height < crop.height_px:
+            small[raw.key] = f"{header.size.height}x{header.size.width} pixels"
     return DataSummary(
         images=len(dataset),
         left_out=dataset.left_out,
         headers_read=len(read),
-        width=_spread([header.width_px for header in headers]),
-        height=_spread([header.height_px for header in headers]),
-        shorter_side=_spread([min(header.width_px, header.height_px) for header in headers]),
+        width=_spread([header.size.width for header in headers]),
+        height=_spread([header.size.height for header in headers]),
+        shorter_side=_spread([min(header.size) for header in headers]),
         small=small,
         modes=dict(Counter(header.mode for header in headers).most_common()),
         class_counts=_class_counts(dataset),
@@ -121,7 +121,7 @@ def _is_small(dataset: ImageDataset, index: int) -> bool:
     """
     try:
         raw = dataset.raw(index)
-        size = upright_size(raw)
+        size = raw.header().size
     except BrokenImageError:
         return False  # named and skipped when it is read
     try:
@@ -129,10 +129,6 @@ def _is_small(dataset: ImageDataset, index: int) -> bool:
     except BrokenImageError:
         return True
     return False
-
-
-def _is_below(header: ImageHeader, transform: TransformConfig) -> bool:
-    return header.width_px < transform.width_px or header.height_px < transform.height_px
 
 
 def _spread(lengths: Sequence[int]) -> Spread | None:

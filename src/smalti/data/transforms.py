@@ -12,15 +12,8 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
-from smalti.data.decode import BrokenImageError
+from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.readers import Reader
-
-
-class PixelSize(NamedTuple):
-    """Width and height in pixels, in Pillow's order."""
-
-    width: int
-    height: int
 
 
 class Crop(NamedTuple):

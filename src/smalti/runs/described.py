@@ -15,7 +15,6 @@ from smalti.content import RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import upright_size
 from smalti.data.sources import open_source
 from smalti.data.summary import check_sizes
 from smalti.evaluation.batch_file import BatchFile
@@ -56,7 +55,7 @@ def common_size(dataset: ImageDataset, advice: str) -> tuple[int, int]:
     for number in range(len(dataset)):
         try:
             raw = dataset.raw(number)
-            found = upright_size(raw)
+            found = raw.header().size
         except BrokenImageError:
             continue  # named and left out when it is read
         if size is None:

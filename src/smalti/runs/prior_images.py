@@ -20,7 +20,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
 from smalti.data.sources import SOURCES, open_source
 from smalti.data.sources.base import ImageSource
-from smalti.data.sources.named_files import NamedFiles
+from smalti.data.sources.files import NamedFiles
 from smalti.runs.state import read_run
 from smalti.sampling.pipeline import Pipeline
 from smalti.types import Sample

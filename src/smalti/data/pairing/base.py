@@ -13,9 +13,10 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.content import ContentConfig, EdgesContent, RGBContent
 from smalti.data.config import TransformConfig
+from smalti.data.decode import PixelSize
 from smalti.data.pairing.matching import Partners, open_beside
 from smalti.data.sources.base import ImageSource
-from smalti.data.transforms import Crop, PixelSize
+from smalti.data.transforms import Crop
 
 Decoded = TypeVar("Decoded")
 """Type to which the file of a kind is decoded."""

@@ -14,12 +14,12 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.config import TransformConfig
-from smalti.data.headers import header_of
+from smalti.data.decode import PixelSize
 from smalti.data.pairing.base import FilePair, MadePair, Paired
 from smalti.data.pairing.matching import Pairing, Partners, match
 from smalti.data.sources.base import ImageSource, RawImage, printable
 from smalti.data.sources.parts import scene
-from smalti.data.transforms import Crop, PixelSize
+from smalti.data.transforms import Crop
 from smalti.data.upright import how_map_lies
 
 
@@ -148,7 +148,7 @@ def laid_over(pair: FilePair[Any], decoded: Any, key: str, image: RawImage, size
     map_size = pair.size(decoded)
     if map_size is None or map_size == size:
         return decoded
-    orientation = how_map_lies(map_size, size, header_of(image).orientation, key, image.key)
+    orientation = how_map_lies(map_size, size, image.header().orientation, key, image.key)
     return pair.turned(decoded, orientation)
 
 

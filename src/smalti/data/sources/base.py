@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smalti.config import InputError
-from smalti.data.decode import BrokenImageError
+from smalti.data.decode import BrokenImageError, ImageHeader, read_header
 from smalti.registry import Registry
 
 IMAGE_SUFFIXES = (
@@ -34,6 +34,14 @@ class RawImage:
     label: int | None
     """Class number, an index into the source's `class_names`, or None without classes."""
 
+    def header(self) -> ImageHeader:
+        """Read size and layout of the picture.
+
+        Raises:
+            BrokenImageError: it is no image.
+        """
+        return read_header(self.content, self.key)
+
 
 class ImageSource(abc.ABC):
     """A data set of encoded images with random access.
@@ -52,6 +60,8 @@ class ImageSource(abc.ABC):
     """Folder to which the names are relative; each key begins with it."""
     class_names: tuple[str, ...] | None = None
     """Name of each class by its number, all different, or None without classes."""
+    labels: Sequence[int] | None = None
+    """Class number of each image, or None without classes."""
     parts: Mapping[str, frozenset[str]] = {}
     """Paths of the folders by what they hold, such as images and depths (no paths in tables); empty
     if the pictures are all of one kind."""
@@ -81,10 +91,6 @@ class ImageSource(abc.ABC):
         return self.name(index)
 
     @abc.abstractmethod
-    def label(self, index: int) -> int | None:
-        """Class number of an image, without reading the image."""
-
-    @abc.abstractmethod
     def content(self, index: int) -> bytes:
         """The encoded image.
 
@@ -95,6 +101,10 @@ class ImageSource(abc.ABC):
     @abc.abstractmethod
     def fingerprint(self) -> str:
         """A hash that changes when an image is added, removed or replaced."""
+
+    def label(self, index: int) -> int | None:
+        """Class number of an image, without reading the image."""
+        return None if self.labels is None else self.labels[index]
 
     def key(self, index: int) -> str:
         """Path or address of an image, printable."""

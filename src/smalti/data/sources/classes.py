@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from smalti.config import InputError
 from smalti.data.sources.base import printable, same_spelling
@@ -14,8 +14,7 @@ MAX_CLASSES = 1_000_000
 MOST_SHOWN = 40  # characters of a cell in a message
 
 
-@dataclass(frozen=True, slots=True)
-class ClassTable:
+class ClassTable(NamedTuple):
     """The classes of a source and the class of each of its images."""
 
     names: tuple[str, ...]

@@ -3,25 +3,53 @@
 import os
 from collections.abc import Sequence
 
-from smalti.data.sources.base import ImageSource, files_fingerprint, read_regular_file
-from smalti.data.sources.classes import ClassTable
+from smalti.config import InputError
+from smalti.data.sources.base import (
+    ImageSource,
+    files_fingerprint,
+    printable,
+    read_regular_file,
+)
+from smalti.data.sources.classes import classes_from_names
+from smalti.data.sources.parts import choose_part, without_part
 
 
 class FileSource(ImageSource):
     """Files by name below a folder; a sub-class finds the files and calls `hold`."""
 
-    def hold(self, location: str, names: Sequence[str], classes: ClassTable | None) -> None:
-        """Set the files to read.
+    def hold(self, location: str, names: Sequence[str], part: str) -> Sequence[int]:
+        """Keep the files of a part.
 
         Args:
             location: folder to which the names are relative.
             names: paths below it, or absolute ones.
-            classes: classes of the files in their order, or None without classes.
+            part: see `ImageSource`.
+
+        Returns:
+            The positions among `names` of the files that are kept.
         """
-        self.location = location
-        self.class_names = None if classes is None else classes.names
-        self._names = names
-        self._labels = None if classes is None else classes.labels
+        chosen = choose_part(names, part, self.spec)
+        self.location, self.parts = location, chosen.parts
+        self._names: Sequence[str] = [names[position] for position in chosen.positions]
+        return chosen.positions
+
+    def take_folders_for_classes(self) -> None:
+        """Make the first folder of each image's path, folders of parts aside, its class.
+
+        Raises:
+            InputError: an image lies in no sub-folder.
+        """
+        folders = []
+        for name in self._names:
+            path = without_part(name, self.parts)
+            folder, separator, _ = path.partition("/")
+            if not separator:
+                raise InputError(
+                    f"classes are asked for, but {printable(os.path.join(self.location, path))} "
+                    "lies in no sub-folder; every image must lie in the folder of its class"
+                )
+            folders.append(folder)
+        self.class_names, self.labels = classes_from_names(folders)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -30,10 +58,6 @@ class FileSource(ImageSource):
         """Path of a file, as the folder or the list gives it."""
         return self._names[index]
 
-    def label(self, index: int) -> int | None:
-        """Number of the file's class."""
-        return None if self._labels is None else self._labels[index]
-
     def content(self, index: int) -> bytes:
         """The bytes of a file."""
         return read_regular_file(os.path.join(self.location, self._names[index]))
@@ -41,3 +65,20 @@ class FileSource(ImageSource):
     def fingerprint(self) -> str:
         """Hash of names, sizes and times of the files."""
         return files_fingerprint(self.location, self._names)
+
+
+class NamedFiles(FileSource):
+    """Picture files that a user names one by one, without classes and without anything beside them.
+
+    Args:
+        paths: of the files in their order, at least one.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.spec = paths[0]
+        self._names = paths
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        """Nothing: it is no kind of data set."""
+        return False

@@ -14,11 +14,10 @@ from smalti.data.sources.base import (
     printable,
     require_images,
 )
-from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.files import FileSource
 from smalti.data.sources.left_out import ending_of, in_words
 from smalti.data.sources.part_names import IMAGES
-from smalti.data.sources.parts import choose_part, is_keypoints_name, without_part
+from smalti.data.sources.parts import is_keypoints_name
 from smalti.data.sources.shards import holds_shards
 
 logger = logging.getLogger(__name__)
@@ -45,34 +44,14 @@ class FolderSource(FileSource):
         others = f"; it has {in_words(left_out)}" if left_out else ""
         needed = f"files with one of these endings count: {allowed}{others}"
         require_images(len(names), spec, needed)
-        chosen = choose_part(names, part, spec)
-        self.parts = chosen.parts
-        names = [names[position] for position in chosen.positions]
-        table = None
+        self.hold(spec, names, part)
         if classes:
-            inside = [without_part(name, self.parts) for name in names]
-            table = classes_from_names([class_folder(spec, name) for name in inside])
-        self.hold(spec, names, table)
+            self.take_folders_for_classes()
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
         """Whether `spec` is a folder, but not one of shards."""
         return os.path.isdir(spec) and not holds_shards(spec)
-
-
-def class_folder(root: str, name: str) -> str:
-    """The folder of an image's class, which is the first of its path below the data set's folder.
-
-    Raises:
-        InputError: the image lies in no sub-folder.
-    """
-    folder, separator, _ = name.partition("/")
-    if not separator:
-        raise InputError(
-            f"classes are asked for, but {printable(os.path.join(root, name))} lies in no "
-            "sub-folder; every image must lie in the folder of its class"
-        )
-    return folder
 
 
 def _image_files(root: str, left_out: Counter[str]) -> Iterator[str]:

@@ -11,12 +11,10 @@ from smalti.data.sources.base import (
     printable,
     require_images,
 )
-from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.files import FileSource
-from smalti.data.sources.folder import class_folder
 from smalti.data.sources.hub import HubSource
 from smalti.data.sources.part_names import IMAGES
-from smalti.data.sources.parts import choose_part, is_keypoints_name, without_part
+from smalti.data.sources.parts import is_keypoints_name
 from smalti.data.sources.shards import matches_of
 
 
@@ -44,15 +42,9 @@ class GlobSource(FileSource):
             and os.path.isfile(os.path.join(root, name))
         ]
         require_images(len(names), spec, _hint(spec, list(matches)))
-        chosen = choose_part(names, part, spec)
-        self.parts = chosen.parts
-        names = [names[position] for position in chosen.positions]
-        table = None
+        self.hold(root, names, part)
         if classes:
-            table = classes_from_names(
-                [class_folder(root, without_part(name, self.parts)) for name in names]
-            )
-        self.hold(root, names, table)
+            self.take_folders_for_classes()
 
     @classmethod
     def accepts(cls, spec: str) -> bool:

@@ -3,7 +3,7 @@
 import io
 import os
 import unicodedata
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from smalti.config import InputError
 from smalti.data.sources.base import (
@@ -17,12 +17,10 @@ from smalti.data.sources.base import (
 from smalti.data.sources.classes import classes_from_words
 from smalti.data.sources.files import FileSource
 from smalti.data.sources.part_names import IMAGES
-from smalti.data.sources.parts import choose_part
 from smalti.data.sources.texts import decode_text, is_encodable
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     path: str
     class_name: str | None
 
@@ -46,13 +44,10 @@ class ListSource(FileSource):
         self.spec = spec
         lines = _read_lines(spec)
         require_images(len(lines), spec, "one path a line is expected")
-        chosen = choose_part([line.path for line in lines], part, spec)
-        self.parts = chosen.parts
-        lines = [lines[position] for position in chosen.positions]
-        table = None
+        kept = self.hold(os.path.dirname(spec), [line.path for line in lines], part)
         if classes:
-            table = classes_from_words([_class_of(line, spec) for line in lines], printable(spec))
-        self.hold(os.path.dirname(spec), [line.path for line in lines], table)
+            words = [_class_of(lines[position], spec) for position in kept]
+            self.class_names, self.labels = classes_from_words(words, printable(spec))
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
@@ -69,7 +64,7 @@ def _read_lines(spec: str) -> list[_Line]:
     text = decode_text(content, printable(spec), errors="surrogateescape")
     folder = os.path.dirname(spec)
     lines = [_parse(line.strip()) for line in io.StringIO(text, newline=None) if line.strip()]
-    return [replace(line, path=_path_on_disk(folder, line.path, spec)) for line in lines]
+    return [line._replace(path=_path_on_disk(folder, line.path, spec)) for line in lines]
 
 
 def _path_on_disk(folder: str, path: str, spec: str) -> str:

@@ -31,7 +31,6 @@ from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.tar_examples import (
     INFO_SUFFIX,
     LABEL_SUFFIX,
-    Example,
     Member,
     group_members,
 )
@@ -49,23 +48,10 @@ class _Image(NamedTuple):
 
     shard: int
     member: Member
-
-
-@dataclass(slots=True)
-class _Words:
-    """Classes and class names that the examples give, in the order of the images."""
-
-    labels: list[str] = field(default_factory=list)
-    names: list[str | None] = field(default_factory=list)
-
-    def at(self, positions: Sequence[int]) -> "_Words":
-        """The words of some images; empty if nothing was noted."""
-        if not self.labels:
-            return self
-        return _Words(
-            [self.labels[position] for position in positions],
-            [self.names[position] for position in positions],
-        )
+    class_word: str = ""
+    """Class of the image, as its `.cls` says."""
+    class_name: str | None = None
+    """Name of the class, as the `.json` says."""
 
 
 @dataclass(slots=True)
@@ -119,25 +105,23 @@ class WebDatasetSource(ImageSource):
         self.spec = spec
         self._paths = find_shards(spec, ".tar")
         self.location, self._names = relative_names(self._paths)
-        self._images: list[_Image] = []
-        words, left_out = _Words(), _LeftOut()
+        left_out = _LeftOut()
+        images: list[_Image] = []
         for shard in range(len(self._paths)):
-            self._add(shard, words if classes else None, left_out)
+            images += self._images_of(shard, classes, left_out)
         needed = "an image and a .cls" if classes else "an image"
         left_out.report(spec, needed)
         self.left_out = left_out.others
-        require_images(len(self._images), spec, f"examples with {needed} count")
-        chosen = choose_part([image.member.name for image in self._images], part, spec)
+        require_images(len(images), spec, f"examples with {needed} count")
+        chosen = choose_part([image.member.name for image in images], part, spec)
         self.parts = {
             name: frozenset(f"{shard}/{folder}" for shard in self._names for folder in folders)
             for name, folders in chosen.parts.items()
         }
-        self._images = [self._images[position] for position in chosen.positions]
-        words = words.at(chosen.positions)
-        self._labels: tuple[int, ...] | None = None
+        images = [images[position] for position in chosen.positions]
         if classes:
-            table = _class_table(words, printable(spec))
-            self.class_names, self._labels = table.names, table.labels
+            self.class_names, self.labels = _class_table(images, printable(spec))
+        self._places = [(image.shard, image.member) for image in images]
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
@@ -145,21 +129,16 @@ class WebDatasetSource(ImageSource):
         return names_shards(spec, ".tar")
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._places)
 
     def name(self, index: int) -> str:
         """Name of an image, `shard.tar/member`."""
-        image = self._images[index]
-        return f"{self._names[image.shard]}/{image.member.name}"
-
-    def label(self, index: int) -> int | None:
-        """Class number of an image, from its `.cls`."""
-        return None if self._labels is None else self._labels[index]
+        shard, member = self._places[index]
+        return f"{self._names[shard]}/{member.name}"
 
     def content(self, index: int) -> bytes:
         """The bytes of an image's member."""
-        image = self._images[index]
-        return self._read(image.shard, image.member)
+        return self._read(*self._places[index])
 
     def fingerprint(self) -> str:
         """Hash of names, sizes and times of the shards."""
@@ -171,8 +150,8 @@ class WebDatasetSource(ImageSource):
             file.seek(member.offset)
             return file.read(member.size)
 
-    def _add(self, shard: int, words: _Words | None, left_out: _LeftOut) -> None:
-        """Index a shard; with `words`, take only examples with a class and add it to them."""
+    def _images_of(self, shard: int, classes: bool, left_out: _LeftOut) -> Iterator[_Image]:
+        """The images of a shard, with `classes` only those that have one, and its poses."""
         members = list(_members(self._paths[shard]))
         left_out.count_others(members)
         grouped = group_members(members)
@@ -181,23 +160,13 @@ class WebDatasetSource(ImageSource):
         for example in grouped.examples:
             is_pose = example.info is not None and is_keypoints_name(example.info.name)
             if is_pose and example.info is not None:
-                self._images.append(_Image(shard, example.info))
-                if words is not None:  # they are of another part than what has classes
-                    words.labels.append("")
-                    words.names.append(None)
-            if not self._add_image(shard, example, words) and not is_pose:
+                yield _Image(shard, example.info)
+            word = self._class_word(shard, example.label) if classes else ""
+            if example.image is not None and (word or not classes):
+                name = self._class_name(shard, example.info) if classes else None
+                yield _Image(shard, example.image, word, name)
+            elif not is_pose:
                 left_out.incomplete += 1
-
-    def _add_image(self, shard: int, example: Example, words: _Words | None) -> bool:
-        """Add the image of an example, if it has one, and a class if `words` are given."""
-        label = self._class_word(shard, example.label) if words is not None else ""
-        if example.image is None or (words is not None and not label):
-            return False
-        self._images.append(_Image(shard, example.image))
-        if words is not None:
-            words.labels.append(label)
-            words.names.append(self._class_name(shard, example.info))
-        return True
 
     def _class_word(self, shard: int, label: Member | None) -> str:
         """The text of a `.cls`, or an empty text without one."""
@@ -224,13 +193,13 @@ class WebDatasetSource(ImageSource):
         )
 
 
-def _class_table(words: _Words, where: str) -> ClassTable:
-    table = classes_from_words(words.labels, where)
+def _class_table(images: Sequence[_Image], where: str) -> ClassTable:
+    table = classes_from_words([image.class_word for image in images], where)
     names = list(table.names)
-    for label, name in zip(table.labels, words.names, strict=True):
+    for label, image in zip(table.labels, images, strict=True):
         # A class that the `.cls` names keeps that name.
-        if name is not None and names[label] == str(label):
-            names[label] = name
+        if image.class_name is not None and names[label] == str(label):
+            names[label] = image.class_name
     return ClassTable(distinct_names(names), table.labels)
 
 
