@@ -87,6 +87,14 @@ def test_coordinates_of_a_crop_equal_those_of_the_window_at_its_place():
     assert torch.equal(condition.encode(torch.tensor([[2 / 3, 3 / 6]])), window)
 
 
+def test_crop_that_fills_the_window_keeps_its_coordinates():
+    """It has no room to move, but lies somewhere in its picture; wider ones move along one side."""
+    condition = Coordinates(PLACES)
+    codes = torch.tensor([[2, 5], [1, 0]])
+    assert torch.equal(condition.at(codes, Window(0, 0, 3, 5, 3, 5)), codes)
+    assert condition.at(codes, Window(0, 6, 3, 5, 3, 11)).tolist() == [[2, 6], [1, 6]]
+
+
 def test_joint_keeps_its_place_under_a_moving_window():
     """The window has 12 x 20 pixels and 3 x 5 cells; 32 positions a side."""
     condition = Keypoints(POSES)

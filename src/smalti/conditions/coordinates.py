@@ -92,10 +92,14 @@ class Coordinates(Condition[CoordinatesConfig]):
         return (values * steps).round().long()
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Codes (B, 2) int64 of the place of the window; `codes` (B, 2) only tell their number."""
+        """Codes (B, 2) int64 of the place of the window, by its room in the canvas.
+
+        Along a side without room, the window lies where the canvas does, which `codes` (B, 2) tell.
+        """
         room = (window.canvas_height - window.height, window.canvas_width - window.width)
         place = (window.top / max(room[0], 1), window.left / max(room[1], 1))
-        return self.encode(torch.tensor([place], device=codes.device)).expand(len(codes), 2)
+        of_window = self.encode(torch.tensor([place], device=codes.device))
+        return torch.where(torch.tensor(room, device=codes.device) > 0, of_window, codes)
 
     def tokens(self, codes: Tensor) -> Tensor:
         """Tokens (B, 2) int64 of row and column; the columns' numbers follow those of the rows."""

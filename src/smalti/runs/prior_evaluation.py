@@ -32,6 +32,9 @@ from smalti.sampling.scoring import score_codes
 from smalti.types import Sample
 from smalti.weights import tensors_hash, weights_hash
 
+CONDITIONS_FROM = "center crops of the data, each once a round, in an order of the seed"
+"""Other crops than those of the reference would make samples of another distribution."""
+
 _order = lru_cache(maxsize=2)(order)
 
 
@@ -185,10 +188,11 @@ class PriorEvaluation:
 
     def settings(self) -> Mapping[str, Any]:
         """What the protocol says of the sampling."""
-        kinds = [kind for kind in self.pipeline.conditioning.kinds if kind != "none"]
-        return self.config.model_dump(mode="json") | {
+        settings = self.config.model_dump(mode="json") | {
             "weights": weights_hash(self.pipeline.prior),
-            "conditions": kinds,
-            "conditions_from": "the data, each image once a round, in an order of the seed",
             "batch_size": self.batch_size,
         }
+        kinds = self.pipeline.config.condition_kinds
+        if kinds:
+            settings |= {"conditions": list(kinds), "conditions_from": CONDITIONS_FROM}
+        return settings
