@@ -25,7 +25,7 @@ from smalti.losses.config import PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.build import PriorModel, build_prior
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-from smalti.runs.cost import Chunks, prior_cost, vqgan_cost, weight_bytes
+from smalti.runs.cost import prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.initial_prior import adopt_options
 from smalti.runs.prior_plan import prior_model_config
 from smalti.runs.settle import settle_prior, settle_vqgan
@@ -405,12 +405,15 @@ def test_f16_networks_are_those_of_the_released_code():
 def cost_on_card(name: str) -> float:
     """Bytes of training on a graphics card in bfloat16."""
     config = config_of(name)
-    chunks = Chunks.of(config.training.batch_size, config.training.accumulation_steps)
     if isinstance(config, PriorRunConfig):
         model = model_of(name)
         frozen = weight_bytes(tokenizer_of(Command.of(name).tokenizer))
         return prior_cost(
-            lambda: build_prior(model.prior, model.sizes), model.layout, chunks, CARD, 2 * frozen
+            lambda: build_prior(model.prior, model.sizes),
+            model.layout,
+            config.training,
+            CARD,
+            2 * frozen,
         ).memory_bytes
     config = settle_vqgan(config)
     discriminator = config.discriminator if config.loss.adversary.is_played else None
@@ -418,7 +421,9 @@ def cost_on_card(name: str) -> float:
         PerceptualConfig(kind="efficientnet" if discriminator else "none")
     )
     size = (config.image.height_px, config.image.width_px)
-    return vqgan_cost(config.vqgan, discriminator, perceptual, size, chunks, CARD).memory_bytes
+    return vqgan_cost(
+        config.vqgan, discriminator, perceptual, size, config.training, CARD
+    ).memory_bytes
 
 
 @pytest.mark.slow

@@ -12,16 +12,16 @@ from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.model import GPT
 from smalti.runs import cost as costs
 from smalti.runs.cost import (
-    Chunks,
     StepCost,
+    forward_cost,
     prior_cost,
     time_of_step,
     vqgan_cost,
 )
-from smalti.runs.memory import forward_cost
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import TrainingConfig
 from smalti.weights import count_parameters
 
 CPU = Compute(torch.device("cpu"), torch.float32)
@@ -30,6 +30,10 @@ LAYOUT = Layout(codebook_size=16, cond_length=1, cond_vocab_size=1, image_length
 SIZES = SequenceSizes(vocab_size=17, max_length=8)
 SHAPE = GPTConfig(layers=2, heads=2, width=16, dropout=0.1)
 TINY = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=8, codebook_size=16)
+
+
+def batches(size: int, chunks: int = 1) -> TrainingConfig:
+    return TrainingConfig(batch_size=size, accumulation_steps=chunks)
 
 
 def test_operations_of_two_layers():
@@ -49,35 +53,35 @@ def test_operations_of_a_transformer():
 
 
 def test_largest_chunk_counts():
-    assert Chunks.of(32, 8) == Chunks(4, 8)
-    assert Chunks.of(10, 4) == Chunks(3, 4)
+    assert batches(32, 8).chunk_images == 4
+    assert batches(10, 4).chunk_images == 3
 
 
 def test_state_of_a_prior_is_five_copies_of_its_weights():
-    found = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(2, 1), CPU, frozen_bytes=100)
+    found = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, batches(2), CPU, frozen_bytes=100)
     assert found.state_bytes == 5 * 4 * count_parameters(GPT(SHAPE, SIZES)) + 100
     assert found.memory_bytes == found.state_bytes + found.activation_bytes
 
 
 def test_chunks_save_memory_and_no_operations():
-    whole = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(8, 1), CPU)
-    chunks = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(2, 4), CPU)
+    whole = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, batches(8), CPU)
+    chunks = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, batches(8, 4), CPU)
     assert chunks.operations == whole.operations
     assert chunks.activation_bytes < whole.activation_bytes / 3
 
 
 def test_a_graphics_card_keeps_less():
     """Half the bytes for most numbers, and no weights of attention."""
-    on_cpu = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(8, 1), CPU)
-    on_card = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, Chunks(8, 1), CARD)
+    on_cpu = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, batches(8), CPU)
+    on_card = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, batches(8), CARD)
     assert on_card.activation_bytes < 0.8 * on_cpu.activation_bytes
 
 
 def test_state_of_a_tokenizer_has_its_adversary():
     judge = PatchDiscriminatorConfig(filters=4, layers=1)
     perceptual = choose_perceptual(PerceptualConfig(kind="none"))
-    alone = vqgan_cost(TINY, None, perceptual, (16, 16), Chunks(2, 1), CPU)
-    both = vqgan_cost(TINY, judge, perceptual, (16, 16), Chunks(2, 1), CPU)
+    alone = vqgan_cost(TINY, None, perceptual, (16, 16), batches(2), CPU)
+    both = vqgan_cost(TINY, judge, perceptual, (16, 16), batches(2), CPU)
     assert alone.state_bytes == 5 * 4 * count_parameters(VQGAN(TINY))
     extra = both.state_bytes - alone.state_bytes
     assert extra == 4 * 4 * count_parameters(PatchDiscriminator(judge))

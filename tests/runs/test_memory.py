@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from smalti.runs.memory import forward_cost
+from smalti.runs.cost import forward_cost
 
 FLOAT = 4  # bytes
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from smalti.runs.memory import forward_cost
+from smalti.runs.cost import forward_cost
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.quantizers.base import QUANTIZERS, Quantizer
 from smalti.tokenizer.quantizers.build import build_quantizer

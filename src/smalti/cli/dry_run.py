@@ -1,5 +1,6 @@
 """`smalti train STAGE ... --dry-run`: prints what the run would take."""
 
+from smalti.compute import choose_compute
 from smalti.health.run_images import RunImages
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import StepTime
@@ -35,8 +36,8 @@ def _describe(found: DryRun) -> None:
     _line("device", str(found.compute))
     for number, (name, count) in enumerate(found.parameters.items()):
         _line("" if number else "parameters", f"{name}: {count:,}")
-    grid, layout = found.grid, found.layout
-    _line("codes", _grid(found))
+    layout = found.layout
+    _line("codes", _codes(found.config, found.codebook_size, found.downsampling_factor))
     if layout is not None:
         _line(
             "sequence",
@@ -45,7 +46,7 @@ def _describe(found: DryRun) -> None:
         )
         _line(
             "vocabulary",
-            f"{layout.vocab_size}: {grid.codebook_size} codes and {layout.cond_vocab_size} values "
+            f"{layout.vocab_size}: {found.codebook_size} codes and {layout.cond_vocab_size} values "
             "of conditioning tokens",
         )
     _line("images", _images(found))
@@ -83,11 +84,11 @@ def _describe_memory(found: DryRun) -> None:
 
 
 def _describe_palette(found: PaletteDryRun) -> None:
-    config, grid = found.config, found.grid
+    config = found.config
     _line("dry run", f"{config.out}: nothing is trained or written")
-    _line("device", str(found.compute))
-    _line("parameters", f"palette: {3 * grid.codebook_size:,}")
-    _line("codes", f"{grid.height}x{grid.width} of {grid.codebook_size} an image, f = 1")
+    _line("device", str(choose_compute("cpu", "float32")))
+    _line("parameters", f"palette: {3 * config.codebook_size:,}")
+    _line("codes", _codes(config, config.codebook_size, 1))
     _line("images", f"{found.images:,}; crops of {config.image.height_px}x{config.image.width_px}")
     _line("steps", f"{config.iterations} iterations over {config.pixels:,} pixels at most")
     _line("memory", f"about {found.memory_bytes / GIB:.2f} GiB of pixels and distances")
@@ -97,9 +98,9 @@ def _describe_palette(found: PaletteDryRun) -> None:
     _line("", f"{_duration(total)} for all, {reading} of it to read images")
 
 
-def _grid(found: DryRun) -> str:
-    grid = found.grid
-    return f"{grid.height}x{grid.width} of {grid.codebook_size} an image, f = {grid.factor}"
+def _codes(config: BaseRunConfig, codebook_size: int, factor: int) -> str:
+    height, width = config.image.height_px // factor, config.image.width_px // factor
+    return f"{height}x{width} of {codebook_size} an image, f = {factor}"
 
 
 def _images(found: DryRun) -> str:

@@ -17,11 +17,12 @@ from smalti.model_folder import (
     read_description,
 )
 from smalti.prior.build import build_prior
-from smalti.runs.cost import Chunks, StepCost, prior_cost, vqgan_cost, weight_bytes
+from smalti.runs.cost import StepCost, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import TrainingConfig
 from smalti.weights import count_parameters
 
 MIB = 2**20
@@ -39,14 +40,13 @@ def is_model(path: Path) -> bool:
 class Training:
     """The settings of training on which its memory depends."""
 
-    batch_size: int
-    chunks: Chunks
+    config: TrainingConfig
     size_px: tuple[int, int]
     """Height and width of the images."""
     discriminator: PatchDiscriminatorConfig | None
 
 
-ONE_IMAGE = Training(1, Chunks.of(1, 1), size_px=(256, 256), discriminator=None)
+ONE_IMAGE = Training(TrainingConfig(batch_size=1), size_px=(256, 256), discriminator=None)
 
 
 def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
@@ -82,10 +82,10 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
         training.discriminator,
         choose_perceptual(PerceptualConfig(kind="none")),
         training.size_px,
-        training.chunks,
+        training.config,
         choose_compute("cpu", "float32"),
     )
-    _describe_memory(vqgan, cost, training.batch_size)
+    _describe_memory(vqgan, cost, training.config.batch_size)
 
 
 def _describe_prior(pipeline: Pipeline, training: Training) -> None:
@@ -106,9 +106,9 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     compute = choose_compute("cpu", "float32")
     config = pipeline.config
     cost = prior_cost(
-        lambda: build_prior(config.prior, config.sizes), layout, training.chunks, compute
+        lambda: build_prior(config.prior, config.sizes), layout, training.config, compute
     )
-    _describe_memory(prior, cost, training.batch_size)
+    _describe_memory(prior, cost, training.config.batch_size)
 
 
 def _count_tokenizer(pipeline: Pipeline) -> int:

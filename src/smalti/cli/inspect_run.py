@@ -5,7 +5,6 @@ from smalti.health.findings import in_words
 from smalti.model_folder import step_folders
 from smalti.report.page import write_report
 from smalti.runs.config import VQGANRunConfig
-from smalti.runs.cost import Chunks
 from smalti.runs.state import RunState, in_figures
 from smalti.training.checkpoint import read_counters
 
@@ -54,10 +53,5 @@ def _training(state: RunState) -> Training:
     discriminator = None
     if isinstance(config, VQGANRunConfig) and config.loss.adversary.is_played:
         discriminator = config.discriminator
-    batch_size = config.training.batch_size
-    return Training(
-        batch_size,
-        Chunks.of(batch_size, config.training.accumulation_steps),
-        (config.image.height_px, config.image.width_px),
-        discriminator,
-    )
+    size_px = (config.image.height_px, config.image.width_px)
+    return Training(config.training, size_px, discriminator)

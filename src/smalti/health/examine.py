@@ -28,14 +28,9 @@ RULES: Sequence[Callable[[History], Finding | None]] = (
 
 
 def examine(lines: Sequence[Line], vqgan: VQGANConfig | None) -> list[Finding]:
-    """Find what is wrong with a run.
+    """Find what is wrong with a run by the lines of its metrics, what ruins a run first.
 
-    Args:
-        lines: lines of its `metrics.jsonl`, in order.
-        vqgan: config of the tokenizer that is trained; None in a run of stage 2.
-
-    Returns:
-        The findings, those that ruin a run first.
+    `vqgan` is the config of the tokenizer that is trained; None in a run of stage 2.
     """
     history = History(lines)
     collapse = None if vqgan is None else codebook_collapse(history, vqgan)

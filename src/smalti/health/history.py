@@ -1,4 +1,4 @@
-"""The lines of a run's `metrics.jsonl`, selected by their content."""
+"""What a rule of the health report asks of the lines of a run's metrics."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,11 +15,7 @@ RECENT_STEPS = 100
 
 
 class History:
-    """The lines of a run's metrics, selected by their content.
-
-    Args:
-        lines: lines of `metrics.jsonl`, in order.
-    """
+    """The lines of a run's `metrics.jsonl`, selected by their content."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines

@@ -3,12 +3,7 @@
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
-from pydantic import (
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    field_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from smalti.config import Config
 from smalti.data.config import TransformConfig

@@ -3,15 +3,19 @@
 Axes: B batch, C channels, H/W image size in pixels, L sequence length.
 """
 
+import contextlib
 import copy
 import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from smalti.compute import Compute
 from smalti.content_images import content_images
@@ -20,10 +24,10 @@ from smalti.losses.discriminator import Judge, PatchDiscriminator
 from smalti.losses.perceptual import PerceptualLoss
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.attention import CausalSelfAttention
-from smalti.runs.memory import ForwardCost, forward_cost
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.config import TrainingConfig
 from smalti.weights import count_parameters
 
 FLOAT_BYTES = 4
@@ -36,18 +40,13 @@ MOST_MEMORY = 0.8  # share of the free memory that a step may take and be tried
 
 
 @dataclass(frozen=True, slots=True)
-class Chunks:
-    """The chunks in which a batch is computed."""
+class ForwardCost:
+    """Memory and operations of a forward pass."""
 
-    images: int
-    """Number of images of a chunk, which are computed at once."""
-    count: int
-    """Number of chunks of a batch, which are computed one after the other."""
-
-    @classmethod
-    def of(cls, batch_size: int, accumulation_steps: int) -> "Chunks":
-        """The chunks of a batch; `images` is that of the largest."""
-        return cls(-(-batch_size // accumulation_steps), accumulation_steps)
+    saved_bytes: int
+    """Memory of what the backward pass needs, beside the weights."""
+    operations: int
+    """Number of multiplications and additions in convolutions and matrix products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,7 @@ def time_of_step(
 ) -> StepTime:
     """Measure the time of a step if it fits and takes seconds only, else estimate it.
 
-    Args:
-        prepare: makes the networks, and returns a function that takes a step.
-        cost: cost of the step.
-        compute: device and number format.
+    `prepare` makes the networks, and returns a function that takes a step.
     """
     free, speed = free_bytes(compute.device), operations_per_second(compute)
     fits = free is None or cost.memory_bytes < MOST_MEMORY * free
@@ -99,20 +95,12 @@ def time_of_step(
 def prior_cost(
     build: Callable[[], nn.Module],
     layout: Layout,
-    chunks: Chunks,
+    training: TrainingConfig,
     compute: Compute,
     frozen_bytes: int = 0,
 ) -> StepCost:
-    """Cost of a step of stage 2.
-
-    Args:
-        build: makes the prior.
-        layout: layout of its sequence.
-        chunks: chunks of a batch.
-        compute: device and number format.
-        frozen_bytes: memory of the tokenizers.
-    """
-    tokens = (chunks.images, layout.input_length)
+    """Cost of a step of stage 2; `build` makes the prior, `frozen_bytes` are of the tokenizers."""
+    tokens = (training.chunk_images, layout.input_length)
     forward = forward_cost(
         lambda: _PriorLoss(_as_on(compute, build()), layout),
         lambda: torch.zeros(tokens, dtype=torch.int64),
@@ -121,7 +109,7 @@ def prior_cost(
     with torch.device("meta"):
         weights = weight_bytes(build())
     # A backward pass is two products for each one of the forward pass.
-    operations = 3 * chunks.count * forward.operations
+    operations = 3 * training.accumulation_steps * forward.operations
     return StepCost((LEARNED_COPIES + 1) * weights + frozen_bytes, forward.saved_bytes, operations)
 
 
@@ -130,20 +118,11 @@ def vqgan_cost(
     discriminator: PatchDiscriminatorConfig | None,
     perceptual: PerceptualLoss,
     size: tuple[int, int],
-    chunks: Chunks,
+    training: TrainingConfig,
     compute: Compute,
 ) -> StepCost:
-    """Cost of a step of stage 1 once the generator loss has a weight.
-
-    Args:
-        config: config of the tokenizer.
-        discriminator: config of the discriminator, or None.
-        perceptual: the perceptual loss.
-        size: H and W.
-        chunks: chunks of a batch.
-        compute: device and number format.
-    """
-    content, images = config.content, chunks.images
+    """Cost of a step of stage 1 on images of (H, W), once the generator loss has a weight."""
+    content, images = config.content, training.chunk_images
     shape = (images, content.channels, *size)
     autoencoder = forward_cost(
         lambda: VQGAN(config),
@@ -163,16 +142,17 @@ def vqgan_cost(
             lambda: torch.zeros(shape, requires_grad=True),
             lambda: _autocast(compute),
         )
-        extra_passes = int(chunks.count > 1)
+        extra_passes = int(training.accumulation_steps > 1)
         with torch.device("meta"):
             weights += LEARNED_COPIES * weight_bytes(
                 PatchDiscriminator(discriminator, content.channels)
             )
+    operations = _vqgan_operations(autoencoder, compared, judged, extra_passes)
     return StepCost(
         state_bytes=weights,
         # Each loss is differentiated down to the reconstructions before the next one.
         activation_bytes=autoencoder.saved_bytes + max(compared.saved_bytes, judged.saved_bytes),
-        operations=chunks.count * _vqgan_operations(autoencoder, compared, judged, extra_passes),
+        operations=training.accumulation_steps * operations,
     )
 
 
@@ -217,6 +197,49 @@ def free_bytes(device: torch.device) -> int | None:
     if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def forward_cost(
+    build: Callable[[], nn.Module],
+    make_inputs: Callable[[], Tensor],
+    autocast: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+) -> ForwardCost:
+    """Cost of a forward pass, with fake tensors, which have shapes: no values are computed.
+
+    Args:
+        build: makes the model, or copies one that exists.
+        make_inputs: makes the inputs of one pass.
+        autocast: context in which the model runs; without one it is float32.
+    """
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()  # views of a tensor, and of a weight, share it
+        storages[storage._cdata] = storage  # held, so that no other gets its number
+        return tensor
+
+    counter = FlopCounterMode(display=False, custom_mapping=ATTENTION)
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with FakeTensorMode(allow_non_fake_inputs=True), counter, hooks:
+        module, inputs = build(), make_inputs()
+        with autocast():
+            module(inputs)
+    weights = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
+    saved = sum(storage.nbytes() for number, storage in storages.items() if number not in weights)
+    return ForwardCost(saved, counter.get_total_flops())
+
+
+def _attention_operations(
+    queries: torch.Size, keys: torch.Size, values: torch.Size, *_: Any, **__: Any
+) -> int:
+    """Operations of fused attention, from the shapes (B, H, L, C) of its inputs."""
+    # A product of queries with keys, and one of weights with values; a mask saves nothing here.
+    rows = queries.numel() // queries[-1]
+    return 2 * rows * keys[-2] * (keys[-1] + values[-1])
+
+
+# The one kernel of attention that the counter does not know: the processor's.
+ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_operations}
 
 
 class _PriorLoss(nn.Module):

@@ -20,7 +20,6 @@ from smalti.runs.config import PixelsRunConfig, PriorRunConfig, RunConfig, VQGAN
 from smalti.runs.cost import (
     FLOAT_BYTES,
     MEASURED_STEPS,
-    Chunks,
     StepCost,
     StepTime,
     prior_cost,
@@ -49,24 +48,14 @@ MEASURED_IMAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """Grid of the codes of an image."""
-
-    height: int
-    width: int
-    codebook_size: int
-    factor: int
-    """f, the down-sampling factor of the tokenizer."""
-
-
-@dataclass(frozen=True, slots=True)
 class DryRun:
     """Time and memory that a run of stage 1 or 2 would take."""
 
     compute: Compute
     parameters: Mapping[str, int]
     """Number of parameters of each network, by its name."""
-    grid: Grid
+    codebook_size: int
+    downsampling_factor: int
     layout: Layout | None
     """Layout of the prior's sequence; None in stage 1."""
     split: Split
@@ -81,8 +70,6 @@ class DryRun:
 class PaletteDryRun:
     """Time and memory that a palette would take."""
 
-    compute: Compute
-    grid: Grid
     images: int
     memory_bytes: int
     iteration_seconds: float
@@ -102,7 +89,7 @@ def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
     perceptual = choose_perceptual(config.loss.perceptual)
     discriminator = config.discriminator if config.loss.adversary.is_played else None
     size = (config.image.height_px, config.image.width_px)
-    cost = vqgan_cost(config.vqgan, discriminator, perceptual, size, _chunks(config), compute)
+    cost = vqgan_cost(config.vqgan, discriminator, perceptual, size, config.training, compute)
     parameters = _tokenizer_parameters(config)
     if discriminator is not None:
         with torch.device("meta"):
@@ -115,7 +102,8 @@ def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
     return DryRun(
         compute=compute,
         parameters=parameters,
-        grid=_grid(config, config.vqgan.codebook_size, config.vqgan.downsampling_factor),
+        codebook_size=config.vqgan.codebook_size,
+        downsampling_factor=config.vqgan.downsampling_factor,
         layout=None,
         split=split,
         cost=cost,
@@ -139,7 +127,7 @@ def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
     cost = prior_cost(
         lambda: build_prior(model_config.prior, model_config.sizes),
         model_config.layout,
-        _chunks(config),
+        config.training,
         compute,
         sum(map(weight_bytes, frozen.values())),
     )
@@ -148,7 +136,8 @@ def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
         parameters={
             name: count_parameters(net) for name, net in {"prior": prior, **frozen}.items()
         },
-        grid=_grid(config, tokenizer.codebook_size, tokenizer.downsampling_factor),
+        codebook_size=tokenizer.codebook_size,
+        downsampling_factor=tokenizer.downsampling_factor,
         layout=model_config.layout,
         split=split,
         cost=cost,
@@ -176,8 +165,6 @@ def dry_run_pixels(config: PixelsRunConfig) -> PaletteDryRun:
     started = time.perf_counter()
     kmeans(vectors, min(config.codebook_size, pixels), MEASURED_ITERATIONS, generator)
     return PaletteDryRun(
-        compute=choose_compute("cpu", "float32"),
-        grid=_grid(config, config.codebook_size, 1),
         images=len(images),
         # The pixels, and distances to the colours of some at a time.
         memory_bytes=FLOAT_BYTES
@@ -186,15 +173,6 @@ def dry_run_pixels(config: PixelsRunConfig) -> PaletteDryRun:
         reading_seconds=reading * looked_at,
         config=config,
     )
-
-
-def _chunks(config: RunConfig) -> Chunks:
-    return Chunks.of(config.training.batch_size, config.training.accumulation_steps)
-
-
-def _grid(config: RunConfig | PixelsRunConfig, codebook_size: int, factor: int) -> Grid:
-    height, width = config.image.height_px // factor, config.image.width_px // factor
-    return Grid(height, width, codebook_size, factor)
 
 
 def _tokenizer_parameters(config: VQGANRunConfig) -> dict[str, int]:

@@ -87,10 +87,7 @@ def continued_model_config(
 ) -> PriorModelConfig:
     """Make the config of the prior in a run that begins with another prior.
 
-    Args:
-        config: settled config of the run.
-        initial: the prior that the run begins with.
-        conditioners: conditions of that prior, perhaps with other names of classes.
+    Its conditions may have other names of classes than those of that prior.
 
     Raises:
         InputError: conditions are to be dropped, and the vocabulary has no token for that.

@@ -20,10 +20,7 @@ from smalti.training.log import say
 
 
 def train_pixels(config: PixelsRunConfig) -> Path:
-    """Find the palette of a data set by k-means.
-
-    Returns:
-        The run folder.
+    """Find the palette of a data set by k-means; returns the run folder.
 
     Raises:
         InputError: the config, the data or the folder do not allow it.

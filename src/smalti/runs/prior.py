@@ -47,10 +47,7 @@ CODES_FOLDER = "codes"
 
 
 def train_prior(config: PriorRunConfig) -> Path:
-    """Run stage 2 to its end, from where its folder stands.
-
-    Returns:
-        The run folder.
+    """Run stage 2 to its end, from where its folder stands; returns the folder.
 
     Raises:
         InputError: the config, the data, the tokenizer or the folder do not allow it; nothing was

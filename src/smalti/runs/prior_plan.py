@@ -55,7 +55,8 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     """Open everything that a run needs.
 
     Raises:
-        InputError: the config, the data, the tokenizers or the folder do not allow it.
+        InputError: the config, the data, the tokenizers or the folder do not allow it, or the run
+            has copies of other tokenizers.
     """
     folder = Path(user_config.out)
     initial = open_initial(user_config)
@@ -96,11 +97,7 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
 
 
 def _open_tokenizer(config: PriorRunConfig, copy: Path, initial: Pipeline | None) -> Tokenizer:
-    """Load the tokenizer of the run: its copy, even if the original was trained further.
-
-    Raises:
-        InputError: there is no tokenizer, it is damaged, or `vqgan` names another one.
-    """
+    """Load the tokenizer of the run: its copy, even if the original was trained further."""
     if copy.is_dir():
         own = load_tokenizer(copy)
         begun = begun_config(config)
@@ -118,12 +115,7 @@ def _open_tokenizer(config: PriorRunConfig, copy: Path, initial: Pipeline | None
 def _open_conditions(
     config: PriorRunConfig, of_images: Tokenizer, initial: Pipeline | None
 ) -> RunConditions:
-    """The conditions of the prior that the run begins with, or those that `condition` names.
-
-    Raises:
-        InputError: a condition is wrong, or `condition` names another tokenizer than the one of
-            which the run has a copy.
-    """
+    """The conditions of the prior that the run begins with, or those that `condition` names."""
     if initial is not None:
         kinds = [conditioner.kind for conditioner in initial.config.conditioners]
         return RunConditions(kinds, initial.condition_tokenizers, initial.config.conditioners)
@@ -142,12 +134,7 @@ def _open_conditions(
 def prior_model_config(
     config: PriorRunConfig, tokenizer: Tokenizer, conditioners: tuple[ConditionConfig, ...]
 ) -> PriorModelConfig:
-    """Make the config of the prior of a run.
-
-    Args:
-        config: settled config of the run.
-        tokenizer: tokenizer of the images.
-        conditioners: configs of the conditions.
+    """Make the config of the prior of a run from its settled config.
 
     Raises:
         InputError: the image size does not divide by the tokenizer's factor, or the ordering is

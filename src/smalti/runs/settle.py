@@ -51,9 +51,6 @@ def settle_vqgan(user_config: VQGANRunConfig) -> VQGANRunConfig:
     A run keeps those that it began with, even if the model of `init` or the weights on the machine
     change.
 
-    Args:
-        user_config: config as the user wrote it.
-
     Raises:
         InputError: there is no model to begin with, it has another shape than the config, or a
             loss does not fit the content of the images.
@@ -210,12 +207,7 @@ def _begun_regularisation(user_config: PriorRunConfig) -> Regularisation | None:
 
 
 def regularisation_in_words(config: PriorRunConfig, images: RunImages) -> str:
-    """A line for people on what a run does against over-fitting.
-
-    Args:
-        config: settled config of the run.
-        images: numbers of the run's images.
-    """
+    """A line for people on what a run does against over-fitting, by its settled config."""
     count, early_stop = images.training, settled(config.training.early_stop)
     size = "small" if count < SMALL else "middle-sized" if count < LARGE else "large"
     words = [

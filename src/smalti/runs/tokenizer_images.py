@@ -16,9 +16,7 @@ TokenizerImages = Mapping[str, TrainingImages | None]
 def tokenizer_images(config: PriorRunConfig, conditions: Iterable[str]) -> TokenizerImages:
     """Find the training images of each tokenizer of a run.
 
-    Args:
-        config: settled config of the run.
-        conditions: kinds of the conditions that have a tokenizer.
+    `conditions` are the kinds of the conditions that have a tokenizer.
 
     Raises:
         InputError: a file with the training images is damaged.

@@ -132,10 +132,7 @@ def find_training_images(model: str | Path, inner: str = "") -> TrainingImages |
 def write_training_images(run: Path, split: Split, init: str | None = None) -> None:
     """Write the images that a run trains on, added to all that it trained on before.
 
-    Args:
-        run: folder of the run.
-        split: split of its data set.
-        init: the model whose weights it began with, or None.
+    Those of the model of `init`, with whose weights the run began, are added too.
 
     Raises:
         InputError: the disk is full or the folder cannot be written, or there is no such model.

@@ -38,10 +38,7 @@ from smalti.training.vqgan.step import VQGANState, VQGANStepConfig
 
 
 def train_vqgan(config: VQGANRunConfig) -> Path:
-    """Run stage 1 to its end, from where its folder stands.
-
-    Returns:
-        The run folder.
+    """Run stage 1 to its end, from where its folder stands; returns the folder.
 
     Raises:
         InputError: the config, the data or the folder do not allow it; nothing was written.

@@ -43,12 +43,9 @@ class Boards:
         self._boards: dict[str, Board] = {}
 
     def open(self, folder: Path, start_step: int, track: Track) -> None:
-        """Open TensorBoard, if it is installed, and a tracker.
+        """Open TensorBoard, if it is installed, and a tracker for the run in a folder.
 
-        Args:
-            folder: folder of the run.
-            start_step: steps done before; TensorBoard drops what it has of later ones.
-            track: tracker that the config names, or None.
+        TensorBoard drops what it has of steps after `start_step`, which are done again.
         """
         with self._left_out_on_failure("TensorBoard"), contextlib.suppress(ImportError):
             self._boards["TensorBoard"] = TensorBoard(folder, start_step)
@@ -92,10 +89,6 @@ def check_track(track: Track) -> None:
 class TensorBoard:
     """Event files in the run's folder.
 
-    Args:
-        folder: folder of the run.
-        start_step: steps done before.
-
     Raises:
         ImportError: TensorBoard is not installed.
     """
@@ -129,9 +122,7 @@ class Tracker:
     trackio keeps it on this machine. W&B writes it into the run's folder, from where `wandb sync`
     sends it, unless the environment variable WANDB_MODE says otherwise.
 
-    Args:
-        kind: trackio or wandb, which must be installed.
-        folder: folder of the run; the same folder is the same run.
+    The same folder is the same run.
     """
 
     def __init__(self, kind: str, folder: Path) -> None:

@@ -47,6 +47,11 @@ class TrainingConfig(Config):
     the environment variable WANDB_MODE is online. null does neither. TensorBoard's files are always
     written if it is installed."""
 
+    @property
+    def chunk_images(self) -> int:
+        """Number of images of the largest chunk of a batch."""
+        return -(-self.batch_size // self.accumulation_steps)
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.accumulation_steps > self.batch_size:

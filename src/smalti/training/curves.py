@@ -1,7 +1,7 @@
 """Plots of a run's numbers over its steps."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,9 @@ GROUPS = {
 
 
 def draw_curves(run: Path) -> Path:
-    """Draw every number of `metrics.jsonl` over the steps, into the run folder.
+    """Draw every number of `metrics.jsonl` over the steps, into a picture in the run folder.
 
-    Returns:
-        The picture: one plot a number, training steps as a line, evaluations with dots.
+    Each number has a plot, with training steps as a line and evaluations as dots.
     """
     lines = read_metrics(run)
     names = [name for group in grouped_names(lines).values() for name in group]
@@ -71,7 +70,8 @@ def draw_curves(run: Path) -> Path:
 
 def grouped_names(lines: Sequence[Line]) -> dict[str, list[str]]:
     """Names of the numbers of a run by their group; empty groups are left out."""
-    names = {name for line in _numbers(lines) for name in line} - NOT_PLOTTED
+    numbers = [line for line in lines if line["group"] in ("train", "eval")]
+    names = {name for line in numbers for name in line} - NOT_PLOTTED
     groups = {title: [name for name in group if name in names] for title, group in GROUPS.items()}
     grouped = {name for group in groups.values() for name in group}
     groups[OTHER] = sorted(names - grouped)
@@ -93,26 +93,18 @@ def draw_numbers(lines: Sequence[Line], names: Sequence[str], path: Path) -> Non
     figure.savefig(path, dpi=90)
 
 
-def _numbers(lines: Sequence[Line]) -> Iterator[Line]:
-    return (line for line in lines if line["group"] in ("train", "eval"))
-
-
 def _draw(axes: Any, name: str, lines: Sequence[Line]) -> None:
     series = (("train", "-", "training steps"), ("eval", "o-", scored_images(lines)))
     for group, style, label in series:
-        points = [(line["step"], _number(line[name])) for line in lines if _has(line, name, group)]
+        points = [
+            # null, which was NaN or infinite, leaves a gap
+            (line["step"], math.nan if line[name] is None else line[name])
+            for line in lines
+            if line["group"] == group and name in line
+        ]
         if points:
             axes.plot(*zip(*points, strict=True), style, markersize=3, linewidth=1, label=label)
     axes.set_title(name, fontsize=9)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
-
-
-def _number(value: float | None) -> float:
-    """A number for matplotlib; null, which was NaN or infinite, leaves a gap."""
-    return math.nan if value is None else value
-
-
-def _has(line: Line, name: str, group: str) -> bool:
-    return name in line and line["group"] == group

@@ -95,24 +95,15 @@ class RunLog:
         self._bar.update()
 
     def scalars(self, step: int, group: str, values: Mapping[str, float]) -> None:
-        """Write one line of numbers, and show them on the boards.
-
-        Args:
-            step: steps done.
-            group: "train" or "eval".
-            values: numbers by name.
-        """
+        """Write one line of numbers of the group "train" or "eval", and show them on the boards."""
         self.line(step, group, values)
         names = {f"{group}/{name}": value for name, value in values.items()}
         self._boards.each(lambda board: board.scalars(step, names))
 
     def line(self, step: int, group: str, values: Mapping[str, object]) -> None:
-        """Write one line of `metrics.jsonl`; a full disk costs the line, not the run.
+        """Write one line of `metrics.jsonl`, of a group that docs/architecture.md lists.
 
-        Args:
-            step: steps done.
-            group: kind of the line; docs/architecture.md lists the groups.
-            values: values for JSON by name; NaN and infinity become null.
+        NaN and infinity become null. A full disk costs the line, not the run.
         """
         if self._is_kept:
             append_line(self._folder, step, group, values)

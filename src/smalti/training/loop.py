@@ -104,15 +104,13 @@ class Trainer(Generic[B]):
         self._unchecked: list[StepScalars] = []
 
     def run(self) -> Counters:
-        """Train.
-
-        Returns:
-            The counters at the end.
+        """Train, and return the counters at the end.
 
         Raises:
             Stopped: SIGINT or SIGTERM stopped the run, after saving.
             NotFiniteError: a number is not finite; the message names step, term and batch.
-            InputError: the disk refused several checkpoints in a row, or the last one.
+            InputError: the disk refused several checkpoints in a row, or the last one; or all
+                checkpoints are damaged, or not all processes see the same ones.
         """
         start = self._resume()
         batch_size, total_steps = self.config.batch_size, self.config.total_steps
@@ -157,11 +155,7 @@ class Trainer(Generic[B]):
         )
 
     def _resume(self) -> int:
-        """Go on from the newest checkpoint; returns its step, or 0.
-
-        Raises:
-            InputError: all checkpoints are damaged, or not all processes see the same ones.
-        """
+        """Go on from the newest checkpoint; returns its step, or 0."""
         with together():
             self.counters = resume(self.checkpoints, self.learner.state()) or self.counters
         step = self.counters.step
@@ -322,9 +316,7 @@ class Trainer(Generic[B]):
     def _not_finite(self, name: str, what: str) -> NotFiniteError:
         """Write the end of the run into its metrics; returns an error with advice.
 
-        Args:
-            name: name of the loss, norm or network that is not finite.
-            what: a sentence, without its full stop.
+        `name` is the loss, norm or network that is not finite, and `what` says so in a sentence.
         """
         step = newest_step(self.checkpoints)
         again = f"No checkpoint was saved yet, so {resume_command(self.folder)} begins anew"

@@ -34,8 +34,7 @@ def update(
 ) -> Tensor:
     """Clip the gradients, take one optimizer step and clear the gradients.
 
-    Returns:
-        The gradients' norm before clipping, a scalar >= 0.
+    Returns the norm of the gradients before clipping, a scalar >= 0.
     """
     norm = nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
     for group in optimizer.param_groups:

@@ -36,12 +36,8 @@ class Pace:
     def lap(self, images_done: int) -> dict[str, float]:
         """Numbers for the log, of the time since the last call.
 
-        Args:
-            images_done: images that the run was trained on so far.
-
-        Returns:
-            `data_wait`, the share of time in [0, 1] spent waiting for data, and
-            `images_per_second`.
+        `data_wait` is the share of time in [0, 1] spent waiting for data. `images_per_second`
+        follows from the images that the run was trained on so far, `images_done`.
         """
         seconds = max(time.monotonic() - self._started - self._paused, 1e-9)
         numbers = {

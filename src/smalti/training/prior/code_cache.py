@@ -129,16 +129,11 @@ def load_or_encode(
 ) -> CodeCache:
     """Load the codes of a data set, or encode them if data, tokenizer or crops have changed.
 
-    Process 0 encodes, and the others wait.
-
-    Args:
-        folder: folder of the cache.
-        loader: loader of the training images.
-        encoder: tokenizers of the images and their conditions.
-        views: number of random crops and flips of each image.
+    Each image of the loader has so many random crops and flips (views). Process 0 encodes, and the
+    others wait.
 
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        InputError: the folder holds something else or damaged codes, or cannot be written.
     """
     with contextlib.ExitStack() as held:
 
@@ -255,11 +250,7 @@ def _encode(
 
 
 def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
-    """Read a cache whose manifest fits.
-
-    Raises:
-        InputError: a file is damaged, or a code is not in the codebook.
-    """
+    """Read a cache whose manifest fits."""
     manifest = read_manifest(folder)
     assert manifest is not None
     for name, expected in manifest["sha256"].items():

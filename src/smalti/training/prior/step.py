@@ -55,10 +55,8 @@ class PriorStepConfig:
     ) -> TrainingSequence:
         """Join conditioning and image.
 
-        Args:
-            batch: codes of images and of their conditions.
-            dropping: generator on the CPU that chooses which conditions are dropped and which image
-                tokens are replaced; None changes nothing.
+        `dropping` is a generator on the CPU that chooses which conditions are dropped and which
+        image tokens are replaced; None changes nothing.
         """
         present = None
         if dropping is not None and self.condition_drop > 0:
@@ -101,7 +99,7 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
     """One update of the prior.
 
     Args:
-        state: model, optimizer and step count; updated in place.
+        state: updated in place.
         batch: codes, on the CPU.
         config: sequence and schedules.
 

@@ -45,11 +45,10 @@ def in_steps(duration: Duration, total_steps: int) -> int:
 
 
 class AdversarySchedule(nn.Module):
-    """Start, warm-up and ramp in steps; they are saved with the run, which may grow longer later.
+    """Start, warm-up and ramp in steps.
 
-    Args:
-        config: config of the adversary.
-        total_steps: length of the run as it begins.
+    They follow from the length of the run as it begins. They are saved with it, and stay when it
+    grows longer later.
     """
 
     WINDOW, EARLIEST, LATEST = 0.05, 0.2, 0.4  # shares of the run, for start auto

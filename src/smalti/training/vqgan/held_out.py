@@ -28,11 +28,6 @@ def loss_measures(
 
     Photographs have PSNR and SSIM, depth maps and edges PSNR, label maps pixel accuracy and mean
     IoU.
-
-    Args:
-        content: what the images are.
-        loss: settled options of the losses.
-        perceptual: the perceptual loss.
     """
     pixel_loss = PIXEL_LOSSES[loss.pixel]
     if content.kind == "labels":

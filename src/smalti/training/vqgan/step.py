@@ -267,9 +267,7 @@ def _start_quantizer(state: VQGANState, chunks: Sequence[Tensor]) -> None:
 def latent_of_all(state: VQGANState, chunks: Sequence[Tensor]) -> Tensor:
     """Encoder output (B, D, h, w) of a batch of all processes, in the order of its images.
 
-    Args:
-        state: state with the encoder.
-        chunks: chunks of this process's share, (B', 3, H, W) each, as the step computes them.
+    The chunks are those of this process's share, (B', 3, H, W) each, as the step computes them.
     """
     with state.compute.autocast():
         return torch.cat([gather_batch(state.vqgan.latent(chunk)) for chunk in chunks])
