@@ -31,12 +31,23 @@ class Quantized(NamedTuple):
 class Quantizer(nn.Module, abc.ABC):
     """Turns each vector of an encoder output into one of K codes, and back.
 
-    Every kind is built as `kind(config, codebook_size, code_dim)`.
+    Every kind is built as `kind(config, codebook_size, code_dim)`: its options, K, and D, the
+    number of channels of the encoder output.
     """
 
     @abc.abstractmethod
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output z (B, D, h, w), floating point and unbounded."""
+        """Quantize an encoder output.
+
+        Args:
+            z: (B, D, h, w) floating point, unbounded.
+
+        Returns:
+            The latent has the dtype of z.
+
+        Raises:
+            ValueError: z is not 4-dimensional or its channels are not D.
+        """
 
     @abc.abstractmethod
     def encode(self, z: Tensor) -> Tensor:

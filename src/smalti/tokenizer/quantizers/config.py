@@ -93,11 +93,7 @@ class EMAQuantizerConfig(LookupOptions):
     of the batch; 0 never moves one."""
 
     def check_first_batch(self, codebook_size: int, vectors: int) -> None:
-        """Refuse a k-means start with fewer vectors than entries.
-
-        Raises:
-            InputError: `kmeans_start` is true and there are fewer vectors than entries.
-        """
+        """Refuse a k-means start, where `kmeans_start` asks for it, with fewer vectors than K."""
         if self.kmeans_start and codebook_size > vectors:
             raise InputError(
                 f"codebook-size {codebook_size} is more than the {vectors} vectors of the first "
@@ -139,11 +135,7 @@ class FSQConfig(QuantizerOptions):
     null makes them of codebook_size: as few dimensions as possible of 3 to 8 values."""
 
     def check_codebook_size(self, codebook_size: int) -> None:
-        """Refuse a K that the levels do not give.
-
-        Raises:
-            ValueError: the levels do not give K; the message names sizes near K that work.
-        """
+        """Refuse a K that is not the product of the levels; see `levels_of`."""
         self.levels_of(codebook_size)
 
     def levels_of(self, codebook_size: int) -> tuple[int, ...]:
@@ -185,11 +177,7 @@ class LFQConfig(EntropyOptions):
     distance to each code, divided by it."""
 
     def check_codebook_size(self, codebook_size: int) -> None:
-        """Refuse a K that is not a power of two.
-
-        Raises:
-            ValueError: K is not a power of two; the message names the powers near it.
-        """
+        """Refuse a K that is not a power of two."""
         below = 2 ** (codebook_size.bit_length() - 1)
         if below != codebook_size:
             raise ValueError(

@@ -34,11 +34,6 @@ class _Seen(NamedTuple):
 class EMAQuantizer(LookupQuantizer):
     """Nearest-neighbour lookup; each entry is the moving average of the vectors that took it.
 
-    Args:
-        config: the kind's options.
-        codebook_size: K.
-        code_dim: D, channels of the encoder output.
-
     Deviation: counts are not smoothed (Laplace) towards even use; entries of little use restart.
     """
 
@@ -61,16 +56,9 @@ class EMAQuantizer(LookupQuantizer):
         self._seen: list[_Seen] = []
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output; in training, remember it for `finish_step`.
+        """Quantize an encoder output (B, D, h, w); in training, remember it for `finish_step`.
 
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z. The codebook loss is 0: no gradient moves the codebook.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
+        The codebook loss is 0: no gradient moves the codebook.
         """
         match = self.match(z)
         if self.training and torch.is_grad_enabled():

@@ -20,11 +20,6 @@ from smalti.tokenizer.quantizers.lookup import Projection, check_shape, straight
 class FSQ(Quantizer):
     """Projects to a few dimensions, bounds each and rounds it to its levels.
 
-    Args:
-        config: the kind's options.
-        codebook_size: K.
-        code_dim: D, channels of the encoder output.
-
     Deviation: for even levels, the shift that keeps 0 at 0 is the inverse of the bound, atanh; the
         source's listing has tan.
     """
@@ -44,22 +39,11 @@ class FSQ(Quantizer):
         self.project_out = Projection(len(levels), code_dim)
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output.
-
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z, with a straight-through gradient; no losses.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
-        """
+        """Quantize an encoder output (B, D, h, w), straight through; all losses are 0."""
         bounded = self._bounded(z)
         digits = self._digits(bounded)
-        z_q = self.project_out(
-            straight_through(self._unit(bounded), self._unit(self._centred(digits)))
-        )
+        unit = bounded / (self.levels // 2)
+        z_q = self.project_out(straight_through(unit, self._unit(digits)))
         none = bounded.new_zeros(())
         return Quantized(z_q.to(z.dtype), self._codes(digits), none, none, none)
 
@@ -71,7 +55,7 @@ class FSQ(Quantizer):
     def embed(self, codes: Tensor) -> Tensor:
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the weights."""
         digits = (codes[:, None] // self.strides) % self.levels
-        latent = self.project_out(self._unit(self._centred(digits)))
+        latent = self.project_out(self._unit(digits))
         return latent.to(self.project_out.weight.dtype)
 
     def _bounded(self, z: Tensor) -> Tensor:
@@ -87,12 +71,9 @@ class FSQ(Quantizer):
         """Rounded numbers (B, d, h, w) int64, each in [0, L)."""
         return bounded.round().long() + self.levels // 2
 
-    def _centred(self, digits: Tensor) -> Tensor:
-        return (digits - self.levels // 2).float()
-
-    def _unit(self, numbers: Tensor) -> Tensor:
-        """Numbers scaled to about [-1, 1], whatever the levels."""
-        return numbers / (self.levels // 2)
+    def _unit(self, digits: Tensor) -> Tensor:
+        """Digits centred and scaled to about [-1, 1], whatever the levels."""
+        return (digits - self.levels // 2).float() / (self.levels // 2)
 
     def _codes(self, digits: Tensor) -> Tensor:
         return (digits * self.strides).sum(1)

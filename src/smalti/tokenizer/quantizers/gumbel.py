@@ -35,11 +35,6 @@ class GumbelQuantizer(Quantizer):
 
     The noise comes from torch's generator: it follows from the run's seed and step, but differs
     with the number of processes.
-
-    Args:
-        config: the kind's options.
-        codebook_size: K.
-        code_dim: D, channels of the encoder output.
     """
 
     steps: Tensor
@@ -56,17 +51,9 @@ class GumbelQuantizer(Quantizer):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output: by chance in training, by the best score in eval mode.
+        """Quantize an encoder output (B, D, h, w): in training by chance, else by the best score.
 
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z, whose gradient reaches scores and codebook; the entropy
-            loss is the weighted KL term.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
+        The latent's gradient reaches scores and codebook. The entropy loss is the weighted KL term.
         """
         check_shape(z, self.code_dim)
         vectors = to_rows(z.float())

@@ -36,11 +36,6 @@ class _Choice(NamedTuple):
 class IBQ(Quantizer):
     """The entry with the largest inner product, with a straight-through gradient on the one-hot.
 
-    Args:
-        config: the kind's options.
-        codebook_size: K.
-        code_dim: D, channels of the encoder output.
-
     Deviation: the entropies are those of the soft choice itself, at temperature 1; the source
         sharpens them. The lookup may be low-dimensional.
     """
@@ -58,18 +53,10 @@ class IBQ(Quantizer):
             self.codebook.weight.copy_(F.normalize(self.codebook.weight, dim=1) * lookup_dim**0.5)
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output.
+        """Quantize an encoder output z (B, D, h, w).
 
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z. The codebook loss includes the second of the two
-            quantization losses, between z and the latent with its gradient, which moves the
-            encoder too.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
+        The codebook loss includes the second of the two quantization losses, between z and the
+        latent with its gradient, which moves the encoder too.
         """
         vectors = self._lookup_vectors(z)
         chunks = over_chunks(self._choose, vectors, self.codebook.num_embeddings)

@@ -17,13 +17,7 @@ from smalti.tokenizer.quantizers.soft import entropies, entropy_loss, over_chunk
 
 @QUANTIZERS.register("lfq")
 class LFQ(Quantizer):
-    """Projects to log2 K dimensions and takes the sign of each.
-
-    Args:
-        config: the kind's options.
-        codebook_size: K, a power of two.
-        code_dim: D, channels of the encoder output.
-    """
+    """Projects to log2 K dimensions and takes the sign of each; K is a power of two."""
 
     bits: Tensor
 
@@ -39,17 +33,7 @@ class LFQ(Quantizer):
         self.project_out = Projection(bits, code_dim)
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output.
-
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z, with a straight-through gradient; no codebook loss.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
-        """
+        """Quantize an encoder output (B, D, h, w), straight through; the codebook loss is 0."""
         numbers = self._numbers(z)
         codes = self._codes(numbers)
         signs = self._signs(codes)

@@ -106,11 +106,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
         return latent.to(entries.dtype)
 
     def match(self, z: Tensor) -> Match:
-        """The nearest entry of each vector of an encoder output z (B, D, h, w).
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
-        """
+        """The nearest entry of each vector of an encoder output z (B, D, h, w)."""
         vectors = self.lookup_vectors(z)
         entries = self._scaled_entries(z.device)
         codes = self._nearest(vectors, entries)
@@ -148,17 +144,7 @@ class LearnedLookup(LookupQuantizer, abc.ABC):
     """A lookup whose entries learn by gradient: the codebook loss moves them to their vectors."""
 
     def forward(self, z: Tensor) -> Quantized:
-        """Quantize an encoder output.
-
-        Args:
-            z: (B, D, h, w) floating point, unbounded.
-
-        Returns:
-            The latent in the dtype of z; both losses are means in float32 over the lookup space.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
-        """
+        """Quantize an encoder output (B, D, h, w); losses are float32 means in the lookup space."""
         match = self.match(z)
         codebook_loss = F.mse_loss(match.entries, match.vectors.detach())
         commitment_loss = F.mse_loss(match.vectors, match.entries.detach())

@@ -20,11 +20,6 @@ class SimVQ(LearnedLookup):
     """Nearest neighbour among the images of fixed random vectors under a learned linear map.
 
     The codebook loss moves the linear map.
-
-    Args:
-        config: the kind's options.
-        codebook_size: K.
-        code_dim: D, channels of the encoder output.
     """
 
     codebook: Tensor

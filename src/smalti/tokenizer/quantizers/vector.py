@@ -14,13 +14,7 @@ from smalti.tokenizer.quantizers.lookup import LearnedLookup, rows_for_restart, 
 
 @QUANTIZERS.register("vector")
 class VectorQuantizer(LearnedLookup):
-    """Nearest-neighbour lookup in a learned codebook.
-
-    Args:
-        config: the kind's options.
-        codebook_size: K.
-        code_dim: D, channels of the encoder output.
-    """
+    """Nearest-neighbour lookup in a learned codebook."""
 
     def __init__(self, config: VectorQuantizerConfig, codebook_size: int, code_dim: int) -> None:
         super().__init__(config, code_dim)
