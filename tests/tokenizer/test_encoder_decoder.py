@@ -38,11 +38,11 @@ def f16() -> VQGAN:
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3)])
 def test_encoder_divides_by_f_and_decoder_multiplies(steps, height, width):
-    shape = (32, (1,) * (steps + 1), 1, 8, 6)
+    config = VQGANConfig(channel_multipliers=(1,) * (steps + 1), code_dim=6)
     factor = 2**steps
     with torch.device("meta"):
-        z = Encoder(*shape)(torch.empty(2, 3, height * factor, width * factor))
-        images = Decoder(*shape)(z)
+        z = Encoder(config)(torch.empty(2, 3, height * factor, width * factor))
+        images = Decoder(config)(z)
     assert z.shape == (2, 6, height, width)
     assert images.shape == (2, 3, height * factor, width * factor)
 
@@ -56,10 +56,10 @@ def test_encoder_divides_by_f_and_decoder_multiplies(steps, height, width):
 @settings(max_examples=15)
 def test_any_grid_survives_both_networks(height, width, multipliers, blocks):
     factor = 2 ** (len(multipliers) - 1)
-    shape = (32, tuple(multipliers), blocks, 8, 5)
+    config = VQGANConfig(channel_multipliers=tuple(multipliers), residual_blocks=blocks, code_dim=5)
     images = torch.empty(1, 3, height * factor, width * factor, device="meta")
     with torch.device("meta"):
-        assert Decoder(*shape)(Encoder(*shape)(images)).shape == images.shape
+        assert Decoder(config)(Encoder(config)(images)).shape == images.shape
 
 
 def test_parameter_counts_of_the_f16_model(f16):

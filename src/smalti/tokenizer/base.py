@@ -5,13 +5,16 @@ Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, f dow
 
 import abc
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from smalti.config import InputError
 from smalti.content import ContentConfig
+from smalti.content_images import content_images
+from smalti.model_folder import load_model, save_model
+from smalti.paths import expand
 from smalti.registry import Registry
 
 
@@ -20,15 +23,25 @@ class Tokenizer(nn.Module, abc.ABC):
 
     `content` says what the images are. Photographs are (B, 3, H, W) float32 in [-1, 1].
 
-    Attributes:
-        content: what the images are, which decides their shape, dtype and range.
-        codebook_size: K.
-        downsampling_factor: f.
+    Args:
+        config: the kind's config.
     """
 
+    kind: ClassVar[str]
+    """Name of the class in `TOKENIZERS` and in the config of a model folder."""
+    config_type: ClassVar[type[Any]]
+    """Class of the config."""
     content: ContentConfig
+    """What the images are, which decides their shape, dtype and range."""
     codebook_size: int
+    """K."""
     downsampling_factor: int
+    """f."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.codebook_size = config.codebook_size
 
     @abc.abstractmethod
     def encode(self, images: Tensor) -> Tensor:
@@ -51,7 +64,7 @@ class Tokenizer(nn.Module, abc.ABC):
             InputError: as `encode`, or the tile has no codes.
         """
 
-    @abc.abstractmethod
+    @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Decode codes (B, h, w) int64 in [0, K) into images, without a gradient.
 
@@ -61,10 +74,11 @@ class Tokenizer(nn.Module, abc.ABC):
         Raises:
             InputError: a code is outside [0, K).
         """
+        return content_images(self.content).to_images(self.outputs(codes))
 
     @abc.abstractmethod
     def outputs(self, codes: Tensor) -> Tensor:
-        """Run the decoder on codes (B, h, w) int64 in [0, K).
+        """Run the decoder on codes (B, h, w) int64 in [0, K), without a gradient.
 
         Returns:
             (B, C, f h, f w) floating point: for label maps a logit of each class.
@@ -101,22 +115,25 @@ class Tokenizer(nn.Module, abc.ABC):
         )
         return self.decode(self.encode(padded))[..., :height, :width]
 
-    @abc.abstractmethod
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, whole or not at all.
 
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
+        save_model(Path(expand(folder)), self.kind, self.config, self.state_dict())
 
     @classmethod
-    @abc.abstractmethod
     def from_pretrained(cls, name: str | Path) -> Self:
         """Load from a folder, a training run (its best model) or a hub id, in eval mode.
 
         Raises:
             InputError: nothing is there, it is of another kind, or a file is damaged.
         """
+        files = load_model(name, cls.kind)
+        tokenizer = cls(files.parse_config(cls.config_type))
+        files.load_into(tokenizer)
+        return tokenizer.eval()
 
     def _check_tile(self, tile: int) -> None:
         if tile < 1:

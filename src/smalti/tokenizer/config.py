@@ -75,6 +75,17 @@ class VQGANConfig(Config):
         """f, pixels of an image's side per code."""
         return int(2 ** (len(self.channel_multipliers) - 1))
 
+    @property
+    def attended_levels(self) -> tuple[int, ...]:
+        """`attention_levels`, or the lowest level only."""
+        lowest = len(self.channel_multipliers) - 1
+        return (lowest,) if self.attention_levels is None else self.attention_levels
+
+    @property
+    def inner_channels(self) -> int:
+        """`latent_channels`, or as many as `code_dim`."""
+        return self.latent_channels or self.code_dim
+
 
 class PixelTokenizerConfig(Config):
     """Config of the pixel tokenizer: the size of its palette."""

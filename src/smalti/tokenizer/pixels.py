@@ -7,7 +7,6 @@ Reference: arXiv:2012.09841, Sec. 4.3 (f = 1, K = 512), after Chen et al. 2020, 
     pretraining from pixels", ICML, Sec. 3.2.
 """
 
-from pathlib import Path
 from typing import Self
 
 import torch
@@ -16,8 +15,6 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.content_images import content_images
-from smalti.model_folder import load_model, save_model
-from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 from smalti.tokenizer.config import PixelTokenizerConfig
 from smalti.tokenizer.kmeans import kmeans
@@ -26,21 +23,17 @@ from smalti.tokenizer.nearest import nearest_entries
 
 @TOKENIZERS.register("pixels")
 class PixelTokenizer(Tokenizer):
-    """Each pixel's code is the nearest colour of a palette.
+    """Each pixel's code is the nearest colour of a palette."""
 
-    Args:
-        config: size of the palette.
-    """
-
+    kind = "pixels"
+    config_type = PixelTokenizerConfig
     palette: Tensor
     """The colours, (K, 3) float32 in [-1, 1]."""
     content = RGBContent()
     downsampling_factor = 1
 
     def __init__(self, config: PixelTokenizerConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.codebook_size = config.codebook_size
+        super().__init__(config)
         self.register_buffer("palette", torch.zeros(config.codebook_size, 3))
 
     @classmethod
@@ -93,17 +86,8 @@ class PixelTokenizer(Tokenizer):
         return nearest_entries(pixels, self.palette)
 
     @torch.no_grad()
-    def decode(self, codes: Tensor) -> Tensor:
-        """Images (B, 3, H, W) float32 in [-1, 1] of codes (B, H, W) int64 in [0, K).
-
-        Raises:
-            InputError: a code is outside [0, K).
-        """
-        return self.outputs(codes)
-
-    @torch.no_grad()
     def outputs(self, codes: Tensor) -> Tensor:
-        """The images that `decode` gives.
+        """The images that `decode` gives, (B, 3, H, W) float32 in [-1, 1].
 
         Raises:
             InputError: a code is outside [0, K).
@@ -119,15 +103,3 @@ class PixelTokenizer(Tokenizer):
         """
         self._check_tile(tile)
         return self.decode(codes).cpu()
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`; see `Tokenizer`."""
-        save_model(Path(expand(folder)), "pixels", self.config, self.state_dict())
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
-        """Load from a folder, a run or a hub id, in eval mode; see `Tokenizer`."""
-        files = load_model(name, "pixels")
-        tokenizer = cls(files.parse_config(PixelTokenizerConfig))
-        files.load_into(tokenizer)
-        return tokenizer.eval()

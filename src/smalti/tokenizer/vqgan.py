@@ -5,16 +5,13 @@ f = 2^m down-sampling factor.
 Reference: arXiv:2012.09841, Sec. 3.1, Fig. 2, Table 2.
 """
 
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from smalti.config import InputError
 from smalti.content_images import content_images
-from smalti.model_folder import load_model, save_model
-from smalti.paths import expand
 from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 from smalti.tokenizer.blocks import initialize
 from smalti.tokenizer.config import VQGANConfig
@@ -42,35 +39,22 @@ class VQGAN(Tokenizer):
     """Encoder, quantizer and decoder.
 
     `encode` and `decode` work without gradients; training calls `forward`.
-
-    Attributes:
-        content: what the images are, which decides their shape, dtype and range.
-        codebook_size: K.
-        downsampling_factor: f.
     """
 
+    kind = "vqgan"
+    config_type = VQGANConfig
+    config: VQGANConfig
+
     def __init__(self, config: VQGANConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.content = config.content
         self._images = content_images(config.content)
-        self.codebook_size = config.codebook_size
         self.downsampling_factor = config.downsampling_factor
-        latent_channels = config.latent_channels or config.code_dim
-        shape = (
-            config.channels,
-            config.channel_multipliers,
-            config.residual_blocks,
-            config.norm_groups,
-            latent_channels,
-            config.attention_levels,
-            config.middle_attention,
-        )
-        self.encoder = Encoder(*shape, image_channels=config.content.channels)
-        self.to_code = nn.Conv2d(latent_channels, config.code_dim, 1)
+        self.encoder = Encoder(config)
+        self.to_code = nn.Conv2d(config.inner_channels, config.code_dim, 1)
         self.quantizer = build_quantizer(config.quantizer, config.codebook_size, config.code_dim)
-        self.from_code = nn.Conv2d(config.code_dim, latent_channels, 1)
-        self.decoder = Decoder(*shape, image_channels=config.content.channels)
+        self.from_code = nn.Conv2d(config.code_dim, config.inner_channels, 1)
+        self.decoder = Decoder(config)
         self.apply(initialize)  # children before parents: a block's zeros come last
 
     def forward(self, images: Tensor) -> Reconstruction:
@@ -121,17 +105,7 @@ class VQGAN(Tokenizer):
         """Encode as `encode` does, in memory that hardly grows with the images.
 
         The latents are equal but for rounding, which may decide a tie between codes differently;
-        see `tiles`.
-
-        Args:
-            images: as for `encode`.
-            tile: side in codes of the squares that are encoded one after another.
-
-        Returns:
-            As `encode`, on the images' device.
-
-        Raises:
-            InputError: as `encode`, or the tile has no codes.
+        see `tiles` and `Tokenizer`.
         """
         self._check_tile(tile)
         tile_px = tile * self.downsampling_factor
@@ -146,35 +120,13 @@ class VQGAN(Tokenizer):
         return self.quantizer.encode(self.to_code(torch.cat(latents)))
 
     @torch.no_grad()
-    def decode(self, codes: Tensor) -> Tensor:
-        """Images of codes (B, h, w) int64 in [0, K).
-
-        Returns:
-            (B, 3, f h, f w) float32 in [-1, 1], or what `content` says.
-
-        Raises:
-            InputError: a code is outside [0, K).
-        """
-        return self._images.to_images(self.outputs(codes))
-
-    @torch.no_grad()
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
         """Decode as `decode` does, in memory that hardly grows with the images.
 
         The images are equal but for rounding; see `tiles`. With n norms behind the decoder's last
         non-local block (13 by default, 25 in the paper's f = 16 model) it takes about n / 2 times
-        as long as `decode`, and more with small tiles.
-
-        Args:
-            codes: (B, h, w) int64 in [0, K).
-            tile: side in codes of the squares that are decoded one after another. Smaller ones need
-                less memory and more time: each is decoded with a margin of a few codes.
-
-        Returns:
-            As `decode`, but always on the CPU.
-
-        Raises:
-            InputError: a code is outside [0, K), or the tile has no codes.
+        as long as `decode`. Smaller tiles need less memory and more time: each is decoded with a
+        margin of a few codes. Arguments and errors are those of `Tokenizer`.
         """
         self._check_tile(tile)
         batch, height, width = codes.shape
@@ -198,23 +150,3 @@ class VQGAN(Tokenizer):
         self._check_codes(codes)
         z_q = self.quantizer.embed(codes)
         return self.decoder(self.from_code(z_q))
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`, whole or not at all.
-
-        Raises:
-            InputError: the disk is full or the folder cannot be written.
-        """
-        save_model(Path(expand(folder)), "vqgan", self.config, self.state_dict())
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
-        """Load from a folder, a training run (its best model) or a hub id, in eval mode.
-
-        Raises:
-            InputError: nothing is there, it is not a VQGAN, or a file is damaged.
-        """
-        files = load_model(name, "vqgan")
-        model = cls(files.parse_config(VQGANConfig))
-        files.load_into(model)
-        return model.eval()
