@@ -20,7 +20,7 @@ from smalti.conditions.none import UnconditionalConfig
 from smalti.config import Config
 from smalti.prior.base import GridSizes
 from smalti.prior.config import PriorConfig
-from smalti.prior.pixelsnail.model import COND_LAYERS
+from smalti.prior.pixelsnail.cond_features import COND_LAYERS
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
 from smalti.tokenizer.base import Tokenizer

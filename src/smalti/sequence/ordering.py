@@ -16,7 +16,7 @@ from smalti.registry import Registry
 
 
 class Ordering:
-    """A permutation of the cells of a grid, and its inverse.
+    """A permutation of the cells of a grid.
 
     Args:
         forward: (L,) int64, a permutation of 0 to L - 1: the row-major number of the cell that
@@ -31,7 +31,6 @@ class Ordering:
         if forward.ndim != 1 or not torch.equal(forward.sort().values, cells):
             raise ValueError(f"an ordering must be a permutation of its cells, got {forward}")
         self.forward = forward
-        self.backward = forward.argsort()
 
     def to_tokens(self, codes: Tensor) -> Tensor:
         """Tokens (B, L) int64 of codes (B, h, w) int64.
@@ -39,21 +38,10 @@ class Ordering:
         Raises:
             ValueError: the grid has another number of cells.
         """
-        self._check(codes.shape[1] * codes.shape[2])
-        return codes.flatten(1)[:, self.forward.to(codes.device)]
-
-    def to_codes(self, tokens: Tensor, height: int, width: int) -> Tensor:
-        """Codes (B, height, width) int64 of tokens (B, L) int64.
-
-        Raises:
-            ValueError: the grid has another number of cells.
-        """
-        self._check(height * width)
-        return tokens[:, self.backward.to(tokens.device)].view(-1, height, width)
-
-    def _check(self, cells: int) -> None:
+        cells = codes.shape[1] * codes.shape[2]
         if cells != self.forward.numel():
             raise ValueError(f"the ordering has {self.forward.numel()} cells, the grid {cells}")
+        return codes.flatten(1)[:, self.forward.to(codes.device)]
 
 
 ORDERINGS: Registry[Any] = Registry("ordering")

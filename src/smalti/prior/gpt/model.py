@@ -62,15 +62,10 @@ class GPT(nn.Module):
     def logits(
         self, tokens: Tensor, cache: DecodingCache | None = None, last_only: bool = False
     ) -> Tensor:
-        """Compute the logits of the token that follows each position.
+        """Logits (B, L, V) of the token that follows each of tokens (B, L) int64 in [0, V).
 
-        Args:
-            tokens: (B, L) int64 in [0, V).
-            cache: from `new_cache`, if the tokens follow earlier ones; they are added to it.
-            last_only: whether to compute the logits of the last position only, to save memory.
-
-        Returns:
-            (B, L, V), or (B, 1, V); each position depends on the tokens up to it only.
+        They depend on the tokens up to their position only. `Prior` tells of `cache` and
+        `last_only`.
 
         Raises:
             ValueError: the sequence, with what is cached, is longer than `max_length`.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from smalti.prior.pixelsnail.cell_attention import CellAttention
 from smalti.prior.pixelsnail.cell_cache import CellCache
 from smalti.prior.pixelsnail.cond_features import CondFeatures
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.prior.pixelsnail.gated_residual import GatedResidual
 
 
@@ -17,28 +18,18 @@ class SnailBlock(nn.Module):
 
     Args:
         layer: number of this block in a cache.
-        residual_blocks: number of gated residual blocks before the attention.
-        width: W.
-        kernel_size: kernel size of the convolutions.
-        heads: attention heads, divides the width.
+        config: shape of the network.
         dropout: probability of dropping a value, in training only.
     """
 
-    def __init__(
-        self,
-        layer: int,
-        residual_blocks: int,
-        width: int,
-        kernel_size: int,
-        heads: int,
-        dropout: float,
-    ) -> None:
+    def __init__(self, layer: int, config: PixelSNAILConfig, dropout: float) -> None:
         super().__init__()
         self.residuals = nn.ModuleList(
-            GatedResidual(width, kernel_size, dropout) for _ in range(residual_blocks)
+            GatedResidual(config.width, config.kernel_size, dropout)
+            for _ in range(config.residual_blocks)
         )
-        self.attention = CellAttention(layer, width, heads, dropout)
-        self.join = GatedResidual(width, 1, dropout, has_second_input=True)
+        self.attention = CellAttention(layer, config.width, config.heads, dropout)
+        self.join = GatedResidual(config.width, 1, dropout, has_second_input=True)
 
     def forward(
         self,

@@ -82,13 +82,7 @@ class CellCache:
         self._inputs[conv] = framed.to(self.dtype, memory_format=torch.contiguous_format)
 
     def prepare(self, conv: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
-        """Prepare the weights by which a convolution multiplies at each cell.
-
-        Args:
-            conv: the convolution.
-            weight: (O, inputs of one cell).
-            bias: (O,).
-        """
+        """Prepare weight (O, inputs of a cell) and bias (O,) of a convolution for single cells."""
         rows = self.kv.keys.shape[1]
         self.products[conv] = prepare_product(weight, bias, rows, self.dtype)
 

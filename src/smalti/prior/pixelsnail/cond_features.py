@@ -11,7 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smalti.prior.base import GridSizes
 from smalti.prior.gpt.block import MLP
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
+
+COND_LAYERS = 1  # of attention among the conditioning tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +73,20 @@ class CondEncoder(nn.Module):
     single ones.
 
     Args:
-        length: S.
-        grid: (h, w).
-        layers: number of layers.
-        width: W.
-        heads: divides the width.
+        config: shape of the network.
+        sizes: conditioning and grid.
         dropout: see `CondLayer`.
     """
 
-    def __init__(
-        self,
-        length: int,
-        grid: tuple[int, int],
-        layers: int,
-        width: int,
-        heads: int,
-        dropout: float,
-    ) -> None:
+    def __init__(self, config: PixelSNAILConfig, sizes: GridSizes, dropout: float) -> None:
         super().__init__()
-        self.grid = grid
-        self.is_aligned = length % (grid[0] * grid[1]) == 0
-        self.position_embedding = nn.Parameter(torch.empty(length, width))
-        self.layers = nn.ModuleList(CondLayer(width, heads, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
+        self.grid = (sizes.grid_height, sizes.grid_width)
+        self.is_aligned = sizes.cond_length % (sizes.grid_height * sizes.grid_width) == 0
+        self.position_embedding = nn.Parameter(torch.empty(sizes.cond_length, config.width))
+        self.layers = nn.ModuleList(
+            CondLayer(config.width, config.heads, dropout) for _ in range(COND_LAYERS)
+        )
+        self.norm = nn.LayerNorm(config.width)
 
     def forward(self, embedded: Tensor) -> CondFeatures:
         """Encode embedded conditioning tokens (B, S, W)."""

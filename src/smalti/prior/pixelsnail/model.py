@@ -23,8 +23,6 @@ from smalti.prior.pixelsnail.cell_cache import CellCache
 from smalti.prior.pixelsnail.cond_features import CondEncoder, CondFeatures
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 
-COND_LAYERS = 1  # of attention among the conditioning tokens
-
 
 @PRIORS.register("pixelsnail")
 class PixelSNAIL(nn.Module):
@@ -54,25 +52,15 @@ class PixelSNAIL(nn.Module):
                 f"one of {sizes.grid_height} x {sizes.grid_width} cells, got {sizes.max_length}"
             )
         self.config, self.sizes = config, sizes
-        width, grid = config.width, (sizes.grid_height, sizes.grid_width)
+        width = config.width
         self.token_embedding = nn.Embedding(sizes.vocab_size, width)
         self.row_embedding = nn.Parameter(torch.empty(sizes.grid_height, 1, width))
         self.column_embedding = nn.Parameter(torch.empty(sizes.grid_width, width))
         self.dropout = nn.Dropout(config.dropout)
-        self.cond_encoder = CondEncoder(
-            sizes.cond_length, grid, COND_LAYERS, width, config.heads, config.dropout
-        )
+        self.cond_encoder = CondEncoder(config, sizes, config.dropout)
         self.input = CausalConv(width, width, config.kernel_size, sees_itself=False)
         self.blocks = nn.ModuleList(
-            SnailBlock(
-                layer,
-                config.residual_blocks,
-                width,
-                config.kernel_size,
-                config.heads,
-                config.dropout,
-            )
-            for layer in range(config.blocks)
+            SnailBlock(layer, config, config.dropout) for layer in range(config.blocks)
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, sizes.vocab_size)
@@ -102,16 +90,10 @@ class PixelSNAIL(nn.Module):
     def logits(
         self, tokens: Tensor, cache: CellCache | None = None, last_only: bool = False
     ) -> Tensor:
-        """Compute the logits of the token that follows each position.
+        """Logits (B, L, V) of the token that follows each of tokens (B, L) int64 in [0, V).
 
-        Args:
-            tokens: (B, L) int64 in [0, V).
-            cache: from `new_cache`, if the tokens follow earlier ones; they are added to it.
-            last_only: whether to compute the logits of the last position only, to save memory.
-
-        Returns:
-            (B, L, V), or (B, 1, V); each position depends on the tokens up to it only. Zero before
-            the last conditioning token.
+        They depend on the tokens up to their position only, and are zero before the last
+        conditioning token. `Prior` tells of `cache` and `last_only`.
 
         Raises:
             ValueError: the sequence, with what is cached, is longer than `max_length`.
