@@ -37,6 +37,7 @@ LAYERS = (
         "environment",
         "weights",
         "published_weights",
+        "words",
     },
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},
     {"conditions", "evaluation", "health"},

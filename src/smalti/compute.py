@@ -11,6 +11,7 @@ import torch
 
 from smalti.config import InputError, Precision
 from smalti.distributed import is_distributed, local_rank
+from smalti.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Compute:
         name = (
             torch.cuda.get_device_name(self.device)
             if self.device.type == "cuda"
-            else f"{torch.get_num_threads()} threads"
+            else counted(torch.get_num_threads(), "thread")
         )
         return f"{self.device} ({name}), {str(self.dtype).removeprefix('torch.')}"
 

@@ -457,7 +457,7 @@ def test_picture_that_is_none(refused, world, here):
     for command in ("reconstruct", "encode"):
         refused([command, world.vqgan, "gone.png"], "'gone.png' does not exist")
         refused([command, world.vqgan, "note.md"], "note.md", "not a JPEG")
-        refused([command, world.vqgan, "note.txt"], "all 1 pictures are broken")
+        refused([command, world.vqgan, "note.txt"], "the only picture is broken")
         refused([command, world.vqgan, "empty"], "no images in empty")
 
 

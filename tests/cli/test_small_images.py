@@ -129,7 +129,10 @@ def test_encode_skips_counts_and_enlarges(succeed, refused, world, mixed):
     assert "99.png: it is 20x12 pixels" in result
     assert "codes of 24 pictures" in result
     assert "codes of 25 pictures" in succeed(*encode, "--small", "enlarge").out
-    refused(["encode", world.vqgan, mixed / "99.png", "--size", "16", "--small", "skip"], "all 1")
+    refused(
+        ["encode", world.vqgan, mixed / "99.png", "--size", "16", "--small", "skip"],
+        "the only picture",
+    )
 
 
 def test_inspect_counts_what_is_below_the_crop_and_what_is_left_out(succeed, world, mixed):

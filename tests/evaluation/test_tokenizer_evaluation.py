@@ -120,7 +120,7 @@ def test_warns_of_fewer_images_than_features():
     fd.add(Reconstructed(torch.zeros(3, 3, 32, 32), torch.zeros(3, 3, 32, 32)))
     (warning,) = fd.warnings()
     assert "3 images" in warning
-    assert "1280 features" in warning
+    assert "1,280 features" in warning
 
 
 def test_the_frechet_distance_of_one_image_is_refused(photographs):

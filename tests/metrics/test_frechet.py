@@ -87,5 +87,5 @@ def test_warns_up_to_as_many_images_as_features():
     assert frechet_warning(1281, 1280) is None
     warning = frechet_warning(1280, 1280)
     assert warning is not None
-    assert "1280 images" in warning
+    assert "1,280 images" in warning
     assert "same images" in warning

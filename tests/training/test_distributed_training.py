@@ -224,7 +224,7 @@ def numbers(run: Path) -> list[dict[str, float]]:
 
 def test_process_0_speaks_for_both(pair):
     first, second = pair.ended
-    line = f"run: {pair.run('vector')}   device: cpu (1 threads), float32   processes: 2"
+    line = f"run: {pair.run('vector')}   device: cpu (1 thread), float32   processes: 2"
     assert line in first.said
     assert second.said == ""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from smalti.cli.arguments import Parser, device_argument, expanded_path, tokenizer_argument
+from smalti.words import counted
 
 NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 """Characters that Windows does not allow in the names of files."""
@@ -20,7 +21,6 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.compute import choose_compute
     from smalti.config import InputError
     from smalti.content_images import content_images
-    from smalti.data.sources.base import counted
     from smalti.tokenizer.load import load_tokenizer
     from smalti.weights import weights_hash
 

@@ -11,6 +11,7 @@ from smalti.runs.dry_run import (
     dry_run_prior,
     dry_run_vqgan,
 )
+from smalti.words import counted
 
 GIB = 2**30
 
@@ -54,7 +55,7 @@ def _describe(found: DryRun) -> None:
     chunks = f" in {training.accumulation_steps} chunks" if training.accumulation_steps > 1 else ""
     _line(
         "steps",
-        f"{training.total_steps:,} of {training.batch_size} images{chunks}; an epoch is "
+        f"{training.total_steps:,} of {counted(training.batch_size, 'image')}{chunks}; an epoch is "
         f"{epoch:,.1f} steps",
     )
     _describe_memory(found)

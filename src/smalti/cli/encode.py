@@ -13,6 +13,7 @@ from smalti.cli.arguments import (
     small_argument,
     tokenizer_argument,
 )
+from smalti.words import all_are, counted
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -29,7 +30,6 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.data.config import TransformConfig
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
-    from smalti.data.sources.base import counted
     from smalti.tokenizer.load import load_tokenizer
 
     out = Path(options.out)
@@ -63,7 +63,8 @@ def run(arguments: Sequence[str]) -> None:
             raise InputError(f"{picture.key}: {error}; or give --size") from error
         codes[picture.name] = grid
     if not codes:
-        raise InputError(f"all {len(pictures)} pictures are broken or smaller than --size {wanted}")
+        of_all = all_are(len(pictures), "picture")
+        raise InputError(f"{of_all} broken or smaller than --size {wanted}")
     write_codes(out, codes, tokenizer)
     if len(codes) < len(pictures):
         smaller = f" or smaller than {wanted}" if wanted else ""

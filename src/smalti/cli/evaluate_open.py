@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from smalti.words import counted
+
 if TYPE_CHECKING:
     from smalti.runs.prior_evaluation import PriorEvaluation
     from smalti.runs.prior_images import PriorImages
@@ -47,7 +49,7 @@ def open_prior(options: argparse.Namespace) -> "tuple[PriorEvaluation, list[str]
     )
     evaluation.check()
     height, width = images.size_px
-    print(f"device: {compute}; {len(images)} images, crops of {height}x{width} pixels")
+    print(f"device: {compute}; {counted(len(images), 'image')}, crops of {height}x{width} pixels")
     return evaluation, mixed(len(images), seen)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smalti.cli.evaluate_report import check_count, check_itself, show, write
 from smalti.cli.evaluate_samples import check_outputs
+from smalti.words import all_are
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -262,7 +263,7 @@ def _check_some(good: int, images: int) -> None:
     from smalti.config import InputError
 
     if not good:
-        raise InputError(f"all {images} images are broken or smaller than the crop")
+        raise InputError(f"{all_are(images, 'image')} broken or smaller than the crop")
 
 
 def _compare(

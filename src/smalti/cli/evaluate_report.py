@@ -75,7 +75,7 @@ def _lines(protocol: "Protocol") -> list[tuple[str, str]]:
         lines.append(("reference", f"{of or reference.source + ' '}(fingerprint {print_})"))
     extractor = protocol.extractor
     if extractor is not None:
-        words = f"{extractor.name}, {extractor.features} features, {extractor.resize}"
+        words = f"{extractor.name}, {extractor.features:,} features, {extractor.resize}"
         lines.append(("extractor", f"{words} (weights {extractor.fingerprint[:16]})"))
     if protocol.sampling is not None:
         shown = (f"{name} {value}" for name, value in protocol.sampling.items() if value != [])
@@ -87,7 +87,7 @@ def _lines(protocol: "Protocol") -> list[tuple[str, str]]:
 
 def _images(images: "ImageRecord") -> str:
     size = f"{images.height_px}x{images.width_px}"
-    words = f"{images.count} of {images.source}, {size} pixels"
+    words = f"{images.count:,} of {images.source}, {size} pixels"
     if images.kernel == "none":
         return words
     filtered = "with" if images.antialias else "without"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smalti.cli.as_prior_data import check_as_prior_data, judge_as_prior_data
+from smalti.words import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -221,7 +222,7 @@ def _show(report: dict[str, Any], figures: "Sequence[Figure]") -> None:
     height, width = (size, size) if isinstance(size, int) else size
     part = ", only those that the run was not trained on" if report["held_out_only"] else ""
     print(f"model:  {report['model']}")
-    print(f"data:   {report['images']} images of {', '.join(report['data'])}{part}")
+    print(f"data:   {counted(report['images'], 'image')} of {', '.join(report['data'])}{part}")
     if report["skipped"]:
         print(f"skipped images (broken, or smaller than the crop): {report['skipped']}")
     print(f"crop:   center, {height}x{width} pixels, resize-px {resize}")

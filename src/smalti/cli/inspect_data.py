@@ -8,12 +8,13 @@ from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.pairing import Pairing, open_beside
 from smalti.data.sources import open_source
-from smalti.data.sources.base import ImageSource, counted, printable
+from smalti.data.sources.base import ImageSource, printable
 from smalti.data.sources.left_out import why_left_out
 from smalti.data.sources.part_names import DEPTHS, IMAGES, SEGMENTATIONS
 from smalti.data.summary import DataSummary, Spread, summarize
 from smalti.data.values import values_of, warning_of
 from smalti.runs.config import DEFAULT_TRANSFORM
+from smalti.words import counted
 
 MAX_LISTED = 20  # classes and broken files named one by one
 MAX_UNPAIRED = 5  # scenes named that lack an image or what goes with it
@@ -46,7 +47,7 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
         print(f"{'classes:':14}{len(summary.class_counts)}")
         for name, count in list(summary.class_counts.items())[:MAX_LISTED]:
             print(f"  {name}: {count}")
-    print(f"{'left out:':14}{sum(summary.left_out.values())} files")
+    print(f"{'left out:':14}{counted(sum(summary.left_out.values()), 'file')}")
     for ending, count in summary.left_out.items():
         print(f"  {count} {ending or 'without an ending'}: {why_left_out(ending)}")
     _print_named(f"below {transform.height_px}x{transform.width_px}", summary.small)
@@ -56,7 +57,7 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
 def _print_images(summary: DataSummary) -> None:
     """Print sizes and colours."""
     if summary.headers_read < summary.images:
-        print(f"sizes below are of {summary.headers_read} of them")
+        print(f"sizes below are of {summary.headers_read:,} of them")
     for name, spread in (
         ("width", summary.width),
         ("height", summary.height),

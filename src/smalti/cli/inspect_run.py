@@ -7,6 +7,7 @@ from smalti.report.page import write_report
 from smalti.runs.config import VQGANRunConfig
 from smalti.runs.state import RunState, in_figures
 from smalti.training.checkpoint import read_counters
+from smalti.words import counted
 
 
 def describe_run(state: RunState) -> None:
@@ -31,7 +32,7 @@ def describe_run(state: RunState) -> None:
         elif state.last_evaluation():
             print(f"{'best:':14}none: no score so far is a number")
         if state.has_stopped_early(counters.without_gain):
-            print(f"{'early stop:':14}{counters.without_gain} evaluations without gain")
+            print(f"{'early stop:':14}{counted(counters.without_gain, 'evaluation')} without gain")
     else:
         print(f"{'checkpoint:':14}none yet")
     numbers = state.last_evaluation().items()

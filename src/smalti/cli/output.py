@@ -9,10 +9,10 @@ from pathlib import Path
 from PIL import Image
 
 from smalti.config import InputError
-from smalti.data.sources.base import counted
 from smalti.files import TEMPORARY, disk_errors, replace, system_lock
 from smalti.runs.folder import check_writable, existing_part
 from smalti.sampling.sheet import contact_sheet
+from smalti.words import counted
 
 PARTIAL_FILE = "unfinished.safetensors"
 """Name of the file with the codes of images whose drawing was stopped, in their folder."""

@@ -12,6 +12,7 @@ from smalti.cli.arguments import (
     positive,
     tokenizer_argument,
 )
+from smalti.words import all_are
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,7 +62,7 @@ def run(arguments: Sequence[str]) -> None:
         drawn = [images.draw(both[0]) for both in (image, reconstruction)]
         pairs.append(contact_sheet(drawn, columns=2))
     if not pairs:
-        raise InputError(f"all {len(found)} pictures are broken")
+        raise InputError(f"{all_are(len(found), 'picture')} broken")
     with atomic_file(out) as temporary:
         _stack(pairs, out).save(temporary)
     print(f"done: {out} (left: as it was, right: reconstruction)")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, positive
+from smalti.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -226,7 +227,8 @@ class Judge:
         with atomic_file(path) as temporary:
             write_json(temporary, report)
         mean = float(kept.scores[kept.numbers].mean())
+        images = counted(len(kept.scores), "image")
         print(
-            f"kept {len(kept.numbers)} of {len(kept.scores)} images: {SCORES[rejection.by]} "
+            f"kept {len(kept.numbers):,} of {images}: {SCORES[rejection.by]} "
             f"{mean:.4g} on average, of all {float(kept.scores.mean()):.4g}; see {path}"
         )

@@ -23,6 +23,7 @@ from smalti.cli.rejection import (
     rejection_arguments,
     rounds_of,
 )
+from smalti.words import counted
 
 if TYPE_CHECKING:
     from smalti.sampling.config import SamplingConfig
@@ -37,7 +38,6 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
     from smalti.compute import choose_compute
-    from smalti.data.sources.base import counted
     from smalti.sampling.pipeline import Pipeline
 
     out = Path(options.out)

@@ -18,6 +18,7 @@ from smalti.cli.arguments import (
     small_argument,
 )
 from smalti.cli.sample import parse_conditions
+from smalti.words import all_are, counted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,7 +63,6 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.output import check_folder
     from smalti.compute import choose_compute
-    from smalti.data.sources.base import counted
     from smalti.runs.prior_images import PriorImages, transform_of_run
     from smalti.sampling.pipeline import Pipeline
     from smalti.sampling.sliding_window import check_stride
@@ -112,7 +112,7 @@ def _score(options: argparse.Namespace, pipeline: "Pipeline", images: "PriorImag
                 scores.append(Score(key, of_image, picture))
             bar.update(len(batch.keys))
     if not scores:
-        raise InputError(f"all {len(images)} images are broken or smaller than the crop")
+        raise InputError(f"{all_are(len(images), 'image')} broken or smaller than the crop")
     return scores
 
 
@@ -160,7 +160,7 @@ def _write(
     }
     with atomic_file(out / SCORES_FILE) as temporary:
         write_json(temporary, report)
-    maps = f" and {len(shown)} surprise maps" if shown else ""
+    maps = f" and {counted(len(shown), 'surprise map')}" if shown else ""
     print(f"done: {SCORES_FILE}{maps} in {out}")
 
 

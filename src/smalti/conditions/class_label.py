@@ -18,6 +18,7 @@ from smalti.config import Config, InputError
 from smalti.data.dataset import ImageDataset
 from smalti.registry import unknown_name
 from smalti.types import Batch
+from smalti.words import counted
 
 MOST_LISTED = 20  # classes in a line
 
@@ -73,7 +74,9 @@ class ClassLabel(Condition[ClassLabelConfig]):
         """
         known, class_names = self.config.class_names, tuple(dataset.class_names or ())
         if not class_names:
-            raise InputError(f"the prior knows {len(known)} classes, but the data has none")
+            raise InputError(
+                f"the prior knows {counted(len(known), 'class')}, but the data has none"
+            )
         has_numbers_only = known == tuple(str(number) for number in range(len(known)))
         # Other numbers may be the same ones counted from 1, or others: that cannot be known.
         are_names = len(class_names) == len(known) and all(
@@ -82,8 +85,8 @@ class ClassLabel(Condition[ClassLabelConfig]):
         )
         if class_names != known and not (has_numbers_only and are_names):
             raise InputError(
-                f"the data has {len(class_names)} classes ({_some(class_names)}), but the prior to "
-                f"begin with has {len(known)} ({_some(known)}); they must be the same"
+                f"the data has {counted(len(class_names), 'class')} ({_some(class_names)}), but "
+                f"the prior to begin with has {len(known)} ({_some(known)}); they must be the same"
             )
         return ClassLabelConfig(class_names=class_names)
 

@@ -30,6 +30,7 @@ from smalti.data.sources.part_names import KEYPOINTS
 from smalti.data.sources.parts import scene
 from smalti.data.transforms import Crop
 from smalti.types import Window
+from smalti.words import counted
 
 NOT_SEEN = (0.0, 0.0, 0.0)
 ABSENT = 0  # token of a joint that is not seen, or lies outside of the window
@@ -151,14 +152,14 @@ class KeypointsPair(FilePair[Pose]):
             return pose._replace(names=_joint_names(pose, key))
         if pose.names is not None and pose.names != self.joints:
             raise InputError(
-                f"{key} has the {len(pose.names)} joints {_listed(pose.names)}; wanted are the "
-                f"{len(self.joints)} joints {_listed(self.joints)}"
+                f"{key} has the {counted(len(pose.names), 'joint')} {_listed(pose.names)}; wanted "
+                f"are the {counted(len(self.joints), 'joint')} {_listed(self.joints)}"
             )
         if len(pose.joints) == 0:
             return Pose(np.zeros((len(self.joints), 3)), self.joints)
         if len(pose.joints) != len(self.joints):
             raise InputError(
-                f"{key} has {len(pose.joints)} joints; wanted are {len(self.joints)}: "
+                f"{key} has {counted(len(pose.joints), 'joint')}; wanted are {len(self.joints)}: "
                 f"{_listed(self.joints)}"
             )
         return pose
@@ -281,8 +282,8 @@ def _joint_names(pose: Pose, key: str) -> tuple[str, ...]:
     if len(pose.joints) == len(COCO_JOINTS):
         return COCO_JOINTS
     raise InputError(
-        f"{key} has {len(pose.joints)} joints without names; allowed are the {len(COCO_JOINTS)} "
-        "joints of COCO, or others with their names in categories[].keypoints"
+        f"{key} has {counted(len(pose.joints), 'joint')} without names; allowed are the "
+        f"{len(COCO_JOINTS)} joints of COCO, or others with their names in categories[].keypoints"
     )
 
 

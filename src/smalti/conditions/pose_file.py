@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.plain_data import read_json
+from smalti.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ def read_pose(content: bytes, key: str, wanted: Names | None = None) -> Pose:
     joints, _ = max(poses, key=lambda pose: _extent(*pose))
     if names and len(names) != len(joints):
         raise InputError(
-            f"{key} has {len(joints)} joints, but names of {len(names)}: {', '.join(names)}"
+            f"{key} has {counted(len(joints), 'joint')}, but names of {len(names)}: "
+            f"{', '.join(names)}"
         )
     return Pose(joints, names or None)
 

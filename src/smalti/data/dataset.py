@@ -29,6 +29,7 @@ from smalti.data.sources.parts import describe_parts, own_name, scene
 from smalti.data.transforms import Crop, center_crop, draw_crop
 from smalti.randomness import generator_for
 from smalti.types import Sample
+from smalti.words import all_are
 
 logger = logging.getLogger(__name__)
 
@@ -139,8 +140,8 @@ class ImageDataset:
                 continue
             return Loaded(self._sample(decoded, crop), broken)
         key, reason = next(iter(broken.items()))
-        what = "are broken or too small" if self.transform.small == "skip" else "are broken"
-        raise InputError(f"all {len(self)} images {what}; the first is {key}: {reason}")
+        what = "broken or too small" if self.transform.small == "skip" else "broken"
+        raise InputError(f"{all_are(len(self), 'image')} {what}; the first is {key}: {reason}")
 
     def load_center(self, index: int) -> Loaded:
         """Load an evaluation sample: center crop and no flip; a broken image gives no sample.

@@ -21,6 +21,7 @@ from smalti.config import InputError
 from smalti.data.dataset import ImageDataset, Loaded
 from smalti.distributed import rank, world_size
 from smalti.types import Batch, Sample
+from smalti.words import counted
 
 SHARED_MEMORY = Path("/dev/shm")
 """Shared memory, through which workers send tensors on Linux; a container may have little of it."""
@@ -94,7 +95,7 @@ class BatchLoader:
         if world_size() > 1 and self.batch_size % divisor:
             raise InputError(
                 f"batch-size is {self.batch_size}; with {world_size()} processes and batches "
-                f"computed in {self.chunks} chunk{'s' if self.chunks > 1 else ''}, allowed are "
+                f"computed in {counted(self.chunks, 'chunk')}, allowed are "
                 f"multiples of {divisor}"
             )
 

@@ -32,6 +32,7 @@ from smalti.prior.gpt.model import GPT
 from smalti.randomness import generator_for
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.base import Tokenizer
+from smalti.words import counted
 
 # The budget is the same for all tokenizers, or the figures would not compare.
 SHAPE = GPTConfig(layers=4, heads=4, width=128, dropout=0.1)
@@ -165,7 +166,7 @@ def prior_data_figures(
     length = grid[0] * grid[1]
     uniform = bits_per_dimension(uniform_nats_per_token(codebook_size), length, *size_px)
     bits = bits_per_dimension(found.nats, length, *size_px)
-    of = f"small prior, {found.unseen} unseen images"
+    of = f"small prior, {counted(found.unseen, 'unseen image')}"
     return [
         Figure("prior_data_bits", f"bits a pixel dimension ({of})", bits, "{:.4f}"),
         Figure("prior_data_bits_uniform", "the same, of knowing nothing", uniform, "{:.4f}"),

@@ -16,6 +16,7 @@ from smalti.metrics.frechet import frechet_distance
 from smalti.metrics.kernel_distance import kernel_distance
 from smalti.metrics.moments import FeatureMoments
 from smalti.metrics.precision_recall import NEIGHBOURS, precision_recall
+from smalti.words import counted
 
 ENOUGH = 10
 """Number of images per feature from which on the bias of a Frechet distance is small."""
@@ -38,16 +39,16 @@ def check_count(images: int, extractor: Extractor, few_are_asked_for: bool) -> s
     features, name = extractor.feature_count, extractor.frechet_name
     if images > ENOUGH * features:
         return None
-    bias = f"{name} of {images} images is too high, and the more so the fewer they are"
+    bias = f"{name} of {counted(images, 'image')} is too high, and the more so the fewer they are"
     if images > features:
-        return f"{bias}: {extractor.name} has {features} features; compare equal counts only"
+        return f"{bias}: {extractor.name} has {features:,} features; compare equal counts only"
     if not few_are_asked_for:
         raise InputError(
-            f"{bias}: allowed are more images than {extractor.name} has features, {features}"
+            f"{bias}: allowed are more images than {extractor.name} has features, {features:,}"
         )
     return (
-        f"{bias}: {extractor.name} has {features} features, which so few images say little of; it "
-        "compares only with figures of the same images"
+        f"{bias}: {extractor.name} has {features:,} features, which so few images say little of; "
+        "it compares only with figures of the same images"
     )
 
 

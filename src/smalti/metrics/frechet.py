@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from smalti.metrics.moments import Gaussian
+from smalti.words import counted
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
@@ -44,7 +45,7 @@ def frechet_warning(images: int, features: int) -> str | None:
     if images > features:
         return None
     return (
-        f"the Frechet distance is of {images} images, too few for the covariance of {features} "
-        f"features (more than {features} are needed): it depends on their number, and compares "
-        "only with figures of the same images"
+        f"the Frechet distance is of {counted(images, 'image')}, too few for the covariance of "
+        f"{features:,} features (more than {features:,} are needed): it depends on their number, "
+        "and compares only with figures of the same images"
     )

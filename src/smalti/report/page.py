@@ -11,6 +11,7 @@ from smalti.report.html import document, figure, table
 from smalti.runs.config import VQGANRunConfig
 from smalti.runs.state import RunState, in_figures
 from smalti.training.curves import draw_numbers, grouped_names
+from smalti.words import counted
 
 REPORT_FOLDER = "report"
 PICTURE = re.compile(r"(\w+)_(\d{8})\.png")  # as the log of a run names its pictures
@@ -105,7 +106,7 @@ def _facts(state: RunState) -> dict[str, str]:
         "images": str(state.images) if state.images else "not written down by this older run",
         "overlap": "; ".join(state.images.overlap_in_words if state.images else ()),
         "crops": f"{config.image.height_px}x{config.image.width_px} pixels",
-        "batch": f"{config.training.batch_size} images",
+        "batch": counted(config.training.batch_size, "image"),
         "training time": f"{state.seconds / 60:.1f} minutes",
     }
     if isinstance(config, VQGANRunConfig):

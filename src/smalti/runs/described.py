@@ -23,6 +23,7 @@ from smalti.evaluation.kept_rows import KeptRows, fill
 from smalti.evaluation.protocol import ImageRecord
 from smalti.evaluation.reference import Reference, read_reference, reference_of
 from smalti.types import Sample
+from smalti.words import all_are
 
 REFERENCE_FILES = (".safetensors", ".npz")
 
@@ -66,7 +67,7 @@ def common_size(dataset: ImageDataset, advice: str) -> tuple[int, int]:
                 f"{size[0]}x{size[1]}; {advice}"
             )
     if size is None:
-        raise InputError(f"all {len(dataset)} images are broken")
+        raise InputError(f"{all_are(len(dataset), 'image')} broken")
     return size
 
 
@@ -163,7 +164,7 @@ def good_rows(features: Tensor) -> Tensor:
     """
     good = features.isfinite().all(1).nonzero()[:, 0]
     if not len(good):
-        raise InputError(f"all {len(features)} images are broken or smaller than the crop")
+        raise InputError(f"{all_are(len(features), 'image')} broken or smaller than the crop")
     return good
 
 

@@ -31,6 +31,7 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.scoring import score_codes
 from smalti.types import Sample
 from smalti.weights import tensors_hash, weights_hash
+from smalti.words import all_are
 
 CONDITIONS_FROM = "center crops of the data, each once a round, in an order of the seed"
 """Other crops than those of the reference would make samples of another distribution."""
@@ -158,7 +159,7 @@ class PriorEvaluation:
             sample = self.images.load(row)
             if sample is not None:
                 return row, sample
-        raise InputError(f"all {len(self.images)} images are broken or smaller than the crop")
+        raise InputError(f"{all_are(len(self.images), 'image')} broken or smaller than the crop")
 
     def figures(self, nats: Tensor) -> list[Figure]:
         """The NLL of the data set in all units, of nats a token (M,) of its good images."""

@@ -19,6 +19,7 @@ from smalti.runs.origin import check_same_init, has_begun
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.vqgan.config import VQGANLossConfig
+from smalti.words import counted
 
 T = TypeVar("T")
 
@@ -213,16 +214,12 @@ def regularisation_in_words(config: PriorRunConfig, images: RunImages) -> str:
     words = [
         f"dropout {settled(config.prior.dropout):g}",
         f"token keep {settled(config.token_keep):g}",
-        _counted(settled(config.codes.views), "view"),
+        counted(settled(config.codes.views), "view"),
     ]
     if early_stop is not None:
-        words.append(f"early stop after {_counted(early_stop, 'evaluation')} without gain")
+        words.append(f"early stop after {counted(early_stop, 'evaluation')} without gain")
     elif images.held_out:
         words.append("no early stop")
     else:
         words.append("no early stop, since no images are held out")
-    return f"{size} data set ({_counted(count, 'image')}): {', '.join(words)}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    return f"{size} data set ({counted(count, 'image')}): {', '.join(words)}"

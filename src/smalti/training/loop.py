@@ -32,6 +32,7 @@ from smalti.training.log import RunLog, append_line, read_metrics, resume_comman
 from smalti.training.pace import Pace
 from smalti.training.run_lock import check_held
 from smalti.training.stop_signals import StopSignals
+from smalti.words import counted
 
 B = TypeVar("B", bound=Keyed)
 
@@ -144,13 +145,12 @@ class Trainer(Generic[B]):
 
     def _early_stop_in_words(self) -> str:
         counters = self.counters
-        plural = "" if counters.without_gain == 1 else "s"
         best = "No score was a number, so no model is the best"
         if counters.best_step >= 0:
             best = f"The best model is that of step {counters.best_step}, in checkpoints/best"
         return (
             f"stopped early at step {counters.step} of {self.config.total_steps}: "
-            f"{counters.without_gain} evaluation{plural} without gain. {best}; to train "
+            f"{counted(counters.without_gain, 'evaluation')} without gain. {best}; to train "
             f"on: {resume_command(self.folder)} --training.early-stop null"
         )
 

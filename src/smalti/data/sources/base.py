@@ -148,11 +148,6 @@ def same_spelling(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things in words: `1 picture`, `2 pictures`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def listed(names: Sequence[str], most: int) -> str:
     """The first of several names as one text that can be shown: `a, b, c, ... (9 in all)`."""
     more = f", ... ({len(names)} in all)" if len(names) > most else ""

@@ -16,7 +16,6 @@ from smalti.config import InputError
 from smalti.data.sources.base import (
     IMAGE_SUFFIXES,
     ImageSource,
-    counted,
     is_image_name,
     listed,
     printable,
@@ -31,6 +30,7 @@ from smalti.data.sources.part_names import (
     looks_like_maps,
     usual_part,
 )
+from smalti.words import counted
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from smalti.data.sources.base import (
     IMAGE_SUFFIXES,
     SOURCES,
     ImageSource,
-    counted,
     files_fingerprint,
     printable,
     require_images,
@@ -36,6 +35,7 @@ from smalti.data.sources.tar_examples import (
 )
 from smalti.data.sources.texts import decode_text
 from smalti.plain_data import read_json
+from smalti.words import counted
 
 logger = logging.getLogger(__name__)
 

@@ -39,6 +39,7 @@ from smalti.tokenizer.base import Tokenizer
 from smalti.training.log import say
 from smalti.types import Batch
 from smalti.weights import weights_hash
+from smalti.words import counted
 
 MANIFEST_FILE = "manifest.json"
 CODES = "codes"
@@ -229,7 +230,8 @@ def _encode(
     """Encode every view and write the cache, whole or not at all."""
     dtype = torch.uint16 if encoder.tokenizer.codebook_size <= 2**16 else torch.int32
     total = views * len(loader.dataset)
-    say(f"encoding {views} crops of each of {len(loader.dataset)} images (codes.views)")
+    images = counted(len(loader.dataset), "image")
+    say(f"encoding {counted(views, 'crop')} of each of {images} (codes.views)")
     with (
         atomic_folder(folder) as temporary,
         tqdm(total=total, unit="image", desc="encoding", dynamic_ncols=True, disable=None) as bar,

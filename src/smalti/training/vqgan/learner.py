@@ -25,6 +25,7 @@ from smalti.training.vqgan.step import (
     vqgan_step,
 )
 from smalti.types import Batch
+from smalti.words import counted
 
 PICTURES = 8  # images in the picture of reconstructions
 
@@ -155,7 +156,9 @@ class VQGANLearner:
         # Process 0 alone evaluates; the others have counted nothing.
         counts = sum_over_processes(self._use.counts.to(z.device))
         moved = self.training.vqgan.quantizer.restart(counts == 0, z)
-        return f"{moved} unused codes moved onto latents of the last batch" if moved else None
+        if not moved:
+            return None
+        return f"{counted(moved, 'unused code')} moved onto latents of the last batch"
 
     def _evaluated(self) -> Iterable[Tensor]:
         """Batches of the images to evaluate, `eval_images` together at most."""

@@ -1,0 +1,15 @@
+"""Numbers of things in words, for messages."""
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: `1 picture`, `2 classes`, `3,000 held-out images`."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def all_are(number: int, noun: str) -> str:
+    """The beginning of a sentence about all of several things, or about the only one there is.
+
+    Such as `all 3,000 images are`, or `the only image is`.
+    """
+    return f"the only {noun} is" if number == 1 else f"all {counted(number, noun)} are"
