@@ -3,9 +3,9 @@
 Reference: arXiv:2012.09841, Sec. 4.2 and App. B.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -47,10 +47,10 @@ class CondStage:
     """The condition of a released transformer."""
 
     description: str
-    token: ConditionConfig | None = None
-    """Config of the condition if it is one token."""
-    coordinates: "CoordinateCells | None" = None
-    """Form of the condition if it is the place of each cell."""
+    config: Callable[[int, int], ConditionConfig]
+    """Makes the config of the condition for images of a height and width in pixels."""
+    cell_px: int | None = None
+    """Side in pixels of the cells of a condition with a token for each; None if it is one token."""
     tokenizers: Mapping[str, VQGAN] = field(default_factory=dict)
     """Tokenizer of the condition by its kind, if it is a picture."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
@@ -58,42 +58,11 @@ class CondStage:
     assumed: Sequence[str] = ()
     """A line for each assumption about what neither tensors nor config tell."""
 
-    def config(self, height_px: int, width_px: int) -> ConditionConfig:
-        """Config of the condition for images of a size; its tokenizer's factor must divide it."""
-        if self.token is not None:
-            return self.token
-        if self.coordinates is not None:
-            levels, cell_px = self.coordinates
-            return CoordinateMapConfig(
-                levels=levels,
-                cell_px=cell_px,
-                grid_height=height_px // cell_px,
-                grid_width=width_px // cell_px,
-            )
-        ((_, tokenizer),) = self.tokenizers.items()
-        sizes = spatial_sizes(tokenizer, height_px, width_px)
-        return SPATIAL[tokenizer.content.kind](**sizes)
-
     def length(self, height_px: int, width_px: int) -> int:
         """Number of conditioning tokens of images of a size in pixels."""
-        factors = self.factors
-        return (height_px // factors[0]) * (width_px // factors[0]) if factors else 1
-
-    @property
-    def factors(self) -> Sequence[int]:
-        """Sides in pixels of the cells that images must divide into."""
-        if self.coordinates is not None:
-            return (self.coordinates.cell_px,)
-        return [tokenizer.downsampling_factor for tokenizer in self.tokenizers.values()]
-
-
-class CoordinateCells(NamedTuple):
-    """Form of the coordinates that a released model reads."""
-
-    levels: int
-    """Number of different coordinates."""
-    cell_px: int
-    """Side of a cell in pixels."""
+        if self.cell_px is None:
+            return 1
+        return (height_px // self.cell_px) * (width_px // self.cell_px)
 
 
 def read_condition(
@@ -141,40 +110,53 @@ def _start_token(told: Net2NetConfig) -> CondStage:
     if told.condition is None:
         assumed.append(f"no condition, start token {told.start_token}: it has no condition stage")
     token = UnconditionalConfig(token=told.start_token)
-    return CondStage("a start token", token=token, assumed=assumed)
+    return CondStage("a start token", lambda *_: token, assumed=assumed)
 
 
 def _class_label(told: Net2NetConfig) -> CondStage:
     if told.classes is None:
         raise InputError("the config has no n_classes, the number of classes")
-    names = tuple(str(number) for number in range(told.classes))
-    return CondStage(f"one of {told.classes} classes", token=ClassLabelConfig(class_names=names))
+    label = ClassLabelConfig(class_names=tuple(map(str, range(told.classes))))
+    return CondStage(f"one of {told.classes} classes", lambda *_: label)
 
 
 def _coordinates(told: Net2NetConfig) -> CondStage:
     assert told.cond_stage_config is not None
-    cells = []
+    params = told.cond_stage_config.params
     for name, what in (("n_embed", "numbers"), ("down_factor", "pixels of a cell")):
-        value = told.cond_stage_config.params.get(name)
+        value = params.get(name)
         if not isinstance(value, int) or value < 1:
             raise InputError(f"cond_stage_config: {name}, the {what}, is {value}")
-        cells.append(value)
-    found = CoordinateCells(*cells)
-    return CondStage(f"coordinates of cells of {found.cell_px} pixels", coordinates=found)
+    cell_px = params["down_factor"]
+
+    def config(height_px: int, width_px: int) -> CoordinateMapConfig:
+        return CoordinateMapConfig(
+            levels=params["n_embed"],
+            cell_px=cell_px,
+            grid_height=height_px // cell_px,
+            grid_width=width_px // cell_px,
+        )
+
+    return CondStage(f"coordinates of cells of {cell_px} pixels", config, cell_px)
 
 
 def _picture(vqgan: VQGAN, told: Net2NetConfig, passed_over: Mapping[str, int]) -> CondStage:
     content, key = vqgan.content.kind, told.cond_stage_key
     if content == "rgb" and key in DRAWN:
         raise InputError(f"its condition is {key} as pictures of three channels; not imported")
-    kind = SPATIAL[content].model_fields["kind"].default
+    config_class = SPATIAL[content]
+    kind = config_class.model_fields["kind"].default
     assumed = []
     if content == "rgb":
         factor = f"images made {LOW_RESOLUTION_FACTOR} times smaller as the condition"
         assumed.append(f"{factor}, as the released code has them")
     if content == "depth" and key is None:
         assumed.append("depth maps as the condition: edges would have one channel too")
-    description = f"a condition {kind} with codes of {vqgan.downsampling_factor} pixels"
     return CondStage(
-        description, tokenizers={kind: vqgan}, passed_over=passed_over, assumed=assumed
+        f"a condition {kind} with codes of {vqgan.downsampling_factor} pixels",
+        lambda height_px, width_px: config_class(**spatial_sizes(vqgan, height_px, width_px)),
+        vqgan.downsampling_factor,
+        {kind: vqgan},
+        passed_over,
+        assumed,
     )

@@ -36,7 +36,6 @@ KINDS = {
 """Our name of the quantizer of each class that a released config may name."""
 EMBEDDING = "quantize.embedding.weight"
 AVERAGES = ("quantize.embedding.cluster_size", "quantize.embedding.embed_avg")
-GUMBEL_EMBEDDING = "quantize.embed.weight"
 GUMBEL_SCORES = "quantize.proj.weight"
 
 TESTED_ENTRIES = 128  # of a large codebook; each is compared with all entries
@@ -54,6 +53,29 @@ class FoundQuantizer:
     """Name of the tensor with the entries (K, D)."""
     names: Mapping[str, str | None]
     """Foreign beginning of a weight's name by ours; None for weights that others do not store."""
+
+
+PLAIN_NAMES = {"quantizer.codebook.": "quantize.embedding."}
+QUANTIZERS = {
+    "vector": FoundQuantizer(VectorQuantizerConfig(), EMBEDDING, PLAIN_NAMES),
+    "llamagen": FoundQuantizer(VectorQuantizerConfig(l2_normalised=True), EMBEDDING, PLAIN_NAMES),
+    "ibq": FoundQuantizer(IBQConfig(lookup_dim=None), EMBEDDING, PLAIN_NAMES),
+    "ema": FoundQuantizer(
+        EMAQuantizerConfig(lookup_dim=None, l2_normalised=False, kmeans_start=False),
+        EMBEDDING,
+        {"quantizer.codebook": EMBEDDING}
+        | dict.fromkeys(f"quantizer.{name}" for name in ("counts", "sums", "steps", "started")),
+    ),
+    "gumbel": FoundQuantizer(
+        GumbelQuantizerConfig(),
+        "quantize.embed.weight",
+        {
+            "quantizer.codebook.": "quantize.embed.",
+            "quantizer.scores.": "quantize.proj.",
+            "quantizer.steps": None,
+        },
+    ),
+}
 
 
 def told_kind(target: str, params: Mapping[str, Any]) -> str | None:
@@ -106,26 +128,7 @@ def find_quantizer(tensors: Mapping[str, Tensor], told: str | None) -> FoundQuan
         shown = "vector" if told else _kind_by_entries(tensors[EMBEDDING])
     if told not in (None, shown):
         raise InputError(f"the config says quantizer {told}, but the tensors have {shown}")
-    return _found(shown)
-
-
-def _found(kind: str) -> FoundQuantizer:
-    plain = {"quantizer.codebook.": "quantize.embedding."}
-    if kind == "gumbel":
-        names = {
-            "quantizer.codebook.": "quantize.embed.",
-            "quantizer.scores.": "quantize.proj.",
-            "quantizer.steps": None,
-        }
-        return FoundQuantizer(GumbelQuantizerConfig(), GUMBEL_EMBEDDING, names)
-    if kind == "ema":
-        ours = dict.fromkeys((f"quantizer.{name}" for name in ("counts", "sums", "steps")), None)
-        names = {"quantizer.codebook": EMBEDDING, **ours, "quantizer.started": None}
-        config = EMAQuantizerConfig(lookup_dim=None, l2_normalised=False, kmeans_start=False)
-        return FoundQuantizer(config, EMBEDDING, names)
-    if kind == "ibq":
-        return FoundQuantizer(IBQConfig(lookup_dim=None), EMBEDDING, plain)
-    return FoundQuantizer(VectorQuantizerConfig(), EMBEDDING, plain)
+    return QUANTIZERS[shown]
 
 
 def _kind_by_entries(codebook: Tensor) -> str:

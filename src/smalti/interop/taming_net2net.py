@@ -247,7 +247,7 @@ def _model_config(
     told: Net2NetConfig,
 ) -> PriorModelConfig:
     height_px, width_px = size_px
-    for f in (first.downsampling_factor, *condition.factors):
+    for f in (first.downsampling_factor, condition.cell_px or 1):
         if height_px % f or width_px % f:
             raise InputError(
                 f"images of {height_px}x{width_px} pixels do not divide into codes: both sides "

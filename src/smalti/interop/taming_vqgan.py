@@ -31,13 +31,13 @@ from smalti.interop.other_networks import refuse_other_networks
 from smalti.interop.quantizer_kinds import (
     AVERAGES,
     EMBEDDING,
+    QUANTIZERS,
     FoundQuantizer,
     find_quantizer,
 )
 from smalti.interop.taming_config import ToldVQGAN, released_config
 from smalti.model_folder import write_tensors
 from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
 from smalti.tokenizer.quantizers.ema import EMAQuantizer
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -54,11 +54,6 @@ SHIFTED_CLASSES = 183  # COCO-Stuff's 182 and, first, unlabelled: see `LabelsCon
 NORM_GROUPS = 32  # of every released model; the tensors do not tell
 
 UNTOLD = ToldVQGAN()
-LLAMAGEN = FoundQuantizer(
-    VectorQuantizerConfig(l2_normalised=True),
-    EMBEDDING,
-    {"quantizer.codebook.": "quantize.embedding."},
-)
 
 NAMES = {
     r"^to_code\.": "quant_conv.",
@@ -98,7 +93,7 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
         refuse_other_networks(own)
     _check_kind(own)
     try:
-        quantizer = LLAMAGEN if from_llamagen else find_quantizer(own, told.quantizer)
+        quantizer = QUANTIZERS["llamagen"] if from_llamagen else find_quantizer(own, told.quantizer)
         content = infer_content(own, parts.others[COLOURS] > 0, told.image_key)
         config = infer_config(own, content, quantizer)
     except KeyError as error:

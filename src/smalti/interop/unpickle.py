@@ -52,18 +52,10 @@ class Inert:
         """Do nothing and return the same object."""
         return self
 
-    def __setstate__(self, _: object) -> None: ...
+    def _ignore(self, *_: object) -> None:
+        """Ignore the state or the items that a file would give to the object."""
 
-    def __setitem__(self, _: object, __: object) -> None: ...
-
-    def append(self, _: object) -> None:
-        """Ignore an item that a pickled list would append."""
-
-    def extend(self, _: object) -> None:
-        """Ignore items that a pickled list would append."""
-
-    def add(self, _: object) -> None:
-        """Ignore an item that a pickled set would add."""
+    __setstate__ = __setitem__ = append = extend = add = _ignore
 
 
 class Dictionary(dict[Any, Any]):
