@@ -160,12 +160,7 @@ def wrap(module: nn.Module) -> nn.Module:
 
 
 def without_sync(module: nn.Module, unless: bool) -> contextlib.AbstractContextManager[object]:
-    """Context for all but the last chunk of a batch: gradients are not averaged yet.
-
-    Args:
-        module: a network, wrapped for distributed training or not.
-        unless: whether this is the last chunk.
-    """
+    """Context in which gradients are not averaged yet, unless it is the last chunk of a batch."""
     if unless or not isinstance(module, DistributedDataParallel):
         return contextlib.nullcontext()
     return module.no_sync()

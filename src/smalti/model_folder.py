@@ -76,13 +76,9 @@ class ModelFiles:
 
 
 def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
-    """Write a model folder, whole or not at all.
+    """Write a model folder, whole or not at all; an older model there is replaced.
 
-    Args:
-        folder: folder to write; an older model there is replaced.
-        kind: kind of the model ("vqgan", "prior"), which `load_model` checks.
-        config: the model's config.
-        tensors: weights by state-dict name.
+    The kind ("vqgan", "prior") is what `load_model` checks, the tensors are a state dict.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -237,12 +233,7 @@ def step_folders(checkpoints: Path) -> list[Path]:
 
 
 def _download(name: str, repository: str) -> Path:
-    """Download a model of the hub, or find it among earlier downloads.
-
-    Args:
-        name: the model as the user wrote it.
-        repository: `owner/name`.
-    """
+    """Download the model `owner/name` of the hub, or find it among earlier downloads."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 

@@ -16,13 +16,9 @@ def download_path(url: str) -> Path:
 
 
 def download(url: str, path: Path, sha256: str, what: str) -> None:
-    """Download a file and check its SHA-256.
+    """Download a file to a path; `what` says in messages what it is.
 
-    Args:
-        url: address of the file; `file://` works too.
-        path: path to write.
-        sha256: how the file's SHA-256 must begin; another file is deleted.
-        what: what the file is, for messages.
+    Its SHA-256 must begin with `sha256`; another file is deleted. `file://` works too.
 
     Raises:
         InputError: there is no connection, the file is another, or it cannot be written.

@@ -53,11 +53,7 @@ class TransformConfig(Config):
         return present_transform(values) if isinstance(values, dict) else values
 
     def settled(self, images: int) -> Self:
-        """Replace the value `auto` of `small` by the one that it means.
-
-        Args:
-            images: number of images in the data set.
-        """
+        """Replace the value `auto` of `small` by the one for a data set of so many images."""
         if self.small != "auto":
             return self
         # Of a larger data set only some sizes are known before training: one must not end a run.

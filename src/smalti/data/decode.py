@@ -34,12 +34,7 @@ to many gigabytes. Pillow warns from the same size on."""
 
 
 class BrokenImageError(ValueError):
-    """An image cannot be read; callers skip it and name it.
-
-    Args:
-        key: where the image came from.
-        reason: what is wrong with it; the key is not repeated.
-    """
+    """An image cannot be read, for a reason that does not repeat its key; callers skip it."""
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(key, reason)
@@ -72,18 +67,12 @@ class ImageHeader:
 def decode_image(
     content: bytes, key: str, background: str = "white", white_level: int | None = None
 ) -> Image.Image:
-    """Decode the RGB picture in an image file.
+    """Decode the RGB picture in an image file; `key` names the file in messages.
 
     It is turned upright by its EXIF orientation. Of an animation the first frame is taken.
-    Transparent areas are laid over a background, greyscale of 16 bits is scaled to 8 (clipped only
-    above a white level), and CMYK is converted without a profile.
-
-    Args:
-        content: the file's bytes.
-        key: where they came from, for the message.
-        background: name of the colour behind transparent areas.
-        white_level: stored value that is white in greyscale of more than 8 bits; None is the
-            largest value that the file has room for.
+    Transparent areas are laid over the background, a colour's name. Greyscale of more than 8 bits
+    is scaled to 8: white is the white level, above which it is clipped, or else the largest value
+    that the file has room for. CMYK is converted without a profile.
 
     Raises:
         BrokenImageError: the bytes are empty, cut short, of a format not in `FORMATS`, larger than
@@ -123,16 +112,10 @@ def read_header(content: bytes, key: str) -> ImageHeader:
 
 
 def decode_map(content: bytes, key: str, allow_floats: bool = False) -> StoredMap:
-    """Decode the numbers in the file of a map; none of them is converted.
+    """Decode the greyscale values in the file of a map, or the numbers of its palette's colours.
 
-    Args:
-        content: the file's bytes.
-        key: where they came from, for the message.
-        allow_floats: whether it may be a TIFF of floats, or an RGBA PNG with a float in the four
-            bytes of each pixel.
-
-    Returns:
-        Greyscale values, or the numbers of a palette's colours; turned upright as photographs are.
+    None is converted; they are turned upright as photographs are. With `allow_floats` it may be a
+    TIFF of floats, or an RGBA PNG with a float in the four bytes of each pixel.
 
     Raises:
         BrokenImageError: as `decode_image`.

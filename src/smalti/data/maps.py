@@ -5,7 +5,7 @@ import logging
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
 from smalti.data.headers import numbers_to_check
-from smalti.data.pairing.companions import laid_over
+from smalti.data.pairing.companions import decoded_over
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.parts import scene
 from smalti.data.upright import how_map_lies
@@ -55,7 +55,7 @@ def _check_partners(dataset: ImageDataset, index: int) -> None:
         image = dataset.raw(index)
         size = image.header().size
         for pair, raw in dataset.partners(index):
-            laid_over(pair, pair.decode(raw.content, raw.key), raw.key, image, size)
+            decoded_over(pair, raw, image, size)
     except BrokenImageError:
         return  # named and skipped when it is read
 

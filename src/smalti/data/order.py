@@ -24,14 +24,9 @@ def weighted_order(
     """Draw the sample numbers of an epoch, each from a source that is drawn by weight.
 
     Within a source nothing repeats before all of it was used in that epoch, so an epoch has some
-    images of a light source and evenly repeated images of a heavy one.
-
-    Args:
-        seed: seed of the run.
-        epoch: number of the epoch.
-        lengths: images in each source; the sources' sample numbers follow each other.
-        weights: relative probability of each source, not negative; a source without images counts
-            as zero.
+    images of a light source and evenly repeated images of a heavy one. The sample numbers of the
+    sources follow each other. The weights are relative probabilities, not negative; that of a
+    source without images counts as zero.
 
     Returns:
         (sum of lengths,) int64 in [0, sum of lengths).

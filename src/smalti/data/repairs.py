@@ -50,10 +50,6 @@ def repaired_bmp(picture: Image.Image, content: bytes) -> Image.Image:
 
     Pillow drops a palette that holds the greys 0, 1, 2, ..., or black and white alone, and then
     takes the pixels for full greyscale or single bits, however many bits they have.
-
-    Args:
-        picture: the picture as Pillow opens it.
-        content: the bytes of its file.
     """
     (bits,) = struct.unpack_from("<H", content, _BMP_BITS_OFFSET)
     mode_bits = {"1": 1, "L": 8}.get(picture.mode, bits)

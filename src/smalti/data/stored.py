@@ -43,11 +43,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(picture: Image.Image) -> Layout:
-    """Read how the file of a picture stores its pixels.
-
-    Args:
-        picture: the picture as Pillow opens it, not decoded yet.
-    """
+    """Read how the file of a picture stores its pixels; the picture must not be decoded yet."""
     tiles: Any = getattr(picture, "tile", ())
     args: Any = tiles[0].args if tiles else ""
     args = args if isinstance(args, tuple) else (args,)
@@ -65,12 +61,7 @@ def layout_of(picture: Image.Image) -> Layout:
 
 
 def stored_map(picture: Image.Image, layout: Layout) -> StoredMap:
-    """Recover the numbers of a decoded picture as its file stores them.
-
-    Args:
-        picture: picture of mode 1, L, P, I;16, I;16B, I or F.
-        layout: layout of its file.
-    """
+    """Recover the numbers of a decoded picture of mode 1, L, P, I;16, I;16B, I or F."""
     values = np.asarray(picture)
     if picture.mode == "F":
         return StoredMap(values, None)

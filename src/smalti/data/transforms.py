@@ -58,13 +58,9 @@ class Crop(NamedTuple):
 def draw_crop(
     size: PixelSize, config: TransformConfig, generator: torch.Generator, key: str
 ) -> Crop:
-    """Draw the training crop of a picture.
+    """Draw the training crop of a picture; `key` names the picture in messages.
 
-    Args:
-        size: size of the picture.
-        config: size of the crop, and whether to crop and flip at random.
-        generator: CPU generator that decides crop and flip; the same state gives the same crop.
-        key: where the picture came from, for the message.
+    The generator, one of the CPU, decides crop and flip: the same state gives the same crop.
 
     Raises:
         InputError: the picture is smaller than the crop, and `config.small` is error or auto.
@@ -78,10 +74,7 @@ def draw_crop(
 
 
 def center_crop(size: PixelSize, config: TransformConfig, key: str) -> Crop:
-    """The evaluation crop of a picture: its centre, not mirrored.
-
-    Arguments and errors are those of `draw_crop`.
-    """
+    """The evaluation crop of a picture: its centre, not mirrored; errors are as of `draw_crop`."""
     resized = resized_size(size, config, key)
     whole = Crop(resized, 0, 0, PixelSize(config.width_px, config.height_px))
     return whole._replace(left=whole.room.width // 2, top=whole.room.height // 2)

@@ -22,11 +22,9 @@ _PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
 def orientation_of(picture: Image.Image, content: bytes) -> int:
-    """EXIF orientation of a picture, 1 to 8; it is 1 without a sound EXIF block.
+    """EXIF orientation of a picture as Pillow opens it, 1 to 8; 1 without a sound EXIF block.
 
-    Args:
-        picture: the picture as Pillow opens it. A PNG that may have an orientation is decoded.
-        content: the bytes of its file.
+    A PNG that may have an orientation is decoded.
     """
     # Pillow decodes a PNG for its orientation, since the EXIF block may follow the pixels.
     if picture.format == "PNG" and not any(mark in content for mark in _PNG_MARKS):
@@ -54,14 +52,8 @@ def how_map_lies(
     """The orientation by which a map is turned so that it covers its image.
 
     It is 1 for a map of the size of the upright image. For a map of the size in which the image is
-    stored, if that is another, it is the orientation of the image.
-
-    Args:
-        size: width and height of the map in pixels.
-        image_size: width and height of the upright image.
-        orientation: orientation of the image.
-        key: path of the map, for the message.
-        image_key: path of the image, for the message.
+    stored, if that is another, it is the orientation of the image. Sizes are widths and heights in
+    pixels; the keys name map and image in the message.
 
     Raises:
         InputError: the map has neither size.

@@ -50,10 +50,7 @@ class Values:
 def values_of(read: Callable[[int], RawImage], length: int, part: str) -> list[Values]:
     """Read the stored values of up to `MAX_FILES` files, grouped by the largest possible value.
 
-    Args:
-        read: reads the file of a number; files that cannot be read are skipped.
-        length: number of files.
-        part: what the files are: "images", "segmentations" or "depths".
+    Files that cannot be read are skipped. The part is "images", "segmentations" or "depths".
     """
     values: dict[int | None, Values] = {}
     for index in at_even_distances(length, MAX_FILES):
@@ -79,12 +76,8 @@ def _values_in(raw: RawImage, part: str) -> Values:
 
 
 def warning_of(values: Values, content: ContentConfig) -> str | None:
-    """Warning that most of the range is unused, and what can be done, or None if it is used.
-
-    Args:
-        values: values of the files.
-        content: what the files are; label maps use as many values as they have classes.
-    """
+    """Warning that most of the range is unused, and what can be done, or None if it is used."""
+    # Label maps use as many values as they have classes.
     if content.kind == "labels" or values.top is None:
         return None
     if values.lowest < 0:

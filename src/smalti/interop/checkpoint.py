@@ -20,9 +20,8 @@ SHARD = r".+-\d{5}-of-(\d{5})(\.\w+)+"
 def read_checkpoint(path: Path) -> Weights:
     """Read the weights of a checkpoint, on the CPU.
 
-    Args:
-        path: safetensors, a file of `torch.save`, or the index of shards of either. Nothing that
-            such a file names is imported or called.
+    It is safetensors, a file of `torch.save` or the index of shards of either. Nothing that such a
+    file names is imported or called.
 
     Raises:
         InputError: it does not exist, is not a checkpoint, is damaged, or holds no tensor.

@@ -26,12 +26,7 @@ class Weights:
 def find_weights(content: object, kind: type) -> Weights:
     """Find the weights of a checkpoint: averaged ones first, then raw ones, then those at the top.
 
-    Args:
-        content: content of the file.
-        kind: type of the values that count as tensors.
-
-    Returns:
-        The weights; without tensors if the file has none.
+    The values of type `kind` are its tensors; if the content has none, so have the weights.
     """
     places = _places(content, kind, "", DEEPEST) or _only_one(content, kind)
     if not places:

@@ -72,12 +72,9 @@ class VQModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
-        lengths = {
-            len(self.down_block_types),
-            len(self.up_block_types),
-            len(self.block_out_channels),
-        }
-        if len(lengths) != 1:
+        if not (
+            len(self.down_block_types) == len(self.up_block_types) == len(self.block_out_channels)
+        ):
             raise ValueError("down_block_types, up_block_types and block_out_channels must pair up")
         return self
 
@@ -90,7 +87,7 @@ def import_vqmodel(folder: Path) -> Imported:
     """
     with naming(folder):
         model = find_vqmodel(folder)
-        config = our_config(_read_config(model / CONFIG_FILE))
+        config = _our_config(_read_config(model / CONFIG_FILE))
     weights = weights_file(model)
     tensors = {_present_name(name): t for name, t in read_checkpoint(weights).tensors.items()}
     with naming(weights):
@@ -105,22 +102,16 @@ def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
     Raises:
         InputError: diffusers cannot express a part of the model, or the folder cannot be written.
     """
-    config = vqmodel_config(vqgan.config)
-    tensors = {
-        vqmodel_name(name): _matrix(name, weight) for name, weight in vqgan.state_dict().items()
-    }
+    config = _vqmodel_config(vqgan.config)
+    tensors = {vqmodel_name(name): _matrix(name, t) for name, t in vqgan.state_dict().items()}
     with atomic_folder(folder) as temporary:
         description = config.model_dump(mode="json", by_alias=True)
         write_json(temporary / CONFIG_FILE, description)
         write_tensors(temporary / WEIGHTS_FILE, tensors, {"format": "pt"})
 
 
-def our_config(config: VQModelConfig) -> VQGANConfig:
-    """Translate the config of a `VQModel` into ours.
-
-    Raises:
-        InputError: our VQGAN does not have a part of it.
-    """
+def _our_config(config: VQModelConfig) -> VQGANConfig:
+    """Translate the config of a `VQModel` into ours."""
     channels = config.block_out_channels[0]
     levels = range(len(config.block_out_channels))
     attention = tuple(i for i in levels if config.down_block_types[i] == DOWN[True])
@@ -152,12 +143,8 @@ def our_config(config: VQModelConfig) -> VQGANConfig:
         raise InputError(f"no VQGAN of ours is like this VQModel: {describe(error)}") from error
 
 
-def vqmodel_config(config: VQGANConfig) -> VQModelConfig:
-    """Translate our config into that of a `VQModel`.
-
-    Raises:
-        InputError: diffusers cannot express a part of it.
-    """
+def _vqmodel_config(config: VQGANConfig) -> VQModelConfig:
+    """Translate our config into that of a `VQModel`."""
     check_exportable(config, "diffusers")
     multipliers = config.channel_multipliers
     if multipliers[0] != 1:

@@ -29,16 +29,12 @@ def is_llamagen(tensors: Mapping[str, Tensor]) -> bool:
 def released_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename LlamaGen's tensors as in the released code of VQGAN."""
     # Its decoder's levels are numbered as they run; the released ones by resolution.
-    found = (re.match(r"decoder\.conv_blocks\.(\d+)\.", name) for name in tensors)
-    last = max((int(match[1]) for match in found if match), default=0)
-    return {_released(name, last): tensor for name, tensor in tensors.items()}
+    level = re.compile(r"^decoder\.conv_blocks\.(\d+)")
+    last = max((int(found[1]) for name in tensors if (found := level.match(name))), default=0)
 
+    def released(name: str) -> str:
+        for theirs, ours in NAMES.items():
+            name = re.sub(theirs, ours, name)
+        return level.sub(lambda found: f"decoder.up.{last - int(found[1])}", name)
 
-def _released(name: str, last: int) -> str:
-    for theirs, released in NAMES.items():
-        name = re.sub(theirs, released, name)
-    return re.sub(
-        r"^decoder\.conv_blocks\.(\d+)",
-        lambda found: f"decoder.up.{last - int(found[1])}",
-        name,
-    )
+    return {released(name): tensor for name, tensor in tensors.items()}

@@ -68,12 +68,7 @@ class CondStage:
 def read_condition(
     tensors: Mapping[str, Tensor], told: Net2NetConfig, first_stage: VQGAN
 ) -> CondStage:
-    """Find the condition from the tensors and the config.
-
-    Args:
-        tensors: tensors of the condition stage without their prefix; empty if it has no weights.
-        told: the config that came with the tensors, or its defaults.
-        first_stage: tokenizer of the images.
+    """Find the condition from the tensors of the condition stage, if it has any, and the config.
 
     Raises:
         InputError: it is of a kind that is not imported, damaged, or differs from the config.

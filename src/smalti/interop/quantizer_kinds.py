@@ -81,9 +81,7 @@ QUANTIZERS = {
 def told_kind(target: str, params: Mapping[str, Any]) -> str | None:
     """Our kind of the quantizer that a released config names, or None if it names no class.
 
-    Args:
-        target: the class with its module, such as `taming.models.vqgan.VQModel`.
-        params: arguments of the class.
+    The target is the class with its module, such as `taming.models.vqgan.VQModel`.
 
     Raises:
         InputError: the quantizer is not one that is imported.
@@ -108,11 +106,7 @@ def told_kind(target: str, params: Mapping[str, Any]) -> str | None:
 
 
 def find_quantizer(tensors: Mapping[str, Tensor], told: str | None) -> FoundQuantizer:
-    """Find the quantizer of a released state dict.
-
-    Args:
-        tensors: tensors by bare name.
-        told: kind of the quantizer by the config, or None without a config.
+    """Find the quantizer of a released state dict; `told` is its kind by a config, or None.
 
     Raises:
         InputError: config and tensors differ, or nothing tells which of two quantizers it is.

@@ -51,10 +51,7 @@ def check_released_config(
 ) -> None:
     """Compare a released config with the one that the tensors told.
 
-    Args:
-        path: path of the YAML.
-        config: the config that the tensors told.
-        stage: key of the VQGAN in the config of a larger model.
+    `stage` is the key of the VQGAN in the config of a larger model.
 
     Raises:
         InputError: the file is no config of a VQGAN, or a value of it differs.

@@ -35,7 +35,7 @@ def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
     """Build the GPT of a released state dict, which tells all but the number of heads.
 
     Args:
-        tensors: tensors by name: `tok_emb.weight`, `blocks.0.attn.key.weight` and so on.
+        tensors: tensors by released name, as `tok_emb.weight`.
         heads: attention heads, which the shapes do not tell (16 in the released models).
 
     Raises:
@@ -71,17 +71,17 @@ def name_gpt(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if re.fullmatch(WITHOUT_OWN_NAME, name):
             continue
         ours = _our_name(name)
-        if ".attn.query." in name:
-            tensor = torch.cat(
-                [tensors[name.replace("query", kind)] for kind in ("query", "key", "value")]
-            )
-        named[ours] = tensor.squeeze(0) if name == "pos_emb" else tensor
+        if name == "pos_emb":
+            tensor = tensor.squeeze(0)
+        elif ".attn.query." in name:
+            kinds = ("query", "key", "value")
+            tensor = torch.cat([tensors[name.replace("query", kind)] for kind in kinds])
+        named[ours] = tensor
     return named
 
 
 def _our_name(name: str) -> str:
     for pattern, ours in NAMES.items():
-        found = re.fullmatch(pattern, name)
-        if found:
+        if found := re.fullmatch(pattern, name):
             return found.expand(ours)
     raise InputError(f"{name!r} is no weight of the released GPT")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -82,8 +83,7 @@ def import_net2net(
     """Build the prior and the tokenizers of a released two-stage model.
 
     Args:
-        tensors: tensors by name: `transformer.tok_emb.weight`,
-            `first_stage_model.encoder.conv_in.weight` and so on.
+        tensors: tensors by released name, as `transformer.tok_emb.weight`.
         released_config: YAML that came with the tensors and must agree with them.
         size_px: height and width of the images, or of the window for larger images; None takes
             what the ordering, the config or the length of the sequence tells.
@@ -122,8 +122,7 @@ def import_net2net(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(NamedTuple):
     """Tensors of a checkpoint by part, without its prefix."""
 
     transformer: dict[str, Tensor]

@@ -8,22 +8,16 @@ Axes: D code dimension, K codebook size.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from pydantic import ValidationError
 from torch import Tensor
 
 from smalti.config import InputError, describe
-from smalti.content import (
-    ContentConfig,
-    DepthContent,
-    EdgesContent,
-    LabelsContent,
-    RGBContent,
-)
+from smalti.content import ContentConfig, DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.files import atomic_folder
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
 from smalti.interop.llamagen import USE_OF_CODES, is_llamagen, released_names
@@ -78,8 +72,7 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
 
     Args:
-        tensors: tensors by name: `encoder.conv_in.weight`, `quantize.embedding.weight` and so on,
-            alone or under `first_stage_model.`.
+        tensors: tensors by released name, alone or under `first_stage_model.`.
         told: values of the config; empty without a config.
 
     Raises:
@@ -94,8 +87,8 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
     _check_kind(own)
     try:
         quantizer = QUANTIZERS["llamagen"] if from_llamagen else find_quantizer(own, told.quantizer)
-        content = infer_content(own, parts.others[COLOURS] > 0, told.image_key)
-        config = infer_config(own, content, quantizer)
+        content = _infer_content(own, parts.others[COLOURS] > 0, told.image_key)
+        config = _infer_config(own, content, quantizer)
     except KeyError as error:
         raise InputError(f"not a whole VQGAN: {error.args[0]} is missing") from error
     except ValidationError as error:
@@ -125,26 +118,15 @@ def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
     levels = len(config.channel_multipliers)
     tensors = {released_name(name, levels): t for name, t in vqgan.state_dict().items()}
     with atomic_folder(folder) as temporary:
-        (temporary / CONFIG_FILE).write_text(
-            yaml.safe_dump(released_config(config)), encoding="utf-8"
-        )
+        text = yaml.safe_dump(released_config(config))
+        (temporary / CONFIG_FILE).write_text(text, encoding="utf-8")
         write_tensors(temporary / WEIGHTS_FILE, tensors)
 
 
-def infer_content(
+def _infer_content(
     tensors: Mapping[str, Tensor], has_colours: bool, image_key: str | None
 ) -> ContentConfig:
-    """Find what the images are from the released state dict of a VQGAN.
-
-    Args:
-        tensors: tensors by bare name.
-        has_colours: whether the checkpoint has colours of classes beside them.
-        image_key: name of the images in the config's data, or None.
-
-    Raises:
-        InputError: no content has this number of channels.
-        KeyError: a weight that tells the shape is missing.
-    """
+    """Find what the images are; a missing weight that tells the shape is a KeyError."""
     _, channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
     if channels == 1:
         is_edges = image_key is not None and re.search("edge|canny", image_key.lower())
@@ -159,21 +141,10 @@ def infer_content(
     )
 
 
-def infer_config(
+def _infer_config(
     tensors: Mapping[str, Tensor], content: ContentConfig, quantizer: FoundQuantizer
 ) -> VQGANConfig:
-    """Find the config of a VQGAN from its released state dict.
-
-    Args:
-        tensors: tensors by bare name.
-        content: what its images are.
-        quantizer: its quantizer.
-
-    Raises:
-        InputError: a level's channels are not a multiple of the first convolution's, or a tensor
-            has the shape of no weight.
-        KeyError: a weight that tells the shape is missing.
-    """
+    """Find the config of a VQGAN; a missing weight that tells the shape is a KeyError."""
     channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
     levels = 1 + max(_numbers(tensors, r"encoder\.down\.(\d+)\.block\."), default=0)
     attention = _numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
@@ -220,15 +191,14 @@ def _foreign_name(name: str, quantizer: FoundQuantizer, levels: int) -> str | No
     return released_name(name, levels)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(NamedTuple):
     """The tensors of a checkpoint, divided into the tokenizer's and others."""
 
     own: dict[str, Tensor]
     """The tokenizer's tensors by bare name."""
     others: Counter[str]
     """Number of other tensors, by part."""
-    taken: list[str]
+    taken: Sequence[str] = ()
     """Text for messages on which weights were taken, if there are two sets."""
 
 
@@ -244,7 +214,7 @@ def _split(tensors: Mapping[str, Tensor]) -> _Parts:
             others[part] += 1
     averaged = _averaged(tensors, prefix + AVERAGE, own)
     if not averaged:
-        return _Parts(own, others, [])
+        return _Parts(own, others)
     others.update({"model_ema": -len(averaged), "raw weights": len(averaged)})
     return _Parts(own | averaged, +others, ["averaged weights (model_ema) instead of the raw ones"])
 
@@ -278,8 +248,7 @@ def _check_kind(tensors: Mapping[str, Tensor]) -> None:
 
 def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:
     """Values of a pattern's only group among the names."""
-    found = (re.match(pattern, name) for name in tensors)
-    return {int(match[1]) for match in found if match}
+    return {int(found[1]) for name in tensors if (found := re.match(pattern, name))}
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:

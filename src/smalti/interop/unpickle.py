@@ -105,9 +105,7 @@ class StoredTensor:
 def read_weights(path: Path) -> Weights:
     """Read the weights of a file of `torch.save`, on the CPU.
 
-    Args:
-        path: file with a state dict, or with a dictionary that has one under a name that
-            `containers` knows.
+    It holds a state dict, or a dictionary with one under a name that `containers` knows.
 
     Raises:
         InputError: it is no such file, or it is damaged.

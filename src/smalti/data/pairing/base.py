@@ -45,12 +45,7 @@ class MadePair(Paired):
 
     @abc.abstractmethod
     def make(self, cropped: Image.Image, crop: Crop) -> Tensor:
-        """Make the condition of an image.
-
-        Args:
-            cropped: the crop that `crop.cut` returned, not mirrored yet.
-            crop: the crop of the image.
-        """
+        """Make the condition of an image of what `crop.cut` returned, which is not mirrored yet."""
 
 
 class FilePair(Paired, Generic[Decoded]):
@@ -99,21 +94,11 @@ class FilePair(Paired, Generic[Decoded]):
 
     @abc.abstractmethod
     def cut(self, decoded: Decoded, size: PixelSize, crop: Crop) -> Tensor:
-        """Make the condition of a crop.
-
-        Args:
-            decoded: the content that `decode` returned.
-            size: size of the whole picture before it is resized.
-            crop: the crop of the picture.
-        """
+        """Make the condition of a crop of a picture, whose `size` is that before it is resized."""
 
 
 def require_photographs(content: ContentConfig, kind: str) -> None:
-    """Refuse images that are not read from photographs.
-
-    Args:
-        content: what the images are.
-        kind: kind of the condition that is made of them.
+    """Refuse images that are not read from photographs, of which a condition would be made.
 
     Raises:
         InputError: they are of another content.

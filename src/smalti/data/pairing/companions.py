@@ -76,11 +76,7 @@ class Companions:
         return {pair.kind: pair for pair in (*(pair for pair, _ in self._files), *self._made)}
 
     def read(self, source: int, name: str) -> list[tuple[FilePair[Any], RawImage]]:
-        """Read the files of a scene, still encoded, each with its pair.
-
-        Args:
-            source: number of the image's source.
-            name: name of the scene.
+        """Read the files of a scene in the source of this number, each with its pair.
 
         Raises:
             BrokenImageError: a file cannot be read.
@@ -88,23 +84,10 @@ class Companions:
         return [(pair, partners[source].read(name)) for pair, partners in self._files]
 
     def decode(self, source: int, name: str, image: RawImage, size: PixelSize) -> Mapping[str, Any]:
-        """Decode the files of a scene, by kind, turned upright with the image.
-
-        Args:
-            source: number of the image's source.
-            name: name of the scene.
-            image: the image as it is stored.
-            size: size of the image's whole picture, upright.
-
-        Raises:
-            BrokenImageError: a file cannot be read.
-            InputError: a file is of another kind, or a map of another size than the picture.
-        """
-        contents: dict[str, Any] = {}
-        for pair, raw in self.read(source, name):
-            decoded = pair.decode(raw.content, raw.key)
-            contents[pair.kind] = laid_over(pair, decoded, raw.key, image, size)
-        return contents
+        """Decode the files of a scene, by kind; arguments and errors of `read`, `decoded_over`."""
+        return {
+            pair.kind: decoded_over(pair, raw, image, size) for pair, raw in self.read(source, name)
+        }
 
     def conditions(
         self, decoded: Mapping[str, Any], size: PixelSize, cropped: Image.Image, crop: Crop
@@ -114,8 +97,8 @@ class Companions:
         Args:
             decoded: the contents that `decode` returned.
             size: size of the image's whole picture.
-            cropped: crop of the image, not mirrored yet.
-            crop: where the crop lies.
+            cropped: what `crop.cut` returned, not mirrored yet.
+            crop: the crop of the image.
         """
         cut = {pair.kind: pair.cut(decoded[pair.kind], size, crop) for pair, _ in self._files}
         return cut | {pair.kind: pair.make(cropped, crop) for pair in self._made}
@@ -128,32 +111,27 @@ class Companions:
         for pair, partners in self._files:
             digest.update(pair.kind.encode())
             for files in partners:
-                digest.update(files.fingerprint().encode())
+                digest.update(files.source.fingerprint().encode())
         return digest.hexdigest()
 
 
-def laid_over(pair: FilePair[Any], decoded: Any, key: str, image: RawImage, size: PixelSize) -> Any:
-    """Turn the content of a file, if need be, so that it covers its image.
-
-    Args:
-        pair: how the file is read.
-        decoded: content of the file.
-        key: where the file came from, for the message.
-        image: the image as it is stored.
-        size: size of the image's whole picture, upright.
+def decoded_over(pair: FilePair[Any], raw: RawImage, image: RawImage, size: PixelSize) -> Any:
+    """Decode a file of a pair, turned if need be to cover its image, whose upright size is `size`.
 
     Raises:
-        InputError: it is a map of another size than the image.
+        BrokenImageError: it cannot be read.
+        InputError: it is of another kind, or a map of another size than the image.
     """
+    decoded = pair.decode(raw.content, raw.key)
     map_size = pair.size(decoded)
     if map_size is None or map_size == size:
         return decoded
-    orientation = how_map_lies(map_size, size, image.header().orientation, key, image.key)
+    orientation = how_map_lies(map_size, size, image.header().orientation, raw.key, image.key)
     return pair.turned(decoded, orientation)
 
 
 def _compared(sources: Sequence[ImageSource], partners: Sequence[Partners]) -> Pairing:
-    first, *others = (match(*both) for both in zip(sources, partners, strict=True))
+    first, *others = map(match, sources, partners)
     return sum(others, first)
 
 

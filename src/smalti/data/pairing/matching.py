@@ -28,11 +28,7 @@ def open_beside(images: ImageSource, part: str) -> ImageSource:
 
 
 class Partners:
-    """Files of one kind by the name of their scene.
-
-    Args:
-        source: source of the files; of two files with one scene the first counts.
-    """
+    """Files of one kind by the name of their scene; of two of one scene the first counts."""
 
     def __init__(self, source: ImageSource) -> None:
         self.source = source
@@ -58,10 +54,6 @@ class Partners:
             BrokenImageError: it cannot be read.
         """
         return self.source.read(self._positions[name])
-
-    def fingerprint(self) -> str:
-        """A hash that changes when a file is added, removed or replaced."""
-        return self.source.fingerprint()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,12 +54,8 @@ def classes_from_cells(
 ) -> ClassTable:
     """Number the classes of images whose class is a cell of a table: a number or a name.
 
-    A whole float is a number: tables with gaps, or of other programs, store numbers so.
-
-    Args:
-        cells: cell of each image.
-        names: names of the classes by number, or None if the table has none.
-        where: the data set, for messages.
+    A whole float is a number: tables with gaps, or of other programs, store numbers so. `names` are
+    those of the classes by number, if the table has them; `where` names it in messages.
 
     Raises:
         InputError: a cell is empty, or neither a name nor the whole number of a class; or some
@@ -101,10 +97,7 @@ def classes_from_numbers(
 ) -> ClassTable:
     """Name the classes of images that have class numbers.
 
-    Args:
-        labels: number of each image.
-        names: name of each class; None names the classes 0 to the highest number by their numbers.
-        where: the data set, for messages.
+    Without names the classes are 0 to the highest number, named by their numbers.
 
     Raises:
         InputError: an image has a number outside the classes.

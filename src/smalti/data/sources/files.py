@@ -18,15 +18,9 @@ class FileSource(ImageSource):
     """Files by name below a folder; a sub-class finds the files and calls `hold`."""
 
     def hold(self, location: str, names: Sequence[str], part: str) -> Sequence[int]:
-        """Keep the files of a part.
+        """Keep the files of a part, and return their positions among the names.
 
-        Args:
-            location: folder to which the names are relative.
-            names: paths below it, or absolute ones.
-            part: see `ImageSource`.
-
-        Returns:
-            The positions among `names` of the files that are kept.
+        The names are paths below the location, or absolute ones.
         """
         chosen = choose_part(names, part, self.spec)
         self.location, self.parts = location, chosen.parts

@@ -109,11 +109,8 @@ def own_name(source: ImageSource, index: int, components: int, above: str) -> st
 
     So a photograph and its maps have the same name, whichever folder above them is the root.
 
-    Args:
-        source: source of the image.
-        index: number of the image in it.
-        components: most components of the result, the name of the file included.
-        above: component to put before a path that has fewer components.
+    The result has at most so many components, with that of the file; `above` is put before a path
+    that has fewer.
     """
     folders, _, name = same_spelling(source.own_name(index)).rpartition("/")
     stem, suffix = os.path.splitext(name)
@@ -164,18 +161,18 @@ class _Kinds:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._pictures: dict[str, str] = {}
-        self._poses: dict[str, str] = {}
+        self._kinds: dict[tuple[str, bool], str] = {}  # of a folder's pictures, or of its poses
         self._parts: dict[tuple[str, bool], str | None] = {}  # of folders asked for before
-        above: dict[bool, set[str]] = {False: set(), True: set()}
-        for folder, is_pose in {(os.path.dirname(name), _is_pose(name)) for name in names}:
-            above[is_pose].update(_with_parents(folder))
+        above = {
+            (folder, is_pose)
+            for place, is_pose in {(os.path.dirname(name), _is_pose(name)) for name in names}
+            for folder in _with_parents(place)
+        }
         beside: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        for is_pose, folders in above.items():
-            for folder in sorted(folders):
-                part = usual_part(os.path.basename(folder))
-                if part is not None and (part == KEYPOINTS) == is_pose:
-                    beside[os.path.dirname(folder)][part].append(folder)
+        for folder, is_pose in sorted(above):
+            part = usual_part(os.path.basename(folder))
+            if part is not None and (part == KEYPOINTS) == is_pose:
+                beside[os.path.dirname(folder)][part].append(folder)
         for parts in beside.values():
             self._add(parts)
 
@@ -183,30 +180,25 @@ class _Kinds:
         """Add the folders of one parent, by the part that their names tell."""
         is_pair = IMAGES in parts and len(parts) > 1
         for part, folders in parts.items():
-            exact = [folder for folder in folders if os.path.basename(folder) == part]
             is_unambiguous = part == IMAGES or len(folders) == 1
-            kinds = self._poses if part == KEYPOINTS else self._pictures
             for folder in folders:
-                if folder in exact or (is_pair and is_unambiguous):
-                    kinds[folder] = part
-                elif is_pair:
-                    kinds[folder] = OTHER_MAPS
+                is_exact = os.path.basename(folder) == part
+                if is_exact or is_pair:
+                    is_part = is_exact or is_unambiguous
+                    self._kinds[folder, part == KEYPOINTS] = part if is_part else OTHER_MAPS
 
     def of(self, name: str) -> str | None:
         """The part of a file, or None if no folder of its path tells it."""
-        place = (os.path.dirname(name), _is_pose(name))
+        folder, is_pose = place = (os.path.dirname(name), _is_pose(name))
         if place not in self._parts:
-            kinds = self._poses if place[1] else self._pictures
             # The nearest one: a folder far above may be called `images` for other reasons.
-            telling = (folder for folder in _with_parents(place[0]) if folder in kinds)
-            nearest = next(telling, None)
-            self._parts[place] = None if nearest is None else kinds[nearest]
+            above = (self._kinds.get((path, is_pose)) for path in _with_parents(folder))
+            self._parts[place] = next((part for part in above if part is not None), None)
         return self._parts[place]
 
     def folders(self, part: str) -> frozenset[str]:
         """Paths of the folders of a part."""
-        kinds = self._pictures | self._poses
-        return frozenset(folder for folder, its_part in kinds.items() if its_part == part)
+        return frozenset(folder for (folder, _), kind in self._kinds.items() if kind == part)
 
 
 def _with_parents(folder: str) -> Iterator[str]:

@@ -30,10 +30,10 @@ def holds_shards(folder: str) -> bool:
 
 
 def find_shards(spec: str, suffix: str) -> list[str]:
-    """Find the files that `spec` names, in order.
+    """Find the files that `spec` names, in order: one, those of a folder, or a pattern's.
 
     Args:
-        spec: a file, a folder, or a pattern with `*`, `?`, `[...]`, `{000..007}` or `{a,b}`.
+        spec: a file, a folder or a pattern as `matches_of` has it.
         suffix: suffix of the files to take from a folder, with the dot.
 
     Raises:
@@ -50,9 +50,7 @@ def find_shards(spec: str, suffix: str) -> list[str]:
 def matches_of(spec: str) -> list[str]:
     """Find the paths that a pattern matches, sorted for each alternative of its braces in turn.
 
-    Args:
-        spec: pattern with `*`, `?`, `[...]`, `**` for folders of any depth, `{000..007}` or
-            `{a,b}`.
+    It has `*`, `?`, `[...]`, `**` for folders of any depth, `{000..007}` or `{a,b}`.
 
     Raises:
         InputError: a brace has no partner, or nothing matches an alternative.
@@ -65,9 +63,8 @@ def matches_of(spec: str) -> list[str]:
     paths: list[str] = []
     for pattern in patterns:
         # A file whose name holds a wildcard character is meant literally.
-        matches = (
-            [pattern] if os.path.isfile(pattern) else sorted(glob.glob(pattern, recursive=True))
-        )
+        is_file = os.path.isfile(pattern)
+        matches = [pattern] if is_file else sorted(glob.glob(pattern, recursive=True))
         if not matches:
             raise InputError(f"{printable(pattern)} does not exist, or nothing matches it")
         paths.extend(matches)

@@ -14,12 +14,7 @@ NEEDED_OF_KEYPOINTS = "JSON: strings, bytes, or a struct with the field bytes"
 
 
 def column_of(schema: Any, part: str, path: str) -> str:
-    """Find the name of the column of a part.
-
-    Args:
-        schema: pyarrow's schema of the table.
-        part: what the column holds; see `smalti.data.sources.parts`.
-        path: path of the table, for messages.
+    """Find the name of the column of a part in pyarrow's schema of a table.
 
     Raises:
         InputError: there is no such column, or none that can hold the part.
@@ -47,13 +42,9 @@ def holds_paths(schema: Any, column: str, part: str) -> bool:
 
 
 def cell_content(cell: Any, part: str, folder: str, key: str) -> bytes:
-    """The bytes in a cell, or of the file that it names; none if the cell is empty.
+    """The bytes in a cell of a part's column, or of the file that it names; none if it is empty.
 
-    Args:
-        cell: cell of a part's column, as a Python object.
-        part: what the column holds; see `smalti.data.sources.parts`.
-        folder: folder of the table, to which paths are relative.
-        key: name of the cell, for messages.
+    Paths are relative to the folder of the table; `key` names the cell in messages.
 
     Raises:
         BrokenImageError: the file that it names cannot be read.

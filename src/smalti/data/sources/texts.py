@@ -17,10 +17,7 @@ _MARKS = (
 def decode_text(content: bytes, where: str, errors: str = "strict") -> str:
     """Decode a text file in UTF-8, or in the encoding that its byte order mark says.
 
-    Args:
-        content: the file's bytes.
-        where: path of the file, for messages.
-        errors: what becomes of bytes that are not UTF-8; "surrogateescape" keeps them.
+    `errors` is what becomes of bytes that are not UTF-8; "surrogateescape" keeps them.
 
     Raises:
         InputError: it is no text, or in another encoding.
