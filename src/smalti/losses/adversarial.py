@@ -16,14 +16,9 @@ AdversarialKind = Literal["hinge", "log"]
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Push real logits above 1 and fake ones below -1, and no further.
+    """Push real logits (B, 1, h, w) above 1 and fake ones below -1, and no further.
 
-    Args:
-        real_logits: (B, 1, h, w) of images, unbounded.
-        fake_logits: (B, 1, h, w) of reconstructions, unbounded.
-
-    Returns:
-        Scalar >= 0: the mean of the losses of images and of reconstructions.
+    The loss is a scalar >= 0, the mean of that of images and that of reconstructions.
 
     Reference: Lim and Ye 2017, arXiv:1705.02894.
     Deviation: the paper prints the log form; its released code trains with this one.
@@ -39,12 +34,7 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
 def log_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Tell real from fake by cross-entropy: -[log D(x) + log(1 - D(x_hat))] / 2, D the sigmoid.
 
-    Args:
-        real_logits: (B, 1, h, w) of images, unbounded.
-        fake_logits: (B, 1, h, w) of reconstructions, unbounded.
-
-    Returns:
-        Scalar >= 0; log 2 when the discriminator knows nothing.
+    Logits are (B, 1, h, w). The loss is a scalar >= 0, log 2 if the discriminator knows nothing.
 
     Reference: Eq. 5, whose maximum over D is this loss's minimum.
     Deviation: half of Eq. 5, as in the released code, so that both forms have one scale.

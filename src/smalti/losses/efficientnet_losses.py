@@ -46,7 +46,7 @@ class EfficientNetPerceptualLoss(PerceptualLoss):
 
 
 @PERCEPTUAL_LOSSES.register("efficientnet-logits")
-class EfficientNetLogitsLoss(PerceptualLoss):
+class EfficientNetLogitsLoss(EfficientNetPerceptualLoss):
     """The feature distance of `efficientnet` plus the squared difference of the network's logits.
 
     The features keep textures and edges in their places; the logits, the last layer's scores of the
@@ -59,11 +59,9 @@ class EfficientNetLogitsLoss(PerceptualLoss):
     """
 
     name = "EfficientNet-Lite0 with logits"
-    smallest_px = 16
 
     def __init__(self, config: PerceptualConfig) -> None:
-        super().__init__()
-        self.network = load_efficientnet()
+        super().__init__(config)
         self.logit_weight = config.logit_weight
 
     def distance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
