@@ -13,10 +13,9 @@ import yaml
 
 from smalti.config import InputError
 from smalti.files import TEMPORARY
-from smalti.runs.changes import CHANGEABLE, CHANGEABLE_ON_RECORD
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.folder import check_run_folder, open_run
-from smalti.runs.stored import CONFIG_FILE, read_run_config
+from smalti.runs.stored import CHANGEABLE, CHANGEABLE_ON_RECORD, CONFIG_FILE, read_run_config
 from smalti.training.config import TrainingConfig
 from smalti.training.log import read_metrics
 from smalti.training.run_lock import HOLDER_FILE, LOCK_FILES, Holder

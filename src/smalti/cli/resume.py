@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> None:
 def changeable_options(root: "type[BaseRunConfig]") -> "list[Option]":
     """The options that may change when a run is resumed."""
     from smalti.cli.options import options_of
-    from smalti.runs.changes import CHANGEABLE, CHANGEABLE_ON_RECORD, PLACES
+    from smalti.runs.stored import CHANGEABLE, CHANGEABLE_ON_RECORD, PLACES
 
     changeable = (CHANGEABLE | CHANGEABLE_ON_RECORD | PLACES) - {"out"}
     return [option for path, option in options_of(root).items() if path in changeable]

@@ -13,7 +13,6 @@ from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.config import GPTConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.training.config import OptimizerConfig, TrainingConfig
-from smalti.training.prior.config import CodeCacheConfig
 from smalti.training.vqgan.config import VQGANLossConfig
 
 DEFAULT_TRANSFORM = TransformConfig(size=64)
@@ -111,6 +110,19 @@ class PriorTrainingConfig(TrainingConfig):
     """Early stopping: end the run after so many evaluations in a row without a lower held-out NLL;
     the best model is saved anyway. null never stops early, auto does on small data sets. Without
     held-out images it is off. A stopped run goes on if this is raised, or null."""
+
+
+class CodeCacheConfig(Config):
+    """Options of the cache of codes for the prior."""
+
+    views: PositiveInt | Literal["auto"] = "auto"
+    """Number of random crops and flips of each image that are encoded; epochs take them in turn.
+    auto is more for fewer images."""
+    folder: str | None = None
+    """Folder of the codes; null is inside the run. Runs with the same data and tokenizer may share
+    a folder."""
+
+    _path = path_fields("folder")
 
 
 class PriorRunConfig(RunConfig):

@@ -23,9 +23,8 @@ from smalti.distributed import rank, together
 from smalti.environment import environment
 from smalti.files import atomic_file, disk_errors, remove_leftovers, write_json
 from smalti.plain_data import read_json
-from smalti.runs.changes import CHANGEABLE_ON_RECORD, changes
 from smalti.runs.config import BaseRunConfig, RunConfig
-from smalti.runs.stored import CONFIG_FILE, read_run_config
+from smalti.runs.stored import CHANGEABLE_ON_RECORD, CONFIG_FILE, changes, read_run_config
 from smalti.training.checkpoint import check_checkpoints, newest_step
 from smalti.training.log import append_line, say
 from smalti.training.run_lock import LOCK_FILES, hold_run

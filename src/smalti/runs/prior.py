@@ -23,8 +23,11 @@ from smalti.runs.folder import open_run
 from smalti.runs.origin import has_begun, keep_origin
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.settle import regularisation_in_words, settled
-from smalti.runs.tokenizer_images import count_overlap, keep_tokenizer_images
-from smalti.runs.training_images import write_training_images
+from smalti.runs.training_images import (
+    count_overlap,
+    keep_tokenizer_images,
+    write_training_images,
+)
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.training.ema import EMA

@@ -21,7 +21,7 @@ from smalti.runs.folder import begun_config, check_run_folder
 from smalti.runs.initial_prior import adopt_options, continued_model_config, open_initial
 from smalti.runs.origin import check_same_model
 from smalti.runs.settle import settle_prior
-from smalti.runs.tokenizer_images import TokenizerImages, tokenizer_images
+from smalti.runs.training_images import TokenizerImages, tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import build_ordering

@@ -42,7 +42,7 @@ class Boards:
     def __init__(self) -> None:
         self._boards: dict[str, Board] = {}
 
-    def open(self, folder: Path, start_step: int, track: Track) -> None:
+    def begin(self, folder: Path, start_step: int, track: Track) -> None:
         """Open TensorBoard, if it is installed, and a tracker for the run in a folder.
 
         TensorBoard drops what it has of steps after `start_step`, which are done again.

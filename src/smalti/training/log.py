@@ -66,7 +66,7 @@ class RunLog:
         self._boards = Boards()
         if self._is_kept:
             _drop_later_lines(folder / METRICS_FILE, start_step)
-            self._boards.open(folder, start_step, track)
+            self._boards.begin(folder, start_step, track)
         self._bar = tqdm(
             total=total_steps,
             initial=start_step,
