@@ -130,14 +130,38 @@ def configs(photos) -> dict[str, Config]:
 
 
 @pytest.fixture(scope="module")
-def pair(photos, configs, tmp_path_factory) -> Pair:
+def evaluated(photos, tmp_path_factory) -> dict[str, Config]:
+    """One step without effect, then an evaluation of 10 of 12 held-out images.
+
+    They are three batches for two processes, the last of which is cut.
+    """
+    labels = tmp_path_factory.mktemp("labels")
+    for path in photos.iterdir():
+        with Image.open(path) as photo:
+            Image.fromarray(np.asarray(photo.convert("L")) // 64).save(labels / path.name)
+    configs = {}
+    for name, data_set in {"evaluated": photos, "evaluated_labels": labels}.items():
+        configs[name] = vqgan_config(
+            data_set,
+            held_out=0.5,
+            optimizer={"learning_rate": 1e-12},
+            loss={"perceptual": {"kind": "none"}, "adversary": {"kind": "none"}},
+            training={"total_steps": 1, "eval_images": 10},
+        )
+    configs["evaluated_labels"]["vqgan"]["content"] = {"kind": "labels", "classes": 4}
+    return configs
+
+
+@pytest.fixture(scope="module")
+def pair(photos, configs, evaluated, tmp_path_factory) -> Pair:
     """One launch of two processes for all of this file's runs: it takes longer than they do.
 
     The last run ends with the second process.
     """
     root = tmp_path_factory.mktemp("runs")
     vqgan = root / "two" / "vector"
-    jobs = {name: {"stage": "vqgan", "config": config} for name, config in configs.items()}
+    both = configs | evaluated
+    jobs = {name: {"stage": "vqgan", "config": config} for name, config in both.items()}
     jobs["spectral"]["config"] = vqgan_config(
         photos,
         discriminator=configs["spectral"]["discriminator"],
@@ -194,6 +218,16 @@ def test_two_processes_train_the_same_tokenizer_as_one(pair, configs, name):
     found = differences(pair.run(name), pair.alone(name))
     assert {"vqgan", "average", "discriminator"} <= found.keys()
     assert max(found.values()) < 1e-5, found
+
+
+@pytest.mark.parametrize("name", ["evaluated", "evaluated_labels"])
+def test_two_processes_measure_what_one_measures(pair, evaluated, name):
+    assert pair.outcomes[name] == ["", ""]
+    train_vqgan(VQGANRunConfig.model_validate(evaluated[name] | {"out": str(pair.alone(name))}))
+    (measured,) = (line for line in numbers(pair.run(name)) if "code_vectors" in line)
+    (expected,) = (line for line in numbers(pair.alone(name)) if "code_vectors" in line)
+    assert measured == pytest.approx(expected, rel=1e-6)
+    assert measured["code_vectors"] == 10 * 8 * 8
 
 
 def test_two_processes_train_the_same_prior_as_one(pair, photos):

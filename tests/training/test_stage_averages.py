@@ -57,7 +57,7 @@ def vqgan_stage(*batches: Tensor) -> VQGANLearner:
     )
     config = VQGANStepConfig(loss, OptimizerConfig(), OptimizerConfig(), 10, 1)
     held_out = [Batch(["a.png"] * len(images), images, None, {}) for images in batches]
-    return VQGANLearner(state, config, lambda: held_out, eval_images=100)
+    return VQGANLearner(state, config, lambda: held_out)
 
 
 def prior_stage(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from smalti.content import ContentConfig
+from smalti.distributed import sum_over_processes
 from smalti.metrics.codebook import CodebookUse
 from smalti.metrics.label_map import LabelMapScores
 from smalti.metrics.reconstruction import psnr
@@ -56,13 +57,11 @@ def compared(metric: Callable[[Tensor, Tensor], Tensor]) -> Comparison:
     return lambda batch: metric(batch.images, batch.reconstructions)
 
 
-def exact_mean(scores: Tensor) -> Tensor:
-    """The mean of numbers (N,) in double precision, which some devices do not have."""
-    return scores.cpu().double().mean()
-
-
 class Measure(abc.ABC):
-    """Measures images and their reconstructions, batch by batch."""
+    """Measures images and their reconstructions, batch by batch.
+
+    Each process adds its share of the images, and has the figures of them all.
+    """
 
     @abc.abstractmethod
     def add(self, batch: Reconstructed) -> None:
@@ -85,29 +84,21 @@ class Average(Measure):
         label: label of the `Figure`.
         compare: gives the numbers of a batch.
         form: format of the `Figure`.
-        mean: averages the numbers (N,) of all images.
     """
 
-    def __init__(
-        self,
-        name: str,
-        label: str,
-        compare: Comparison,
-        form: str,
-        mean: Callable[[Tensor], Tensor] = exact_mean,
-    ) -> None:
-        self._name, self._label, self._compare = name, label, compare
-        self._form, self._mean = form, mean
-        self._scores: list[Tensor] = []
+    def __init__(self, name: str, label: str, compare: Comparison, form: str) -> None:
+        self._name, self._label, self._compare, self._form = name, label, compare, form
+        self._sum_and_count = torch.zeros(2, dtype=torch.float64)
 
     def add(self, batch: Reconstructed) -> None:
         """Compare each image with its reconstruction."""
-        self._scores.append(self._compare(batch))
+        scores = self._compare(batch).cpu().double()  # some devices have no float64
+        self._sum_and_count += torch.stack([scores.sum(), torch.tensor(float(len(scores)))])
 
     def figures(self) -> Sequence[Figure]:
         """The mean as a figure."""
-        mean = float(self._mean(torch.cat(self._scores)))
-        return [Figure(self._name, self._label, mean, self._form)]
+        total, count = sum_over_processes(self._sum_and_count).tolist()
+        return [Figure(self._name, self._label, total / count, self._form)]
 
 
 class LabelMapMeasure(Measure):
@@ -133,9 +124,9 @@ class LabelMapMeasure(Measure):
         ]
 
 
-def psnr_measure(mean: Callable[[Tensor], Tensor] = exact_mean) -> Average:
+def psnr_measure() -> Average:
     """Measure of the PSNR of reconstructions."""
-    return Average("psnr_db", "PSNR", compared(psnr), "{:.2f} dB", mean)
+    return Average("psnr_db", "PSNR", compared(psnr), "{:.2f} dB")
 
 
 def closeness(content: ContentConfig, image: Tensor, reconstruction: Tensor) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.content_images import content_images
+from smalti.distributed import sum_over_processes, together
 from smalti.evaluation.frechet import ReconstructionFD
 from smalti.evaluation.measures import (
     Average,
@@ -51,8 +52,9 @@ def evaluate(
 
     Args:
         tokenizer: the tokenizer, in eval mode.
-        batches: images of the tokenizer's content on its device, sides divisible by its
-            down-sampling factor; the figures do not depend on how they are batched.
+        batches: this process's share of the images, of the tokenizer's content and on its device;
+            sides divisible by its down-sampling factor. The figures do not depend on how they are
+            batched.
         measures: new measures to take, besides the use of the codes.
 
     Raises:
@@ -60,15 +62,18 @@ def evaluate(
             small for a measure.
     """
     use = CodebookUse(tokenizer.codebook_size)
-    count = 0
-    for images in batches:
-        codes = tokenizer.encode(images)
-        outputs = tokenizer.outputs(codes)
-        use.add(codes)
-        batch = Reconstructed(images, content_images(tokenizer.content).to_images(outputs), outputs)
-        for measure in measures:
-            measure.add(batch)
-        count += len(images)
+    own_count = 0
+    with together():
+        for images in batches:
+            codes = tokenizer.encode(images)
+            outputs = tokenizer.outputs(codes)
+            use.add(codes)
+            reconstructions = content_images(tokenizer.content).to_images(outputs)
+            for measure in measures:
+                measure.add(Reconstructed(images, reconstructions, outputs))
+            own_count += len(images)
+    use.counts = sum_over_processes(use.counts.cpu())
+    count = int(sum_over_processes(torch.tensor(own_count)))
     if not count:
         raise InputError("there is no image to measure: all are broken or too small")
     figures = [figure for measure in measures for figure in measure.figures()]

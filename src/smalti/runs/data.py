@@ -25,6 +25,7 @@ from smalti.runs.origin import check_same_data
 from smalti.runs.training_images import rule_of_run
 from smalti.training.curves import draw_curves
 from smalti.training.log import say
+from smalti.types import Batch
 from smalti.weights import count_parameters
 
 
@@ -90,16 +91,43 @@ def _look_for_bad_images(config: RunConfig, split: Split) -> None:
             check_maps(images)
     trial = BatchLoader(split.train, config.training.batch_size, config.seed, workers=0)
     next(trial.batches(0))
-    if next(evaluation_loader(config, split).evaluation_batches(), None) is None:
+    if next(_evaluation_loader(config, split).evaluation_batches(), None) is None:
         scored = RunImages.of(split).scored
         raise InputError(f"all {scored} are broken or too small; change --held-out")
 
 
-def evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
+def _evaluation_loader(config: RunConfig, split: Split) -> BatchLoader:
     """Make the loader of the images to evaluate: held-out images, else training images."""
-    # As many as a process trains on in a step: it evaluates alone, and without a graph they fit.
+    # As many as a process trains on in a step: without a graph they fit.
     batch_size = config.training.batch_size // world_size()
     return BatchLoader(split.evaluated, batch_size, config.seed, workers=0)
+
+
+def evaluated_batches(config: RunConfig, split: Split) -> Iterator[Batch]:
+    """Read this process's share of the images to evaluate, at most `eval_images` in all.
+
+    The processes take the batches in turn; process 0 has the first.
+
+    Raises:
+        InputError: an image is smaller than the crop, and `small` is error.
+    """
+    left = config.training.eval_images
+    for number, batch in enumerate(_evaluation_loader(config, split).evaluation_batches()):
+        if number % world_size() == rank():
+            yield _first(batch, left)
+        left -= len(batch.keys)
+        if left <= 0:
+            return
+
+
+def _first(batch: Batch, count: int) -> Batch:
+    """The first images of a batch."""
+    return Batch(
+        batch.keys[:count],
+        batch.images[:count],
+        None if batch.labels is None else batch.labels[:count],
+        {kind: values[:count] for kind, values in batch.conditions.items()},
+    )
 
 
 def check_divides(config: RunConfig, factor: int) -> None:

@@ -7,14 +7,14 @@ import torch
 from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning
 from smalti.data.pairing import describe
-from smalti.distributed import from_first, rank, together, world_size, wrap
+from smalti.distributed import from_first, together, wrap
 from smalti.health.run_images import RunImages
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.model import GPT
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import (
     announce,
-    evaluation_loader,
+    evaluated_batches,
     finish,
     millions,
     weights_from,
@@ -37,14 +37,12 @@ from smalti.training.optim import build_optimizer
 from smalti.training.prior.aligned_positions import align_positions
 from smalti.training.prior.code_cache import (
     BatchEncoder,
-    CodeBatch,
     load_or_encode,
     read_manifest,
 )
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.prior.step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
-from smalti.types import Batch
 
 CODES_FOLDER = "codes"
 
@@ -78,7 +76,7 @@ def _train_prior(user_config: PriorRunConfig) -> Path:
         encoder = BatchEncoder(plan.tokenizer, pipeline.conditioning, plan.compute.device)
         cache = load_or_encode(codes_folder, plan.loader, encoder, settled(config.codes.views))
         with together():
-            evaluation = _evaluation_codes(plan, encoder)
+            evaluation = [encoder.encode(b) for b in evaluated_batches(config, plan.split)]
         step_config = prior_step_config(config, plan.model_config, pipeline.conditioning)
         Trainer(
             PriorLearner(state, step_config, pipeline, evaluation, config.seed),
@@ -159,31 +157,4 @@ def prior_state(
         average=EMA(prior, config.training.ema_decay),
         optimizer=build_optimizer(prior, config.optimizer),
         compute=compute,
-    )
-
-
-def _evaluation_codes(plan: PriorPlan, encoder: BatchEncoder) -> list[CodeBatch]:
-    """Encode this process's share of the images to evaluate, at most `eval_images` in all.
-
-    The processes take the batches in turn; process 0 has the first.
-    """
-    batches: list[CodeBatch] = []
-    left = plan.config.training.eval_images
-    loader = evaluation_loader(plan.config, plan.split)
-    for number, batch in enumerate(loader.evaluation_batches()):
-        if number % world_size() == rank():
-            batches.append(encoder.encode(_first(batch, left)))
-        left -= len(batch.keys)
-        if left <= 0:
-            break
-    return batches
-
-
-def _first(batch: Batch, count: int) -> Batch:
-    """The first images of a batch."""
-    return Batch(
-        batch.keys[:count],
-        batch.images[:count],
-        None if batch.labels is None else batch.labels[:count],
-        {kind: values[:count] for kind, values in batch.conditions.items()},
     )

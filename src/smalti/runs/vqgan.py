@@ -1,5 +1,6 @@
 """Runs stage 1, from a config to a trained tokenizer."""
 
+from functools import partial
 from pathlib import Path
 
 from smalti.compute import Compute, choose_compute
@@ -14,7 +15,7 @@ from smalti.runs.config import RunConfig, VQGANRunConfig
 from smalti.runs.data import (
     announce,
     check_divides,
-    evaluation_loader,
+    evaluated_batches,
     finish,
     millions,
     open_data,
@@ -68,8 +69,7 @@ def _train_vqgan(user_config: VQGANRunConfig) -> Path:
     learner = VQGANLearner(
         state,
         vqgan_step_config(config),
-        evaluation_loader(config, split).evaluation_batches,
-        config.training.eval_images,
+        partial(evaluated_batches, config, split),
         config.training.auto_remedy,
     )
     with open_run(folder, config):

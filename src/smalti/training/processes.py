@@ -13,7 +13,7 @@ from smalti.distributed import is_distributed, largest
 from smalti.training.loop import Stopped
 
 PATIENCE = timedelta(minutes=30)
-"""How long a process waits for another that is still connected, which may be evaluating."""
+"""How long a process waits for another that is still connected, which may be saving or drawing."""
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from smalti.content import ContentConfig
@@ -37,14 +36,14 @@ def loss_measures(
             return pixel_loss(batch.images, batch.outputs)
 
         return [_mean("pixel_loss", cross_entropy), LabelMapMeasure(content.classes)]
-    measures = [_mean("pixel_loss", compared(pixel_loss)), psnr_measure(torch.mean)]
+    measures = [_mean("pixel_loss", compared(pixel_loss)), psnr_measure()]
     if content.kind == "rgb":
         measures += [_mean("perceptual_loss", compared(perceptual)), _mean("ssim", compared(ssim))]
     return [*measures]
 
 
 def _mean(name: str, compare: Comparison) -> Average:
-    return Average(name, name, compare, "{:.4g}", torch.mean)
+    return Average(name, name, compare, "{:.4g}")
 
 
 def score(values: Mapping[str, float], loss: VQGANLossConfig) -> float:

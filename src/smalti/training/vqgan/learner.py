@@ -7,7 +7,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from smalti.content_images import content_images
-from smalti.distributed import from_first, sum_over_processes
 from smalti.evaluation.tokenizer import evaluate
 from smalti.health.examine import examine
 from smalti.health.findings import Finding, RemedyKind
@@ -36,8 +35,7 @@ class VQGANLearner:
     Args:
         training: models and optimizers.
         config: config of the step.
-        evaluation_batches: gives new batches of the images to evaluate at each call.
-        eval_images: most images to evaluate.
+        evaluated_batches: gives this process's share of the images to evaluate, anew at each call.
         auto_remedy: whether to apply the remedies of findings.
     """
 
@@ -47,13 +45,11 @@ class VQGANLearner:
         self,
         training: VQGANState,
         config: VQGANStepConfig,
-        evaluation_batches: Callable[[], Iterable[Batch]],
-        eval_images: int,
+        evaluated_batches: Callable[[], Iterable[Batch]],
         auto_remedy: bool = False,
     ) -> None:
         self.training, self.config = training, config
-        self._evaluation_batches, self._eval_images = evaluation_batches, eval_images
-        self._auto_remedy = auto_remedy
+        self._evaluated_batches, self._auto_remedy = evaluated_batches, auto_remedy
         self._last_images: Tensor | None = None
         self._use = CodebookUse(training.vqgan.codebook_size)
 
@@ -94,16 +90,13 @@ class VQGANLearner:
         total = self.config.total_steps
         return total if full is None else full if full < total else 0
 
-    def evaluate(self) -> Mapping[str, float]:
-        """Measure reconstructions of the images to evaluate, in process 0, for all processes."""
-        return from_first(self._evaluate)
-
     @torch.no_grad()
-    def _evaluate(self) -> Mapping[str, float]:
-        """Quality of the averaged tokenizer's reconstructions of the images to evaluate."""
+    def evaluate(self) -> Mapping[str, float]:
+        """Measure the averaged tokenizer's reconstructions of the images to evaluate."""
         tokenizer, loss = self.training.average.model, self.config.loss
         measures = loss_measures(tokenizer.content, loss, self.training.perceptual)
-        evaluation = evaluate(tokenizer, self._evaluated(), measures)
+        batches = map(self._on_device, self._evaluated_batches())
+        evaluation = evaluate(tokenizer, batches, measures)
         use = self._use = evaluation.use
         values = {figure.name: figure.value for figure in evaluation.figures}
         return values | {
@@ -119,7 +112,7 @@ class VQGANLearner:
     def pictures(self) -> Mapping[str, Image.Image]:
         """Draw evaluated images above their reconstructions, and the codes that they use."""
         tokenizer = self.training.average.model
-        evaluated = next(iter(self._evaluated()))
+        evaluated = self._on_device(next(iter(self._evaluated_batches())))
         images = evaluated[:PICTURES]
         both = torch.cat([images, tokenizer.reconstruct(images)])
         draw = content_images(tokenizer.content).draw
@@ -153,22 +146,11 @@ class VQGANLearner:
         """Move the codes that no evaluated image used onto latents of the last batch."""
         assert self._last_images is not None, "a remedy is due after a step"
         z = latent_of_all(self.training, self._last_images.chunk(self.config.accumulation_steps))
-        # Process 0 alone evaluates; the others have counted nothing.
-        counts = sum_over_processes(self._use.counts.to(z.device))
+        counts = self._use.counts.to(z.device)
         moved = self.training.vqgan.quantizer.restart(counts == 0, z)
         if not moved:
             return None
         return f"{counted(moved, 'unused code')} moved onto latents of the last batch"
-
-    def _evaluated(self) -> Iterable[Tensor]:
-        """Batches of the images to evaluate, `eval_images` together at most."""
-        left = self._eval_images
-        for batch in self._evaluation_batches():
-            images = self._on_device(batch)[:left]
-            left -= len(images)
-            yield images
-            if left <= 0:
-                return
 
     def _on_device(self, batch: Batch) -> Tensor:
         return batch.images.to(self.training.compute.device, non_blocking=True)
