@@ -103,8 +103,7 @@ def test_all_too_small_is_an_error(mixed: Path) -> None:
 
 
 def test_the_room_of_coordinates_is_that_of_the_images_that_are_not_skipped(mixed: Path) -> None:
-    room = picture_room(dataset_of(mixed, small="skip", resize_px="keep"))
-    assert (room.height_px, room.width_px) == (16, 20)
+    assert picture_room(dataset_of(mixed, small="skip", resize_px="keep")) == (16, 20)
 
 
 def test_a_summary_names_the_images_below_the_crop(mixed: Path) -> None:

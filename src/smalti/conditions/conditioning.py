@@ -36,10 +36,6 @@ class Conditioning:
     def values(self, asked: Asked, count: int) -> dict[str, Tensor]:
         """Make values (count, ...) by kind of the conditions that a user can give.
 
-        Args:
-            asked: what the user gives.
-            count: number of images.
-
         Raises:
             InputError: a condition is missing, unknown to the prior, or cannot be read.
         """
@@ -63,12 +59,7 @@ class Conditioning:
         return next(iter(sizes.values()), None)
 
     def size_values(self, count: int, size_px: tuple[int, int]) -> dict[str, Tensor]:
-        """Make values (count, ...) by kind of the conditions that follow from the images' size.
-
-        Args:
-            count: number of images.
-            size_px: their height and width in pixels.
-        """
+        """Make values (count, ...) by kind of the conditions that follow from height and width."""
         conditions = (condition for condition in self.conditions if not condition.is_asked)
         return {one.kind: one.values(None, count, size_px) for one in conditions}
 

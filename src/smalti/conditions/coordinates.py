@@ -5,7 +5,7 @@ Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images": condi
 Deviation: the released code has a token for every cell; two tokens tell the same.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -71,10 +71,10 @@ class Coordinates(Condition[CoordinatesConfig]):
         Raises:
             InputError: a picture is smaller than the crop, and `small` is error.
         """
-        room = picture_room(dataset)
+        height, width = picture_room(dataset)
         return CoordinatesConfig(
-            rows=(room.height_px - setup.height_px) // setup.cell_px + 1,
-            columns=(room.width_px - setup.width_px) // setup.cell_px + 1,
+            rows=(height - setup.height_px) // setup.cell_px + 1,
+            columns=(width - setup.width_px) // setup.cell_px + 1,
         )
 
     @property
@@ -110,15 +110,8 @@ class Coordinates(Condition[CoordinatesConfig]):
         return torch.zeros(count, 2, dtype=torch.int64)
 
 
-class PictureRoom(NamedTuple):
-    """The largest height and the largest width of some pictures."""
-
-    height_px: int
-    width_px: int
-
-
-def picture_room(dataset: ImageDataset) -> PictureRoom:
-    """The largest sides of the data set's pictures after resizing and before cropping.
+def picture_room(dataset: ImageDataset) -> tuple[int, int]:
+    """Largest height and largest width of the data set's pictures, resized but not yet cropped.
 
     Of more than `MAX_HEADERS` pictures, that many at even distances are checked.
 
@@ -133,4 +126,4 @@ def picture_room(dataset: ImageDataset) -> PictureRoom:
         except BrokenImageError:
             continue  # named and skipped when it is read
         height, width = max(height, resized.height), max(width, resized.width)
-    return PictureRoom(height, width)
+    return height, width

@@ -56,8 +56,16 @@ class GridCondition(Condition[G]):
         return self.config.grid_height * self.config.grid_width
 
     def at(self, codes: Tensor, window: Window) -> Tensor:
-        """Take the codes (B, h, w) behind a window from those of a whole canvas (B, H, W)."""
-        return codes_behind(codes, window, self.config.grid_height, self.config.grid_width)
+        """Take the codes (B, h, w) behind a window from those of a whole canvas (B, H, W).
+
+        The codes' grid may be finer or coarser than the window's, which is that of the image.
+        """
+        rows, columns = self.config.grid_height, self.config.grid_width
+        top = window.top * rows // window.height
+        left = window.left * columns // window.width
+        # A coarser grid's last window would else stop short of it by a rounded-off part of a cell.
+        top, left = min(top, codes.shape[1] - rows), min(left, codes.shape[2] - columns)
+        return codes[:, top : top + rows, left : left + columns]
 
     def tokens(self, codes: Tensor) -> Tensor:
         """Tokens (B, h * w) int64 in [0, K) of codes (B, h, w) int64."""
@@ -123,19 +131,11 @@ class SpatialCondition(GridCondition[S]):
         return self.config.grid_height, self.config.grid_width
 
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """Read images (count, ...) from files or pictures, taken in turn.
-
-        Raises:
-            InputError: a file does not exist or cannot be read, or the sizes differ.
-        """
+        """Read images (count, ...) of one size from files or pictures, taken in turn."""
         return read_files(self.kind, asked, count, self.read)
 
     def read(self, content: bytes, key: str) -> Tensor:
         """Read the whole picture in a user's file as an image of `config.content`.
-
-        Args:
-            content: the file's bytes.
-            key: where they came from, for messages.
 
         Raises:
             BrokenImageError: it cannot be read.
@@ -164,15 +164,3 @@ def spatial_sizes(tokenizer: Tokenizer, height_px: int, width_px: int) -> Mappin
         "grid_height": height_px // tokenizer.downsampling_factor,
         "grid_width": width_px // tokenizer.downsampling_factor,
     }
-
-
-def codes_behind(codes: Tensor, window: Window, rows: int, columns: int) -> Tensor:
-    """Cut the codes (B, rows, columns) behind a window out of a canvas's codes (B, H, W).
-
-    The codes' grid may be finer or coarser than the window's, which is that of the image.
-    """
-    top = window.top * rows // window.height
-    left = window.left * columns // window.width
-    # A coarser grid's last window would else stop short of it by a rounded-off part of a cell.
-    top, left = min(top, codes.shape[1] - rows), min(left, codes.shape[2] - columns)
-    return codes[:, top : top + rows, left : left + columns]

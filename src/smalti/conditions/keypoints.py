@@ -215,19 +215,11 @@ class Keypoints(Condition[KeypointsConfig]):
         return self.config.positions**2 + 2
 
     def values(self, asked: Items, count: int, size_px: tuple[int, int] | None = None) -> Tensor:
-        """Read joints (count, joints, 3) from files, taken in turn.
-
-        Raises:
-            InputError: a file does not exist or cannot be read, or has other joints.
-        """
+        """Read joints (count, joints, 3) from files, taken in turn."""
         return read_files(self.kind, asked, count, self.read)
 
     def read(self, content: bytes, key: str) -> Tensor:
         """Read all joints (joints, 3) float32 of a user's file, in pixels of the whole picture.
-
-        Args:
-            content: the file's bytes.
-            key: where they came from, for messages.
 
         Raises:
             BrokenImageError: it cannot be read.

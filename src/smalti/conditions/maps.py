@@ -47,11 +47,7 @@ class EdgesConfig(SpatialConfig):
 
 
 class MapPair(FilePair[Image.Image]):
-    """A map beside each image, of the image's size.
-
-    Args:
-        content: what the maps are.
-    """
+    """A map beside each image, of the image's size; the content says what the maps are."""
 
     def __init__(self, content: ContentConfig) -> None:
         self._reader = reader_of(content)
@@ -88,11 +84,7 @@ class DepthPair(MapPair):
 
 
 class EdgesPair(MadePair):
-    """The edges of the crop of the image: (1, H, W) float32, 1 on an edge, else -1.
-
-    Args:
-        content: how edges are detected.
-    """
+    """The edges of the crop of the image: (1, H, W) float32, 1 on an edge, else -1."""
 
     kind = "edges"
 

@@ -37,11 +37,7 @@ class RunConditions:
         return [pair for pair in pairs if pair is not None]
 
     def configs(self, setup: Setup, dataset: ImageDataset) -> tuple[ConditionConfig, ...]:
-        """Make the config of each condition.
-
-        Args:
-            setup: settings of the run.
-            dataset: the training images.
+        """Make the config of each condition in a run on the training images.
 
         Raises:
             InputError: the data or the setup lacks what a condition needs.

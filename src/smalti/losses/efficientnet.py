@@ -64,13 +64,9 @@ class EfficientNetLite0(nn.Module):
         self.classifier = nn.Linear(HEAD_CHANNELS, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify images.
+        """Logits (B, 1000) of ImageNet's classes, in their usual order.
 
-        Args:
-            images: (B, 3, H, W) float32 in [-1, 1]; trained at 224x224.
-
-        Returns:
-            Logits (B, 1000) of ImageNet's classes in their usual order.
+        Images are (B, 3, H, W) float32 in [-1, 1]; those of the training were 224x224.
         """
         return self.classifier(self.pool(self.features(images, (BLOCKS,))[0]))
 
@@ -93,11 +89,7 @@ class EfficientNetLite0(nn.Module):
         return [maps[depth] for depth in depths]
 
     def pool(self, last_map: Tensor) -> Tensor:
-        """Input (B, 1280) float32 in [0, 6] of the classifier, averaged over positions.
-
-        Args:
-            last_map: (B, 320, h, w) float32, the features at depth `BLOCKS`.
-        """
+        """Input (B, 1280) of the classifier, in [0, 6], for a map (B, 320, h, w) of `BLOCKS`."""
         return F.relu6(self.head(last_map)).mean((2, 3))
 
 

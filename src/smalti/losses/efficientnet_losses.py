@@ -80,12 +80,7 @@ class EfficientNetLogitsLoss(EfficientNetPerceptualLoss):
 def feature_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     """Mean over stages and positions of 2 - 2 cos of the angle between feature vectors.
 
-    Args:
-        real: a stage's features (B, C, h, w) float32 each, of the images.
-        fake: those of the reconstructions.
-
-    Returns:
-        (B,) float32 in [0, 4].
+    The features of a stage are (B, C, h, w) float32 each, the result is (B,) float32 in [0, 4].
     """
     stages = [stage.sum(1).mean((1, 2)) for stage in squared_differences(real, fake)]
     return torch.stack(stages).mean(0)

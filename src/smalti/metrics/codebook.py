@@ -10,11 +10,7 @@ from torch import Tensor
 
 
 class CodebookUse:
-    """Counts each code over any number of batches.
-
-    Args:
-        codebook_size: K.
-    """
+    """Counts each code over any number of batches."""
 
     def __init__(self, codebook_size: int) -> None:
         self.counts = torch.zeros(codebook_size, dtype=torch.int64)  # (K,)

@@ -11,11 +11,7 @@ from smalti.distributed import sum_over_processes
 
 
 class LabelMapScores:
-    """Pixel accuracy and mean IoU over any number of batches; ignored pixels do not count.
-
-    Args:
-        classes: number of classes.
-    """
+    """Pixel accuracy and mean IoU over any number of batches; ignored pixels do not count."""
 
     def __init__(self, classes: int) -> None:
         self._pixels = torch.zeros(classes, classes, dtype=torch.int64)

@@ -34,14 +34,9 @@ class KVCache:
         self._layers = list(zip(self.keys.unbind(), self.values.unbind(), strict=True))
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the newest keys and values of one layer behind the older ones.
+        """Write a layer's keys and values (B, H, l, C) of the newest tokens behind the older ones.
 
         `length` does not change: it counts a token once all layers have seen it (`advance`).
-
-        Args:
-            layer: number of the layer.
-            keys: (B, H, l, C), keys of the l newest tokens.
-            values: (B, H, l, C), values of the l newest tokens.
 
         Returns:
             Keys and values (B, H, length + l, C) of all tokens so far, views of the cache.

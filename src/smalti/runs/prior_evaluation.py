@@ -26,7 +26,7 @@ from smalti.ranges import from_uint8, to_uint8
 from smalti.runs.described import feature_rows, features_of
 from smalti.runs.prior_images import PriorImages
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.numbered import check_sampling, sample_numbered
+from smalti.sampling.numbered import sample_numbered
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.scoring import score_codes
 from smalti.types import Sample
@@ -59,7 +59,7 @@ class PriorEvaluation:
         Raises:
             InputError: a value is not allowed.
         """
-        check_sampling(self.pipeline, self.config, self.cells)
+        self.pipeline.check_sampling(self.config, self.cells)
 
     @property
     def cells(self) -> tuple[int, int]:

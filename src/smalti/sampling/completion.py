@@ -74,13 +74,9 @@ def place(photograph: Image.Image, missing: Tensor, margins: Margins) -> Unfinis
 
 
 def fill_from_nearest(image: Tensor, known: Tensor) -> Tensor:
-    """Give the unknown pixels of an image (3, H, W) the colour of the nearest known pixel.
+    """Give pixels of an image (3, H, W) not in `known`, (H, W) bool, the nearest known colour.
 
     So the encoder neither sees what was there, nor an edge that is not there.
-
-    Args:
-        image: (3, H, W).
-        known: (H, W) bool, at least one.
     """
     from scipy.ndimage import distance_transform_edt  # slow to import, and only needed here
 

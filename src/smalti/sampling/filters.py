@@ -32,14 +32,7 @@ def probabilities(logits: Tensor, config: SamplingConfig) -> Tensor:
 
 
 def keep_top_k(logits: Tensor, top_k: int) -> Tensor:
-    """Set all but the k highest logits of each row to -inf; 0 keeps all.
-
-    Args:
-        logits: (B, K).
-        top_k: how many to keep; more than K keeps all.
-
-    Returns:
-        (B, K).
+    """Set all but the `top_k` highest logits (B, K) of each row to -inf; 0 keeps all.
 
     Deviation: the released code keeps every logit that equals the k-th, so more than k on ties;
         here it is always k.
@@ -52,16 +45,9 @@ def keep_top_k(logits: Tensor, top_k: int) -> Tensor:
 
 
 def keep_top_p(probabilities: Tensor, top_p: float) -> Tensor:
-    """Set all but the nucleus of each row to 0, and scale the rest to sum to 1; 1 keeps all.
+    """Set all but the nucleus of each row (B, K) to 0, and scale it to sum to 1; 1 keeps all.
 
     The nucleus is the smallest set of likeliest codes whose probabilities reach `top_p`.
-
-    Args:
-        probabilities: (B, K), each row sums to 1.
-        top_p: in (0, 1].
-
-    Returns:
-        (B, K).
     """
     if top_p == 1:
         return probabilities

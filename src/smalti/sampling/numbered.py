@@ -10,25 +10,8 @@ from torch import Tensor
 
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.guidance import build_guidance
 from smalti.sampling.pipeline import Pipeline, in_eval_mode
-from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
-
-
-def check_sampling(pipeline: Pipeline, config: SamplingConfig, cells: tuple[int, int]) -> None:
-    """Refuse settings that a prior cannot sample with, before the work begins.
-
-    Args:
-        pipeline: of the prior.
-        config: temperature, top-k, top-p, guidance, stride.
-        cells: rows and columns of codes.
-
-    Raises:
-        InputError: a value is not allowed.
-    """
-    build_guidance(config, pipeline.conditioning.kinds, pipeline.config.condition_drop)
-    check_size(pipeline.config, *cells)
-    check_stride(config.stride, pipeline.config.grid_width)
+from smalti.sampling.sliding_window import Canvas, sample_canvas
 
 
 def sample_numbered(
@@ -47,7 +30,7 @@ def sample_numbered(
         values: (B, ...) of each condition, by kind.
         cells: h and w.
         seed: of the whole set.
-        config: as `check_sampling`.
+        config: temperature, top-k, top-p, guidance, stride.
 
     Returns:
         (B, h, w) int64 in [0, K), on the device of the prior.

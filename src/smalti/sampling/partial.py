@@ -63,11 +63,9 @@ class PartialCodes:
         self.done = int(stored["done"])
 
     def of_batch(self, before: int, cells: int) -> CellCount:
-        """Make the count of one batch of images; the whole count follows it.
+        """Make the count of a batch of `cells` cells that follows `before` cells of other batches.
 
-        Args:
-            before: number of cells in the batches before it.
-            cells: number of cells in the batch.
+        The count of all batches follows it.
         """
         done = min(max(self.done - before, 0), cells)
         return CellCount(done, lambda done: self.advance(before + done))
@@ -89,17 +87,13 @@ class PartialCodes:
             with self.bar:
                 yield
         except InputError:
-            self.discard()
+            if self.path is not None:
+                self.path.unlink(missing_ok=True)
             raise
         except BaseException:
             self.save()
             raise
         self.save()
-
-    def discard(self) -> None:
-        """Delete the file, if there is one."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
 
     def save(self) -> None:
         """Write the file.

@@ -203,7 +203,9 @@ class Pipeline:
             InputError: a value is not allowed.
         """
         config, cells = config or SamplingConfig(), request.cells
-        self._check_sampling(request, seed, config, batch_size)
+        _check_at_least("the batch size", batch_size, 1)
+        _check_at_least("the seed", seed, 0)
+        self.check_sampling(config, (request.height, request.width))
         canvas = canvas or request.blank_canvas(self.device)
         batches = list(request.batches(batch_size))
         made_from = ""
@@ -227,13 +229,14 @@ class Pipeline:
                 )
         return canvas.codes
 
-    def _check_sampling(
-        self, request: Request, seed: int, config: SamplingConfig, batch_size: int
-    ) -> None:
-        _check_at_least("the batch size", batch_size, 1)
-        _check_at_least("the seed", seed, 0)
+    def check_sampling(self, config: SamplingConfig, cells: tuple[int, int]) -> None:
+        """Refuse settings with which the prior cannot draw a grid of `cells`, rows and columns.
+
+        Raises:
+            InputError: guidance, stride or size is not possible.
+        """
         build_guidance(config, self.conditioning.kinds, self.config.condition_drop)
-        check_size(self.config, request.height, request.width)
+        check_size(self.config, *cells)
         check_stride(config.stride, self.config.grid_width)
 
     @torch.no_grad()

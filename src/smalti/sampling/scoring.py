@@ -95,7 +95,7 @@ def score_canvas(
 
     Args:
         prior: in eval mode.
-        model: what the prior knows of itself.
+        model: config of the prior.
         conditioning: of the prior.
         condition_codes: (B, ...) of the whole canvas, by kind, on the prior's device.
         codes: (B, H, W) int64 in [0, K), on the prior's device.

@@ -64,12 +64,12 @@ class TokenLoop:
         if self.cache is None:
             self.cache = self.prior.new_cache(len(context))
         self.cache.reset()
-        logits = prefill(self.prior, context, self.cache)
+        logits = self.prior.logits(context, self.cache, last_only=True)[:, -1]  # (R, V)
         for step in steps:
             codes = place(step, self._draw_codes(logits, step))
             if step + 1 < steps.stop:
                 tokens = codes.repeat(len(self.guidance.prefixes))
-                logits = decode_one_token(self.prior, tokens, self.cache)
+                logits = self.prior.logits(tokens[:, None], self.cache)[:, -1]
 
     def _draw_codes(self, logits: Tensor, step: int) -> Tensor:
         """Draw codes (B,) by the logits (R, V) of a step."""
@@ -90,13 +90,3 @@ class TokenLoop:
                 "the prior's logits are not finite numbers: its weights are damaged, or its "
                 "training diverged, or its number format is too narrow"
             )
-
-
-def prefill(prior: Prior, context: Tensor, cache: Any) -> Tensor:
-    """Read the context (R, l) at once; returns the logits (R, V) of the first token after it."""
-    return prior.logits(context, cache, last_only=True)[:, -1]
-
-
-def decode_one_token(prior: Prior, tokens: Tensor, cache: Any) -> Tensor:
-    """Read the newest image tokens (R,); returns the logits (R, V) of the next token."""
-    return prior.logits(tokens.unsqueeze(1), cache)[:, -1]

@@ -63,21 +63,13 @@ class PixelTokenizer(Tokenizer):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Nearest colours (B, H, W) int64 in [0, K) of images (B, 3, H, W) in [-1, 1].
-
-        Raises:
-            InputError: the images have another number of channels.
-        """
+        """Nearest colours (B, H, W) int64 in [0, K) of images (B, 3, H, W) in [-1, 1]."""
         content_images(self.content).check(images)
         pixels = images.float().permute(0, 2, 3, 1)
         return self.nearest(pixels.flatten(0, 2)).view(pixels.shape[:3])
 
     def encode_in_tiles(self, images: Tensor, tile: int = 64) -> Tensor:
-        """Encode as `encode` does, which never holds all distances in memory.
-
-        Raises:
-            InputError: the images have another number of channels, or the tile has no codes.
-        """
+        """Encode as `encode` does, which never holds all distances in memory."""
         self._check_tile(tile)
         return self.encode(images)
 
@@ -87,19 +79,11 @@ class PixelTokenizer(Tokenizer):
 
     @torch.no_grad()
     def outputs(self, codes: Tensor) -> Tensor:
-        """The images that `decode` gives, (B, 3, H, W) float32 in [-1, 1].
-
-        Raises:
-            InputError: a code is outside [0, K).
-        """
+        """The images that `decode` gives, (B, 3, H, W) float32 in [-1, 1]."""
         self._check_codes(codes)
         return self.palette[codes].permute(0, 3, 1, 2)
 
     def decode_in_tiles(self, codes: Tensor, tile: int = 32) -> Tensor:
-        """Decode as `decode` does, on the CPU: no memory is needed beside the images.
-
-        Raises:
-            InputError: a code is outside [0, K), or the tile has no codes.
-        """
+        """Decode as `decode` does, on the CPU: no memory is needed beside the images."""
         self._check_tile(tile)
         return self.decode(codes).cpu()

@@ -72,11 +72,7 @@ class VQGAN(Tokenizer):
         return Reconstruction(self.decoder.conv_out(features), quantized, features)
 
     def latent(self, images: Tensor) -> Tensor:
-        """Encoder output z (B, D, h, w) of images, as for `forward`.
-
-        Raises:
-            InputError: a side does not divide by f, or the images are of another content.
-        """
+        """Encoder output z (B, D, h, w) of images, as for `forward`."""
         self._check_images(images)
         return self.to_code(self.encoder(self._images.to_input(images)))
 
@@ -91,11 +87,7 @@ class VQGAN(Tokenizer):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Codes (B, h, w) int64 in [0, K) of images, as for `forward`.
-
-        Raises:
-            InputError: a side does not divide by f, or the images are of another content.
-        """
+        """Codes (B, h, w) int64 in [0, K) of images, as for `forward`."""
         self._images.check(images)
         self._images.check_values(images)
         return self.quantizer.encode(self.latent(images))
@@ -142,11 +134,7 @@ class VQGAN(Tokenizer):
 
     @torch.no_grad()
     def outputs(self, codes: Tensor) -> Tensor:
-        """Decoder output (B, C, f h, f w) for codes (B, h, w) int64 in [0, K).
-
-        Raises:
-            InputError: a code is outside [0, K).
-        """
+        """Decoder output (B, C, f h, f w) for codes (B, h, w) int64 in [0, K)."""
         self._check_codes(codes)
         z_q = self.quantizer.embed(codes)
         return self.decoder(self.from_code(z_q))

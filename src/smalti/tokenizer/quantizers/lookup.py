@@ -118,11 +118,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
         return self.project_out(passed).to(dtype)
 
     def lookup_vectors(self, z: Tensor) -> Tensor:
-        """Vectors (B, d, h, w) that are compared with the codebook, float32 also under autocast.
-
-        Raises:
-            ValueError: z is not 4-dimensional or its channels are not D.
-        """
+        """Vectors (B, d, h, w) that are compared with the codebook, float32 also under autocast."""
         check_shape(z, self.code_dim)
         return self._scale(self.project_in(z.float()))
 
