@@ -43,6 +43,7 @@ LAYERS = (
     {"conditions", "evaluation", "health"},
     {"sampling"},
     {"training", "interop"},
+    {"runs"},
 )
 TOP = len(LAYERS)
 # `files.json_text` itself; command lines, a hash, and annotations that were read as JSON.

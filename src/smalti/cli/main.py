@@ -34,11 +34,14 @@ COMMANDS = {
     "plot": "losses, NLL and use of the codes of runs, over steps and over time",
     "import": "another program's tokenizer -> a model",
     "export": "a tokenizer -> files of another program",
+    "reproduce": "a comparison of the paper: its runs, a table beside the paper's, and a verdict",
     "presets": "sets of options: what each is, its parameters and what it needs",
     "env": "versions, processor, devices, number formats, memory and disk",
     "completion": "a script that completes commands and options in bash, zsh or fish",
 }
 MODULES = {"import": "import_model", "export": "export_model"}  # where not named as the command
+OWN_RESUME = {"demo": "smalti demo", "reproduce": "the same command"}
+"""Commands that train several runs and go on themselves, and how that is said."""
 
 EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN, Pipeline`."
 
@@ -112,7 +115,7 @@ def _explain(error: Exception, command: str) -> int:
 
     if isinstance(error, Stopped):
         code = 128 + error.signal_number
-        again = "smalti demo" if command == "demo" else resume_command(error.folder)
+        again = OWN_RESUME.get(command) or resume_command(error.folder)
         return _fail(f"{error}; all is saved: {again} goes on from here", code)
     if isinstance(error, ProcessLostError):
         return _fail(str(error), 1)

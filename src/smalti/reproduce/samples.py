@@ -1,0 +1,129 @@
+"""Samples of trained priors: sheets of them, and their distance from photographs.
+
+Axes: N images, C features of an image.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti.compute import choose_compute
+from smalti.data.config import TransformConfig
+from smalti.evaluation.comparison import compare
+from smalti.evaluation.extractors import Extractor
+from smalti.evaluation.extractors.efficientnet import EfficientNetExtractor
+from smalti.evaluation.reference import Reference
+from smalti.files import atomic_file
+from smalti.ranges import from_uint8, to_uint8
+from smalti.reproduce.experiment import Experiment, PlannedRun
+from smalti.runs.described import find_reference
+from smalti.sampling.config import SamplingConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.sheet import contact_sheet
+
+BATCH = 32
+"""Images that are described or decoded at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How many samples are drawn, and how."""
+
+    count: int
+    size_px: int | tuple[int, int] | None = None
+    """Height and width in pixels, or one number for both; None is the size of the training."""
+    stride: int = 1
+    batch_size: int = 32
+
+
+def open_pipeline(experiment: Experiment, run: PlannedRun) -> Pipeline:
+    """Open the best model of a prior's run, on the device of the experiment."""
+    device = choose_compute(experiment.device, "float32").device
+    return Pipeline.from_pretrained(experiment.path(run)).to(device)
+
+
+def open_extractor(experiment: Experiment) -> Extractor:
+    """Open the network that describes images, whose weights come with the package."""
+    device = choose_compute(experiment.device, "float32").device
+    return EfficientNetExtractor.load(None).to(device)
+
+
+def draw_codes(
+    pipeline: Pipeline, sampling: Sampling, seed: int, keep: Path | None = None
+) -> Tensor:
+    """Draw codes (N, h, w) int64 of new images, with the defaults of the paper: t = 1, top-k 100.
+
+    Args:
+        pipeline: of a prior without conditions that a user must give.
+        sampling: how many, and how.
+        seed: image i is a function of (seed, i).
+        keep: file from which the work goes on where it was stopped.
+    """
+    config = SamplingConfig(stride=sampling.stride)
+    return pipeline.sample_codes(
+        pipeline.request(sampling.count, size=sampling.size_px),
+        seed,
+        config=config,
+        batch_size=sampling.batch_size,
+        progress=False,
+        keep=keep,
+    )
+
+
+@torch.no_grad()
+def decoded(pipeline: Pipeline, codes: Tensor) -> Tensor:
+    """Images (N, 3, H, W) float32 in [-1, 1] of codes (N, h, w), with 8 bits as in a file."""
+    chunks = [pipeline.decode(chunk) for chunk in torch.split(codes, BATCH)]
+    return from_uint8(to_uint8(torch.cat(chunks)))
+
+
+def features_of(images: Tensor, extractor: Extractor) -> Tensor:
+    """Features (N, C) float32, on the CPU, of images (N, 3, H, W) float32 in [-1, 1]."""
+    return torch.cat(list(extractor.of_batches(torch.split(images, BATCH))))
+
+
+def reference_images(data: str, image: TransformConfig, extractor: Extractor) -> Reference:
+    """Describe the center crops of a data set.
+
+    Raises:
+        InputError: it has no good images.
+    """
+    return find_reference(data, image, extractor, BATCH)
+
+
+def distances(
+    features: Tensor, reference: Reference, extractor: Extractor, seed: int
+) -> dict[str, float]:
+    """Frechet distance and kernel distance (fd, kd), precision and recall of samples.
+
+    The network is not Inception, so the distances are no FID and KID. The kernel distance has no
+    bias by the number of images.
+
+    Args:
+        features: (N, C) of the samples.
+        reference: the photographs.
+        extractor: of both.
+        seed: of the subsets of the kernel distance.
+    """
+    found = {figure.name: figure.value for figure in compare(features, reference, extractor, seed)}
+    names: Mapping[str, str] = {
+        "fd": _key(extractor.frechet_name),
+        "kd": _key(extractor.kernel_name),
+        "precision": "precision",
+        "recall": "recall",
+    }
+    return {short: found[name] for short, name in names.items()}
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def write_sheet(path: Path, pictures: Sequence[Image.Image], columns: int | None = None) -> None:
+    """Write a sheet of pictures as PNG."""
+    with atomic_file(path) as temporary:
+        contact_sheet(pictures, columns).save(temporary)
