@@ -11,7 +11,7 @@ from smalti.plain_data import read_json
 from smalti.reproduce.experiment import Experiment, PlannedRun
 from smalti.runs.config import BaseRunConfig, PriorRunConfig, RunConfig
 from smalti.runs.folder import ENVIRONMENT_FILE, check_run_folder
-from smalti.runs.initial_prior import options_of
+from smalti.runs.initial_prior import adopt_options
 from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
 from smalti.runs.vqgan import train_vqgan
@@ -35,8 +35,8 @@ def train(experiment: Experiment, run: PlannedRun) -> None:
         Stopped: a signal stopped the run, after saving.
     """
     config, folder = experiment.config(run), experiment.path(run)
-    own = options_of(None, config) if isinstance(config, PriorRunConfig) else {}
-    check_run_folder(folder, config.model_copy(update=own))
+    is_prior = isinstance(config, PriorRunConfig)
+    check_run_folder(folder, adopt_options(config, None) if is_prior else config)
     if is_finished(folder, config):
         return
     check_version(folder)
