@@ -35,8 +35,8 @@ def train(experiment: Experiment, run: PlannedRun) -> None:
         Stopped: a signal stopped the run, after saving.
     """
     config, folder = experiment.config(run), experiment.path(run)
-    is_prior = isinstance(config, PriorRunConfig)
-    check_run_folder(folder, adopt_options(config, None) if is_prior else config)
+    begun = adopt_options(config, None) if isinstance(config, PriorRunConfig) else config
+    check_run_folder(folder, begun)
     if is_finished(folder, config):
         return
     check_version(folder)
