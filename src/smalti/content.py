@@ -46,11 +46,7 @@ class RGBContent(_PhotographContent):
 
     kind: Literal["rgb"] = "rgb"
     part: ClassVar[str] = "images"
-
-    @property
-    def channels(self) -> int:
-        """C is 3: red, green and blue."""
-        return 3
+    channels: ClassVar[int] = 3
 
 
 class DepthContent(_Content):
@@ -65,11 +61,7 @@ class DepthContent(_Content):
     null is the largest that the file has room for (255, 65535). Higher values count as the upper
     end too. With a white level, floats are not stretched."""
     part: ClassVar[str] = "depths"
-
-    @property
-    def channels(self) -> int:
-        """C, channels of the network: one, as the map has."""
-        return 1
+    channels: ClassVar[int] = 1
 
 
 class EdgesContent(_PhotographContent):
@@ -82,11 +74,7 @@ class EdgesContent(_PhotographContent):
     sigma: float = Field(default=1.0, gt=0)
     """Width in pixels of the blur before edges are found; a wider blur leaves fewer edges."""
     part: ClassVar[str] = "images"
-
-    @property
-    def channels(self) -> int:
-        """C, channels of the network: one, as the map has."""
-        return 1
+    channels: ClassVar[int] = 1
 
 
 class LabelsContent(_Content):

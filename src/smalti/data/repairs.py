@@ -4,12 +4,7 @@ import io
 import struct
 
 from PIL import Image, ImagePalette
-from PIL.TiffImagePlugin import (
-    BITSPERSAMPLE,
-    SAMPLEFORMAT,
-    SAMPLESPERPIXEL,
-    ImageFileDirectory_v2,
-)
+from PIL.TiffImagePlugin import BITSPERSAMPLE, SAMPLEFORMAT, SAMPLESPERPIXEL, ImageFileDirectory_v2
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_NEEDED = (b"tRNS", b"eXIf")  # beside the critical chunks, whose names begin with a capital

@@ -53,12 +53,8 @@ def is_index(path: Path) -> bool:
 def checkpoints_below(folder: Path) -> list[Path]:
     """Find the checkpoint files in a folder and its sub-folders, to name them in a message."""
     files = sorted(folder.glob("*")) + sorted(folder.glob("*/*"))
-    return [path for path in files if is_index(path) or _is_checkpoint(path)]
-
-
-def _is_checkpoint(path: Path) -> bool:
-    is_shard = re.fullmatch(SHARD, path.name) is not None
-    return path.suffix in CHECKPOINTS and not is_shard and path.is_file()
+    whole = [path for path in files if path.is_file() and not re.fullmatch(SHARD, path.name)]
+    return [path for path in whole if is_index(path) or path.suffix in CHECKPOINTS]
 
 
 def _read_pickle(path: Path) -> Weights:

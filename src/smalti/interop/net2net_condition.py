@@ -109,10 +109,12 @@ def _start_token(told: Net2NetConfig) -> CondStage:
 
 
 def _class_label(told: Net2NetConfig) -> CondStage:
-    if told.classes is None:
+    assert told.cond_stage_config is not None
+    classes = told.cond_stage_config.params.get("n_classes")
+    if not isinstance(classes, int) or classes < 1:
         raise InputError("the config has no n_classes, the number of classes")
-    label = ClassLabelConfig(class_names=tuple(map(str, range(told.classes))))
-    return CondStage(f"one of {told.classes} classes", lambda *_: label)
+    label = ClassLabelConfig(class_names=tuple(map(str, range(classes))))
+    return CondStage(f"one of {classes} classes", lambda *_: label)
 
 
 def _coordinates(told: Net2NetConfig) -> CondStage:

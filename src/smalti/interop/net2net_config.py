@@ -120,13 +120,6 @@ class Net2NetConfig(_Part):
         return self.sos_token
 
     @property
-    def classes(self) -> int | None:
-        """Number of classes of a class-conditional model, or None if the config has none."""
-        stage = self.cond_stage_config
-        classes = None if stage is None else stage.params.get("n_classes")
-        return classes if isinstance(classes, int) and classes > 0 else None
-
-    @property
     def resolution_px(self) -> int | None:
         """Side in pixels of the first stage's training images, or None if the config has none."""
         network = self.first_stage_config.params.get("ddconfig")

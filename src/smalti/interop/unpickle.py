@@ -194,13 +194,8 @@ def _tensor(
     return StoredTensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _parameter(data: StoredTensor, *_: object) -> StoredTensor:
-    """Replaces torch's function that rebuilds a parameter."""
-    return data
-
-
 KNOWN = {
     ("collections", "OrderedDict"): Dictionary,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
 }

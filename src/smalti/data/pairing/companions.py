@@ -66,9 +66,13 @@ class Companions:
         self.pairing = {pair.kind: _compared(sources, partners) for pair, partners in files}
         """For each kind, which images of the whole data set have their file."""
         complete = [_complete(number, source, files) for number, source in enumerate(sources)]
-        self.positions: list[list[int]] | None = complete if files else None
+        self.positions = complete if files else None
         """For each source, the images that have all their files; None if no kind needs files."""
-        self._files = [_settled(one, sources, complete) for one in files]
+        scenes = [
+            [scene(source, position) for position in positions]
+            for source, positions in zip(sources, complete, strict=True)
+        ]
+        self._files = [_Files(pair.settled(partners, scenes), partners) for pair, partners in files]
 
     @property
     def pairs(self) -> Mapping[str, Paired]:
@@ -162,13 +166,3 @@ def _nothing_paired(number: int, source: ImageSource, files: Sequence[_Files]) -
 def _folder(source: ImageSource) -> str:
     """The folder of a source's first file."""
     return os.path.dirname(source.key(0)) or printable(source.spec)
-
-
-def _settled(
-    files: _Files, sources: Sequence[ImageSource], complete: Sequence[Sequence[int]]
-) -> _Files:
-    scenes = [
-        [scene(source, position) for position in positions]
-        for source, positions in zip(sources, complete, strict=True)
-    ]
-    return files._replace(pair=files.pair.settled(files.partners, scenes))

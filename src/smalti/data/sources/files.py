@@ -4,12 +4,7 @@ import os
 from collections.abc import Sequence
 
 from smalti.config import InputError
-from smalti.data.sources.base import (
-    ImageSource,
-    files_fingerprint,
-    printable,
-    read_regular_file,
-)
+from smalti.data.sources.base import ImageSource, files_fingerprint, printable, read_regular_file
 from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.parts import choose_part, without_part
 

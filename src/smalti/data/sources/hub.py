@@ -58,10 +58,9 @@ class HubSource(ImageSource):
         self._images = _encoded(table.select_columns([column]), column)
         self._column = column
         require_images(len(self._images), spec, "the split has no rows")
-        self._labels: tuple[int, ...] | None = None
         if classes:
-            class_table = classes_from_cells(*_labels_and_names(table, spec), spec)
-            self.class_names, self._labels = class_table.names, class_table.labels
+            cells, names = _labels_and_names(table, spec)
+            self.class_names, self.labels = classes_from_cells(cells, names, spec)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
@@ -79,10 +78,6 @@ class HubSource(ImageSource):
     def own_name(self, index: int) -> str:
         """Split and row of an image, the same whether the spec names the split or leaves it out."""
         return f"{self._table}:{index}"
-
-    def label(self, index: int) -> int | None:
-        """Class number of an image, from the label column."""
-        return None if self._labels is None else self._labels[index]
 
     def content(self, index: int) -> bytes:
         """The bytes of an image, from its cell."""

@@ -57,22 +57,20 @@ class ParquetSource(ImageSource):
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         self.spec = spec
         self._part = part
-        pq = _pyarrow_parquet()
+        _require_pyarrow()
         self._paths = find_shards(spec, ".parquet")
         self.location, self._names = relative_names(self._paths)
-        self._files: dict[int, Any] = {}
+        self._files = {shard: _checked(path, part) for shard, path in enumerate(self._paths)}
         self._cache = _RowGroupCache(CACHE_BYTES)
         self._groups: list[_RowGroup] = []
         self._length = 0
-        for shard, path in enumerate(self._paths):
-            self._add(shard, _checked(pq, path, part))
+        for shard, file in self._files.items():
+            self._add(shard, file)
         self.parts = parts_of(self._files[0].schema_arrow)
         self._starts = [group.start for group in self._groups]
         require_images(self._length, spec, "the Parquet files have no rows")
-        self._labels: tuple[int, ...] | None = None
         if classes:
-            table = self._read_classes(spec)
-            self.class_names, self._labels = table.names, table.labels
+            self.class_names, self.labels = self._read_classes(spec)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
@@ -86,10 +84,6 @@ class ParquetSource(ImageSource):
         """Name of an image, `file.parquet:row`."""
         group = self._group_of(index)
         return f"{self._names[group.shard]}:{group.first_row + index - group.start}"
-
-    def label(self, index: int) -> int | None:
-        """Class number of an image, from the label column."""
-        return None if self._labels is None else self._labels[index]
 
     def content(self, index: int) -> bytes:
         """The bytes of an image, from the cell in its row group."""
@@ -118,7 +112,6 @@ class ParquetSource(ImageSource):
         return self._groups[bisect.bisect_right(self._starts, index) - 1]
 
     def _add(self, shard: int, file: Any) -> None:
-        self._files[shard] = file
         first_row = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
@@ -140,7 +133,7 @@ class ParquetSource(ImageSource):
 
     def _file(self, shard: int) -> Any:
         if shard not in self._files:
-            self._files[shard] = _open(_pyarrow_parquet(), self._paths[shard])
+            self._files[shard] = _open(self._paths[shard])
         return self._files[shard]
 
     def _column(self, shard: int) -> str:
@@ -157,8 +150,8 @@ class ParquetSource(ImageSource):
 
     def _read_classes(self, spec: str) -> ClassTable:
         cells: list[Any] = []
-        for path, file in zip(self._paths, self._files.values(), strict=True):
-            cells += _read_labels(file, path)
+        for shard, file in self._files.items():
+            cells += _read_labels(file, self._paths[shard])
         names = _hugging_face_names(self._files[0].schema_arrow)
         return classes_from_cells(cells, names, printable(spec))
 
@@ -184,25 +177,26 @@ class _RowGroupCache:
             used -= oldest.nbytes
 
 
-def _pyarrow_parquet() -> Any:
+def _require_pyarrow() -> None:
     try:
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         raise InputError("Parquet needs pyarrow: pip install 'smalti[data]'") from error
-    return pyarrow.parquet
 
 
-def _open(pq: Any, path: str) -> Any:
+def _open(path: str) -> Any:
+    import pyarrow.parquet
+
     # Mapped: a file position would be shared between forked workers.
-    return pq.ParquetFile(path, memory_map=True)
+    return pyarrow.parquet.ParquetFile(path, memory_map=True)
 
 
-def _checked(pq: Any, path: str, part: str) -> Any:
+def _checked(path: str, part: str) -> Any:
     """Open a file; refuse it if it is not Parquet or has no column of a part."""
     import pyarrow as pa
 
     try:
-        file = _open(pq, path)
+        file = _open(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{printable(path)} is no Parquet file, or is cut short") from error
     column_of(file.schema_arrow, part, path)

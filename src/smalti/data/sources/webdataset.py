@@ -27,12 +27,7 @@ from smalti.data.sources.left_out import ending_of
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part, is_keypoints_name
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
-from smalti.data.sources.tar_examples import (
-    INFO_SUFFIX,
-    LABEL_SUFFIX,
-    Member,
-    group_members,
-)
+from smalti.data.sources.tar_examples import INFO_SUFFIX, LABEL_SUFFIX, Member, group_members
 from smalti.data.sources.texts import decode_text
 from smalti.plain_data import read_json
 from smalti.words import counted
