@@ -9,7 +9,7 @@ from PIL import Image
 
 from smalti.cli.train_config import read_config
 from smalti.data import config as data_config
-from smalti.data import headers
+from smalti.data import order as data_order
 from smalti.data.config import TransformConfig
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.folder import check_run_folder
@@ -31,7 +31,7 @@ def mixed(here, world) -> Path:
 @pytest.fixture
 def only_some_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of 25 images is a larger one: every thirteenth header is looked at."""
-    monkeypatch.setattr(headers, "MAX_HEADERS", 2)
+    monkeypatch.setattr(data_order, "MOST_IMAGES_CHECKED", 2)
     monkeypatch.setattr(data_config, "MOST_IMAGES_CHECKED", 2)
 
 

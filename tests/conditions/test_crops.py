@@ -28,7 +28,7 @@ from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import PixelSize
-from smalti.data.pairing import Paired
+from smalti.data.pairing.base import Paired
 from smalti.data.readers import PhotographReader, reader_of
 from smalti.data.sources import open_source
 from smalti.data.transforms import Crop, draw_crop

@@ -21,7 +21,8 @@ from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps
-from smalti.data.pairing import Paired, describe
+from smalti.data.pairing.base import Paired
+from smalti.data.pairing.matching import describe
 from smalti.data.sources import open_source
 from smalti.data.split import split_held_out
 

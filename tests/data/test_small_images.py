@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from smalti.conditions.coordinates import picture_room
 from smalti.config import InputError
 from smalti.data import config as data_config
-from smalti.data import headers
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
@@ -82,8 +81,10 @@ def test_in_a_larger_data_set_they_are_skipped_by_default(
     assert dataset_of(mixed).transform.small == "error"
 
 
-def test_the_default_counts_as_many_images_as_are_looked_at() -> None:
-    assert data_config.MOST_IMAGES_CHECKED == headers.MAX_HEADERS == 1000
+def test_the_help_says_when_the_default_changes() -> None:
+    described = TransformConfig.model_fields["small"].description
+    assert described is not None
+    assert f"more than {data_config.MOST_IMAGES_CHECKED:,} images" in described
 
 
 def test_small_images_that_are_skipped_are_counted_before_training(

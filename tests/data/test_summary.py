@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from smalti.config import InputError
-from smalti.data import headers
+from smalti.data import order as data_order
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.sources import FolderSource
@@ -40,7 +40,7 @@ def test_classes_are_counted(photos: Path) -> None:
 def test_large_data_set_is_sampled_over_its_length(
     many_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(headers, "MAX_HEADERS", 15)
+    monkeypatch.setattr(data_order, "MOST_IMAGES_CHECKED", 15)
     for name in ("00.png", "39.png", "01.png"):
         (many_photos / name).write_bytes(b"")
     result = summarize(folder_dataset(many_photos))

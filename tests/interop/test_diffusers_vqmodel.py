@@ -9,8 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from smalti.config import InputError
 from smalti.content import DepthContent
-from smalti.interop.diffusers_folder import WEIGHTS_FILE
-from smalti.interop.diffusers_vqmodel import export_vqmodel
+from smalti.interop.diffusers_vqmodel import WEIGHTS_FILE, export_vqmodel
 from smalti.interop.tokenizers import import_model
 from smalti.model_folder import CONFIG_FILE
 from smalti.tokenizer.config import VQGANConfig

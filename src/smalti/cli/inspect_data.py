@@ -6,7 +6,7 @@ from smalti.conditions.opening import pairings_of
 from smalti.content import DepthContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.pairing import Pairing, open_beside
+from smalti.data.pairing.matching import Pairing, open_beside
 from smalti.data.sources import open_source
 from smalti.data.sources.base import ImageSource, printable
 from smalti.data.sources.left_out import why_left_out

@@ -15,7 +15,7 @@ from torch import Tensor
 from smalti.conditions.asked import Items
 from smalti.config import Config
 from smalti.data.dataset import ImageDataset
-from smalti.data.pairing import FilePair, Paired
+from smalti.data.pairing.base import FilePair, Paired
 from smalti.registry import Registry
 from smalti.tokenizer.base import Tokenizer
 from smalti.types import Batch, Window

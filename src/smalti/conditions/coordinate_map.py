@@ -20,7 +20,7 @@ from smalti.conditions.asked import Items
 from smalti.conditions.base import CONDITIONS, Setup
 from smalti.conditions.grid import GridCondition, GridConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.pairing import MadePair, Paired
+from smalti.data.pairing.base import MadePair, Paired
 from smalti.data.transforms import Crop
 
 LEVELS = 1024

@@ -17,8 +17,8 @@ from smalti.conditions.base import CONDITIONS, Condition, Setup
 from smalti.config import Config
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import numbers_to_check
-from smalti.data.pairing import MadePair, Paired
+from smalti.data.order import numbers_to_check
+from smalti.data.pairing.base import MadePair, Paired
 from smalti.data.transforms import Crop, resized_size
 from smalti.types import Window
 
@@ -113,7 +113,7 @@ class Coordinates(Condition[CoordinatesConfig]):
 def picture_room(dataset: ImageDataset) -> tuple[int, int]:
     """Largest height and largest width of the data set's pictures, resized but not yet cropped.
 
-    Of more than `MAX_HEADERS` pictures, that many at even distances are checked.
+    Of more than `MOST_IMAGES_CHECKED` pictures, that many at even distances are checked.
 
     Raises:
         InputError: a picture is smaller than the crop, and `small` is error.

@@ -24,7 +24,8 @@ from smalti.content_images import label_colours
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, PixelSize
-from smalti.data.pairing import FilePair, Paired, Partners, open_beside
+from smalti.data.pairing.base import FilePair, Paired
+from smalti.data.pairing.matching import Partners, open_beside
 from smalti.data.sources.base import ImageSource, RawImage, same_spelling
 from smalti.data.sources.part_names import KEYPOINTS
 from smalti.data.sources.parts import scene

@@ -19,7 +19,7 @@ from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.pairing import MadePair, Paired, require_photographs
+from smalti.data.pairing.base import MadePair, Paired, require_photographs
 from smalti.data.readers import reader_of
 from smalti.data.transforms import Crop
 

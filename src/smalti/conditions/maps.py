@@ -18,7 +18,7 @@ from smalti.content import ContentConfig, DepthContent, LabelsContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import PixelSize, read_header
-from smalti.data.pairing import FilePair, MadePair, Paired, require_photographs
+from smalti.data.pairing.base import FilePair, MadePair, Paired, require_photographs
 from smalti.data.readers import reader_of
 from smalti.data.transforms import Crop
 from smalti.data.upright import upright

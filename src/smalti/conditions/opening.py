@@ -7,7 +7,8 @@ from pathlib import Path
 from smalti.conditions import CONDITIONS, ConditionConfig, Setup
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
-from smalti.data.pairing import Paired, Pairing, match
+from smalti.data.pairing.base import Paired
+from smalti.data.pairing.matching import Pairing, match
 from smalti.data.sources.base import ImageSource
 from smalti.registry import unknown_name
 from smalti.tokenizer.base import Tokenizer

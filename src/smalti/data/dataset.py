@@ -21,7 +21,7 @@ from smalti.content import ContentConfig, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.order import order, weighted_order
-from smalti.data.pairing import FilePair, Paired
+from smalti.data.pairing.base import FilePair, Paired
 from smalti.data.pairing.companions import Companions
 from smalti.data.readers import reader_of
 from smalti.data.sources.base import ImageSource, RawImage, printable

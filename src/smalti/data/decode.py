@@ -145,11 +145,7 @@ class UprightPicture(NamedTuple):
 
 
 def _read(content: bytes, key: str, action: Callable[[Image.Image, bytes], T]) -> T:
-    """Call an action on an opened picture; if it fails, again without the metadata of the file.
-
-    Raises:
-        BrokenImageError: Pillow cannot open the file, or the action fails.
-    """
+    """Call an action on an opened picture; if it fails, again without the metadata of the file."""
     with _pillow_errors(key):
         try:
             return action(_open(content, key), content)

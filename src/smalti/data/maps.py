@@ -4,7 +4,7 @@ import logging
 
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
-from smalti.data.headers import numbers_to_check
+from smalti.data.order import numbers_to_check
 from smalti.data.pairing.companions import decoded_over
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.parts import scene
@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 def check_maps(dataset: ImageDataset) -> None:
     """Decode the maps and paired files of a data set, to find those of another kind in time.
 
-    Of more than `MAX_HEADERS` images, that many at even distances are checked. Photographs are not
-    decoded.
+    Of more than `MOST_IMAGES_CHECKED` images, that many at even distances are checked. Photographs
+    are not decoded.
 
     Raises:
         InputError: a map has colours, a label that is no class, or another size than its image; or
@@ -33,8 +33,8 @@ def check_maps(dataset: ImageDataset) -> None:
 def check_sizes_beside(maps: ImageSource, images: ImageSource) -> None:
     """Compare the sizes of maps with those of the photographs of the same scenes.
 
-    Of more than `MAX_HEADERS` maps, that many at even distances are checked. The log tells how many
-    maps have no photograph.
+    Of more than `MOST_IMAGES_CHECKED` maps, that many at even distances are checked. The log tells
+    how many maps have no photograph.
 
     Raises:
         InputError: two sizes differ.

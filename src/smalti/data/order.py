@@ -1,4 +1,4 @@
-"""The order in which a data set is read, a function of (seed, epoch) without state to save."""
+"""Which images of a data set are read, and in which order."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,22 @@ import torch
 from torch import Tensor
 
 from smalti.config import InputError
+from smalti.data.config import MOST_IMAGES_CHECKED
 from smalti.randomness import generator_for
 
 
+def numbers_to_check(length: int) -> range:
+    """Numbers of the images to check before training, at most `MOST_IMAGES_CHECKED`."""
+    return at_even_distances(length, MOST_IMAGES_CHECKED)
+
+
+def at_even_distances(length: int, most: int) -> range:
+    """Positions in a sequence of `length`: all, or at most `most` of them at even distances."""
+    return range(0, length, max(1, -(-length // most)))
+
+
 def order(seed: int, epoch: int, length: int) -> Tensor:
-    """Shuffle all sample numbers for an epoch.
+    """Shuffle all sample numbers for an epoch, by (seed, epoch) alone.
 
     Returns:
         (length,) int64, a permutation of 0 to length - 1.

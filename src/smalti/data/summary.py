@@ -11,7 +11,7 @@ from tqdm import tqdm
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, ImageHeader, decode_image
-from smalti.data.headers import numbers_to_check
+from smalti.data.order import numbers_to_check
 from smalti.data.transforms import resized_size
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class DataSummary:
 
 
 def summarize(dataset: ImageDataset) -> DataSummary:
-    """Count the images and classes of a data set, and decode up to `MAX_HEADERS` images."""
+    """Count the images and classes of a data set, and decode up to `MOST_IMAGES_CHECKED` images."""
     read = numbers_to_check(len(dataset))
     headers: list[ImageHeader] = []
     small: dict[str, str] = {}
@@ -86,8 +86,8 @@ def summarize(dataset: ImageDataset) -> DataSummary:
 def check_sizes(dataset: ImageDataset) -> None:
     """Find images that are smaller than the crop, before training meets them.
 
-    Of more than `MAX_HEADERS` images, that many at even distances are checked. If small images are
-    skipped, the log tells how many there are.
+    Of more than `MOST_IMAGES_CHECKED` images, that many at even distances are checked. If small
+    images are skipped, the log tells how many there are.
 
     Raises:
         InputError: an image is smaller and `small` is error, or all are smaller and not enlarged.

@@ -8,7 +8,7 @@ import numpy as np
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.decode import BrokenImageError, decode_map, is_deep_grey, load_picture
-from smalti.data.headers import at_even_distances
+from smalti.data.order import at_even_distances
 from smalti.data.sources.base import RawImage
 from smalti.data.sources.part_names import DEPTHS, IMAGES
 from smalti.data.stored import PALETTE_TOP, stored_map

@@ -126,11 +126,7 @@ def find_quantizer(tensors: Mapping[str, Tensor], told: str | None) -> FoundQuan
 
 
 def _kind_by_entries(codebook: Tensor) -> str:
-    """Recognise the quantizer of the nearest entry by its entries (K, D).
-
-    Raises:
-        InputError: the entries fit both quantizers.
-    """
+    """Recognise the quantizer of the nearest entry by its entries (K, D), or refuse them."""
     is_whole = codebook.ndim == 2 and codebook.numel() > 0 and bool(codebook.isfinite().all())
     # One that is not is refused with the other weights, whatever the quantizer.
     if not is_whole or _has_untouched(codebook) or not _is_choosable(codebook):

@@ -111,12 +111,7 @@ def read_params(path: Path) -> Mapping[str, Any]:
 
 
 def _model(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """Read the class of the model in a released config, with its module, and its arguments.
-
-    Raises:
-        InputError: the file does not exist, or a key is written twice.
-        LookupError or TypeError: the file is no such config.
-    """
+    """Class and arguments of the model; a LookupError or TypeError if it is no released config."""
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:

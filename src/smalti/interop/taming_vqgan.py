@@ -3,7 +3,12 @@
 Both programs have the same networks and names. A checkpoint holds a VQGAN alone, with its losses,
 or as the first stage of a larger model. The channels of its images tell what they are.
 
+LlamaGen's tokenizers (VQ-16, VQ-8) are the same network under other names. Their quantizer compares
+directions: vectors and entries are scaled to length one.
+
 Axes: D code dimension, K codebook size.
+Reference: Sun et al. 2024, "Autoregressive Model Beats Diffusion: Llama for Scalable Image
+    Generation", arXiv:2406.06525, Sec. 2.2.
 """
 
 import re
@@ -20,7 +25,6 @@ from smalti.config import InputError, describe
 from smalti.content import ContentConfig, DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.files import atomic_folder
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
-from smalti.interop.llamagen import USE_OF_CODES, is_llamagen, released_names
 from smalti.interop.other_networks import refuse_other_networks
 from smalti.interop.quantizer_kinds import (
     AVERAGES,
@@ -42,6 +46,7 @@ COLOURS = "colorize"  # random colours of the classes, for pictures: only label 
 # Parts of a tokenizer's checkpoint that are not its weights.
 BESIDE_THE_MODEL = ("loss", "model_ema", "n_averaged", COLOURS)
 AVERAGE = "model_ema."  # names below it have no dots
+USE_OF_CODES = "quantize.codebook_used"  # codes of the last batches, which LlamaGen logs
 # Tensors of a quantizer that only its training needs.
 NOT_WEIGHTS = (*AVERAGES, USE_OF_CODES)
 SHIFTED_CLASSES = 183  # COCO-Stuff's 182 and, first, unlabelled: see `LabelsContent.shift`
@@ -66,6 +71,13 @@ NAMES = {
     r"\.value\.": ".v.",
     r"\.project\.": ".proj_out.",
 }
+LLAMAGEN_NAMES = {
+    r"\.res\.": ".block.",
+    r"\.mid\.0\.": ".mid.block_1.",
+    r"\.mid\.1\.": ".mid.attn_1.",
+    r"\.mid\.2\.": ".mid.block_2.",
+    r"^encoder\.conv_blocks\.": "encoder.down.",
+}
 
 
 def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imported:
@@ -80,8 +92,8 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
             not known.
     """
     parts = _split(tensors)
-    from_llamagen = is_llamagen(parts.own)
-    own = released_names(parts.own) if from_llamagen else parts.own
+    from_llamagen = _is_llamagen(parts.own)
+    own = _released_names(parts.own) if from_llamagen else parts.own
     if not from_llamagen:
         refuse_other_networks(own)
     _check_kind(own)
@@ -181,6 +193,25 @@ def released_name(name: str, levels: int) -> str:
     for ours, theirs in NAMES.items():
         name = re.sub(ours, theirs, name)
     return name
+
+
+def _is_llamagen(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict has LlamaGen's names."""
+    return any(name.startswith("encoder.conv_blocks.") for name in tensors)
+
+
+def _released_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename LlamaGen's tensors as in the released code of VQGAN."""
+    # Its decoder's levels are numbered as they run; the released ones by resolution.
+    level = re.compile(r"^decoder\.conv_blocks\.(\d+)")
+    last = max((int(found[1]) for name in tensors if (found := level.match(name))), default=0)
+
+    def released(name: str) -> str:
+        for theirs, ours in LLAMAGEN_NAMES.items():
+            name = re.sub(theirs, ours, name)
+        return level.sub(lambda found: f"decoder.up.{last - int(found[1])}", name)
+
+    return {released(name): tensor for name, tensor in tensors.items()}
 
 
 def _foreign_name(name: str, quantizer: FoundQuantizer, levels: int) -> str | None:

@@ -12,7 +12,7 @@ from smalti.content import ContentConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.maps import check_maps, check_sizes_beside
-from smalti.data.pairing import Paired
+from smalti.data.pairing.base import Paired
 from smalti.data.sources import open_source
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.split import Split, split_held_out

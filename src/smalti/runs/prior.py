@@ -6,7 +6,7 @@ import torch
 
 from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning
-from smalti.data.pairing import describe
+from smalti.data.pairing.matching import describe
 from smalti.distributed import from_first, together, wrap
 from smalti.health.run_images import RunImages
 from smalti.prior.build import build_prior

@@ -2,18 +2,3 @@
 
 This folder does not know which kinds there are.
 """
-
-from smalti.data.pairing.base import FilePair, MadePair, Paired, require_photographs
-from smalti.data.pairing.matching import Pairing, Partners, describe, match, open_beside
-
-__all__ = [
-    "FilePair",
-    "MadePair",
-    "Paired",
-    "Pairing",
-    "Partners",
-    "describe",
-    "match",
-    "open_beside",
-    "require_photographs",
-]

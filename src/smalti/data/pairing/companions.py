@@ -32,13 +32,7 @@ class _Files(NamedTuple):
 
 
 class Companions:
-    """The paired data of some sources of images.
-
-    Args:
-        sources: sources of the images.
-        paired: the kinds of paired data to read.
-        content: what the images are.
-        transform: how their pictures become images.
+    """The paired data, of several kinds, of some sources of images.
 
     Raises:
         InputError: a kind is given twice or cannot be made of such images, its files are missing,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from smalti.data.sources.base import IMAGE_SUFFIXES
+from smalti.data.sources.base import is_image_name
 
 LABEL_SUFFIX = ".cls"
 INFO_SUFFIX = ".json"
@@ -50,11 +50,11 @@ class Grouped:
 def group_members(members: Iterable[Member]) -> Grouped:
     """Group the members of a shard into examples; hidden files are left out."""
     visible = [member for member in members if not posixpath.basename(member.name).startswith(".")]
-    keys = {_image_key(member.name) for member in visible if _is_image(member.name)}
+    keys = {_image_key(member.name) for member in visible if is_image_name(member.name)}
     grouped = Grouped()
     examples: dict[str, Example] = {}
     for member in visible:
-        if not _is_image(member.name):
+        if not is_image_name(member.name):
             _add_file(examples, member, keys)
         elif _goes_with_another(_image_key(member.name), keys):
             grouped.beside.append(member.name)
@@ -90,10 +90,6 @@ def _with_common_files(examples: dict[str, Example]) -> list[Example]:
                 example.info = example.info or other.info
                 lent.add(start)
     return [example for key, example in examples.items() if key not in lent]
-
-
-def _is_image(name: str) -> bool:
-    return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _image_key(name: str) -> str:
