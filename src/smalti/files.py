@@ -40,6 +40,28 @@ _DISK_ERRORS = {
 }
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, or whose disk is full.
+
+    Raises:
+        InputError: it cannot be written; nothing was changed.
+    """
+    existing = existing_part(folder)
+    if not existing.is_dir():
+        raise InputError(f"cannot write {folder}: {existing} is a file, not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {folder}: no permission to write there")
+    if shutil.disk_usage(existing).free < 2**24:
+        raise InputError(f"cannot write {folder}: the disk is full")
+
+
+def existing_part(path: Path) -> Path:
+    """The path itself if it exists, else the nearest of its parents that does."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Context that turns errors of disk and permissions into an InputError that names `path`."""

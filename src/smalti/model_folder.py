@@ -177,8 +177,10 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is missing")
     try:
         return safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged or cut short: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is damaged or cut short, or no safetensors file") from error
 
 
 def find_model(name: str | Path) -> Path:

@@ -202,6 +202,12 @@ def test_folder_of_broken_images(train, here):
     train("", "all 2 images are broken", "broken/", data="broken")
 
 
+def test_inspecting_a_data_set_of_broken_images(refused, here):
+    (here / "broken").mkdir()
+    (here / "broken" / "a.png").write_text("text", encoding="utf-8")
+    refused(["inspect", "broken"], "broken: the only image is broken, as", "a.png")
+
+
 def test_one_picture_as_data(train, world):
     train("", "give the folder it lies in", data=world.picture)
 
@@ -435,6 +441,12 @@ def test_wrong_value_in_sampling(refused, world, options, words):
     refused(["sample", world.prior, *options.split()], *words)
 
 
+@pytest.mark.parametrize("options", ["--guidance 2", "--stride 99"])
+def test_what_the_prior_cannot_sample_with_is_told_before_anything_else(call, here, world, options):
+    result = call("sample", world.prior, *options.split())
+    assert (result.code, result.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -501,7 +513,7 @@ def test_file_of_codes_that_is_none(refused, world, here):
     (here / "text.safetensors").write_text("text", encoding="utf-8")
     safetensors.torch.save_file({}, "empty.safetensors")
     refused(["decode", world.vqgan, "gone.safetensors"], "gone.safetensors is no file")
-    refused(["decode", world.vqgan, "text.safetensors"], "not a whole safetensors file")
+    refused(["decode", world.vqgan, "text.safetensors"], "damaged, or no safetensors file; give")
     refused(["decode", world.vqgan, "empty.safetensors"], "holds no codes")
 
 

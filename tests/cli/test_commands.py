@@ -113,6 +113,14 @@ WITHOUT_TORCH = [
     ["train", "prior", "--data", "x", "--vqgan", "run", "--seed", "-1"],
     ["resume", "nothing"],
     ["sample", "run", "-n", "many"],
+    ["sample", "run", "--temperature", "-1"],
+    ["encode", "run", "photo.png", "--out", "codes.st"],
+    ["reconstruct", "run", "photo.png", "--out", "pairs.foo"],
+    *(
+        [*line, "--out", __file__]
+        for line in (["plot", "run"], ["decode", "run", "codes"], ["demo"])
+    ),
+    *([name, "run", "photo.png", "--out", __file__] for name in ("score", "complete")),
 ]
 
 

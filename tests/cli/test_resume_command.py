@@ -44,8 +44,29 @@ def test_every_stage_is_resumed(succeed, world, copied, here, stage):
     if stage == "pixels":
         line = ["--data", world.photos, "--image.size=8", "--codebook-size=2"]
         succeed("train", "pixels", *line, "--out", copied / "pixels")
-    out = succeed("resume", copied / stage).out
+    longer = ["--training.total-steps", 4] if stage == "vqgan" else []
+    out = succeed("resume", copied / stage, *longer).out
     assert f"done: {copied / stage}" in out
+
+
+def test_a_finished_run_has_nothing_to_do_and_says_how_to_train_longer(
+    succeed, copied, contents, monkeypatch
+):
+    run = copied / "prior"
+    before = contents(run)
+    monkeypatch.setattr("smalti.runs.prior.train_prior", None)  # would take seconds
+    out = succeed("resume", run).out.splitlines()
+    assert out == [
+        f"nothing to do: {run} has done all its steps",
+        f"longer: smalti resume {run} --training.total-steps 6",
+    ]
+    assert contents(run) == before
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_is_not_finished(refused, copied):
+    last = step_folders(copied / "vqgan" / "checkpoints")[-1] / "model.safetensors"
+    last.write_bytes(last.read_bytes()[:-1])
+    refused(["resume", copied / "vqgan"], "no checkpoint in", "is whole")
 
 
 def test_fewer_steps_than_are_done_are_refused_and_change_nothing(refused, copied):

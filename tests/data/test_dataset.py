@@ -148,7 +148,7 @@ def test_replacement_wraps_around_at_the_end(photos: Path) -> None:
 def test_all_broken_is_an_error(photos: Path) -> None:
     for path in photos.rglob("*.png"):
         path.write_bytes(b"text")
-    with pytest.raises(InputError, match=r"all 6 images are broken; the first is .*3\.png: it is"):
+    with pytest.raises(InputError, match=r"all 6 images are broken, as .*3\.png: it is"):
         folder_dataset(photos).sample(1, 0)
 
 

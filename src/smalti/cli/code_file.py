@@ -58,8 +58,12 @@ def read_codes(path: Path) -> CodeFile:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a whole safetensors file: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(
+            f"{path} is damaged, or no safetensors file; give what `smalti encode` wrote"
+        ) from error
     if not tensors:
         raise InputError(f"{path} holds no codes")
     for name, grid in tensors.items():

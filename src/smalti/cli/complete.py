@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, not_negative, number, positive
+from smalti.cli.places import check_folder
 from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
 
 if TYPE_CHECKING:
@@ -23,17 +24,19 @@ MOST_COLOUR = 64
 def run(arguments: Sequence[str]) -> None:
     """Complete a photograph, and write the results and a sheet of them."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_folder(out)
+    config = sampling_options(options)
     condition = parse_conditions(options.condition)
 
-    from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
+    from smalti.cli.output import PARTIAL_FILE, save_with_sheet, unfinished_in
     from smalti.compute import choose_compute
     from smalti.sampling.completion import complete
     from smalti.sampling.pipeline import Pipeline
 
-    out = Path(options.out)
-    check_folder(out)
     margins = parse_margins(options.extend)
     pipeline = Pipeline.from_pretrained(options.model)
+    pipeline.check_sampling(config, pipeline.cells_of(*pipeline.size))
     white_level = getattr(pipeline.tokenizer.content, "white_level", None)
     photograph = _read_picture(Path(options.photo), "photograph", white_level=white_level)
     missing = _missing(options, photograph)
@@ -50,7 +53,7 @@ def run(arguments: Sequence[str]) -> None:
             options.seed,
             condition,
             margins=margins,
-            config=sampling_options(options),
+            config=config,
             batch_size=options.batch_size,
             blend_px=options.paste,
             keep=partial,

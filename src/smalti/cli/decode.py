@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from smalti.cli.arguments import Parser, device_argument, expanded_path, tokenizer_argument
+from smalti.cli.places import check_folder
 from smalti.words import counted
 
 NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
@@ -15,17 +16,17 @@ NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 def run(arguments: Sequence[str]) -> None:
     """Decode each grid of a file into a PNG."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_folder(out)
 
     from smalti.cli.code_file import read_codes
-    from smalti.cli.output import check_folder, save_pictures
+    from smalti.cli.output import save_pictures
     from smalti.compute import choose_compute
     from smalti.config import InputError
     from smalti.content_images import content_images
     from smalti.tokenizer.load import load_tokenizer
     from smalti.weights import weights_hash
 
-    out = Path(options.out)
-    check_folder(out)
     file = read_codes(Path(options.codes))
     tokenizer = load_tokenizer(options.model)
     if file.tokenizer and file.tokenizer != weights_hash(tokenizer) and not options.force:

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smalti.cli.arguments import Parser, device_argument, expanded_path, seed
+from smalti.cli.places import check_folder
 
 
 def run(arguments: Sequence[str]) -> None:
     """Train, or go on training, and write the page."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_folder(out)
 
-    from smalti.cli.output import check_folder
     from smalti.cli.train_config import read_config
     from smalti.compute import choose_compute
     from smalti.demo.page import write_page
@@ -21,8 +23,6 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.runs.vqgan import train_vqgan
 
     started = time.monotonic()
-    out = Path(options.out)
-    check_folder(out)
     choose_compute(options.device)  # a wrong one must show before anything is written
     photographs = write_photographs(out / "photographs")
     common = ["--data", str(out / "photographs"), "--seed", str(options.seed)]

@@ -13,17 +13,19 @@ from smalti.cli.arguments import (
     small_argument,
     tokenizer_argument,
 )
+from smalti.cli.places import check_file
 from smalti.words import all_are, counted
 
 
 def run(arguments: Sequence[str]) -> None:
     """Encode pictures into one file."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_file(out, (".safetensors",))
 
     from tqdm import tqdm
 
     from smalti.cli.code_file import write_codes
-    from smalti.cli.output import check_file
     from smalti.cli.pictures import find_pictures, load_image
     from smalti.compute import choose_compute
     from smalti.config import InputError
@@ -32,8 +34,6 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.data.readers import reader_of
     from smalti.tokenizer.load import load_tokenizer
 
-    out = Path(options.out)
-    check_file(out, (".safetensors",))
     size = getattr(options, "size", None)
     tokenizer = load_tokenizer(options.model)
     pictures = find_pictures(options.pictures, tokenizer.content.part)

@@ -47,7 +47,7 @@ def open_prior(options: argparse.Namespace) -> "tuple[PriorEvaluation, list[str]
         batch_size=options.batch_size,
         is_reference="reference" not in options,
     )
-    evaluation.check()
+    pipeline.check_sampling(config, evaluation.cells)
     height, width = images.size_px
     print(f"device: {compute}; {counted(len(images), 'image')}, crops of {height}x{width} pixels")
     return evaluation, mixed(len(images), seen)

@@ -110,7 +110,7 @@ def _check_files(options: argparse.Namespace, out: Path, is_part: bool) -> None:
     Raises:
         InputError: with the reason.
     """
-    from smalti.cli.output import check_file
+    from smalti.cli.places import check_file
     from smalti.config import InputError
 
     for name in ("join", "memorisation", "write_reference") if is_part else ():

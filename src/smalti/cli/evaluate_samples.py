@@ -38,7 +38,7 @@ def check_outputs(options: argparse.Namespace) -> None:
     Raises:
         InputError: with the reason.
     """
-    from smalti.cli.output import check_file
+    from smalti.cli.places import check_file
     from smalti.config import InputError
 
     if "out" in options:

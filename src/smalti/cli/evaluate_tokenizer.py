@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def evaluate_tokenizer(options: argparse.Namespace) -> None:
     """Print, and write where asked, what was measured on what."""
-    from smalti.cli.output import check_file
+    from smalti.cli.places import check_file
     from smalti.compute import choose_compute
     from smalti.data.maps import check_maps
     from smalti.data.summary import check_sizes

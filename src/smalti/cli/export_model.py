@@ -5,22 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smalti.cli.arguments import Parser, expanded_path
+from smalti.cli.places import check_new_folder
 
 
 def run(arguments: Sequence[str]) -> None:
     """Write a tokenizer in another program's form."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_new_folder(out)
 
-    from smalti.cli.output import check_new_folder
     from smalti.config import InputError
     from smalti.interop.tokenizers import EXPORTS
     from smalti.registry import unknown_name
     from smalti.tokenizer.vqgan import VQGAN
 
-    out = Path(options.out)
     if options.format not in EXPORTS:
         raise unknown_name("format", options.format, EXPORTS)
-    check_new_folder(out)
     vqgan = VQGAN.from_pretrained(options.model)
     try:
         EXPORTS[options.format](vqgan, out)

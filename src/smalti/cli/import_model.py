@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, height_and_width
+from smalti.cli.places import check_new_folder
 
 if TYPE_CHECKING:
     from smalti.interop.exchange import Imported
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
 def run(arguments: Sequence[str]) -> None:
     """Read a model, print what it is, and write it."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_new_folder(out)
 
-    from smalti.cli.output import check_new_folder
     from smalti.interop.taming_net2net import ImportedPrior
     from smalti.interop.tokenizers import import_model
 
-    out = Path(options.out)
-    check_new_folder(out)
     imported = import_model(
         Path(options.model),
         Path(options.config) if "config" in options else None,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from smalti.conditions.opening import pairings_of
+from smalti.config import InputError
 from smalti.content import DepthContent, RGBContent
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
@@ -14,7 +15,7 @@ from smalti.data.sources.part_names import DEPTHS, IMAGES, SEGMENTATIONS
 from smalti.data.summary import DataSummary, Spread, summarize
 from smalti.data.values import values_of, warning_of
 from smalti.runs.config import DEFAULT_TRANSFORM
-from smalti.words import counted
+from smalti.words import all_are, counted
 
 MAX_LISTED = 20  # classes and broken files named one by one
 MAX_UNPAIRED = 5  # scenes named that lack an image or what goes with it
@@ -28,11 +29,18 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
         classes: whether to count the classes.
         size: height and width in pixels of the crop to compare images with; None is the default
             size of runs.
+
+    Raises:
+        InputError: the data set does not exist, or all images that were looked at are broken.
     """
     source = open_source(spec, classes)
     transform = DEFAULT_TRANSFORM if size is None else TransformConfig(size=size)
     dataset = ImageDataset([source], transform, seed=0)
     summary = summarize(dataset)
+    if len(summary.broken) == summary.headers_read:
+        key, reason = next(iter(summary.broken.items()))
+        images = all_are(summary.headers_read, "image")
+        raise InputError(f"{spec}: {images} broken, as {key}: {reason}")
     print(f"{spec}: {counted(summary.images, 'image')}")
     _print_images(summary)
     _print_values(source, IMAGES)

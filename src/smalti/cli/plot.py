@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smalti.cli.arguments import Parser, expanded_path
+from smalti.cli.places import check_folder
 
 
 def run(arguments: Sequence[str]) -> None:
     """Draw the plots of runs, and write them as PNG and SVG."""
     options = parser().read(arguments)
-
-    from smalti.cli.output import check_folder
-    from smalti.report.plots import draw_plots, open_runs
-
     out = Path(options.out)
     check_folder(out)
+
+    from smalti.report.plots import draw_plots, open_runs
+
     written = draw_plots(open_runs(options.runs), out)
     print(f"done: {', '.join(path.name for path in written)} in {out}")
 

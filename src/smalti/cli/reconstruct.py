@@ -12,6 +12,7 @@ from smalti.cli.arguments import (
     positive,
     tokenizer_argument,
 )
+from smalti.cli.places import check_file
 from smalti.words import all_are
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ HIGHEST_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 def run(arguments: Sequence[str]) -> None:
     """Write each picture beside its reconstruction."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_file(out, (".png", ".jpg", ".jpeg", ".webp"))
 
-    from smalti.cli.output import check_file
     from smalti.cli.pictures import find_pictures, read_picture
     from smalti.compute import choose_compute
     from smalti.config import InputError
@@ -38,8 +40,6 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.sampling.sheet import contact_sheet
     from smalti.tokenizer.load import load_tokenizer
 
-    out = Path(options.out)
-    check_file(out, (".png", ".jpg", ".jpeg", ".webp"))
     tokenizer = load_tokenizer(options.model)
     found = find_pictures(options.pictures, tokenizer.content.part)
     compute = choose_compute(options.device, "float32")

@@ -8,12 +8,12 @@ from smalti.paths import expand
 
 if TYPE_CHECKING:
     from smalti.cli.options import Option
-    from smalti.runs.config import BaseRunConfig
+    from smalti.runs.config import BaseRunConfig, RunConfig
 
 
 def run(arguments: Sequence[str]) -> None:
     """Train a run that was stopped to its end, or a finished one further."""
-    from smalti.cli.train import HELP, as_flag, roots, train
+    from smalti.cli.train import HELP, as_flag, roots, say_how_to_go_on, train
 
     if not arguments or HELP in map(as_flag, arguments):
         print(_help())
@@ -21,6 +21,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.train_config import read_config
     from smalti.config import InputError
+    from smalti.runs.config import RunConfig
     from smalti.runs.stored import CONFIG_FILE, read_run_config
 
     if arguments[0].startswith("-"):
@@ -32,7 +33,22 @@ def run(arguments: Sequence[str]) -> None:
     root = roots()[stored["stage"]]
     _check_changeable(root, arguments[1:])
     own = ["--config", str(folder / CONFIG_FILE), "--out", str(folder)]
-    train(read_config(root, [*own, *arguments[1:]]))
+    config = read_config(root, [*own, *arguments[1:]])
+    if not arguments[1:] and isinstance(config, RunConfig) and _is_finished(config):
+        print(f"nothing to do: {folder} has done all its steps")
+        say_how_to_go_on(config)
+    else:
+        train(config)
+
+
+def _is_finished(config: "RunConfig") -> bool:
+    """Whether a run has done all its steps, with a whole last checkpoint and its curves."""
+    from smalti.training.checkpoint import newest_step
+    from smalti.training.curves import CURVES_FILE
+
+    folder = Path(config.out)
+    has_curves = (folder / CURVES_FILE).is_file()  # the last that a run writes
+    return has_curves and newest_step(folder / "checkpoints") == config.training.total_steps
 
 
 def changeable_options(root: "type[BaseRunConfig]") -> "list[Option]":

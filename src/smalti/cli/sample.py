@@ -15,6 +15,7 @@ from smalti.cli.arguments import (
     positive,
     seed,
 )
+from smalti.cli.places import check_folder
 from smalti.cli.rejection import (
     DEFAULT_IMAGES,
     KEPT_FILE,
@@ -35,18 +36,19 @@ def run(arguments: Sequence[str]) -> None:
     condition = parse_conditions(options.condition)
     rejection = read_rejection(options)
     rounds = rounds_of(rejection, options.n)
+    config = sampling_options(options)
+    out = Path(options.out)
+    check_folder(out)
 
-    from smalti.cli.output import PARTIAL_FILE, check_folder, save_with_sheet, unfinished_in
+    from smalti.cli.output import PARTIAL_FILE, save_with_sheet, unfinished_in
     from smalti.compute import choose_compute
     from smalti.sampling.pipeline import Pipeline
 
-    out = Path(options.out)
-    check_folder(out)
     pipeline = Pipeline.from_pretrained(options.model)
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
-    config = sampling_options(options)
     request = pipeline.request(rounds, condition, getattr(options, "size", None))
+    pipeline.check_sampling(config, (request.height, request.width))
     judge = None if rejection is None else Judge(rejection, pipeline)
     if judge is not None:
         request = request.repeated(judge.rejection.draw)

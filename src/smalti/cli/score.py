@@ -17,6 +17,7 @@ from smalti.cli.arguments import (
     positive,
     small_argument,
 )
+from smalti.cli.places import check_folder
 from smalti.cli.sample import parse_conditions
 from smalti.words import all_are, counted
 
@@ -59,16 +60,15 @@ class Score:
 def run(arguments: Sequence[str]) -> None:
     """Print the score of each image, and write scores and surprise maps."""
     options = parser().read(arguments)
+    out = Path(options.out)
+    check_folder(out)
     condition = parse_conditions(options.condition)
 
-    from smalti.cli.output import check_folder
     from smalti.compute import choose_compute
     from smalti.runs.prior_images import PriorImages, transform_of_run
     from smalti.sampling.pipeline import Pipeline
     from smalti.sampling.sliding_window import check_stride
 
-    out = Path(options.out)
-    check_folder(out)
     pipeline = Pipeline.from_pretrained(options.model)
     check_stride(options.stride, pipeline.config.grid_width)
     size = getattr(options, "size", None)

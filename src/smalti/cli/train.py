@@ -113,7 +113,7 @@ def train(config: "BaseRunConfig") -> None:
         print(f"done: {folder}")
         print(f"next: smalti reconstruct {folder} PHOTO --out reconstruction.png")
         print(f"      smalti train prior --data PHOTOS --vqgan {folder}")
-        _say_how_to_go_on(config)
+        say_how_to_go_on(config)
     elif isinstance(config, PriorRunConfig):
         folder = train_prior(config)
         print(f"done: {folder}")
@@ -123,14 +123,14 @@ def train(config: "BaseRunConfig") -> None:
             if not CONDITIONS[kind].has_default
         )
         print(f"next: smalti sample {folder} -n 16{files} --out samples")
-        _say_how_to_go_on(config)
+        say_how_to_go_on(config)
     elif isinstance(config, PixelsRunConfig):
         folder = train_pixels(config)
         print(f"done: {folder}")
         print(f"next: smalti train prior --data PHOTOS --vqgan {folder}")
 
 
-def _say_how_to_go_on(config: "RunConfig") -> None:
+def say_how_to_go_on(config: "RunConfig") -> None:
     """Print how to make a run longer, unless it stopped early and has printed that itself."""
     from smalti.training.checkpoint import newest_step
     from smalti.training.log import resume_command

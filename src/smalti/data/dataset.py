@@ -141,7 +141,7 @@ class ImageDataset:
             return Loaded(self._sample(decoded, crop), broken)
         key, reason = next(iter(broken.items()))
         what = "broken or too small" if self.transform.small == "skip" else "broken"
-        raise InputError(f"{all_are(len(self), 'image')} {what}; the first is {key}: {reason}")
+        raise InputError(f"{all_are(len(self), 'image')} {what}, as {key}: {reason}")
 
     def load_center(self, index: int) -> Loaded:
         """Load an evaluation sample: center crop and no flip; a broken image gives no sample.

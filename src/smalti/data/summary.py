@@ -13,6 +13,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError, ImageHeader, decode_image
 from smalti.data.order import numbers_to_check
 from smalti.data.transforms import resized_size
+from smalti.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def check_sizes(dataset: ImageDataset) -> None:
     crop = f"the crop of {transform.height_px}x{transform.width_px}"
     if small == len(read):
         raise InputError(
-            f"all {small} images that were looked at are smaller than {crop}; choose a smaller "
+            f"of {counted(small, 'image')} looked at, none is as large as {crop}; choose a smaller "
             "size, or enlarge them (image.small, --small)"
         )
     if small:

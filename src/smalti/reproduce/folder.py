@@ -7,11 +7,10 @@ from pydantic import ValidationError
 
 from smalti import __version__
 from smalti.config import Config, InputError
-from smalti.files import atomic_file, write_json
+from smalti.files import atomic_file, check_writable, write_json
 from smalti.plain_data import read_json
 from smalti.reproduce.experiment import Experiment
 from smalti.reproduce.results import Results
-from smalti.runs.folder import check_writable
 
 STUDY_FILE = "study.json"
 SEEDS_FOLDER = "seeds"

@@ -9,8 +9,6 @@ RUN/tokenizer/      of a prior's run: the tokenizer that it was trained with
 """
 
 import contextlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +19,13 @@ from pydantic import ValidationError
 from smalti.config import InputError
 from smalti.distributed import rank, together
 from smalti.environment import environment
-from smalti.files import atomic_file, disk_errors, remove_leftovers, write_json
+from smalti.files import (
+    atomic_file,
+    check_writable,
+    disk_errors,
+    remove_leftovers,
+    write_json,
+)
 from smalti.plain_data import read_json
 from smalti.runs.config import BaseRunConfig, RunConfig
 from smalti.runs.stored import CHANGEABLE_ON_RECORD, CONFIG_FILE, changes, read_run_config
@@ -87,28 +91,6 @@ def _check_stored(folder: Path, config: BaseRunConfig) -> None:
             f"{folder} has done {done} steps, so training.total-steps must be at least {done}, got "
             f"{config.training.total_steps}"
         )
-
-
-def check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written, or whose disk is full.
-
-    Raises:
-        InputError: it cannot be written; nothing was changed.
-    """
-    existing = existing_part(folder)
-    if not existing.is_dir():
-        raise InputError(f"cannot write {folder}: {existing} is a file, not a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write {folder}: no permission to write there")
-    if shutil.disk_usage(existing).free < 2**24:
-        raise InputError(f"cannot write {folder}: the disk is full")
-
-
-def existing_part(path: Path) -> Path:
-    """The path itself if it exists, else the nearest of its parents that does."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
 
 
 @contextlib.contextmanager

@@ -53,14 +53,6 @@ class PriorEvaluation:
     is_reference: bool
     """Whether the data set is what the samples are compared with, so that its features count."""
 
-    def check(self) -> None:
-        """Refuse settings that the prior cannot sample with.
-
-        Raises:
-            InputError: a value is not allowed.
-        """
-        self.pipeline.check_sampling(self.config, self.cells)
-
     @property
     def cells(self) -> tuple[int, int]:
         """Rows and columns of codes of an image."""
