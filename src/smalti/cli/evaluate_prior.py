@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smalti.cli.evaluate_report import check_count, check_itself, show, write
+from smalti.cli.evaluate_report import check_itself, show, write
 from smalti.cli.evaluate_samples import check_outputs
 from smalti.words import all_are
 
@@ -129,11 +129,13 @@ def _check_counts(options: argparse.Namespace, evaluation: "PriorEvaluation") ->
     Raises:
         InputError: there are fewer than features, and nobody asked for it.
     """
+    from smalti.evaluation.comparison import check_count
+
     assert evaluation.extractor is not None
     fewest = options.n
     if evaluation.is_reference:
         fewest = min(fewest, len(evaluation.images))
-    return check_count(fewest, evaluation.extractor, options)
+    return check_count(fewest, evaluation.extractor, options.few)
 
 
 def _compute(
@@ -300,6 +302,7 @@ def _reference(
     data: "dict[str, Tensor]",
 ) -> "tuple[Reference, list[str]]":
     """What the samples are compared with, and a warning where it has few images."""
+    from smalti.evaluation.comparison import check_count
     from smalti.evaluation.reference import reference_of
     from smalti.runs.described import find_reference, good_rows, image_record
 
@@ -310,4 +313,4 @@ def _reference(
         return reference_of(features, record), []
     reference = find_reference(options.reference, dataset.transform, extractor, options.batch_size)
     count = reference.record.images and reference.record.images.count
-    return reference, check_count(count, extractor, options) if count else []
+    return reference, check_count(count, extractor, options.few) if count else []
