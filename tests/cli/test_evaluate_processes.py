@@ -19,17 +19,8 @@ def test_two_processes_find_what_one_finds(succeed, here, world):
     for number, photo in enumerate(sorted(world.photos.glob("*/*.png"))):
         with Image.open(photo) as picture:
             picture.rotate(180).save(f"other/turned{number}.png")
-    command = [
-        "evaluate",
-        str(world.prior),
-        "--data",
-        "other",
-        "-n",
-        "7",
-        "--few",
-        "--memorisation",
-    ]
-    command += ["--batch-size", "3"]
+    command = ["evaluate", str(world.prior), "--data", "other", "-n", "11", "--few"]
+    command += ["--memorisation", "--batch-size", "3"]
     succeed(*command, "--out", "one.json")
     ended = run_as_two(["-m", "smalti", *command, "--out", "two.json"])
     assert [process.code for process in ended] == [0, 0], ended
