@@ -68,7 +68,8 @@ def _lines(protocol: "Protocol") -> list[tuple[str, str]]:
 
 def _images(images: "ImageRecord") -> str:
     size = f"{images.height_px}x{images.width_px}"
-    words = f"{images.count:,} of {images.source}, {size} pixels"
+    chosen = f" (at even distances of {images.chosen_of:,})" if images.chosen_of else ""
+    words = f"{images.count:,} of {images.source}{chosen}, {size} pixels"
     if images.kernel == "none":
         return words
     filtered = "with" if images.antialias else "without"
