@@ -1,7 +1,6 @@
 """YAML and JSON as plain data: nothing that was written is lost."""
 
 import pytest
-import yaml
 
 from smalti.config import InputError
 from smalti.plain_data import read_json, read_yaml
@@ -51,7 +50,27 @@ def test_utf_16_is_known_by_its_mark():
     assert read_yaml("a: ä".encode("utf-16"), "here") == {"a": "ä"}
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: [", "here cannot be read as YAML: 'seed: ['; perhaps a bracket, a quote"),
+        ("a: {b: 1\nc: 2\n", "here, line 2, cannot be read as YAML: 'c: 2'; perhaps"),
+        ("a: 1\nb: 'x\n\n", 'here, line 2, cannot be read as YAML: "b: \'x"; perhaps'),
+        ("a:\n\tb: 1", "here, line 2, cannot be read as YAML: 'b: 1'; indent with spaces"),
+        ("a: !!python/name:os.system", "only plain texts, numbers, lists and blocks are read"),
+        ("a: 2026-13-45", "here cannot be read as YAML: 'a: 2026-13-45'"),
+        ("[" * 5000, "here cannot be read as YAML"),
+        (b"a: \xff", "here is not UTF-8 text; save it as UTF-8"),
+    ],
+)
+def test_what_is_not_plain_yaml_is_shown_with_its_line(text, words):
+    with pytest.raises(InputError) as error:
+        read_yaml(text, "here")
+    assert str(error.value).startswith(words) or str(error.value).endswith(words)
+    assert "token" not in str(error.value)
+
+
 def test_no_document_is_nothing_and_two_are_an_error():
     assert read_yaml("", "here") is None
-    with pytest.raises(yaml.YAMLError):
+    with pytest.raises(InputError, match=r"^here, line 2, cannot be read as YAML: '---'"):
         read_yaml("a: 1\n---\nb: 2", "here")

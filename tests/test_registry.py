@@ -3,7 +3,7 @@
 import pytest
 
 from smalti.config import Config, InputError
-from smalti.registry import Registry, unknown_name
+from smalti.registry import Registry, nearest, unknown_name
 
 
 @pytest.fixture
@@ -44,6 +44,32 @@ def test_a_name_like_none_of_them_gets_no_suggestion():
     text = str(unknown_name("preset", "zzz", ["faces"]))
     assert "did you mean" not in text
     assert "Known: faces" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("--temp", "--temperature"),
+        ("--Top_K", "--top-k"),
+        ("--total-steps", "--training.total-steps"),
+        ("--size", "--image.size"),
+        ("--image.siez", "--image.size"),
+        ("--keep", None),
+        ("--foo", None),
+        ("cat", None),
+        ("--steps", None),
+        ("z", None),
+    ],
+)
+def test_nearest_name_is_the_only_one_with_it_inside_or_a_similar_one(name, near):
+    known = [
+        "--temperature",
+        "--top-k",
+        "--top-p",
+        "--training.total-steps",
+        "--training.log-steps",
+    ]
+    assert nearest(name, [*known, "--image.size", "--image.sizes", "oxcart"]) == near
 
 
 def test_only_the_first_of_many_names_are_listed():

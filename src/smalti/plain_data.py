@@ -12,27 +12,53 @@ import yaml
 
 from smalti.config import InputError
 
+LONGEST = 100  # characters of a text in a message
+
 
 def read_yaml(text: str | bytes, where: str) -> Any:
-    """Read the plain data of a YAML text; a byte order mark tells the encoding of bytes.
+    """Read the plain data of a YAML text; None if it is empty.
 
     Args:
-        text: one YAML document; a tag that would make an object is an error.
+        text: one YAML document; bytes are UTF-8, or what their byte order mark tells.
         where: name of the text, for messages.
 
     Raises:
-        InputError: a key is written twice in one block.
-        yaml.YAMLError, UnicodeDecodeError or RecursionError: it is not plain YAML.
+        InputError: it is not plain YAML, or a key is written twice in one block.
     """
-    loader = yaml.SafeLoader(text)
     try:
+        text = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where} is not UTF-8 text; save it as UTF-8") from error
+    try:
+        loader = yaml.SafeLoader(text)
         document = loader.get_single_node()
         if document is None:
             return None
         _refuse_repeats(document, where, "", set())
         return loader.construct_document(document)
-    finally:
-        loader.dispose()
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{where}{_unreadable(text, error)}") from error
+
+
+def _unreadable(text: str, error: Exception) -> str:
+    """Say which line of a text is not plain YAML, and what to look at."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f" cannot be read as YAML: {text[:LONGEST]!r}"  # too deep, or it is no date
+    mark, text = error.problem_mark, text.rstrip()
+    if mark.index >= len(text):  # what is never closed is met at the end; show where it begins
+        mark = error.context_mark or mark
+    lines = text.splitlines() or [""]
+    number = min(mark.line, len(lines) - 1)
+    line = lines[number]
+    look = "perhaps a bracket, a quote, the space after a colon or an indentation is missing"
+    if isinstance(error, yaml.constructor.ConstructorError):
+        look = "only plain texts, numbers, lists and blocks are read"
+    elif "\t" in line:
+        look = "indent with spaces, not with tabs"
+    place = f", line {number + 1}," if len(lines) > 1 else ""
+    return f"{place} cannot be read as YAML: {line.strip()[:LONGEST]!r}; {look}"
 
 
 def read_json(text: str | bytes, where: str) -> Any:

@@ -1,6 +1,7 @@
 """Looks classes up by name; the package has no other dynamic lookup."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -8,15 +9,38 @@ from smalti.config import InputError
 
 T = TypeVar("T")
 
-
 MOST_LISTED = 20  # names in a message; ImageNet's thousand classes would fill the screen
+SHORTEST_PART = 3  # letters of a part that stands for a name; fewer are in too many names
+MOST_LETTERS = 2  # that a misspelling has too many or too few
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Find the known name that was meant: the only one with `name` in it, else a similar one.
+
+    Names that begin with `name` count first, then those with it as the last part of a dotted name.
+    Upper and lower case are the same, as are hyphens and underscores.
+    """
+    names = {_plain(one): one for one in known}
+    part = _plain(name)
+    if len(part) >= SHORTEST_PART:
+        for form in (f"^{re.escape(part)}", rf"\.{re.escape(part)}$", re.escape(part)):
+            found = [one for one in names if re.search(form, one)]
+            if len(found) == 1:
+                return names[found[0]]
+    as_long = [one for one in names if abs(len(one) - len(part)) <= MOST_LETTERS]
+    near = difflib.get_close_matches(part, as_long, n=1)
+    return names[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-").strip("-")
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """Make the error for an unknown name, with the nearest known name and the first of all."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(name, names)
+    hint = f"; did you mean {near!r}?" if near else "."
     more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
     listed = ", ".join(names[:MOST_LISTED])
     return InputError(f"unknown {what} {name!r}{hint} Known: {listed}{more}")

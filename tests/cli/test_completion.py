@@ -26,6 +26,7 @@ LINES = [
     ("smalti sample run --top", ["--top-k", "--top-p"]),
     ("smalti evaluate run --small e", ["enlarge", "error"]),
     ("smalti help sa", ["sample"]),
+    ("smalti presets pixels", ["pixels-faceshq"]),
     ("smalti completion ", ["bash", "fish", "zsh"]),
 ]
 

@@ -71,6 +71,20 @@ def test_run_begins_with_another_prior_and_resumes_without_it(here, succeed, wor
     assert Path("run/checkpoints/step_00000005").is_dir()
 
 
+def test_shape_of_the_first_prior_counts_for_what_no_option_says(here, succeed, world):
+    """Its 3 heads divide its width of 18; the default 4 do not."""
+    tiny = [option for option in world.tiny_prior if not option.startswith("--prior.")]
+    line = ["train", "prior", "--data", world.photos, *tiny, "--training.total-steps=1"]
+    shape = ["--prior.layers=1", "--prior.width=18"]
+    succeed(*line, "--vqgan", world.vqgan, *shape, "--prior.heads=3", "--out", "first")
+    for model in ("first", "first/checkpoints/best"):
+        line += ["--init", model, "--image.size=16", *shape]
+        prior = yaml.safe_load(succeed(*line, "--print-config").out)["prior"]
+        assert prior == {"kind": "gpt", "layers": 1, "heads": 3, "width": 18, "dropout": "auto"}
+    succeed(*line, "--out", "second")
+    assert Pipeline.from_pretrained("second").config.prior.heads == 3
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -81,7 +95,7 @@ def test_run_begins_with_another_prior_and_resumes_without_it(here, succeed, wor
         ("--init {prior} --prior.layers 7", "prior.layers is 7, but the model of .* has 1"),
         ("--init {prior} --ordering spiral_in", "ordering is spiral_in, but .* has row_major"),
         ("--init {vqgan}", "holds a vqgan, but a prior is needed"),
-        ("", "required: --vqgan RUN, the tokenizer, or --init MODEL"),
+        ("", r"--vqgan RUN \(the tokenizer\) or --init MODEL is required"),
     ],
 )
 def test_what_cannot_be_begun_with_is_refused(here, call, contents, world, options, words):

@@ -97,7 +97,7 @@ def test_nothing_to_resume(refused, arguments, words):
 
 def test_help_explains_what_may_change(succeed):
     text = succeed("resume", "--help").out
-    assert "--training.total-steps\n        Length of the run in steps" in text
+    assert "--training.total-steps [at least 1]\n        Length of the run in steps" in text
     assert "--seed" not in text
 
 

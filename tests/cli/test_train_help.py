@@ -5,8 +5,7 @@ import re
 import pytest
 
 from smalti.cli.options import options_of, sections_of
-from smalti.cli.train import roots
-from smalti.runs.config import VQGANRunConfig
+from smalti.runs.config import ROOTS, VQGANRunConfig
 
 STAGES = ("vqgan", "prior", "pixels")
 QUANTIZERS = sections_of(VQGANRunConfig)["vqgan.quantizer"].members
@@ -32,7 +31,7 @@ def test_first_page_names_every_section(succeed, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_option_is_explained_with_its_default(succeed, stage):
     text = succeed("train", stage, "--help", "all").out
-    for option in options_of(roots()[stage]).values():
+    for option in options_of(ROOTS[stage]).values():
         if not option.is_fixed:
             assert re.search(rf"  {option.flag} \[(needed|default [^;\]]+)", text), option.flag
             assert option.about, option.flag
@@ -47,11 +46,20 @@ def test_words_of_python_are_in_no_help(succeed):
 def test_options_and_their_ranges_are_those_of_the_fields(succeed):
     text = succeed("train", "vqgan", "--help", "training").out
     assert "  --training.total-steps [default 2000; at least 1]\n" in text
-    assert "  --training.ema-decay [default 0.995; at least 0 and below 1]\n" in text
+    assert "  --training.ema-decay [default 0.995; from 0 to below 1]\n" in text
     assert "  --training.precision [default auto; auto, float32 or bfloat16]\n" in text
     text = succeed("train", "prior", "--help", "training").out
     assert "  --training.batch-size [default 32; at least 1]\n" in text
-    assert "  --training.early-stop [default auto; above 0, auto or null]\n" in text
+    assert "  --training.early-stop [default auto; a whole number above 0, auto or null]\n" in text
+    text = " ".join(succeed("train", "vqgan", "--help", "loss.adversary").out.split())
+    share = "a whole number of at least 0, a number from 0 to below 1 or auto"
+    assert f"--loss.adversary.start [default auto; {share}]" in text
+
+
+def test_the_tokenizer_of_a_prior_is_needed_unless_it_has_a_model_to_begin_with(succeed):
+    text = " ".join(succeed("train", "prior", "--help").out.split())
+    assert "--vqgan The tokenizer:" in text
+    assert "a hub id. [needed, unless --init is given]" in text
 
 
 def test_defaults_are_those_of_a_run(succeed):

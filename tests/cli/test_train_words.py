@@ -101,7 +101,17 @@ def test_no_message_has_words_of_a_library():
     assert str(error.value) == (
         "image.size must be a whole number above 0 or HEIGHTxWIDTH, got 'big'; image.crop must "
         "be random or center, got 'middle'; training.total-steps must be a whole number of at "
-        "least 1, got 'many'; optimizer.beta1 must be a number of at least 0 and below 1, got 2"
+        "least 1, got 'many'; optimizer.beta1 must be a number from 0 to below 1, got 2"
+    )
+
+
+def test_the_file_of_a_wrong_value_is_named_unless_an_option_replaced_it(here):
+    Path("a.yaml").write_text("training.total_steps: many\nimage.crop: middle", encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        vqgan("--config a.yaml --training.total-steps 0 --seed -1")
+    assert str(error.value) == (
+        "seed must be a whole number of at least 0, got -1; a.yaml: image.crop must be random or "
+        "center, got 'middle'; training.total-steps must be a whole number of at least 1, got 0"
     )
 
 

@@ -418,12 +418,21 @@ def test_config_that_differs_is_refused(vqgan, tmp_path, name, value, words):
 
 
 @pytest.mark.parametrize(
-    "text", ["- 1", "model: {params: {}}", "model: 3", "{", "\0", "[" * 9999], ids=range(6)
+    ("text", "words"),
+    [
+        ("- 1", "is no released config of a VQGAN"),
+        ("model: {params: {}}", "is no released config of a VQGAN"),
+        ("model: 3", "is no released config of a VQGAN"),
+        ("{", "cannot be read as YAML"),
+        ("\0", "cannot be read as YAML"),
+        ("[" * 9999, "cannot be read as YAML"),
+    ],
+    ids=range(6),
 )
-def test_what_is_no_released_config_is_named(vqgan, tmp_path, text):
+def test_what_is_no_released_config_is_named(vqgan, tmp_path, text, words):
     path = tmp_path / "config.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"config.yaml is no released config of a VQGAN"):
+    with pytest.raises(InputError, match=f"config.yaml {words}"):
         check_released_config(path, vqgan.config)
 
 

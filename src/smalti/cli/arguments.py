@@ -1,12 +1,12 @@
 """Command-line arguments that several sub-commands share. Imports nothing heavy."""
 
 import argparse
-import difflib
 import re
 from collections.abc import Sequence
 from typing import NoReturn
 
 from smalti.paths import expand
+from smalti.registry import nearest
 
 WORDS = (
     (r"the following arguments are required: (.*)", r"needs \1"),
@@ -74,8 +74,9 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
             return f"{word!r} is one word too many"
-        near = difflib.get_close_matches(word, self.flags, n=1)
-        return f"unknown option {word}" + (f"; did you mean {near[0]!r}?" if near else "")
+        name = word.partition("=")[0]
+        near = nearest(name, self.flags)
+        return f"unknown option {name}" + (f"; did you mean {near!r}?" if near else "")
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and where the allowed options are explained, and exit."""
@@ -83,7 +84,8 @@ class Parser(argparse.ArgumentParser):
             message, replaced = re.subn(theirs, ours, message)
             if replaced:
                 break
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        see = " See" if message.endswith("?") else "; see"
+        self.exit(2, f"{self.prog}: {message}{see} {self.prog} --help\n")
 
 
 def device_argument(parser: Parser) -> None:

@@ -65,15 +65,17 @@ def run(arguments: Sequence[str]) -> None:
 def _places() -> dict[str, Place]:
     """All places of the command line, by the words between `smalti` and the place."""
     from smalti.cli.main import COMMANDS, MODULES
-    from smalti.cli.train import roots
+    from smalti.cli.presets import presets
+    from smalti.runs.config import ROOTS
 
     places = {
         "": Place([*COMMANDS, "help"], {"--help": [], "--version": []}),
         "help": Place([*COMMANDS]),
-        "train": Place([*roots()], {"--help": []}),
+        "train": Place([*ROOTS], {"--help": []}),
         "resume": _resuming(),
+        "presets": Place([path.stem for path in presets()], {"--help": []}),
     }
-    places |= {f"train {stage}": _training(stage) for stage in roots()}
+    places |= {f"train {stage}": _training(stage) for stage in ROOTS}
     for command in COMMANDS.keys() - places.keys():
         module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
         places[command] = _of_parser(module.parser())
@@ -83,9 +85,9 @@ def _places() -> dict[str, Place]:
 def _training(stage: str) -> Place:
     from smalti.cli.options import hyphened, options_of, sections_of
     from smalti.cli.presets import presets
-    from smalti.cli.train import roots
+    from smalti.runs.config import ROOTS
 
-    root = roots()[stage]
+    root = ROOTS[stage]
     flags = {
         option.flag: [] if option.is_text else option.choices
         for option in options_of(root).values()
@@ -98,9 +100,9 @@ def _training(stage: str) -> Place:
 
 def _resuming() -> Place:
     from smalti.cli.resume import changeable_options
-    from smalti.cli.train import roots
+    from smalti.runs.config import ROOTS
 
-    options = [option for root in roots().values() for option in changeable_options(root)]
+    options = [option for root in ROOTS.values() for option in changeable_options(root)]
     return Place(flags={o.flag: [] if o.is_text else o.choices for o in options} | {"--help": []})
 
 

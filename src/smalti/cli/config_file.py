@@ -18,7 +18,7 @@ def read_config_file(file: str) -> dict[str, Any]:
     """Read the content of a config file; `a.b: 1` is the same as `a: {b: 1}`, and `a-b` as `a_b`.
 
     Raises:
-        InputError: it is missing, too large or no plain mapping, or has an option twice.
+        InputError: it is missing, too large or not plain YAML, or has an option twice.
     """
     path = Path(expand(file))
     if not path.is_file():
@@ -26,18 +26,11 @@ def read_config_file(file: str) -> dict[str, Any]:
         raise InputError(f"config {path} {what}")
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise InputError(f"config {path} is larger than {MAX_CONFIG_BYTES} bytes")
-    try:
-        text = path.read_text(encoding="utf-8")
-        # A page of aliases of aliases stands for more values than memory holds.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise InputError(f"config {path} has an alias (*name); write its value out")
-        content = read_yaml(text, f"config {path}")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"config {path} is not UTF-8 text; save it as UTF-8 (PowerShell's > writes UTF-16)"
-        ) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"config {path} is not plain YAML: {error}") from error
+    text = path.read_bytes()
+    content = read_yaml(text, f"config {path}")
+    # A page of aliases of aliases stands for more values than memory holds.
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+        raise InputError(f"config {path} has an alias (*name); write its value out")
     if not isinstance(content, dict):
         raise InputError(f"config {path} must hold options, as `image.size: 64`")
     return _with_blocks(content, f"config {path}")
@@ -73,7 +66,7 @@ def nest(name: str, value: Any) -> dict[str, Any]:
 
 
 def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Add values to a mapping, and those of blocks to its blocks; later ones win."""
+    """Add values to a block, and those of blocks in it to its own; later ones win."""
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             merge(into[key], value)

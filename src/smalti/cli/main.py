@@ -9,7 +9,6 @@ Of the processes that torchrun starts, only the first one prints.
 """
 
 import contextlib
-import difflib
 import importlib
 import io
 import logging
@@ -82,9 +81,9 @@ def _help() -> str:
 
 def _run(command: str, arguments: Sequence[str]) -> int:
     if command not in COMMANDS:
-        near = difflib.get_close_matches(command, COMMANDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        return _fail(f"unknown command {command!r}{hint} Known: {', '.join(COMMANDS)}", 2)
+        from smalti.registry import unknown_name
+
+        return _fail(str(unknown_name("command", command, COMMANDS)), 2)
     try:
         module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
         with _shown_log(), _shown_once():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import yaml
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -50,10 +49,7 @@ class Option:
     @property
     def allowed(self) -> str:
         """Allowed values in words, such as `a whole number of at least 1, auto or null`."""
-        words = [word for one in self.alternatives for word in _in_words(*one)]
-        if NOUNS[float] in words and NOUNS[int] in words:
-            words.remove(NOUNS[int])
-        return listed(words)
+        return listed([word for one in self.alternatives for word in _in_words(*one)])
 
     @property
     def choices(self) -> list[str]:
@@ -199,6 +195,8 @@ def _bounds(metadata: Sequence[Any]) -> str:
     given = {type(one): one for one in metadata}
     if Ge in given and Le in given:
         return f" from {given[Ge].ge} to {given[Le].le}"
+    if Ge in given and Lt in given:
+        return f" from {given[Ge].ge} to below {given[Lt].lt}"
     words = [(Ge, "ge", "of at least"), (Gt, "gt", "above"), (Le, "le", "at most")]
     words += [(Lt, "lt", "below")]
     said = [f"{word} {getattr(given[kind], name)}" for kind, name, word in words if kind in given]
@@ -231,16 +229,11 @@ def shown(value: Any) -> str:
 
 
 def parse_value(name: str, text: str) -> Any:
-    """Parse a word that may be a number, a list or a mapping.
+    """Parse a word that may be a number, a list or a block of options.
 
     Raises:
         InputError: the word has no meaning.
     """
     if not text.strip():
         raise InputError(f"{name} needs one value")
-    try:
-        return int(text) if re.fullmatch(r"[+-]?\d{1,99}", text) else read_yaml(text, name)
-    except InputError:
-        raise
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{name} cannot be read, got {text!r}") from error
+    return int(text) if re.fullmatch(r"[+-]?\d{1,99}", text) else read_yaml(text, name)

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from smalti.cli.arguments import Parser
-from smalti.registry import unknown_name
+from smalti.config import InputError
+from smalti.registry import nearest, unknown_name
 
 STAGES = {
     "vqgan": "tokenizers: smalti train vqgan --data DATA --preset NAME",
@@ -95,8 +96,9 @@ def run(arguments: Sequence[str]) -> None:
     word = parser().read(arguments).word or ""
     found = [preset for preset in map(Preset.read, presets()) if preset.has(word)]
     if not found:
-        names = [path.stem for path in presets()]
-        raise unknown_name("preset", word, names)
+        near = nearest(word, [path.stem for path in presets()])
+        hint = f"; did you mean {near!r}?" if near else "."
+        raise InputError(f"no preset has the word {word!r}{hint} `smalti presets` lists all")
     for stage, usage in STAGES.items():
         of_stage = [preset for preset in found if preset.stage == stage]
         if of_stage:

@@ -107,18 +107,14 @@ def rounds_of(rejection: Rejection | None, n: int | None) -> int:
 
 
 def _read_classes(path: Path) -> dict[str, list[int]]:
-    import yaml
-
     from smalti.config import InputError
     from smalti.plain_data import read_yaml
 
     form = "a line for each class is expected, as `cat: [281, 282]`"
     try:
-        found = read_yaml(path.read_bytes(), str(path))
+        found = read_yaml(path.read_bytes(), f"--classes {path}")
     except OSError as error:
         raise InputError(f"cannot read --classes {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"--classes {path} is not YAML; {form}") from error
     if not isinstance(found, dict) or not found:
         raise InputError(f"--classes {path} has no classes; {form}")
     classes = {}

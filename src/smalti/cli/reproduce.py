@@ -28,12 +28,12 @@ def run(arguments: Sequence[str]) -> None:
     options = parser().read(arguments)
     out = Path(options.out or f"reproduce/{options.study}-{options.scale}")
 
-    from smalti.cli.train import roots
     from smalti.cli.train_config import read_config
     from smalti.compute import choose_compute
     from smalti.reproduce.conduct import conduct
     from smalti.reproduce.experiment import Experiment
     from smalti.reproduce.studies import STUDIES
+    from smalti.runs.config import ROOTS
 
     STUDIES[options.study]  # an unknown name shows first
     choose_compute(options.device)
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> None:
         out,
         Path(options.runs),
         options.data,
-        lambda stage, words: read_config(roots()[stage], words),
+        lambda stage, words: read_config(ROOTS[stage], words),
         options.budget,
         options.device,
     )

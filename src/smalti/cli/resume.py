@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Sequence[str]) -> None:
     """Train a run that was stopped to its end, or a finished one further."""
-    from smalti.cli.train import HELP, as_flag, roots, say_how_to_go_on, train
+    from smalti.cli.train import HELP, as_flag, say_how_to_go_on, train
 
     if not arguments or HELP in map(as_flag, arguments):
         print(_help())
@@ -21,16 +21,16 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.train_config import read_config
     from smalti.config import InputError
-    from smalti.runs.config import RunConfig
+    from smalti.runs.config import ROOTS, RunConfig
     from smalti.runs.stored import CONFIG_FILE, read_run_config
 
     if arguments[0].startswith("-"):
         raise InputError("the run comes first: smalti resume RUN [options]")
     folder = Path(expand(arguments[0]))
     stored = read_run_config(folder)
-    if stored is None or stored.get("stage") not in roots():
+    if stored is None or stored.get("stage") not in ROOTS:
         raise InputError(f"{folder} is no run; give the folder of one, which has a {CONFIG_FILE}")
-    root = roots()[stored["stage"]]
+    root = ROOTS[stored["stage"]]
     _check_changeable(root, arguments[1:])
     own = ["--config", str(folder / CONFIG_FILE), "--out", str(folder)]
     config = read_config(root, [*own, *arguments[1:]])
@@ -81,7 +81,7 @@ def _check_changeable(root: "type[BaseRunConfig]", changes: Sequence[str]) -> No
 
 
 def _help() -> str:
-    from smalti.cli.train import roots
+    from smalti.runs.config import ROOTS
 
     lines = [
         "usage: smalti resume RUN [options]",
@@ -93,17 +93,16 @@ def _help() -> str:
         "options, of which what is trained from there on may differ (some are of one stage only):",
         "",
     ]
-    return "\n".join([*lines, *_explained(roots())])
+    return "\n".join([*lines, *_explained(ROOTS)])
 
 
 def _explained(stages: "Mapping[str, type[BaseRunConfig]]") -> Iterator[str]:
     """Explain each option of any stage that may change; the run's value is the default."""
-    from smalti.cli.train_help import meaning
+    from smalti.cli.train_help import explained
 
     seen: set[str] = set()
     for root in stages.values():
         for option in changeable_options(root):
             if option.path not in seen:
                 seen.add(option.path)
-                yield f"  {option.flag}"
-                yield from meaning(root, option)
+                yield from explained(root, option, has_default=False)

@@ -31,12 +31,13 @@ def run(arguments: Sequence[str]) -> None:
         _check_text(word)
 
     from smalti.registry import unknown_name
+    from smalti.runs.config import ROOTS
 
-    if stage not in roots():
-        raise unknown_name("stage", stage, roots())
+    if stage not in ROOTS:
+        raise unknown_name("stage", stage, ROOTS)
     shown = [as_flag(word) for word in words]
     if HELP in shown:
-        _show_help(stage, words[shown.index(HELP) + 1 :])
+        _show_help(ROOTS[stage], words[shown.index(HELP) + 1 :])
         return
 
     from smalti.cli.train_config import read_config
@@ -44,13 +45,13 @@ def run(arguments: Sequence[str]) -> None:
     flags = {DRY_RUN, PRINT_CONFIG} & set(shown)
     options = [word for word, flag in zip(words, shown, strict=True) if flag not in flags]
     if PRINT_CONFIG in flags:
-        _print_config(stage, options)
+        _print_config(ROOTS[stage], options)
     elif DRY_RUN in flags:
         from smalti.cli.dry_run import describe_dry_run
 
-        describe_dry_run(read_config(roots()[stage], options))
+        describe_dry_run(read_config(ROOTS[stage], options))
     else:
-        train(read_config(roots()[stage], options))
+        train(read_config(ROOTS[stage], options))
 
 
 def as_flag(word: str) -> str:
@@ -58,20 +59,20 @@ def as_flag(word: str) -> str:
     return HELP if word == "-h" else word.replace("_", "-")
 
 
-def _show_help(stage: str, following: Sequence[str]) -> None:
+def _show_help(root: "type[BaseRunConfig]", following: Sequence[str]) -> None:
     from smalti.cli.train_help import page
 
     topic = following[0] if following and not following[0].startswith("-") else ""
-    print(page(roots()[stage], topic))
+    print(page(root, topic))
 
 
-def _print_config(stage: str, options: Sequence[str]) -> None:
+def _print_config(root: "type[BaseRunConfig]", options: Sequence[str]) -> None:
     """Print what would run as a config file; without data it has a place to fill in."""
     import yaml
 
     from smalti.cli.train_config import read_config
 
-    config = read_config(roots()[stage], options, {"data": ("PHOTOS",)})
+    config = read_config(root, options, {"data": ("PHOTOS",)})
     print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), end="")
 
 
@@ -91,13 +92,6 @@ def _check_text(word: str) -> None:
             f"{shown} is not UTF-8, so that no config can name it; rename the file or folder, or "
             "set the locale to UTF-8, as by LC_ALL=C.UTF-8"
         ) from error
-
-
-def roots() -> "dict[str, type[BaseRunConfig]]":
-    """The config of each stage."""
-    from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
-
-    return {"vqgan": VQGANRunConfig, "pixels": PixelsRunConfig, "prior": PriorRunConfig}
 
 
 def train(config: "BaseRunConfig") -> None:

@@ -1,13 +1,13 @@
 """Reads the words of `smalti train` into a valid config, or raises one line of what is wrong.
 
-Defaults, presets, config files and options are mappings that are merged, later ones winning; the
-result is validated once, by the config's model.
+Defaults, presets, config files and options are layers of values that are merged, later ones
+winning; the result is validated once, by the config's model.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -26,7 +26,8 @@ from smalti.cli.validation import validated
 from smalti.config import InputError
 from smalti.data.config import present_transform
 from smalti.paths import expand
-from smalti.runs.config import BaseRunConfig, PriorRunConfig
+from smalti.registry import nearest
+from smalti.runs.config import ROOTS, BaseRunConfig, PriorRunConfig
 from smalti.runs.stored import read_run_config
 
 R = TypeVar("R", bound=BaseRunConfig)
@@ -36,6 +37,14 @@ SHORT = {"auto_remedy": "training.auto_remedy"}
 """Short names of options, which take no value and mean true."""
 FORMER = {"image.upscale"}
 """Former names of options, which are still read."""
+
+
+class Layer(NamedTuple):
+    """Values that a command line, a file or a model gives to options, in nested blocks."""
+
+    values: Values
+    place: str = ""
+    """Beginning of messages about them, such as `config.yaml: `; "" for the command line."""
 
 
 def read_config(root: type[R], arguments: Sequence[str], start: Values | None = None) -> R:
@@ -49,9 +58,10 @@ def read_config(root: type[R], arguments: Sequence[str], start: Values | None = 
     Raises:
         InputError: an option, a key or a value is not allowed.
     """
-    layers = [start or {}, *_layers(root, arguments)]
-    images = _images_of_others(root, _folded(root, layers))
-    return validated(root, _folded(root, [*images, *layers]))
+    layers = [Layer(start or {}), *_layers(root, arguments)]
+    layers = [*_of_models(root, _folded(root, layers)), *layers]
+    places = {path: place for values, place in layers for path in _paths(values)}
+    return validated(root, _folded(root, layers), places)
 
 
 def words_of(
@@ -86,45 +96,45 @@ def words_of(
         yield name, values
 
 
-def _layers(root: type[BaseRunConfig], arguments: Sequence[str]) -> list[Values]:
+def _layers(root: type[BaseRunConfig], arguments: Sequence[str]) -> list[Layer]:
     """Values of presets, files and options, in the order in which later ones win.
 
     Raises:
         InputError: as `read_config`.
     """
     options = options_of(root)
-    presets: list[Values] = []
-    layers: list[Values] = [{}]  # options between two files count as written at once
+    presets: list[Layer] = []
+    layers = [Layer({})]  # options between two files count as written at once
     lists: Values = {}
     for name, words in words_of(root, arguments):
         if name == "preset":
             presets += [_file(root, str(preset_path(word, stage_of(root)))) for word in words]
         elif name == "config":
-            layers += [_file(root, words[0]), {}]
+            layers += [_file(root, words[0]), Layer({})]
         elif name in SHORT:
-            merge(layers[-1], nest(SHORT[name], True))
+            merge(layers[-1].values, nest(SHORT[name], True))
         elif name in options and options[name].is_list_of_texts:
             lists.setdefault(name, []).extend(words)
         else:
             known = options.get(name)
             value = known.parse(words[0]) if known else parse_value(f"--{name}", words[0])
-            merge(layers[-1], _as_today(nest(name, value)))
+            merge(layers[-1].values, _as_today(nest(name, value)))
     if lists.get("condition") == ["none"]:
         lists["condition"] = []
     for layer in layers[::2]:
-        _check_keys(root, layer, "")
-    return [*presets, *layers, lists]
+        _check_keys(root, layer)
+    return [*presets, *layers, Layer(lists)]
 
 
-def _file(root: type[BaseRunConfig], file: str) -> Values:
+def _file(root: type[BaseRunConfig], file: str) -> Layer:
     """Read the values of a config file, under the present names of options.
 
     Raises:
-        InputError: it is missing or no plain mapping, or a key is unknown or written twice.
+        InputError: it is missing or not plain YAML, or a key is unknown or written twice.
     """
-    content = _as_today(read_config_file(file))
-    _check_keys(root, content, f"{file}: ")
-    return content
+    layer = Layer(_as_today(read_config_file(file)), f"{file}: ")
+    _check_keys(root, layer)
+    return layer
 
 
 def _as_today(values: Values) -> Values:
@@ -132,34 +142,41 @@ def _as_today(values: Values) -> Values:
     return values | {"image": present_transform(image)} if isinstance(image, dict) else values
 
 
-def _check_keys(
-    root: type[BaseRunConfig], content: Mapping[str, Any], where: str, prefix: str = ""
-) -> None:
+def _paths(values: Values, prefix: str = "") -> Iterator[str]:
+    """Dotted names of the options and sections that have a value."""
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _check_keys(root: type[BaseRunConfig], layer: Layer, prefix: str = "") -> None:
     """Refuse keys that do not exist, and values in place of a section.
 
     Raises:
         InputError: a key is unknown or a value is wrong; the message names the nearest key.
     """
     sections, options = sections_of(root), options_of(root)
-    for key, value in content.items():
+    for key, value in layer.values.items():
         path = f"{prefix}{key}"
         if path in sections and not isinstance(value, dict):
             kind = ".kind" if sections[path].comes_in_kinds else ""
             raise InputError(
-                f"{where}{path} is a section of options{kind and ', of which kind is one'}; give "
-                f"them one by one or as a mapping, got {shown(value)!r}"
+                f"{layer.place}{path} is a section of options{kind and ', of which kind is one'}; "
+                f"set those, got {shown(value)!r}"
             )
         if path in sections:
-            _check_keys(root, value, where, f"{path}.")
+            _check_keys(root, Layer(value, layer.place), f"{path}.")
         elif path not in options:
             known = {*options, *sections} - {""}
-            raise InputError(f"{where}unknown key {path!r}{_hint(root, path, known)}")
+            raise InputError(f"{layer.place}unknown key {path!r}{_hint(root, path, known)}")
         elif isinstance(value, bool) and "true" not in options[path].choices:
             allowed = options[path].allowed  # else it would count as 1 or 0
-            raise InputError(f"{where}{hyphened(path)} must be {allowed}, got {shown(value)}")
+            place = layer.place
+            raise InputError(f"{place}{hyphened(path)} must be {allowed}, got {shown(value)}")
 
 
-def _folded(root: type[BaseRunConfig], layers: Sequence[Values]) -> Values:
+def _folded(root: type[BaseRunConfig], layers: Sequence[Layer]) -> Values:
     """Merge layers into the defaults, later ones winning."""
     values: Values = {}
     for name, field in root.model_fields.items():
@@ -167,7 +184,7 @@ def _folded(root: type[BaseRunConfig], layers: Sequence[Values]) -> Values:
             is_config = isinstance(field.default, BaseModel)
             values[name] = field.default.model_dump() if is_config else field.default
     for layer in layers:
-        values = _laid_on(root, values, layer)
+        values = _laid_on(root, values, layer.values)
     return values
 
 
@@ -184,24 +201,41 @@ def _laid_on(model: type[BaseModel], below: Values, above: Values) -> Values:
     return both
 
 
-def _images_of_others(root: type[BaseRunConfig], values: Values) -> list[Values]:
-    """Image options of the runs that a prior builds on, which are its defaults."""
+def _of_models(root: type[BaseRunConfig], values: Values) -> list[Layer]:
+    """Options of the models that a prior builds on, which are its defaults."""
     if root is not PriorRunConfig:
         return []
-    images: list[Values] = []
+    layers = []
     for name in ("vqgan", "init", "out"):  # where the first two lay may be nothing by now
         path = Path(expand(str(values[name])))
         stored = read_run_config(path) or {} if values[name] else {}
         if "image" in stored and (name != "out" or stored["stage"] == stage_of(root)):
-            images.append(_as_today({"image": stored["image"]}))
-            _check_keys(root, images[-1], f"{path}: ")
-    return images
+            layers.append(Layer(_as_today({"image": stored["image"]}), f"{path}: "))
+            _check_keys(root, layers[-1])
+    if values["init"] and Path(expand(values["init"])).is_dir():
+        layers.append(Layer({"prior": _shape_of(values["init"])}))
+    return layers
+
+
+def _shape_of(model: str) -> Values:
+    """Shape of the prior of a folder, from its config; empty if the folder has no whole prior."""
+    from smalti.model_folder import find_model, read_description
+
+    with contextlib.suppress(InputError):
+        shape = read_description(find_model(model))["config"].get("prior", {})
+        fields = members_of(PriorRunConfig.model_fields["prior"])[shape.get("kind", "gpt")]
+        names = fields.model_fields.keys() & shape.keys() - {"dropout"}  # it is one of training
+        return {name: shape[name] for name in names}
+    return {}
 
 
 def _hint(root: type[BaseRunConfig], name: str, known: Iterable[str], dashes: str = "") -> str:
-    """Hint at the nearest name, and at the help that explains all."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    spelled = f"--{hyphened(near[0])}" if dashes and near else "".join(near)
+    """Hint at the stage that has a name, or at the nearest name and the help that explains all."""
+    for stage, other in ROOTS.items():
+        if SHORT.get(name, name) in {*options_of(other), *sections_of(other)}:
+            return f"; it belongs to `smalti train {stage}`"
+    near = nearest(name, known)
+    spelled = f"--{hyphened(near)}" if dashes and near else near
     found = f"; did you mean {spelled!r}?" if near else "."
     return f"{found} `smalti train {stage_of(root)} --help all` explains all"
 

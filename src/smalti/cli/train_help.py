@@ -1,6 +1,5 @@
 """Help of `smalti train STAGE`: a page of frequent options, and one for each section."""
 
-import difflib
 import itertools
 import re
 import shutil
@@ -18,7 +17,8 @@ from smalti.cli.options import (
 )
 from smalti.cli.train_config import stage_of
 from smalti.config import InputError
-from smalti.runs.config import BaseRunConfig
+from smalti.registry import nearest
+from smalti.runs.config import BaseRunConfig, PriorRunConfig
 
 FIRST = {
     "vqgan": (
@@ -73,8 +73,8 @@ def page(root: type[BaseRunConfig], topic: str = "") -> str:
         pages = [[*_section(root, name, section), ""] for name, section in sections.items()]
         lines = itertools.chain(*pages)
     else:
-        near = difflib.get_close_matches(topic, [*sections, *options, "all"], n=1)
-        hint = f"; did you mean {hyphened(near[0])!r}?" if near else "."
+        near = nearest(topic, [*sections, *options, "all"])
+        hint = f"; did you mean {hyphened(near)!r}?" if near else "."
         listed = ", ".join(map(hyphened, [*sections, "all"]))
         raise InputError(f"unknown topic of help {hyphened(topic)!r}{hint} Known: {listed}")
     return "\n".join(lines).rstrip()
@@ -111,32 +111,33 @@ def _section(root: type[BaseRunConfig], name: str, section: Section) -> Iterator
                 yield from explained(root, option)
 
 
-def explained(root: type[BaseRunConfig], option: Option) -> Iterator[str]:
-    """Explain an option in lines: its default, what is allowed, and what it does."""
-    yield from _wrapped(f"{option.flag} {_facts(option)}", "  ", "        ")
-    yield from meaning(root, option)
-
-
-def meaning(root: type[BaseRunConfig], option: Option) -> list[str]:
-    """Explain in lines what an option does."""
-    return _wrapped(_spelled(root, option.about), "        ", "        ")
+def explained(root: type[BaseRunConfig], option: Option, has_default: bool = True) -> list[str]:
+    """Explain an option in lines: its default, if it counts here, what is allowed, what it does."""
+    head = _wrapped(f"{option.flag} {_facts(root, option, has_default)}", "  ", "        ")
+    return head + _wrapped(_spelled(root, option.about), "        ", "        ")
 
 
 def _brief(root: type[BaseRunConfig], option: Option) -> str:
     """The first sentence about an option, its default and what is allowed."""
-    return f"{_first_sentence(_spelled(root, option.about))} {_facts(option)}"
+    return f"{_first_sentence(_spelled(root, option.about))} {_facts(root, option)}"
 
 
-def _facts(option: Option) -> str:
-    facts = ["needed" if option.default is ... else f"default {_default(option)}"]
+def _facts(root: type[BaseRunConfig], option: Option, has_default: bool = True) -> str:
+    facts = [_default(root, option)] if has_default else []
     if not (option.is_text or option.is_list_of_texts):
-        range_of_number = r"a (?:whole )?number (?:of )?(?=above|at|from|below)"
-        facts.append(re.sub(range_of_number, "", option.allowed))
-    return f"[{'; '.join(facts)}]"
+        # The default shows whether a number is whole, unless it may be a word.
+        is_only = len(option.alternatives) == 1
+        noun = r"^a (whole )?number (of )?(?=above|at|from|below)" if is_only else "^$"
+        facts.append(re.sub(noun, "", option.allowed))
+    return f"[{'; '.join(facts)}]" if facts else ""
 
 
-def _default(option: Option) -> str:
-    return "none" if option.default == () else shown(option.default)
+def _default(root: type[BaseRunConfig], option: Option) -> str:
+    if root is PriorRunConfig and option.path == "vqgan":
+        return "needed, unless --init is given"
+    if option.default is ...:
+        return "needed"
+    return f"default {'none' if option.default == () else shown(option.default)}"
 
 
 def _first_sentence(text: str) -> str:

@@ -1,6 +1,6 @@
 """Validates values as a config; an error is one line with names and words of options."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,24 +13,31 @@ M = TypeVar("M", bound=BaseModel)
 Values = dict[str, Any]
 
 LONGEST = 200  # characters of a value in a message
+NOWHERE: Mapping[str, str] = {}
 
 
-def validated(root: type[M], values: Values) -> M:
+def validated(root: type[M], values: Values, places: Mapping[str, str] = NOWHERE) -> M:
     """Validate values, all of which have known names, as a config.
+
+    Args:
+        root: class of the config.
+        values: values of its options, in nested blocks.
+        places: beginnings of messages about options and sections, by dotted names, such as the
+            file in which an option was set.
 
     Raises:
         InputError: a value is not allowed.
     """
     for section in sections_of(root).values():
         if section.comes_in_kinds:
-            _check_kind(section, _look_up(values, section.path))
+            _check_kind(section, _look_up(values, section.path), places)
     try:
         return root.model_validate(values)
     except ValidationError as error:
-        raise InputError(_in_words(root, values, error)) from error
+        raise InputError(_in_words(root, values, error, places)) from error
 
 
-def _check_kind(section: Section, values: Values) -> None:
+def _check_kind(section: Section, values: Values, places: Mapping[str, str]) -> None:
     """Refuse a kind that does not exist, and options of another kind.
 
     Raises:
@@ -38,16 +45,20 @@ def _check_kind(section: Section, values: Values) -> None:
     """
     kind = str(values["kind"])
     if kind not in section.members:
-        raise unknown_name(f"{hyphened(section.path)}.kind", kind, section.members)
+        path = f"{section.path}.kind"
+        unknown = unknown_name(hyphened(path), kind, section.members)
+        raise InputError(f"{places.get(path, '')}{unknown}")
     own = [name for name in section.members[kind].model_fields if name != "kind"]
     for name in values.keys() - {"kind", *own}:
         raise InputError(
-            f"{hyphened(section.path)}: {kind} has no option {hyphened(name)!r}; its options: "
-            f"{', '.join(map(hyphened, own)) or 'none'}"
+            f"{places.get(f'{section.path}.{name}', '')}{hyphened(section.path)}: {kind} has no "
+            f"option {hyphened(name)!r}; its options: {', '.join(map(hyphened, own)) or 'none'}"
         )
 
 
-def _in_words(root: type[BaseModel], values: Values, error: ValidationError) -> str:
+def _in_words(
+    root: type[BaseModel], values: Values, error: ValidationError, places: Mapping[str, str]
+) -> str:
     """Describe in one line what is wrong with values: the option, what is allowed, the value.
 
     A value of an option with several types has an error for each type; only the first is named.
@@ -68,7 +79,7 @@ def _in_words(root: type[BaseModel], values: Values, error: ValidationError) -> 
                 line = f"{name} must be finite{got}"
             case _:
                 line = f"{name} must be {options[path].allowed}{got}"
-        lines.setdefault(path, line)
+        lines.setdefault(path, f"{places.get(path, '')}{line}")
     return "; ".join(lines.values())
 
 
@@ -91,5 +102,5 @@ def _look_up(values: Values, path: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else shown(value)
+    text = repr(value) if isinstance(value, str | float) else shown(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

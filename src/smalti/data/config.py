@@ -27,7 +27,7 @@ class TransformConfig(Config):
     """How a picture of any size becomes an image of the crop's size."""
 
     size: PositiveInt | tuple[PositiveInt, PositiveInt] = 256
-    """Crop in pixels: HEIGHTxWIDTH, or one number for a square."""
+    """Crop in pixels; one number is a square."""
     resize_px: PositiveInt | Literal["crop", "keep"] = "crop"
     """Scale before cropping: `crop` shrinks the picture until it just covers the crop, a number
     shrinks its shorter side to that many pixels (or as far as still covers the crop), `keep` crops

@@ -115,7 +115,11 @@ def check_sizes(dataset: ImageDataset) -> None:
 
 
 def _is_small(dataset: ImageDataset, index: int) -> bool:
-    """Whether an image is smaller than the crop, if `small` allows that."""
+    """Whether an image is smaller than the crop.
+
+    Raises:
+        InputError: it is smaller, and `small` is error.
+    """
     try:
         raw = dataset.raw(index)
         size = raw.header().size

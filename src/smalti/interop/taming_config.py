@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from smalti.config import InputError
-from smalti.interop.exchange import naming
 from smalti.interop.quantizer_kinds import told_kind
 from smalti.plain_data import read_yaml
 from smalti.tokenizer.config import VQGANConfig
@@ -93,8 +90,10 @@ def read_told(path: Path) -> ToldVQGAN:
     """
     target, params = _vqgan(path, "first_stage_config")
     key = params.get("image_key")
-    with naming(path):
+    try:
         return ToldVQGAN(key if isinstance(key, str) else None, told_kind(target, params))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def read_params(path: Path) -> Mapping[str, Any]:
@@ -104,19 +103,16 @@ def read_params(path: Path) -> Mapping[str, Any]:
         InputError: the file does not exist, or is no released config.
     """
     try:
-        return _class_and_arguments(_read(path)["model"])[1]
+        return _model(path)[1]
     except (LookupError, TypeError) as error:
         raise InputError(f"{path} is no released config: it has no model.params") from error
 
 
-def _read(path: Path) -> Any:
-    """Read a YAML file; a TypeError if it is none."""
+def _model(path: Path) -> tuple[str, Mapping[str, Any]]:
+    """Class and arguments of the model; a LookupError or TypeError if it is no released config."""
     if not path.is_file():
         raise InputError(f"{path} does not exist")
-    try:
-        return read_yaml(path.read_bytes(), str(path))
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise TypeError("it is not YAML") from error
+    return _class_and_arguments(read_yaml(path.read_bytes(), str(path))["model"])
 
 
 def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -130,7 +126,7 @@ def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any
 def _vqgan(path: Path, stage: str) -> tuple[str, Mapping[str, Any]]:
     """Class and arguments of the VQGAN, which may be a stage of a larger model."""
     try:
-        target, params = _class_and_arguments(_read(path)["model"])
+        target, params = _model(path)
         if stage in params:
             target, params = _class_and_arguments(params[stage])
         if isinstance(params["ddconfig"], dict):

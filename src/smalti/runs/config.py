@@ -162,7 +162,7 @@ class PriorRunConfig(RunConfig):
     codes: CodeCacheConfig = CodeCacheConfig()
     """Options of the codes of the data, which are encoded once."""
     prior: PriorConfig = GPTConfig()
-    """The prior: `kind: gpt` (the transformer) or `kind: pixelsnail`."""
+    """The prior: gpt (the transformer) or pixelsnail."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Optimizer of the prior."""
     training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
@@ -189,3 +189,11 @@ class PriorRunConfig(RunConfig):
         return tuple(
             f"{kind}={expand(path)}" if separator else kind for kind, separator, path in pairs
         )
+
+
+ROOTS: dict[str, type[BaseRunConfig]] = {
+    "vqgan": VQGANRunConfig,
+    "pixels": PixelsRunConfig,
+    "prior": PriorRunConfig,
+}
+"""The config of each stage of `smalti train`."""

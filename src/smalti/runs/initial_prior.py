@@ -31,7 +31,7 @@ def open_initial(config: PriorRunConfig) -> Pipeline | None:
     """
     if config.init is None:
         if config.vqgan is None:
-            raise InputError("options are required: --vqgan RUN, the tokenizer, or --init MODEL")
+            raise InputError("--vqgan RUN (the tokenizer) or --init MODEL is required")
         return None
     if config.vqgan is not None:
         raise InputError(

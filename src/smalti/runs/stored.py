@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import ValidationError
 
 from smalti.config import Config, InputError
@@ -49,15 +48,12 @@ def read_run_config(folder: Path) -> dict[str, Any] | None:
     """Read the stored config of a run as plain data; None if the folder is not a run.
 
     Raises:
-        InputError: the file is not a mapping in YAML.
+        InputError: the file is not plain YAML with options.
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
         return None
-    try:
-        stored = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    stored = read_yaml(path.read_bytes(), str(path))
     if not isinstance(stored, dict):
         raise InputError(f"{path} is not a run's config")
     return stored

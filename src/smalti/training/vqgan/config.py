@@ -3,15 +3,16 @@
 Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 4 to 7.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from annotated_types import Ge, Lt
+from pydantic import Field, Strict
 
 from smalti.config import Config, InputError
 from smalti.losses.config import AdaptiveWeightConfig, PerceptualConfig, PixelKind
 
-# A whole number is steps, a fraction is a share of the run.
-Duration = int | float
+# A whole number is steps, a fraction is a share of the run; strict, or 1.0 would be a step.
+Duration = Annotated[int, Strict(), Ge(0)] | Annotated[float, Ge(0), Lt(1)]
 
 
 class AdversaryConfig(Config):
@@ -21,8 +22,8 @@ class AdversaryConfig(Config):
     """Adversarial loss: hinge (released code), log (Eq. 5), or none, which has no discriminator.
     auto is hinge for photographs and none for maps."""
     start: Duration | Literal["auto"] = "auto"
-    """When the discriminator begins to learn: at a step (1000) or a share of the run (0.4). auto is
-    when the reconstruction loss has reached a plateau."""
+    """When the discriminator begins to learn: a step, or a share of the run. auto is when the
+    reconstruction loss has reached a plateau."""
     auto_improvement: float = Field(default=0.03, gt=0, lt=1)
     """With start auto, the loss has reached a plateau when it falls by less than this share over a
     twentieth of the run, between 20 % and 40 % of the run; at 40 % the discriminator starts
@@ -44,15 +45,6 @@ class AdversaryConfig(Config):
     lecam_weight: float = Field(default=0.01, ge=0)
     """Weight of the LeCam penalty in the discriminator loss (Tseng et al. 2021, arXiv:2104.03310);
     0 switches it off."""
-
-    @field_validator("start", "warmup", "ramp")
-    @classmethod
-    def _is_duration(cls, duration: Duration | str) -> Duration | str:
-        if isinstance(duration, float) and not 0 <= duration < 1:
-            raise ValueError("a share of the run is 0 to below 1; steps are a whole number")
-        if isinstance(duration, int) and duration < 0:
-            raise ValueError("steps are 0 or more")
-        return duration
 
     @property
     def is_played(self) -> bool:
