@@ -75,6 +75,19 @@ def test_figures_of_a_prior_have_their_protocol(succeed, here, world):
     assert [path.name for path in here.iterdir()] == ["evaluation.json"]
 
 
+def test_images_of_the_data_are_limited_and_the_protocol_says_so(succeed, here, world):
+    command = ["evaluate", world.classes, "--data", world.photos, "-n", "8", "--images"]
+    out = succeed(*command, "7").out
+    protocol, nll = report()["protocol"], figures()["nll"]
+    for record in (protocol["data"], protocol["reference"]["images"]):
+        assert (record["count"], record["chosen_of"]) == (7, 12)
+    assert "7 of these 7 images are training images" in out
+    assert f"7 of {world.photos} (at even distances of 12), 16x16 pixels" in out
+    succeed(*command, "12")
+    assert report()["protocol"]["data"]["chosen_of"] is None
+    assert figures()["nll"] != nll
+
+
 def test_nll_is_that_of_score(succeed, here, world):
     succeed("evaluate", world.classes, "--data", world.photos, "-n", "8")
     succeed("score", world.classes, world.photos, "--maps", "0")
@@ -83,7 +96,7 @@ def test_nll_is_that_of_score(succeed, here, world):
 
 
 def test_sample_i_is_what_sample_draws(succeed, here, world):
-    succeed("evaluate", world.prior, "--data", world.photos, "-n", "9", "--images", "2:8")
+    succeed("evaluate", world.prior, "--data", world.photos, "-n", "9", "--part", "2:8")
     pipeline = Pipeline.from_pretrained(world.prior)
     codes = pipeline.sample_codes(pipeline.request(9), seed=0, progress=False)
     stored = read_tensors(Path("evaluation-2-8.safetensors"))
@@ -111,8 +124,8 @@ def test_figures_are_the_same_for_any_batches_and_parts(succeed, here, world):
     command = ["evaluate", world.classes, "--data", world.photos, "-n", "14"]
     succeed(*command)
     succeed(*command, "--batch-size", "5", "--out", "five.json")
-    succeed(*command, "--images", "0:3")
-    succeed(*command, "--images", "3:14", "--out", "rest.safetensors")
+    succeed(*command, "--part", "0:3")
+    succeed(*command, "--part", "3:14", "--out", "rest.safetensors")
     parts = ["--join", "evaluation-0-3.safetensors", "rest.safetensors"]
     succeed(*command, *parts, "--out", "joined.json")
     for other in ("five.json", "joined.json"):
@@ -193,10 +206,10 @@ def test_bad_input_of_a_prior_is_one_line(refused, here, world):
     data = ["--data", world.photos]
     refused(["evaluate", world.prior], "--data")
     refused(["evaluate", world.prior, *data, "-n", "6"], "more images", "6", "--few")
-    refused(["evaluate", world.prior, *data, "-n", "20", "--images", "3:21"], "3:21", "0:20")
-    refused(["evaluate", world.prior, *data, "--images", "3:3"], "--images", "3:3")
-    refused(["evaluate", world.prior, *data, "--images", "7"], "A:B")
-    refused(["evaluate", world.prior, *data, "--images", "0:9", "--memorisation"], "--memorisation")
+    refused(["evaluate", world.prior, *data, "-n", "20", "--part", "3:21"], "3:21", "0:20")
+    refused(["evaluate", world.prior, *data, "--part", "3:3"], "--part", "3:3")
+    refused(["evaluate", world.prior, *data, "--part", "7"], "A:B")
+    refused(["evaluate", world.prior, *data, "--part", "0:9", "--memorisation"], "--memorisation")
     refused(["evaluate", world.prior, *data, "--top-p", "2"], "top-p")
     refused(["evaluate", world.prior, *data, "--stride", "9"], "stride 9")
     refused(["evaluate", world.prior, *data, "--guidance", "2"], "guidance")
@@ -206,18 +219,18 @@ def test_bad_input_of_a_prior_is_one_line(refused, here, world):
     refused(["evaluate", world.prior, *data, "--held-out"], "holds nothing out")
     refused(["evaluate", world.prior, *data, "--samples", "x"], "leave out the model")
     refused(["evaluate", world.vqgan, *data, "--top-k", "3"], "--top-k", "vqgan")
-    refused(["evaluate", world.vqgan, *data, "--images", "0:3"], "A:B is for priors")
+    refused(["evaluate", world.vqgan, *data, "--part", "0:3"], "--part is no option of a tokenizer")
     refused(["evaluate", world.classes, "--data", world.photos / "cat"], "class", "cat")
 
 
 def test_bad_parts_are_one_line(refused, succeed, here, world):
     command = ["evaluate", world.prior, "--data", world.photos, "-n", "12"]
-    succeed(*command, "--images", "0:7")
+    succeed(*command, "--part", "0:7")
     part = ["--join", "evaluation-0-7.safetensors"]
     refused([*command, *part], "none of the files", "number")
     refused([*command, *part, "--seed", "1"], "other options")
     succeed(*command, "--write-reference", "ref.safetensors")
-    refused([*command, "--join", "ref.safetensors"], "no part file")
+    refused([*command, "--join", "ref.safetensors"], "no file of smalti evaluate --part")
 
 
 def test_bad_pictures_and_references_are_one_line(refused, succeed, pictures, world):

@@ -153,7 +153,7 @@ def test_too_small_image_stops_with_one_line(many_photos: Path, workers: int) ->
 def test_all_broken_stops_with_one_line_from_a_worker(photos: Path) -> None:
     for path in photos.rglob("*.png"):
         path.write_bytes(b"text")
-    with pytest.raises(InputError, match=r"^all 6 images are broken; [^\n]*$"):
+    with pytest.raises(InputError, match=r"^all 6 images are broken, as [^\n]*$"):
         next(make_loader(photos, workers=1).batches(0))
 
 

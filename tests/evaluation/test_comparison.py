@@ -68,16 +68,26 @@ def test_no_other_network_makes_an_fid(kind, generator, images):
 
 
 def test_more_than_ten_images_a_feature_are_enough(extractor):
-    assert check_count(31, extractor, few_are_asked_for=False) is None
+    assert check_count(31, extractor, few_are_asked_for=False) == []
 
 
 def test_fewer_than_ten_images_a_feature_are_warned_of(extractor):
     for images in (4, 30):
-        warning = check_count(images, extractor, few_are_asked_for=False)
+        (warning,) = check_count(images, extractor, few_are_asked_for=False)
         assert f"FD-Colours of {images} images is too high" in warning
 
 
 def test_not_more_images_than_features_are_refused_unless_asked_for(extractor):
     with pytest.raises(InputError, match=r"of 3 images is too high.*more images than Colours has"):
         check_count(3, extractor, few_are_asked_for=False)
-    assert "only with figures of the same images" in check_count(3, extractor, True)
+    extractor.feature_count = 9
+    (warning,) = check_count(9, extractor, few_are_asked_for=True)
+    assert "only with figures of the same images" in warning
+
+
+def test_fewer_images_than_a_figure_needs_are_refused_before_the_work(extractor):
+    """Precision and recall by three neighbours need four images, a class score ten."""
+    with pytest.raises(InputError, match="at least 4 images on each side, got 3"):
+        check_count(3, extractor, few_are_asked_for=True)
+    with pytest.raises(InputError, match=r"by EfficientNet need at least 10 images.*, got 9"):
+        check_count(9, EfficientNetExtractor.load(None), few_are_asked_for=True)

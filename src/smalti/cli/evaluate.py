@@ -54,8 +54,6 @@ def run(arguments: Sequence[str]) -> None:
 
         evaluate_prior(options)
         return
-    if isinstance(getattr(options, "images", 0), range):
-        raise InputError("--images A:B is for priors; of a tokenizer, --images is a number")
 
     from smalti.cli.evaluate_tokenizer import evaluate_tokenizer
 
@@ -71,15 +69,12 @@ def _check(given: Sequence[str], allowed: str, what: str) -> None:
             raise InputError(f"{flag} is no option {what}; allowed are {allowed}")
 
 
-def _images(text: str) -> int | range:
-    """Type of `--images`: a number, or A:B."""
-    share = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
-    if share is None:
-        return positive(text)
-    first, end = int(share[1]), int(share[2])
-    if first >= end:
+def _part(text: str) -> range:
+    """Type of `--part`: A:B."""
+    part = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    if part is None or int(part[1]) >= int(part[2]):
         raise argparse.ArgumentTypeError(f"must be A:B with A below B, got {text!r}")
-    return range(first, end)
+    return range(int(part[1]), int(part[2]))
 
 
 def parser() -> Parser:
@@ -114,11 +109,11 @@ def parser() -> Parser:
     )
     parser.add_argument(
         "--images",
-        type=_images,
+        type=positive,
         default=argparse.SUPPRESS,
-        metavar="N|A:B",
-        help="tokenizer: measure on N images, taken at even distances (default: all). Prior: work "
-        "on samples A to B - 1 only, as one of several machines; writes a part file for --join",
+        metavar="N",
+        help="measure on N images of --data only, taken at even distances; a prior's reference is "
+        "of these too (default: all)",
     )
     _size_and_files(parser)
     as_prior_data_argument(parser)
@@ -126,12 +121,20 @@ def parser() -> Parser:
     prior = parser.add_argument_group("priors")
     prior.add_argument("-n", type=positive, default=5000, help="samples to draw")
     prior.add_argument(
+        "--part",
+        type=_part,
+        default=argparse.SUPPRESS,
+        metavar="A:B",
+        help="work on samples A to B - 1 only, as one of several machines; writes a file for "
+        "--join",
+    )
+    prior.add_argument(
         "--join",
         type=expanded_path,
         nargs="+",
         default=[],
         metavar="FILE",
-        help="take what was computed from part files of --images A:B; same options otherwise",
+        help="take what was computed from files of --part A:B; same options otherwise",
     )
     prior.add_argument(
         "--memorisation",

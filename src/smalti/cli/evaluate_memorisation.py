@@ -1,7 +1,7 @@
 """`smalti evaluate PRIOR --memorisation`: samples beside their nearest training images."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,16 +85,30 @@ def judge_memorisation(
         InputError: all images of one kind are broken, or the page cannot be written.
     """
     from smalti.distributed import from_first
-    from smalti.evaluation.memorisation import memorisation
-    from smalti.report.pairs import write_pairs
-    from smalti.runs.described import describe, good_rows
+    from smalti.runs.described import describe
 
     assert evaluation.extractor is not None
-    features, numbers = [], []
-    for name, dataset in (("training", images.training), ("unseen", images.unseen)):
-        found = describe(dataset, evaluation.extractor, evaluation.batch_size, name, folder)
-        numbers.append(good_rows(found))
-        features.append(found[numbers[-1]])
+    features = [
+        describe(dataset, evaluation.extractor, evaluation.batch_size, name, folder)
+        for name, dataset in (("training", images.training), ("unseen", images.unseen))
+    ]
+    return from_first(lambda: _judge(images, evaluation, samples, features, page))
+
+
+def _judge(
+    images: KnownAndUnseen,
+    evaluation: "PriorEvaluation",
+    samples: "dict[str, Tensor]",
+    described: "Sequence[Tensor]",
+    page: Path,
+) -> "tuple[dict[str, Any], list[str]]":
+    """As `judge_memorisation`, of features (N, C) of the training images and of the unseen ones."""
+    from smalti.evaluation.memorisation import memorisation
+    from smalti.report.pairs import write_pairs
+    from smalti.runs.described import good_rows
+
+    numbers = [good_rows(one) for one in described]
+    features = [one[good] for one, good in zip(described, numbers, strict=True)]
     judged = memorisation(samples["features"], *features)
     medians = [float(one.distances.median()) for one in (judged.samples, judged.unseen)]
     report = {
@@ -115,7 +129,7 @@ def judge_memorisation(
     ]
     facts = {name.replace("_", " "): f"{value:.4g}" for name, value in report.items()}
     title = "Nearest training images"
-    from_first(lambda: print(f"done: {write_pairs(page, title, judged.warning, facts, rows)}"))
+    print(f"done: {write_pairs(page, title, judged.warning, facts, rows)}")
     return report, [] if judged.warning is None else [judged.warning]
 
 

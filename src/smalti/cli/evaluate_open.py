@@ -23,13 +23,18 @@ def open_prior(options: argparse.Namespace) -> "tuple[PriorEvaluation, list[str]
     from smalti.evaluation.extractors import load_extractor
     from smalti.runs.prior_evaluation import PriorEvaluation
     from smalti.runs.prior_images import PriorImages, transform_of_run
+    from smalti.runs.training_images import find_training_images
     from smalti.sampling.pipeline import Pipeline
 
     config = sampling_options(options)
     pipeline = Pipeline.from_pretrained(options.model)
     transform = transform_of_run(options.model, getattr(options, "small", None))
     images = PriorImages(pipeline, options.data, transform, getattr(options, "size", None))
-    seen = _choose_images(options, images)
+    _leave_out_training_images(options, images)
+    if "images" in options:
+        images.choose(options.images)
+    known = find_training_images(options.model)
+    seen = None if known is None else int(known.among(images.dataset).sum())
     check_sizes(images.dataset)
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
@@ -61,7 +66,7 @@ def _refuse_samples(options: argparse.Namespace, kind: str) -> None:
     """
     from smalti.config import InputError
 
-    for name in ("reference", "write_reference", "join", "memorisation", "images"):
+    for name in ("reference", "write_reference", "join", "memorisation", "part"):
         if getattr(options, name, None):
             raise InputError(
                 f"--{name.replace('_', '-')} compares photographs, but this prior draws {kind}; "
@@ -69,24 +74,21 @@ def _refuse_samples(options: argparse.Namespace, kind: str) -> None:
             )
 
 
-def _choose_images(options: argparse.Namespace, images: "PriorImages") -> int | None:
-    """Leave out training images where asked; how many of the others are, None if not known.
+def _leave_out_training_images(options: argparse.Namespace, images: "PriorImages") -> None:
+    """Keep the images that the prior was not trained on, where that is asked for.
 
     Raises:
-        InputError: it is not known which, or none is left.
+        InputError: it is not known which they are, or there are none.
     """
     from smalti.config import InputError
     from smalti.runs.training_images import find_training_images
 
+    if not options.held_out:
+        return
     known = find_training_images(options.model)
     if known is None:
-        if options.held_out:
-            raise InputError(f"{options.model} is no run: only a run held images out")
-        return None
+        raise InputError(f"{options.model} is no run: only a run held images out")
     seen = known.among(images.dataset)
-    if not options.held_out:
-        return int(seen.sum())
     if seen.all():
         raise InputError(f"{options.model} holds nothing out of this data; leave out --held-out")
     images.keep((~seen).nonzero()[0].tolist())
-    return 0

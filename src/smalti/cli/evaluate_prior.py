@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smalti.cli.evaluate_report import check_count, check_itself, show, write
+from smalti.cli.evaluate_report import check_itself, show, write
 from smalti.cli.evaluate_samples import check_outputs
 from smalti.words import all_are
 
@@ -57,7 +57,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from smalti.cli.evaluate_open import open_prior
     from smalti.distributed import from_first
 
-    is_part = "images" in options
+    is_part = "part" in options
     share = _share(options)
     out = Path(getattr(options, "out", _part_name(share) if is_part else DEFAULT_OUT))
     _check_files(options, out, is_part)
@@ -87,14 +87,12 @@ def _share(options: argparse.Namespace) -> range:
     """
     from smalti.config import InputError
 
-    share = getattr(options, "images", range(options.n))
-    if not isinstance(share, range):
-        raise InputError("--images of a prior is A:B, the samples to work on; -n is their number")
+    share = getattr(options, "part", range(options.n))
     if "training_data" in options and not options.memorisation:
         raise InputError("--training-data is for --memorisation, which is not given")
     if share.stop > options.n:
         raise InputError(
-            f"--images {share.start}:{share.stop} is outside of the {options.n} samples (-n); "
+            f"--part {share.start}:{share.stop} is outside of the {options.n} samples (-n); "
             f"allowed are 0:{options.n} and parts of it"
         )
     return share
@@ -115,7 +113,7 @@ def _check_files(options: argparse.Namespace, out: Path, is_part: bool) -> None:
 
     for name in ("join", "memorisation", "write_reference") if is_part else ():
         if getattr(options, name, None):
-            raise InputError(f"--{name.replace('_', '-')} is for all samples; leave out --images")
+            raise InputError(f"--{name.replace('_', '-')} is for all samples; leave out --part")
     if is_part:
         check_file(out, (".safetensors",))
         return
@@ -129,11 +127,13 @@ def _check_counts(options: argparse.Namespace, evaluation: "PriorEvaluation") ->
     Raises:
         InputError: there are fewer than features, and nobody asked for it.
     """
+    from smalti.evaluation.comparison import check_count
+
     assert evaluation.extractor is not None
     fewest = options.n
     if evaluation.is_reference:
         fewest = min(fewest, len(evaluation.images))
-    return check_count(fewest, evaluation.extractor, options)
+    return check_count(fewest, evaluation.extractor, options.few)
 
 
 def _compute(
@@ -175,11 +175,11 @@ def _join(files: Sequence[str], work: _Work, rows: "Sequence[KeptRows]") -> None
     for file in files:
         tensors = read_tensors(Path(file))
         if MADE_FROM not in tensors:
-            raise InputError(f"{file} is no part file of smalti evaluate --images")
+            raise InputError(f"{file} is no file of smalti evaluate --part")
         if bytes(tensors[MADE_FROM].tolist()).decode() != work.evaluation.fingerprint:
             raise InputError(
                 f"{file} is of another model, other data or other options; give the same as for "
-                "--images"
+                "--part"
             )
         for one in rows:
             one.take(tensors, file)
@@ -223,13 +223,12 @@ def _finish(
     from smalti.cli.evaluate_memorisation import judge_memorisation
     from smalti.distributed import from_first
     from smalti.evaluation.protocol import Protocol, versions
-    from smalti.runs.described import image_record
 
     evaluation = work.evaluation
     nats = data["nats"][:, 0]
     nats = nats[nats.isfinite()]
     _check_some(len(nats), len(evaluation.images))
-    images = image_record(evaluation.images.dataset, ", ".join(options.data), len(nats))
+    images = evaluation.images.record(", ".join(options.data), len(nats))
     figures = evaluation.figures(nats)
     reference = None
     if evaluation.extractor is not None:
@@ -300,14 +299,15 @@ def _reference(
     data: "dict[str, Tensor]",
 ) -> "tuple[Reference, list[str]]":
     """What the samples are compared with, and a warning where it has few images."""
+    from smalti.evaluation.comparison import check_count
     from smalti.evaluation.reference import reference_of
-    from smalti.runs.described import find_reference, good_rows, image_record
+    from smalti.runs.described import find_reference, good_rows
 
     dataset = evaluation.images.dataset
     if evaluation.is_reference:
         features = data["features"][good_rows(data["features"])]
-        record = image_record(dataset, ", ".join(options.data), len(features))
+        record = evaluation.images.record(", ".join(options.data), len(features))
         return reference_of(features, record), []
     reference = find_reference(options.reference, dataset.transform, extractor, options.batch_size)
     count = reference.record.images and reference.record.images.count
-    return reference, check_count(count, extractor, options) if count else []
+    return reference, check_count(count, extractor, options.few) if count else []

@@ -1,6 +1,5 @@
 """What the evaluation of priors and of pictures prints and writes: protocol, figures, warnings."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,22 +9,6 @@ if TYPE_CHECKING:
     from smalti.evaluation.measures import Figure
     from smalti.evaluation.protocol import ImageRecord, Protocol
     from smalti.evaluation.reference import Reference
-
-
-def check_count(images: int, extractor: "Extractor", options: argparse.Namespace) -> list[str]:
-    """A warning where there are few images, before the work begins.
-
-    Raises:
-        InputError: there are fewer than the extractor has features, and nobody asked for it.
-    """
-    from smalti.config import InputError
-    from smalti.evaluation.comparison import check_count as check
-
-    try:
-        warning = check(images, extractor, options.few)
-    except InputError as error:
-        raise InputError(f"{error}; --few compares them all the same") from error
-    return [] if warning is None else [warning]
 
 
 def check_itself(extractor: "Extractor", reference: "Reference") -> None:
@@ -43,8 +26,6 @@ def check_itself(extractor: "Extractor", reference: "Reference") -> None:
     check_statistics()
     of_extractor = "" if check_extractor(extractor) else " (none is stored for this extractor)"
     features = reference.features
-    if features is not None and len(features) < 4:
-        features = None
     check_against_itself(reference.gaussian, None if features is None else features[:2000])
     print(f"self-check: stored sets give their stored figures{of_extractor}, ", end="")
     print("and the reference is at distance 0 from itself")
@@ -87,7 +68,8 @@ def _lines(protocol: "Protocol") -> list[tuple[str, str]]:
 
 def _images(images: "ImageRecord") -> str:
     size = f"{images.height_px}x{images.width_px}"
-    words = f"{images.count:,} of {images.source}, {size} pixels"
+    chosen = f" (at even distances of {images.chosen_of:,})" if images.chosen_of else ""
+    words = f"{images.count:,} of {images.source}{chosen}, {size} pixels"
     if images.kernel == "none":
         return words
     filtered = "with" if images.antialias else "without"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.evaluate_report import check_count, check_itself, show, write
+from smalti.cli.evaluate_report import check_itself, show, write
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ def check_outputs(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from smalti.compute import choose_compute
     from smalti.distributed import from_first
-    from smalti.evaluation.comparison import compare
+    from smalti.evaluation.comparison import check_count, compare
     from smalti.evaluation.extractors import load_extractor
     from smalti.evaluation.protocol import Protocol, versions
     from smalti.evaluation.reference import write_reference
@@ -67,11 +67,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     described = None
     if "samples" in options:
         described = _describe(options, transform, extractor)
-        warnings = check_count(len(described[0]), extractor, options)
+        warnings = check_count(len(described[0]), extractor, options.few)
     reference = find_reference(options.reference, transform, extractor, options.batch_size)
     count = reference.record.images and reference.record.images.count
     if count and (described is None or count < len(described[0])):
-        warnings = check_count(count, extractor, options)
+        warnings = check_count(count, extractor, options.few)
     check_itself(extractor, reference)
     if "write_reference" in options:
         path = Path(options.write_reference)

@@ -114,6 +114,7 @@ def _open_images(
             what.
     """
     from smalti.config import InputError
+    from smalti.data.order import positions_of_some
     from smalti.runs.data import open_dataset
 
     dataset = open_dataset(config, classes=False, content=content)
@@ -126,9 +127,7 @@ def _open_images(
                 f"{options.model} holds nothing out of this data; leave out --held-out"
             )
         dataset, seen = dataset.subset((~seen).nonzero()[0].tolist()), seen[~seen]
-    count = min(getattr(options, "images", len(dataset)), len(dataset))
-    # At even distances: files are often sorted by class.
-    chosen = [number * len(dataset) // count for number in range(count)]
+    chosen = positions_of_some(len(dataset), getattr(options, "images", len(dataset)))
     return dataset.subset(chosen), None if seen is None else int(seen[chosen].sum())
 
 

@@ -75,10 +75,6 @@ class PosePartners(Partners):
     def __contains__(self, name: str) -> bool:
         return name in self._positions or name in self._many
 
-    def key(self, name: str) -> str:
-        """Path of the pose of a scene, printable."""
-        return self._many[name].key if name in self._many else super().key(name)
-
     def read(self, name: str) -> RawImage:
         """Read the pose of a scene as the file of one image."""
         return self._many[name] if name in self._many else super().read(name)

@@ -101,7 +101,7 @@ class ImageDataset:
             self._members = np.concatenate([start + np.array(places) for start, places in complete])
         self.transform = transform.settled(len(self._members))
         """The transform, where `small` is no longer auto: it follows from the data set's size."""
-        self._class_numbers = [_class_numbers(source, self.class_names) for source in sources]
+        self._class_numbers = {name: number for number, name in enumerate(self.class_names or ())}
 
     def __len__(self) -> int:
         return len(self._members)
@@ -227,9 +227,11 @@ class ImageDataset:
 
     def label(self, index: int) -> int | None:
         """Class number of an image, without reading the image."""
-        number, position = self._place(index)
-        label = self._sources[number].label(position)
-        return None if label is None else self._class_numbers[number][label]
+        source, position = self.place(index)
+        label = source.label(position)
+        if label is None or source.class_names is None:
+            return None
+        return self._class_numbers[source.class_names[label]]
 
     def fingerprint(self) -> str:
         """A hash that changes with the selection, and if an image is added, removed or replaced."""
@@ -257,7 +259,7 @@ class ImageDataset:
         picture = self._reader.decode(raw.content, raw.key)
         source, size = self._place(index)[0], PixelSize(*picture.size)
         partners = self._companions.decode(source, self.scene(index), raw, size)
-        return _Decoded(raw.key, picture, raw.label, partners)
+        return _Decoded(raw.key, picture, size, raw.label, partners)
 
     def _sample(self, decoded: "_Decoded", crop: Crop) -> Sample:
         cropped = crop.cut(decoded.picture, self._reader.resampling)
@@ -271,14 +273,10 @@ class _Decoded(NamedTuple):
 
     key: str
     picture: Image.Image
+    size: PixelSize
     label: int | None
     partners: Mapping[str, Any]
     """Decoded content of the paired files, by kind."""
-
-    @property
-    def size(self) -> PixelSize:
-        """Size of the picture."""
-        return PixelSize(*self.picture.size)
 
 
 def _checked_weights(weights: Sequence[float], sources: int) -> tuple[float, ...]:
@@ -301,11 +299,3 @@ def _joined_classes(sources: Sequence[ImageSource]) -> tuple[str, ...] | None:
             raise InputError(f"{place} has no classes, but other data sets given with it have")
         joined.update(dict.fromkeys(source.class_names))
     return tuple(joined)
-
-
-def _class_numbers(source: ImageSource, joined: Sequence[str] | None) -> Sequence[int]:
-    """Number in the joined classes of each class of a source."""
-    if joined is None or source.class_names is None:
-        return ()
-    numbers = {name: number for number, name in enumerate(joined)}
-    return [numbers[name] for name in source.class_names]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -95,8 +95,7 @@ class BatchLoader:
         if world_size() > 1 and self.batch_size % divisor:
             raise InputError(
                 f"batch-size is {self.batch_size}; with {world_size()} processes and batches "
-                f"computed in {counted(self.chunks, 'chunk')}, allowed are "
-                f"multiples of {divisor}"
+                f"computed in {counted(self.chunks, 'chunk')}, allowed are multiples of {divisor}"
             )
 
     def augmented_batches(self, epoch: int) -> Generator[Batch, None, None]:
@@ -147,7 +146,6 @@ class BatchLoader:
             _Reader(self.dataset),
             sampler=jobs,
             batch_size=None,  # a job is a whole batch already
-            collate_fn=_unchanged,
             pin_memory=self.pin_memory,
             num_workers=self.workers,
             prefetch_factor=PREFETCHED_BATCHES if self.workers else None,
@@ -247,10 +245,6 @@ def stack(samples: Sequence[Sample]) -> Batch:
             for kind in samples[0].conditions
         },
     )
-
-
-def _unchanged(fetched: Any) -> Any:
-    return fetched
 
 
 def _ignore_stop_signals(_worker: int) -> None:

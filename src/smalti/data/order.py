@@ -15,6 +15,15 @@ def numbers_to_check(length: int) -> range:
     return at_even_distances(length, MOST_IMAGES_CHECKED)
 
 
+def positions_of_some(length: int, count: int) -> list[int]:
+    """Positions of `count` items of a sequence at even distances, or of all if there are no more.
+
+    The first items would be of few classes, as files are often sorted by class.
+    """
+    count = min(count, length)
+    return [number * length // count for number in range(count)]
+
+
 def at_even_distances(length: int, most: int) -> range:
     """Positions in a sequence of `length`: all, or at most `most` of them at even distances."""
     return range(0, length, max(1, -(-length // most)))

@@ -132,7 +132,10 @@ class DepthReader(Reader):
         value becomes 0.
         """
         numbers, top = decode_map(content, key, allow_floats=True)
-        numbers = _finite(numbers.astype(np.float32), key)
+        numbers = numbers.astype(np.float32)
+        wrong = np.count_nonzero(~np.isfinite(numbers))
+        if wrong:
+            raise BrokenImageError(key, f"{wrong} of its depths are infinite or not a number")
         if self._white_level is not None:
             numbers, top = np.minimum(numbers, self._white_level), self._white_level
         if top is None:
@@ -148,14 +151,6 @@ class DepthReader(Reader):
         values = torch.from_numpy(np.array(picture))[None]
         # A bicubic filter overshoots beside a jump.
         return ranges.from_uint16(values).clamp(-1.0, 1.0)
-
-
-def _finite(depths: NDArray[np.float32], key: str) -> NDArray[np.float32]:
-    """Return depths that are all finite, refuse others."""
-    wrong = np.count_nonzero(~np.isfinite(depths))
-    if wrong:
-        raise BrokenImageError(key, f"{wrong} of its depths are infinite or not a number")
-    return depths
 
 
 def _stretched(depths: NDArray[np.float32]) -> NDArray[np.float32]:

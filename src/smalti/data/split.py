@@ -96,12 +96,8 @@ class Split:
 def split_held_out(dataset: ImageDataset, fraction: float, rule: SplitRule | None = None) -> Split:
     """Hold out about `fraction` of the images for evaluation.
 
-    From 20 images on, each side has at least one; smaller data sets are not split.
-
-    Args:
-        dataset: data set to split.
-        fraction: fraction to hold out, in [0, 1).
-        rule: which images are held out; None takes the names that fit the data set.
+    From 20 images on, each side has at least one; smaller data sets are not split. Without a rule,
+    the names decide that fit the data set.
 
     Raises:
         InputError: the fraction is not in [0, 1).

@@ -115,11 +115,7 @@ def check_sizes(dataset: ImageDataset) -> None:
 
 
 def _is_small(dataset: ImageDataset, index: int) -> bool:
-    """Whether an image is smaller than the crop.
-
-    Raises:
-        InputError: it is smaller, and `small` is error.
-    """
+    """Whether an image is smaller than the crop, if `small` allows that."""
     try:
         raw = dataset.raw(index)
         size = raw.header().size

@@ -63,8 +63,7 @@ def draw_crop(
     The generator, one of the CPU, decides crop and flip: the same state gives the same crop.
 
     Raises:
-        InputError: the picture is smaller than the crop, and `config.small` is error or auto.
-        BrokenImageError: the picture is smaller than the crop, and `config.small` is skip.
+        InputError or BrokenImageError: as `resized_size`.
     """
     crop = center_crop(size, config, key)
     if config.crop == "random":
@@ -74,7 +73,7 @@ def draw_crop(
 
 
 def center_crop(size: PixelSize, config: TransformConfig, key: str) -> Crop:
-    """The evaluation crop of a picture: its centre, not mirrored; errors are as of `draw_crop`."""
+    """The evaluation crop of a picture: its centre, not mirrored; errors as `resized_size`."""
     resized = resized_size(size, config, key)
     whole = Crop(resized, 0, 0, PixelSize(config.width_px, config.height_px))
     return whole._replace(left=whole.room.width // 2, top=whole.room.height // 2)

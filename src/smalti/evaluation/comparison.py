@@ -11,7 +11,7 @@ from smalti.config import InputError
 from smalti.evaluation.extractors.base import Extractor
 from smalti.evaluation.measures import Figure
 from smalti.evaluation.reference import Reference
-from smalti.metrics.class_score import class_score
+from smalti.metrics.class_score import SPLITS, class_score
 from smalti.metrics.frechet import frechet_distance
 from smalti.metrics.kernel_distance import kernel_distance
 from smalti.metrics.moments import FeatureMoments
@@ -22,7 +22,7 @@ ENOUGH = 10
 """Number of images per feature from which on the bias of a Frechet distance is small."""
 
 
-def check_count(images: int, extractor: Extractor, few_are_asked_for: bool) -> str | None:
+def check_count(images: int, extractor: Extractor, few_are_asked_for: bool) -> list[str]:
     """Refuse fewer images than the Frechet distance needs, or warn of them.
 
     Args:
@@ -31,25 +31,32 @@ def check_count(images: int, extractor: Extractor, few_are_asked_for: bool) -> s
         few_are_asked_for: whether the user wants the figures also of fewer images than features.
 
     Returns:
-        A sentence for the figures, or None if there are enough images.
+        A sentence for the figures, or none if there are enough images.
 
     Raises:
-        InputError: there are not more images than features, and `few_are_asked_for` is false.
+        InputError: there are too few for a figure; or there are not more images than features, and
+            `few_are_asked_for` is false.
     """
     features, name = extractor.feature_count, extractor.frechet_name
     if images > ENOUGH * features:
-        return None
+        return []
     bias = f"{name} of {counted(images, 'image')} is too high, and the more so the fewer they are"
     if images > features:
-        return f"{bias}: {extractor.name} has {features:,} features; compare equal counts only"
+        return [f"{bias}: {extractor.name} has {features:,} features; compare equal counts only"]
     if not few_are_asked_for:
         raise InputError(
-            f"{bias}: allowed are more images than {extractor.name} has features, {features:,}"
+            f"{bias}: allowed are more images than {extractor.name} has features, {features:,}; "
+            "--few compares them all the same"
         )
-    return (
+    least = NEIGHBOURS + 1 if extractor.score_name is None else SPLITS
+    if images < least:
+        raise InputError(
+            f"figures by {extractor.name} need at least {least} images on each side, got {images}"
+        )
+    return [
         f"{bias}: {extractor.name} has {features:,} features, which so few images say little of; "
         "it compares only with figures of the same images"
-    )
+    ]
 
 
 def compare(

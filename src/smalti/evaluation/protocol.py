@@ -30,6 +30,8 @@ class ImageRecord(Config):
     """The data set, folder or file, as the user named it."""
     count: int
     """Number of images."""
+    chosen_of: int | None = None
+    """Number of images from which they were taken at even distances; None where all count."""
     height_px: int
     width_px: int
     crop: str

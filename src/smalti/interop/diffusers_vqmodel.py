@@ -74,9 +74,8 @@ class VQModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
-        if not (
-            len(self.down_block_types) == len(self.up_block_types) == len(self.block_out_channels)
-        ):
+        lists = (self.down_block_types, self.up_block_types, self.block_out_channels)
+        if len(set(map(len, lists))) != 1:
             raise ValueError("down_block_types, up_block_types and block_out_channels must pair up")
         return self
 

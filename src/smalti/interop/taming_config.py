@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smalti.config import InputError
+from smalti.interop.exchange import naming
 from smalti.interop.quantizer_kinds import told_kind
 from smalti.plain_data import read_yaml
 from smalti.tokenizer.config import VQGANConfig
@@ -90,10 +91,8 @@ def read_told(path: Path) -> ToldVQGAN:
     """
     target, params = _vqgan(path, "first_stage_config")
     key = params.get("image_key")
-    try:
+    with naming(path):
         return ToldVQGAN(key if isinstance(key, str) else None, told_kind(target, params))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def read_params(path: Path) -> Mapping[str, Any]:
@@ -103,16 +102,16 @@ def read_params(path: Path) -> Mapping[str, Any]:
         InputError: the file does not exist, or is no released config.
     """
     try:
-        return _model(path)[1]
+        return _class_and_arguments(_read(path)["model"])[1]
     except (LookupError, TypeError) as error:
         raise InputError(f"{path} is no released config: it has no model.params") from error
 
 
-def _model(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """Class and arguments of the model; a LookupError or TypeError if it is no released config."""
+def _read(path: Path) -> Any:
+    """Read a YAML file, which must exist."""
     if not path.is_file():
         raise InputError(f"{path} does not exist")
-    return _class_and_arguments(read_yaml(path.read_bytes(), str(path))["model"])
+    return read_yaml(path.read_bytes(), str(path))
 
 
 def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -126,7 +125,7 @@ def _class_and_arguments(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any
 def _vqgan(path: Path, stage: str) -> tuple[str, Mapping[str, Any]]:
     """Class and arguments of the VQGAN, which may be a stage of a larger model."""
     try:
-        target, params = _model(path)
+        target, params = _class_and_arguments(_read(path)["model"])
         if stage in params:
             target, params = _class_and_arguments(params[stage])
         if isinstance(params["ddconfig"], dict):

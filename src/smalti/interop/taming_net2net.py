@@ -143,15 +143,12 @@ def _split(tensors: Mapping[str, Tensor]) -> _Parts:
 
 
 def _passed_over(parts: _Parts, first: Imported, condition: CondStage) -> Counter[str]:
-    counts = Counter(parts.others)
-    counts["masks"] = sum(name.endswith(MASK) for name in parts.transformer)
-    for prefix, passed_over in (
-        (FIRST_STAGE, first.passed_over),
-        (CONDITION_STAGE, condition.passed_over),
-    ):
-        for part, count in passed_over.items():
-            counts[prefix + part] += count
-    return +counts
+    return (
+        parts.others
+        + Counter(masks=sum(name.endswith(MASK) for name in parts.transformer))
+        + Counter({FIRST_STAGE + part: n for part, n in first.passed_over.items()})
+        + Counter({CONDITION_STAGE + part: n for part, n in condition.passed_over.items()})
+    )
 
 
 def _import_gpt(tensors: Mapping[str, Tensor], told: Transformer) -> GPT:

@@ -140,7 +140,7 @@ def describe(
         extractor: describes them.
         batch_size: images at a time.
         name: of the rows, see `KeptRows`.
-        folder: where they are kept; None keeps them in memory only.
+        folder: where they are kept, in a folder of this data set; None keeps them in memory only.
 
     Raises:
         InputError: an image is smaller than the crop, and that is an error.
@@ -152,7 +152,8 @@ def describe(
         images = [None if sample is None else sample.image for sample in samples]
         return features_of(images, extractor, together)
 
-    rows = KeptRows(name, feature_rows(extractor), folder)
+    own_folder = folder and folder / dataset.fingerprint()[:8]
+    rows = KeptRows(name, feature_rows(extractor), own_folder)
     return fill(rows, range(len(dataset)), together, compute)["features"]
 
 

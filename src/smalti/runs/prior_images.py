@@ -18,9 +18,12 @@ from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
+from smalti.data.order import positions_of_some
 from smalti.data.sources import SOURCES, open_source
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.files import NamedFiles
+from smalti.evaluation.protocol import ImageRecord
+from smalti.runs.described import image_record
 from smalti.runs.state import read_run
 from smalti.sampling.pipeline import Pipeline
 from smalti.types import Sample
@@ -71,6 +74,7 @@ class PriorImages:
         transform = transform.model_copy(update={"size": self.size_px})
         self.dataset = self._open(pipeline, specs, transform)
         self._class_numbers = self._classes_of_prior()
+        self._chosen_of: int | None = None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -144,6 +148,22 @@ class PriorImages:
     def keep(self, numbers: Sequence[int]) -> None:
         """Leave out all images but those of the numbers, in their order; they are counted anew."""
         self.dataset = self.dataset.subset(numbers)
+
+    def choose(self, count: int) -> None:
+        """Leave out all images but `count` of them at even distances, if there are more."""
+        if count < len(self):
+            self._chosen_of = len(self)
+            self.keep(positions_of_some(len(self), count))
+
+    def record(self, source: str, count: int) -> ImageRecord:
+        """How the images were read and chosen, for a protocol.
+
+        Args:
+            source: as the user named them.
+            count: number of those that could be read.
+        """
+        record = image_record(self.dataset, source, count)
+        return record.model_copy(update={"chosen_of": self._chosen_of})
 
     def load(self, number: int) -> Sample | None:
         """An image with what its data set says of it; None where it is broken.

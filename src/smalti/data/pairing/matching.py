@@ -43,10 +43,6 @@ class Partners:
     def __contains__(self, name: str) -> bool:
         return name in self._positions
 
-    def key(self, name: str) -> str:
-        """Path of the file of a scene, printable."""
-        return self.source.key(self._positions[name])
-
     def read(self, name: str) -> RawImage:
         """Read the file of a scene.
 

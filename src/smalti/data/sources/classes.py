@@ -103,16 +103,14 @@ def classes_from_numbers(
         InputError: an image has a number outside the classes.
     """
     classes = MAX_CLASSES if names is None else len(names)
-    checked: list[int] = []
     for position, label in enumerate(labels):
         if not 0 <= label < classes:
             raise InputError(
                 f"image {position} of {where} has class {label}; allowed are 0 to {classes - 1}"
             )
-        checked.append(label)
     if names is None:
-        names = [str(number) for number in range(max(checked, default=-1) + 1)]
-    return ClassTable(distinct_names(names), tuple(checked))
+        names = [str(number) for number in range(max(labels, default=-1) + 1)]
+    return ClassTable(distinct_names(names), tuple(labels))
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -57,11 +57,7 @@ class FileSource(ImageSource):
 
 
 class NamedFiles(FileSource):
-    """Picture files that a user names one by one, without classes and without anything beside them.
-
-    Args:
-        paths: of the files in their order, at least one.
-    """
+    """Picture files that a user names one by one, at least one, without anything beside them."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.spec = paths[0]

@@ -1,7 +1,8 @@
 """An image data set of the Hugging Face hub, through the `datasets` library."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from smalti import hub
@@ -18,11 +19,11 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import classes_from_cells
 from smalti.data.sources.part_names import (
-    COLUMNS,
     IMAGES,
     KEYPOINTS,
     MAP_PARTS,
     columns_of,
+    parts_of,
     usual_part,
 )
 
@@ -53,7 +54,7 @@ class HubSource(ImageSource):
         self.spec = spec = match[0]
         # Taken before the column is cast, which the library counts as a change.
         self._fingerprint: str = table._fingerprint
-        self.parts = _parts(table)
+        self.parts = parts_of(partial(_find_column, table))
         column = _column(table, spec, part)
         self._images = _encoded(table.select_columns([column]), column)
         self._column = column
@@ -118,12 +119,6 @@ def _load(spec: str, name: str, split: str) -> Any:
     except Exception as error:  # the library passes on those of every layer below it
         reason = " ".join(str(error).split())
         raise InputError(f"{subject} the hub does not give its split {split}: {reason}") from error
-
-
-def _parts(table: Any) -> Mapping[str, frozenset[str]]:
-    """The kinds of data that the table has columns of; empty if there is only one."""
-    parts = {part: frozenset[str]() for part in COLUMNS if _find_column(table, part) is not None}
-    return parts if len(parts) > 1 else {}
 
 
 def _column(table: Any, spec: str, part: str) -> str:

@@ -7,6 +7,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from smalti.config import InputError
@@ -19,9 +20,9 @@ from smalti.data.sources.base import (
     require_images,
 )
 from smalti.data.sources.classes import ClassTable, classes_from_cells
-from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.part_names import IMAGES, parts_of
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
-from smalti.data.sources.table_columns import cell_content, column_of, holds_paths, parts_of
+from smalti.data.sources.table_columns import cell_content, column_of, find_column, holds_paths
 
 LABEL_COLUMN = "label"
 CACHE_BYTES = 256 * 2**20
@@ -66,7 +67,7 @@ class ParquetSource(ImageSource):
         self._length = 0
         for shard, file in self._files.items():
             self._add(shard, file)
-        self.parts = parts_of(self._files[0].schema_arrow)
+        self.parts = parts_of(partial(find_column, self._files[0].schema_arrow))
         self._starts = [group.start for group in self._groups]
         require_images(self._length, spec, "the Parquet files have no rows")
         if classes:

@@ -1,7 +1,7 @@
 """Usual names of the folders and columns of photographs and of their maps."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 IMAGES = "images"
 SEGMENTATIONS = "segmentations"
@@ -62,6 +62,12 @@ def columns_of(part: str, names: Iterable[str]) -> Sequence[str]:
     if part not in MAP_PARTS:
         return exact
     return exact + [name for name in listed if name not in exact and usual_part(name) == part]
+
+
+def parts_of(find_column: Callable[[str], str | None]) -> Mapping[str, frozenset[str]]:
+    """The parts that a table has a column of; empty if there is only one."""
+    parts = {part: frozenset[str]() for part in COLUMNS if find_column(part) is not None}
+    return parts if len(parts) > 1 else {}
 
 
 def _plain(name: str) -> str:

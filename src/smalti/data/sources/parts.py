@@ -54,12 +54,8 @@ def choose_part(names: Sequence[str], part: str, spec: str) -> Chosen:
     """Choose the files of a part, or all pictures if none lies in a folder of maps.
 
     For photographs the log tells which files are left out, and which folders are taken for
-    photographs although their names are usual for maps.
-
-    Args:
-        names: names of all files, with `/` between folders.
-        part: "images", "segmentations", "depths" or "keypoints".
-        spec: the data set, for messages.
+    photographs although their names are usual for maps. Names have `/` between folders; the part is
+    "images", "segmentations", "depths" or "keypoints".
 
     Raises:
         InputError: the data set has other parts, but not this one.
@@ -107,10 +103,8 @@ def scene(source: ImageSource, index: int) -> str:
 def own_name(source: ImageSource, index: int, components: int, above: str) -> str:
     """The last components of an image's path without suffix; folders of parts do not count.
 
-    So a photograph and its maps have the same name, whichever folder above them is the root.
-
-    The result has at most so many components, with that of the file; `above` is put before a path
-    that has fewer.
+    So a photograph and its maps have the same name, whichever folder above them is the root. It has
+    at most so many components, with that of the file; `above` is put before a path of fewer.
     """
     folders, _, name = same_spelling(source.own_name(index)).rpartition("/")
     stem, suffix = os.path.splitext(name)
@@ -155,9 +149,6 @@ class _Kinds:
 
     A folder with the name of a part holds that part. A folder of another usual name does so if
     photographs and maps lie beside each other, and no second folder might be the same part.
-
-    Args:
-        names: names of all files.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

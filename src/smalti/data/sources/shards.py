@@ -30,11 +30,9 @@ def holds_shards(folder: str) -> bool:
 
 
 def find_shards(spec: str, suffix: str) -> list[str]:
-    """Find the files that `spec` names, in order: one, those of a folder, or a pattern's.
+    """Find the files that `spec` names, in order.
 
-    Args:
-        spec: a file, a folder or a pattern as `matches_of` has it.
-        suffix: suffix of the files to take from a folder, with the dot.
+    It is a file, a folder of which those with the suffix count, or a pattern as of `matches_of`.
 
     Raises:
         InputError: a file is missing or nothing matches.

@@ -1,7 +1,6 @@
 """Columns of a Parquet file: which one holds a part of the data set, and what its cells are."""
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from smalti.config import InputError
@@ -19,7 +18,7 @@ def column_of(schema: Any, part: str, path: str) -> str:
     Raises:
         InputError: there is no such column, or none that can hold the part.
     """
-    column = _find(schema, part)
+    column = find_column(schema, part)
     if column is not None:
         return column
     named = [f"{name} of {schema.field(name).type}" for name in columns_of(part, schema.names)]
@@ -28,12 +27,6 @@ def column_of(schema: Any, part: str, path: str) -> str:
     raise InputError(
         f"{printable(path)} has no column {' or '.join(COLUMNS[part])} of {needed}; it has {has}"
     )
-
-
-def parts_of(schema: Any) -> Mapping[str, frozenset[str]]:
-    """The parts that a table has columns of; empty if there is only one."""
-    parts = {part: frozenset[str]() for part in COLUMNS if _find(schema, part) is not None}
-    return parts if len(parts) > 1 else {}
 
 
 def holds_paths(schema: Any, column: str, part: str) -> bool:
@@ -72,7 +65,8 @@ def _file_content(folder: str, path: str, key: str) -> bytes:
         ) from error
 
 
-def _find(schema: Any, part: str) -> str | None:
+def find_column(schema: Any, part: str) -> str | None:
+    """The name of the column of a part, or None if no column can hold it."""
     for name in columns_of(part, schema.names):
         kind = schema.field(name).type
         # A column of another name may well be text or bytes of something else.
