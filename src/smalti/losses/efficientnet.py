@@ -89,7 +89,10 @@ class EfficientNetLite0(nn.Module):
         return [maps[depth] for depth in depths]
 
     def pool(self, last_map: Tensor) -> Tensor:
-        """Input (B, 1280) of the classifier, in [0, 6], for a map (B, 320, h, w) of `BLOCKS`."""
+        """Input (B, 1280) float32 in [0, 6] of the classifier, averaged over positions.
+
+        `last_map` (B, 320, h, w) float32 has the features at depth `BLOCKS`.
+        """
         return F.relu6(self.head(last_map)).mean((2, 3))
 
 
