@@ -72,7 +72,7 @@ def test_a_study_trains_measures_and_judges(make_experiment, monkeypatch):
     page = conduct("toy", experiment, [0])
     first = page.read_text(encoding="utf-8")
     assert "| none | 4.7 | 2." in first
-    assert "one seed only" in first
+    assert "too few seeds" in first
 
     # More seeds grow the page; what is there is neither trained nor measured again.
     monkeypatch.setattr(Toy, "remarks", "")

@@ -21,7 +21,8 @@ def margins(*values: float) -> dict[int, Results]:
         ((1.0, 1.1, -0.1), "undecided", "+ + -"),
         ((3.0, 0.1, 0.1), "undecided", "+ + +"),
         ((0.0, 0.0, 0.0), "undecided", "0 0 0"),
-        ((1.0,), "one seed", "+"),
+        ((1.0, 1.1), "too few seeds", "+ +"),
+        ((1.0,), "too few seeds", "+"),
     ],
 )
 def test_a_verdict_needs_one_sign_and_two_errors(values, outcome, signs):
@@ -45,4 +46,4 @@ def test_ratios_are_averaged_by_their_logarithms():
 
 def test_a_mean_is_shown_to_two_digits_of_its_error():
     assert mean_and_error([4.76, 4.78]) == "4.770 ± 0.010"
-    assert mean_and_error([4.76]) == "4.76"
+    assert mean_and_error([4.76]) == "4.760"

@@ -4,10 +4,12 @@ FOLDER/study.json     study, scale, budget and version
 FOLDER/seeds/         what was measured of each seed
 FOLDER/pictures/      pictures of each seed
 FOLDER/README.md      the page, with its plots and `figures.json`
-RUNS/SCALE/NAME       a run of `smalti train`; RUNS is FOLDER/runs or shared by several studies
+RUNS/SCALE/NAME       a run of `smalti train`; several studies share RUNS
+RUNS/SCALE/codes/     codes that compared runs share, so that they are encoded once
 """
 
 import shlex
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,8 +146,14 @@ class Experiment:
                 needs.append(self.tokenizer(tokenizer))
                 value = f"{kind}={self.path(needs[-1])}"
             options += ["--condition", value]
-        options += words
+        options += ["--codes.folder", str(self._codes_folder(setup, seed)), *words]
         return self.compared("prior", name, seed, setup.data, options, setup.steps, needs)
+
+    def _codes_folder(self, setup: PriorSetup, seed: int) -> Path:
+        """Where the codes lie that the runs of a setup and a seed share."""
+        setting = f"{setup.data} {setup.words} {sorted(setup.conditions.items())}"
+        name = f"{setup.tokenizer}-{zlib.crc32(setting.encode()):08x}-seed{seed}"
+        return self.runs_folder / self.scale / "codes" / name
 
     def compared(
         self,

@@ -10,7 +10,7 @@ from smalti.reproduce.experiment import Experiment, PlannedRun, in_order
 from smalti.reproduce.plots import draw_plot
 from smalti.reproduce.results import Results
 from smalti.reproduce.study import Study, Table
-from smalti.reproduce.verdict import Verdict, judge, mean_and_error
+from smalti.reproduce.verdict import FEWEST_SEEDS, Verdict, judge, mean_and_error
 from smalti.runs.state import read_run
 
 PAGE = "README.md"
@@ -22,7 +22,7 @@ WORDS = {
     "holds": "**holds**",
     "reversed": "**reversed**",
     "undecided": "undecided",
-    "one seed": "one seed only",
+    "too few seeds": "too few seeds",
 }
 
 
@@ -123,8 +123,8 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
     return (
         "## Whether the paper's ordering appears\n\n" + "\n".join(rows) + "\n\nA margin is the "
         "higher side less the lower side (or their ratio), so + is the paper's sign, one sign for "
-        "each seed. A claim holds, or is reversed, if all seeds have one sign and the mean is more "
-        "than two standard errors from equality."
+        "each seed. A claim holds, or is reversed, if all seeds, at least "
+        f"{FEWEST_SEEDS}, have one sign and the mean is more than two standard errors from equality."
     )
 
 

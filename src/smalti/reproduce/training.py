@@ -9,11 +9,12 @@ from smalti.config import InputError
 from smalti.model_folder import BEST
 from smalti.plain_data import read_json
 from smalti.reproduce.experiment import Experiment, PlannedRun
-from smalti.runs.config import BaseRunConfig, PriorRunConfig, RunConfig
+from smalti.runs.config import BaseRunConfig, PriorRunConfig, RunConfig, VQGANRunConfig
 from smalti.runs.folder import ENVIRONMENT_FILE, check_run_folder
 from smalti.runs.initial_prior import adopt_options
 from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
+from smalti.runs.settle import settle_vqgan
 from smalti.runs.vqgan import train_vqgan
 from smalti.training.checkpoint import newest_step
 from smalti.training.log import say
@@ -35,13 +36,19 @@ def train(experiment: Experiment, run: PlannedRun) -> None:
         Stopped: a signal stopped the run, after saving.
     """
     config, folder = experiment.config(run), experiment.path(run)
-    begun = adopt_options(config, None) if isinstance(config, PriorRunConfig) else config
-    check_run_folder(folder, begun)
+    check_run_folder(folder, _as_begun(config))
     if is_finished(folder, config):
         return
     check_version(folder)
     say(f"\n{run.name}: {run.command}")
     TRAIN[run.stage](config)
+
+
+def _as_begun(config: BaseRunConfig) -> BaseRunConfig:
+    """The config with the options that its run has settled, or would settle."""
+    if isinstance(config, VQGANRunConfig):
+        return settle_vqgan(config)
+    return adopt_options(config, None) if isinstance(config, PriorRunConfig) else config
 
 
 def is_finished(folder: Path, config: BaseRunConfig) -> bool:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from smalti.reproduce.results import Results
 
-Outcome = Literal["holds", "undecided", "reversed", "one seed"]
+Outcome = Literal["holds", "undecided", "reversed", "too few seeds"]
+FEWEST_SEEDS = 3
 FEWEST_ERRORS = 2.0
 """So many standard errors the mean must be away from 0 for a verdict."""
 
@@ -73,8 +74,8 @@ class Verdict:
     @property
     def outcome(self) -> Outcome:
         """The verdict: all seeds must have one sign, and the mean be two errors away from 0."""
-        if self.error is None:
-            return "one seed"
+        if self.error is None or len(self.margins) < FEWEST_SEEDS:
+            return "too few seeds"
         signs = set(self.signs.split())
         is_clear = abs(self.mean) > FEWEST_ERRORS * self.error
         if is_clear and signs == {"+"}:
@@ -106,6 +107,6 @@ def mean_and_error(values: Sequence[float]) -> str:
     """Mean and standard error of values as text, the error with two digits."""
     mean, error = statistics.fmean(values), standard_error(values)
     if error is None or error == 0:
-        return f"{mean:.4g}"
+        return f"{mean:#.4g}"
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{mean:.{digits}f} ± {error:.{digits}f}"
