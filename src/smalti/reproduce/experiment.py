@@ -58,11 +58,13 @@ class PriorSetup:
     tokenizer: str
     """Name of the tokenizer of the images."""
     words: str
-    """Options of `smalti train prior`."""
+    """Options of `smalti train prior`, but for the shape of the prior."""
     steps: int
     """Steps at a budget of 1."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """Kinds of conditions, each with the name of its tokenizer, or "" if it has none."""
+    shape: str = ""
+    """Options of the shape of the prior; the preset's if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Experiment:
         """
         images = self.tokenizer(setup.tokenizer)
         needs = [images]
-        options = [*shlex.split(setup.words), "--vqgan", str(self.path(images))]
+        options = [*shlex.split(f"{setup.words} {setup.shape}"), "--vqgan", str(self.path(images))]
         for kind, tokenizer in setup.conditions.items():
             value = kind
             if tokenizer:

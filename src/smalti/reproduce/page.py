@@ -24,6 +24,11 @@ WORDS = {
     "undecided": "undecided",
     "too few seeds": "too few seeds",
 }
+HOW_TO_READ = (
+    "A margin is the higher side less the lower side (or their ratio), so + is the paper's sign, "
+    f"one sign for each seed. A claim holds, or is reversed, if all seeds, at least {FEWEST_SEEDS},"
+    " have one sign and the mean is more than two standard errors from equality."
+)
 
 
 def write_page(
@@ -120,12 +125,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
                 ]
             )
         )
-    return (
-        "## Whether the paper's ordering appears\n\n" + "\n".join(rows) + "\n\nA margin is the "
-        "higher side less the lower side (or their ratio), so + is the paper's sign, one sign for "
-        "each seed. A claim holds, or is reversed, if all seeds, at least "
-        f"{FEWEST_SEEDS}, have one sign and the mean is more than two standard errors from equality."
-    )
+    return "\n".join(["## Whether the paper's ordering appears", "", *rows, "", HOW_TO_READ])
 
 
 def _pictures(folder: Path, seeds: Sequence[int]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from smalti.reproduce.experiment import Experiment, PlannedRun, PriorSetup
 from smalti.reproduce.nll import lowest_until, nll_curve
-from smalti.reproduce.recipes import PAPER_PRIOR, SMALL_PRIOR, TINY_PRIOR
+from smalti.reproduce.recipes import PAPER_PRIOR, SMALL_PRIOR, TINY_PRIOR, TINY_SHAPE
 from smalti.reproduce.results import Results
 from smalti.reproduce.samples import Sampling, draw_codes, open_pipeline, write_sheet
 from smalti.reproduce.study import STUDIES, Plot, Row, Study, Table
@@ -13,7 +13,11 @@ from smalti.reproduce.verdict import Claim
 
 SETUPS: Mapping[str, PriorSetup] = {
     "tiny": PriorSetup(
-        "cifar10", "cifar10-f4", f"{TINY_PRIOR} --image.size 32 --codes.views 2", 600
+        "cifar10",
+        "cifar10-f4",
+        f"{TINY_PRIOR} --image.size 32 --codes.views 2",
+        600,
+        shape=TINY_SHAPE,
     ),
     "small": PriorSetup(
         "photos", "photos-f16", f"{SMALL_PRIOR} --image.size 256 --image.resize-px 256", 5000
