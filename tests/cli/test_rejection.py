@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from smalti.cli.rejection import _read_classes
+from smalti.evaluation.extractors import load_extractor
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 
@@ -65,6 +66,21 @@ def test_classes_judge_by_the_named_classifier(succeed, here, world):
     assert report["classifier"]["name"] == "EfficientNet"
     assert report["kept"][0]["drawn"] == int(np.argmax(report["scores"]))
     assert all(0 <= score <= 1 for score in report["scores"])
+
+
+def test_a_score_is_the_probability_of_the_images_own_class(succeed, here, world):
+    """Of the numbers that the file gives for it, in each batch."""
+    Path("classes.yaml").write_text(CLASSES, encoding="utf-8")
+    told = ["-n", "2", "--draw", "2", "--keep", "1", "--condition", "person", "cat"]
+    by = ["--by", "class", "--classes", "classes.yaml", "--batch-size", "3"]
+    succeed("sample", world.classes, *told, *by)
+    pipeline = Pipeline.from_pretrained(world.classes)
+    request = pipeline.request(4, ["person", "person", "cat", "cat"])
+    images = pipeline.decode(pipeline.sample_codes(request, batch_size=3, progress=False))
+    classifier = load_extractor("efficientnet", None, torch.device("cpu"))
+    shares = classifier.logits(classifier.features(images)).softmax(-1)
+    expected = [shares[0, 983], shares[1, 983], *shares[2:, [281, 282]].sum(1)]
+    assert kept()["scores"] == pytest.approx([float(score) for score in expected], rel=1e-3)
 
 
 def test_a_file_of_classes_is_yaml_or_json(here):

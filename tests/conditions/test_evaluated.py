@@ -27,7 +27,7 @@ from smalti.tokenizer.load import load_tokenizer
 
 IMAGES, HEIGHT, WIDTH, FACTOR = 6, 20, 24, 4  # of the scenes and tokenizers in conftest.py
 SEED = 3
-SAMPLING = SamplingConfig(top_k=0)
+SAMPLING = SamplingConfig(temperature=0.7)
 KINDS = [kind for kind in CONDITIONS if kind != "none"]
 IN_FILES = [kind for kind in KINDS if CONDITIONS[kind].files or CONDITIONS[kind].needs_classes]
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from smalti.config import InputError
 from smalti.evaluation.extractors import Extractor
+from smalti.sampling import rejection
 from smalti.sampling.rejection import ClassJudge, best, imagenet_numbers
 from smalti.sampling.request import Request
 
@@ -33,6 +34,21 @@ def test_best_of_each_round_come_first():
     scores = torch.tensor([0.1, 0.4, 0.3, 9.0, 7.0, 8.0])
     assert best(scores, draw=3, keep=2) == [1, 2, 3, 5]
     assert best(scores, draw=6, keep=1) == [3]
+
+
+def test_likelihoods_are_those_of_the_windows_that_were_drawn(monkeypatch):
+    """Minus the mean of the nats of the codes, which depend on the stride."""
+    asked = []
+
+    def nats(pipeline, codes, values, *, stride, batch_size, progress):
+        asked.append((values, stride, batch_size))
+        return torch.tensor([[[1.0, 2.0]], [[3.0, 5.0]]])
+
+    monkeypatch.setattr(rejection, "score_codes", nats)
+    request = Request(2, {}, 1, 2)
+    found = rejection.likelihoods(None, request, torch.zeros(2, 1, 2), stride=3, batch_size=4)
+    assert found.tolist() == [-1.5, -4.0]
+    assert asked == [({}, 3, 4)]
 
 
 def test_a_request_is_repeated_image_by_image():
