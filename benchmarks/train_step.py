@@ -128,10 +128,10 @@ def stage1_state(channels: int) -> tuple[VQGANState, VQGANStepConfig]:
         perceptual=choose_perceptual(loss.perceptual),
         average=EMA(vqgan, decay=0.995),
         optimizer=build_optimizer(vqgan, OPTIMIZER),
-        adversary=Adversary.build(adversary, discriminator, OPTIMIZER, total_steps=10**6),
+        adversary=Adversary(adversary, discriminator, OPTIMIZER, total_steps=10**6),
         compute=Compute(torch.device("cpu"), torch.float32),
     )
-    return state, VQGANStepConfig(loss, OPTIMIZER, OPTIMIZER, 10**6, accumulation_steps=1)
+    return state, VQGANStepConfig(loss, OPTIMIZER, 10**6, accumulation_steps=1)
 
 
 def our_stage1_step(channels: int) -> Step:

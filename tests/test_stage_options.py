@@ -136,7 +136,7 @@ def test_each_network_of_stage_1_has_its_own_optimizer(first):
     assert_optimizer(training.optimizer, GENERATOR)
     assert_optimizer(training.adversary.optimizer, DISCRIMINATOR)
     assert config.optimizer == OptimizerConfig(**GENERATOR)
-    assert config.discriminator_optimizer == OptimizerConfig(**DISCRIMINATOR)
+    assert training.adversary.optimizer_config == OptimizerConfig(**DISCRIMINATOR)
 
 
 def test_lengths_of_stage_1_are_those_asked_for(first):

@@ -148,7 +148,7 @@ class OneStep:
             perceptual=choose_perceptual(self.loss.perceptual),
             average=EMA(vqgan, 0.0),
             optimizer=build_optimizer(vqgan, optimizer),
-            adversary=Adversary.build(adversary, discriminator, optimizer, total_steps=1000),
+            adversary=Adversary(adversary, discriminator, optimizer, total_steps=1000),
             compute=Compute(torch.device("cpu"), torch.float32),
         )
         self.gradients: dict[str, Tensor] = {}
@@ -157,7 +157,6 @@ class OneStep:
         config = VQGANStepConfig(
             loss=self.loss,
             optimizer=optimizer,
-            discriminator_optimizer=optimizer,
             total_steps=1000,
             accumulation_steps=1,
         )

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from smalti.health.remedies import Remedies
-from smalti.losses.adversarial import LogitAverages
 from smalti.losses.config import AdaptiveWeightConfig
 from smalti.losses.discriminator import Judgement
-from smalti.training.vqgan.adversary import Adversary, AdversarySchedule
+from smalti.training.config import OptimizerConfig
+from smalti.training.vqgan.adversary import Adversary
 from smalti.training.vqgan.config import AdversaryConfig
 
 
@@ -19,15 +18,7 @@ def adversary(**config: Any) -> Adversary:
     values = AdversaryConfig(**({"start": 0, "warmup": 0, "ramp": 0} | config))
     discriminator = nn.Linear(1, 1, bias=False)
     nn.init.ones_(discriminator.weight)
-    return Adversary(
-        config=values,
-        discriminator=discriminator,
-        judge=discriminator,
-        optimizer=torch.optim.SGD(discriminator.parameters(), lr=1.0),
-        schedule=AdversarySchedule(values, total_steps=100),
-        averages=LogitAverages(),
-        remedies=Remedies(),
-    )
+    return Adversary(values, discriminator, OptimizerConfig(), total_steps=100)
 
 
 def judgement(game: Adversary, real: float, fake: float) -> Judgement:

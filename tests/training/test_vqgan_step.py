@@ -48,7 +48,6 @@ def step_config(
     return VQGANStepConfig(
         loss=VQGANLossConfig(adversary=adversary, **loss),
         optimizer=optimizer,
-        discriminator_optimizer=optimizer,
         total_steps=total_steps,
         accumulation_steps=accumulation_steps,
     )
@@ -71,8 +70,8 @@ def new_state(
         perceptual=choose_perceptual(config.loss.perceptual),
         average=EMA(vqgan, 0.5),
         optimizer=build_optimizer(vqgan, config.optimizer),
-        adversary=Adversary.build(
-            config.loss.adversary, discriminator, config.discriminator_optimizer, config.total_steps
+        adversary=Adversary(
+            config.loss.adversary, discriminator, config.optimizer, config.total_steps
         ),
         compute=Compute(torch.device("cpu"), dtype),
     )
@@ -162,7 +161,7 @@ def test_discriminator_learns_from_its_own_loss_only(images, kind):
         reconstructions = state.vqgan(images).reconstructions
     loss = ADVERSARIAL_LOSSES[kind].discriminator_loss(alone(images), alone(reconstructions))
     loss.backward()
-    nn.utils.clip_grad_norm_(alone.parameters(), config.discriminator_optimizer.clip_norm)
+    nn.utils.clip_grad_norm_(alone.parameters(), config.optimizer.clip_norm)
 
     gradients = keep_gradients(state.adversary.optimizer, state.adversary.discriminator)
     scalars = vqgan_step(state, images, config)

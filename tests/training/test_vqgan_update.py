@@ -56,7 +56,6 @@ def step_config(accumulation_steps: int = 1, **loss: Any) -> VQGANStepConfig:
     return VQGANStepConfig(
         loss=VQGANLossConfig(perceptual=PerceptualConfig(kind="none"), **loss),
         optimizer=GENERATOR,
-        discriminator_optimizer=DISCRIMINATOR,
         total_steps=20,
         accumulation_steps=accumulation_steps,
     )
@@ -75,8 +74,8 @@ def new_state(
         perceptual=MeanOfAll(),
         average=EMA(vqgan, 0.5),
         optimizer=build_optimizer(vqgan, config.optimizer),
-        adversary=Adversary.build(
-            config.loss.adversary, discriminator, config.discriminator_optimizer, config.total_steps
+        adversary=Adversary(
+            config.loss.adversary, discriminator, DISCRIMINATOR, config.total_steps
         ),
         compute=Compute(torch.device("cpu"), torch.float32),
         step=step,

@@ -87,7 +87,6 @@ def vqgan_step_config(config: VQGANRunConfig) -> VQGANStepConfig:
     return VQGANStepConfig(
         loss=config.loss,
         optimizer=config.optimizer,
-        discriminator_optimizer=config.discriminator_optimizer,
         total_steps=config.training.total_steps,
         accumulation_steps=config.training.accumulation_steps,
     )
@@ -153,7 +152,7 @@ def _wrap_networks(state: VQGANState) -> None:
 
 
 def _adversary(config: VQGANRunConfig, compute: Compute) -> Adversary:
-    return Adversary.build(
+    return Adversary(
         config.loss.adversary,
         PatchDiscriminator(config.discriminator, config.vqgan.content.channels).to(compute.device),
         config.discriminator_optimizer,

@@ -8,8 +8,6 @@ Reference: arXiv:2012.09841, Sec. 3.1, Eqs. 5 to 7.
 """
 
 import logging
-from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +16,6 @@ from smalti.distributed import mean_over_processes
 from smalti.health.remedies import Remedies
 from smalti.losses.adversarial import (
     ADVERSARIAL_LOSSES,
-    AdversarialLoss,
     LogitAverages,
     adaptive_weight,
     lecam_penalty,
@@ -31,12 +28,6 @@ from smalti.training.vqgan.config import AdversaryConfig, Duration
 UNDECIDED = -1
 
 log = logging.getLogger(__name__)
-
-
-def losses_of(config: AdversaryConfig) -> AdversarialLoss:
-    """Losses of discriminator and generator in the form of a config."""
-    assert config.kind != "none", "without an adversary there is no loss of one"
-    return ADVERSARIAL_LOSSES["hinge" if config.kind == "auto" else config.kind]
 
 
 def in_steps(duration: Duration, total_steps: int) -> int:
@@ -124,49 +115,45 @@ class AdversarySchedule(nn.Module):
         self.window_sum = torch.zeros_like(self.window_sum)
 
 
-@dataclass(slots=True)
 class Adversary:
-    """The discriminator with its optimizer, schedule, averages and losses."""
+    """The discriminator with its optimizer, schedule, averages and losses.
 
-    config: AdversaryConfig
-    discriminator: PatchDiscriminator
-    judge: nn.Module
-    """`Judge` of the discriminator, wrapped for distributed training with several processes."""
-    optimizer: torch.optim.Optimizer
-    schedule: AdversarySchedule
-    averages: LogitAverages
-    remedies: Remedies
+    Args:
+        config: options of the adversarial loss.
+        discriminator: the discriminator, on its device.
+        optimizer: options of its optimizer.
+        total_steps: length of the run.
 
-    @classmethod
-    def build(
-        cls,
+    Attributes:
+        judge: `Judge` of the discriminator, wrapped for distributed training with several
+            processes.
+    """
+
+    def __init__(
+        self,
         config: AdversaryConfig,
         discriminator: PatchDiscriminator,
         optimizer: OptimizerConfig,
         total_steps: int,
-    ) -> Self:
-        """Build the adversary of a run of `total_steps`, on the device of its discriminator."""
-        return cls(
-            config=config,
-            discriminator=discriminator,
-            judge=Judge(discriminator),
-            optimizer=build_optimizer(discriminator, optimizer),
-            schedule=AdversarySchedule(config, total_steps),
-            averages=LogitAverages().to(next(discriminator.parameters()).device),
-            remedies=Remedies(),
-        )
+    ) -> None:
+        assert config.kind != "none", "without an adversary there is no loss of one"
+        self.config, self.discriminator = config, discriminator
+        self.losses = ADVERSARIAL_LOSSES["hinge" if config.kind == "auto" else config.kind]
+        self.judge: nn.Module = Judge(discriminator)
+        self.optimizer = build_optimizer(discriminator, optimizer)
+        self.optimizer_config, self.total_steps = optimizer, total_steps
+        self.schedule = AdversarySchedule(config, total_steps)
+        self.averages = LogitAverages().to(next(discriminator.parameters()).device)
+        self.remedies = Remedies()
 
     def generator_gradient(self, judgement: Judgement, reconstructions: Tensor) -> Tensor:
-        """Gradient of the generator loss at the reconstructions.
+        """Gradient (B, C, H, W) float32 of the generator loss at the reconstructions.
 
         Args:
             judgement: logits with a graph to the reconstructions, which is kept.
             reconstructions: (B, C, H, W) that were judged, a leaf of the graph.
-
-        Returns:
-            (B, C, H, W) float32.
         """
-        loss = losses_of(self.config).generator_loss(judgement.fake_logits)
+        loss = self.losses.generator_loss(judgement.fake_logits)
         (gradient,) = torch.autograd.grad(loss, reconstructions, retain_graph=True)
         return gradient
 
@@ -182,7 +169,7 @@ class Adversary:
 
         Reference: Eq. 5.
         """
-        losses, lecam_weight = losses_of(self.config), self.config.lecam_weight
+        losses, lecam_weight = self.losses, self.config.lecam_weight
         real_logits, fake_logits = judgement
         loss = losses.discriminator_loss(real_logits, fake_logits)  # Eq. 5
         scalars = {
@@ -235,16 +222,12 @@ class Adversary:
             weight = weight * scalars["adaptive_weight"]
         return scalars | {"adversary_weight": weight}
 
-    def update(
-        self, scalars: dict[str, Tensor], step: int, total_steps: int, config: OptimizerConfig
-    ) -> dict[str, Tensor]:
+    def update(self, scalars: dict[str, Tensor], step: int) -> dict[str, Tensor]:
         """Update the discriminator if it learned in this step; its learning rate starts with it.
 
         Args:
             scalars: scalars of the step: the reconstruction loss, and mean logits if it learned.
             step: number of the step.
-            total_steps: length of the run.
-            config: config of the discriminator's optimizer.
 
         Returns:
             The norm of the gradients by name; empty while the discriminator does not learn.
@@ -252,8 +235,8 @@ class Adversary:
         if not self.schedule.learns(step):
             self.schedule.observe(step, scalars["reconstruction_loss"])
             return {}
-        start = int(self.schedule.start_step)
-        rate = learning_rate_at(step - start, total_steps - start, config)
+        start, config = int(self.schedule.start_step), self.optimizer_config
+        rate = learning_rate_at(step - start, self.total_steps - start, config)
         rate *= float(self.remedies.discriminator_rate_factor)
         norm = update(self.optimizer, self.discriminator, rate, config.clip_norm)
         logits = torch.stack([scalars["real_logits"], scalars["fake_logits"]])

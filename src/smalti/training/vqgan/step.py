@@ -57,7 +57,6 @@ class VQGANStepConfig:
 
     loss: VQGANLossConfig
     optimizer: OptimizerConfig
-    discriminator_optimizer: OptimizerConfig
     total_steps: int
     accumulation_steps: int
 
@@ -90,9 +89,7 @@ def vqgan_step(state: VQGANState, images: Tensor, config: VQGANStepConfig) -> di
     )
     state.vqgan.quantizer.finish_step()
     if state.adversary is not None:
-        scalars |= state.adversary.update(
-            scalars, state.step, config.total_steps, config.discriminator_optimizer
-        )
+        scalars |= state.adversary.update(scalars, state.step)
     state.average.update(state.vqgan, state.step)
     state.step += 1
     return scalars
