@@ -1,11 +1,6 @@
 """The folder of a run, in which one process at a time trains by one config.
 
-RUN/config.yaml     the resolved config
-RUN/env.json        versions, processor and cards, an entry for each machine that trained it
-RUN/metrics.jsonl   numbers, a line each
-RUN/samples/        pictures
-RUN/checkpoints/    step_XXXXXXXX/ and best/
-RUN/tokenizer/      of a prior's run: the tokenizer that it was trained with
+docs/architecture.md lists the files in it.
 """
 
 import contextlib

@@ -10,11 +10,9 @@ from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
 from smalti.health.run_images import RunImages, scored_images
-from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.stored import CONFIG_FILE, read_run_config
 from smalti.training.log import read_metrics
-
-PIXELS = PixelsRunConfig.model_fields["stage"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +41,11 @@ class RunState:
         return max((line.get("seconds") or 0.0 for line in self.lines), default=0.0)
 
     def has_stopped_early(self, without_gain: int) -> bool:
-        """Whether a prior ended before its last step.
-
-        Args:
-            without_gain: number of evaluations without gain in its newest checkpoint.
-        """
-        patience = (
-            self.config.training.early_stop if isinstance(self.config, PriorRunConfig) else None
-        )
-        is_done = self.step >= self.config.training.total_steps
-        return isinstance(patience, int) and without_gain >= patience and not is_done
+        """Whether a prior ended before its last step, after so many evaluations without gain."""
+        if isinstance(self.config, VQGANRunConfig):
+            return False
+        patience, total_steps = self.config.training.early_stop, self.config.training.total_steps
+        return isinstance(patience, int) and without_gain >= patience and self.step < total_steps
 
     @property
     def images(self) -> RunImages | None:
@@ -95,7 +88,7 @@ def read_run(folder: Path) -> RunState | None:
         InputError: its config is damaged.
     """
     stored = read_run_config(folder)
-    if stored is None or stored.get("stage") == PIXELS:
+    if stored is None or stored.get("stage") == "pixels":
         return None
     root = PriorRunConfig if stored.get("stage") == "prior" else VQGANRunConfig
     try:

@@ -48,10 +48,10 @@ class Boards:
         TensorBoard drops what it has of steps after `start_step`, which are done again.
         """
         with self._left_out_on_failure("TensorBoard"), contextlib.suppress(ImportError):
-            self._boards["TensorBoard"] = TensorBoard(folder, start_step)
+            self._boards["TensorBoard"] = _TensorBoard(folder, start_step)
         if track is not None:
             with self._left_out_on_failure(track):
-                self._boards[track] = Tracker(track, folder)
+                self._boards[track] = _Tracker(track, folder)
 
     def each(self, show: Callable[[Board], None]) -> None:
         """Call a function with each board."""
@@ -86,7 +86,7 @@ def check_track(track: Track) -> None:
         )
 
 
-class TensorBoard:
+class _TensorBoard:
     """Event files in the run's folder.
 
     Raises:
@@ -102,21 +102,18 @@ class TensorBoard:
         self._writer.add_text("config", config)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add numbers by name."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
-        """Add an RGB picture."""
         pixels = np.asarray(picture.convert("RGB"))
         self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write what is left."""
         self._writer.close()
 
 
-class Tracker:
+class _Tracker:
     """A run in trackio or W&B, never in public.
 
     trackio keeps it on this machine. W&B writes it into the run's folder, from where `wandb sync`
@@ -150,15 +147,12 @@ class Tracker:
         self._run = self._module.init(**common, **own)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add numbers by name."""
         self._run.log(dict(values), step=step)
 
     def picture(self, step: int, name: str, picture: Image.Image) -> None:
-        """Add an RGB picture."""
         self._run.log({name: self._module.Image(picture.convert("RGB"))}, step=step)
 
     def close(self) -> None:
-        """Write what is left."""
         self._run.finish()
 
 

@@ -94,8 +94,7 @@ def resume(checkpoints: Path, state: TrainingState) -> Counters | None:
         InputError: there are checkpoints, but none is whole.
     """
     remove_leftovers(checkpoints)
-    folders = step_folders(checkpoints)
-    for folder in reversed(folders):
+    for folder in reversed(step_folders(checkpoints)):
         try:
             counters = read_counters(folder)
         except InputError as error:
@@ -103,8 +102,7 @@ def resume(checkpoints: Path, state: TrainingState) -> Counters | None:
             continue
         _restore(state, read_tensors(folder / STATE_FILE))
         return counters
-    if folders:
-        raise _none_whole(checkpoints)
+    check_checkpoints(checkpoints)
     return None
 
 
@@ -116,7 +114,10 @@ def check_checkpoints(checkpoints: Path) -> None:
     """
     folders = step_folders(checkpoints)
     if folders and not any(_is_whole(folder) for folder in reversed(folders)):
-        raise _none_whole(checkpoints)
+        raise InputError(
+            f"no checkpoint in {checkpoints} is whole: all are damaged or cut short; "
+            "move them away to start anew"
+        )
 
 
 def _is_whole(folder: Path) -> bool:
@@ -125,13 +126,6 @@ def _is_whole(folder: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-def _none_whole(checkpoints: Path) -> InputError:
-    return InputError(
-        f"no checkpoint in {checkpoints} is whole: all are damaged or cut short; "
-        "move them away to start anew"
-    )
 
 
 def read_counters(folder: Path) -> Counters:

@@ -50,6 +50,7 @@ class Learner(Protocol[B_contra]):
 
     def comparable_from(self) -> int:
         """First step whose scores may be the best; earlier scores cannot be compared with later."""
+        return 0
 
     def pictures(self) -> Mapping[str, Image.Image]:
         """Draw pictures to save, by name, in process 0 alone."""
@@ -59,3 +60,4 @@ class Learner(Protocol[B_contra]):
 
     def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
         """Apply remedies of findings, if the config allows it; returns what was changed."""
+        return ()

@@ -11,7 +11,6 @@ from smalti.distributed import sum_over_processes
 from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
-from smalti.health.remedies import Treatment
 from smalti.metrics.nll import bits_per_dimension, nats_of_codes, uniform_nats_per_token
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
@@ -19,14 +18,15 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
 from smalti.sampling.sliding_window import Canvas, sample_canvas
 from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.learner import Learner
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 
 PICTURES = 16  # samples in the picture
 
 
-class PriorLearner:
-    """The `Learner` of stage 2.
+class PriorLearner(Learner[CodeBatch]):
+    """The learner of stage 2. No remedy of a prior is known.
 
     Args:
         training: model and optimizer.
@@ -67,10 +67,6 @@ class PriorLearner:
     def step(self, batch: CodeBatch) -> Mapping[str, Tensor]:
         """Update the prior."""
         return prior_step(self.training, batch, self.config)
-
-    def comparable_from(self) -> int:
-        """Step 0: all scores may be the best."""
-        return 0
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
@@ -137,7 +133,3 @@ class PriorLearner:
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
         """Find what is wrong with the run, by the lines of its metrics so far."""
         return examine(lines, vqgan=None)
-
-    def treat(self, findings: Sequence[Finding]) -> Sequence[Treatment]:
-        """Return nothing: no remedy of a prior is known."""
-        return ()
