@@ -22,15 +22,11 @@ class History:
 
     def train(self, *names: str) -> list[Line]:
         """Lines of training steps that have all these numbers."""
-        return [line for line in self._of("train") if _has(line, names)]
+        return [line for line in self.of_group("train") if _has(line, names)]
 
     def evaluations(self, *names: str) -> list[Line]:
         """Lines of evaluations that have all these numbers."""
-        return [line for line in self._of("eval") if _has(line, names)]
-
-    def ends_not_finite(self) -> list[Line]:
-        """Lines of a loss or weight that became NaN or infinite, and so ended the run."""
-        return self._of("not_finite")
+        return [line for line in self.of_group("eval") if _has(line, names)]
 
     def recent(self, *names: str) -> list[Line]:
         """The newest training lines with these numbers; empty while they span too few steps."""
@@ -42,7 +38,7 @@ class History:
 
     def since_remedy(self, remedy: RemedyKind) -> "History":
         """The lines after this remedy was last applied, which judge whether it works."""
-        applied = [line["step"] for line in self._of("remedy") if line["remedy"] == remedy]
+        applied = [line["step"] for line in self.of_group("remedy") if line["remedy"] == remedy]
         after = max(applied, default=-1)
         return History([line for line in self._lines if line["step"] > after])
 
@@ -59,10 +55,11 @@ class History:
 
     def last_findings(self) -> list[str]:
         """Kinds of the findings of the last examination."""
-        examined = self._of("health")
+        examined = self.of_group("health")
         return list(examined[-1]["findings"]) if examined else []
 
-    def _of(self, group: str) -> list[Line]:
+    def of_group(self, group: str) -> list[Line]:
+        """Lines of a group; docs/architecture.md lists them."""
         return [line for line in self._lines if line["group"] == group]
 
 

@@ -24,7 +24,7 @@ OVER_FITTING_ADVICE = {
 
 def not_finite(history: History) -> Finding | None:
     """A loss or weight became NaN or infinite and ended the run."""
-    ends = history.ends_not_finite()
+    ends = history.of_group("not_finite")
     if not ends:
         return None
     return Finding("not_finite", f"the run ended: {ends[-1]['what']}", ends[-1]["advice"])

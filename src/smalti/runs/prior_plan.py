@@ -38,9 +38,7 @@ class PriorPlan:
     """Settled config of the run."""
     compute: Compute
     tokenizer: Tokenizer
-    """Tokenizer of the images."""
     conditions: RunConditions
-    """Conditions of the prior."""
     split: Split
     loader: BatchLoader
     """Loader of the training images."""

@@ -165,16 +165,12 @@ def settle_prior(user_config: PriorRunConfig, images: RunImages) -> PriorRunConf
 
 @dataclass(frozen=True, slots=True)
 class Regularisation:
-    """Values of the options against over-fitting."""
+    """Values of the options against over-fitting, which are called the same in the config."""
 
     dropout: float
-    """Share of activations that are dropped."""
     token_keep: float
-    """Probability that an image token is read as it is."""
     views: int
-    """Number of crops and flips of each image."""
     early_stop: int | None
-    """Number of evaluations without gain after which the run ends, or None."""
 
 
 def regularisation_for(images: int) -> Regularisation:

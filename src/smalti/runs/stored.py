@@ -94,11 +94,9 @@ class Change(NamedTuple):
 
 
 def changes(stored: dict[str, Any], config: Config) -> Iterator[Change]:
-    """Find the options in which a config differs from the stored one of a run.
+    """Find the options in which a config differs from the stored one of a run of its stage.
 
-    Args:
-        stored: stored config as plain data; options of later versions count as defaults.
-        config: the whole config of a run, of the same stage.
+    Options of later versions, which the stored one lacks, count as defaults.
     """
     return _differences(_with_defaults(stored, type(config)), config.model_dump(mode="json"))
 

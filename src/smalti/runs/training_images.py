@@ -124,9 +124,7 @@ def rule_of_run(run: Path) -> SplitRule | None:
 def find_training_images(model: str | Path, inner: str = "") -> TrainingImages | None:
     """Find the training images of a run's model or of a model folder; None if they are not known.
 
-    Args:
-        model: a run, a model folder or a hub id.
-        inner: folder of a tokenizer of a pipeline; empty for the model itself.
+    The model is a run, a folder or a hub id; `inner` is the folder of a tokenizer of a pipeline.
 
     Raises:
         InputError: there is no model, or the file is damaged.

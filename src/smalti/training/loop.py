@@ -42,14 +42,11 @@ log = logging.getLogger(__name__)
 
 
 class StepScalars(NamedTuple):
-    """Scalars of a step, and the images that it was computed on."""
+    """Losses and norms of a step by name, on the device, and the paths of its images."""
 
     step: int
-    """Number of the step, from 1."""
     keys: Sequence[str]
-    """Paths of its examples."""
     scalars: Mapping[str, Tensor]
-    """Losses and norms by name, on the device."""
 
 
 class NotFiniteError(InputError):
@@ -57,12 +54,7 @@ class NotFiniteError(InputError):
 
 
 class Stopped(Exception):
-    """A signal stopped the run, and everything is saved.
-
-    Attributes:
-        signal_number: number of the signal.
-        folder: folder of the run.
-    """
+    """A signal stopped the run in a folder, and everything is saved."""
 
     def __init__(self, signal_number: int, folder: Path) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")

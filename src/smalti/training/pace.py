@@ -10,9 +10,6 @@ class Pace:
 
     Pauses (evaluations, pictures, saving) do not count. A graphics card computes while the program
     goes on, so waiting for data includes waiting that the card's work hides.
-
-    Args:
-        images_done: images that the run was trained on before.
     """
 
     def __init__(self, images_done: int) -> None:

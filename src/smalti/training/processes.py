@@ -30,7 +30,8 @@ def processes() -> Iterator[None]:
     Raises:
         ProcessLostError: another process ended in the meantime.
     """
-    if is_distributed() or not _others_are_expected():
+    is_launched = all(name in os.environ for name in RENDEZVOUS)
+    if is_distributed() or not is_launched or int(os.environ["WORLD_SIZE"]) == 1:
         yield
         return
     # Tensors on the CPU go over gloo on every machine: they are what processes agree on.
@@ -43,7 +44,8 @@ def processes() -> Iterator[None]:
         _leave_together()
         raise
     except RuntimeError as error:
-        if not _tells_of_loss(error):
+        # gloo has no class of its own for a connection that was closed.
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
         raise ProcessLostError(
             "another process of the run ended or does not answer: what it said itself tells why. "
@@ -53,18 +55,8 @@ def processes() -> Iterator[None]:
         _leave_together()
 
 
-def _others_are_expected() -> bool:
-    is_launched = all(name in os.environ for name in RENDEZVOUS)
-    return is_launched and int(os.environ["WORLD_SIZE"]) > 1
-
-
 def _leave_together() -> None:
     """Wait for all: torchrun ends what still runs once one process has ended with an error."""
     with contextlib.suppress(RuntimeError):  # one is gone already
         largest(0)
     dist.destroy_process_group()
-
-
-def _tells_of_loss(error: RuntimeError) -> bool:
-    # gloo has no class of its own for a connection that was closed.
-    return isinstance(error, dist.DistError) or "gloo" in str(error)

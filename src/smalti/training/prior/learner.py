@@ -28,12 +28,8 @@ PICTURES = 16  # samples in the picture
 class PriorLearner(Learner[CodeBatch]):
     """The learner of stage 2. No remedy of a prior is known.
 
-    Args:
-        training: model and optimizer.
-        config: config of the step.
-        pipeline: pipeline of the averaged prior and the tokenizer, for samples.
-        evaluation: codes of the images to evaluate.
-        seed: seed of the samples, which is the same for each picture, so they can be compared.
+    Samples are drawn with the pipeline of the averaged prior, and from the same seed for each
+    picture, so that they can be compared.
     """
 
     shown = ("nll",)

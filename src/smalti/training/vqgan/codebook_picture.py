@@ -23,11 +23,7 @@ DECODED_AT_ONCE = 64  # grids, to keep memory small
 
 
 def codebook_pictures(tokenizer: Tokenizer, images: Tensor) -> Mapping[str, Image.Image]:
-    """Draw the codes that some images use, most-used first.
-
-    Args:
-        tokenizer: tokenizer in eval mode.
-        images: images of its content, on its device.
+    """Draw the codes that some images use, most-used first, with a tokenizer in eval mode.
 
     Returns:
         `codes` has each code decoded alone. `codes_in_context` has a row for each of the most used:
