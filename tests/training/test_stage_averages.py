@@ -55,7 +55,7 @@ def vqgan_stage(*batches: Tensor) -> VQGANLearner:
         adversary=None,
         compute=CPU,
     )
-    config = VQGANStepConfig(loss, OptimizerConfig(), OptimizerConfig(), 10, 1)
+    config = VQGANStepConfig(loss, OptimizerConfig(), 10, 1)
     held_out = [Batch(["a.png"] * len(images), images, None, {}) for images in batches]
     return VQGANLearner(state, config, lambda: held_out)
 

@@ -12,22 +12,12 @@ from smalti.health.run_images import RunImages
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.model import GPT
 from smalti.runs.config import PriorRunConfig
-from smalti.runs.data import (
-    announce,
-    evaluated_batches,
-    finish,
-    millions,
-    weights_from,
-)
+from smalti.runs.data import announce, evaluated_batches, finish, millions, weights_from
 from smalti.runs.folder import open_run
 from smalti.runs.origin import has_begun, keep_origin
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.settle import regularisation_in_words, settled
-from smalti.runs.training_images import (
-    count_overlap,
-    keep_tokenizer_images,
-    write_training_images,
-)
+from smalti.runs.training_images import count_overlap, keep_tokenizer_images, write_training_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.training.ema import EMA
@@ -35,11 +25,7 @@ from smalti.training.log import say
 from smalti.training.loop import Trainer
 from smalti.training.optim import build_optimizer
 from smalti.training.prior.aligned_positions import align_positions
-from smalti.training.prior.code_cache import (
-    BatchEncoder,
-    load_or_encode,
-    read_manifest,
-)
+from smalti.training.prior.code_cache import BatchEncoder, load_or_encode, read_manifest
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.prior.step import PriorState, PriorStepConfig
 from smalti.training.processes import processes
@@ -47,6 +33,7 @@ from smalti.training.processes import processes
 CODES_FOLDER = "codes"
 
 
+@processes()
 def train_prior(config: PriorRunConfig) -> Path:
     """Run stage 2 to its end, from where its folder stands; returns the folder.
 
@@ -54,13 +41,8 @@ def train_prior(config: PriorRunConfig) -> Path:
         InputError: the config, the data, the tokenizer or the folder do not allow it; nothing was
             written.
     """
-    with processes():
-        return _train_prior(config)
-
-
-def _train_prior(user_config: PriorRunConfig) -> Path:
     with together():
-        plan = plan_prior(user_config)
+        plan = plan_prior(config)
         config, folder = plan.config, Path(plan.config.out)
         codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
         read_manifest(codes_folder)  # refuses a folder of other files before anything is written

@@ -38,19 +38,15 @@ from smalti.training.vqgan.learner import VQGANLearner
 from smalti.training.vqgan.step import VQGANState, VQGANStepConfig
 
 
+@processes()
 def train_vqgan(config: VQGANRunConfig) -> Path:
     """Run stage 1 to its end, from where its folder stands; returns the folder.
 
     Raises:
         InputError: the config, the data or the folder do not allow it; nothing was written.
     """
-    with processes():
-        return _train_vqgan(config)
-
-
-def _train_vqgan(user_config: VQGANRunConfig) -> Path:
     with together():
-        config = settle_vqgan(user_config)
+        config = settle_vqgan(config)
         folder = Path(config.out)
         check_run_folder(folder, config)
         compute = choose_compute(config.training.device, config.training.precision)
@@ -133,7 +129,15 @@ def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
         if config.init is not None and not has_begun(config):
             vqgan.load_state_dict(VQGAN.from_pretrained(config.init).state_dict())
         vqgan.to(compute.device)
-        adversary = _adversary(config, compute) if config.loss.adversary.is_played else None
+        adversary = None
+        if config.loss.adversary.is_played:
+            discriminator = PatchDiscriminator(config.discriminator, config.vqgan.content.channels)
+            adversary = Adversary(
+                config.loss.adversary,
+                discriminator.to(compute.device),
+                config.discriminator_optimizer,
+                config.training.total_steps,
+            )
     return VQGANState(
         vqgan=vqgan,
         forward=vqgan,
@@ -149,15 +153,6 @@ def _wrap_networks(state: VQGANState) -> None:
     state.forward = wrap(state.vqgan)
     if state.adversary is not None:
         state.adversary.judge = wrap(state.adversary.judge)
-
-
-def _adversary(config: VQGANRunConfig, compute: Compute) -> Adversary:
-    return Adversary(
-        config.loss.adversary,
-        PatchDiscriminator(config.discriminator, config.vqgan.content.channels).to(compute.device),
-        config.discriminator_optimizer,
-        config.training.total_steps,
-    )
 
 
 def _describe_adversary(state: VQGANState) -> str:

@@ -17,12 +17,7 @@ from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.vqgan.codebook_picture import codebook_pictures
 from smalti.training.vqgan.held_out import loss_measures, score
-from smalti.training.vqgan.step import (
-    VQGANState,
-    VQGANStepConfig,
-    latent_of_all,
-    vqgan_step,
-)
+from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, latent_of_all, vqgan_step
 from smalti.types import Batch
 from smalti.words import counted
 
