@@ -37,7 +37,7 @@ from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import build_optimizer, update
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.vqgan.adversary import Adversary
 from smalti.training.vqgan.config import AdversaryConfig, VQGANLossConfig
 from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
@@ -46,7 +46,7 @@ MULTIPLIERS = (1, 2, 2, 4)
 CODE_DIM = 64
 CODEBOOK_SIZE = 512
 NORM_GROUPS = 8
-OPTIMIZER = OptimizerConfig(warmup_steps=0)
+OPTIMIZER, STEPS = OptimizerConfig(warmup_steps=0), 10**6
 
 Step = Callable[[Tensor], object]
 
@@ -87,7 +87,7 @@ def diffusers_autoencoder(channels: int) -> VQModel:
 def our_autoencoder_step(channels: int) -> Step:
     """Forward, backward and AdamW of our autoencoder."""
     vqgan = our_autoencoder(channels)
-    optimizer = build_optimizer(vqgan, OPTIMIZER)
+    optimizer = ScheduledAdamW(vqgan, OPTIMIZER, STEPS)
 
     def step(images: Tensor) -> None:
         reconstructions, quantized, _ = vqgan(images)
@@ -102,7 +102,7 @@ def our_autoencoder_step(channels: int) -> Step:
 def diffusers_autoencoder_step(channels: int) -> Step:
     """The same with diffusers' autoencoder, whose quantizer has this very latent loss."""
     model = diffusers_autoencoder(channels)
-    optimizer = build_optimizer(model, OPTIMIZER)
+    optimizer = ScheduledAdamW(model, OPTIMIZER, STEPS)
 
     def step(images: Tensor) -> None:
         output = model(images)
@@ -127,11 +127,11 @@ def stage1_state(channels: int) -> tuple[VQGANState, VQGANStepConfig]:
         forward=vqgan,
         perceptual=choose_perceptual(loss.perceptual),
         average=EMA(vqgan, decay=0.995),
-        optimizer=build_optimizer(vqgan, OPTIMIZER),
-        adversary=Adversary(adversary, discriminator, OPTIMIZER, total_steps=10**6),
+        optimizer=ScheduledAdamW(vqgan, OPTIMIZER, STEPS),
+        adversary=Adversary(adversary, discriminator, OPTIMIZER, STEPS),
         compute=Compute(torch.device("cpu"), torch.float32),
     )
-    return state, VQGANStepConfig(loss, OPTIMIZER, 10**6, accumulation_steps=1)
+    return state, VQGANStepConfig(loss, accumulation_steps=1)
 
 
 def our_stage1_step(channels: int) -> Step:
@@ -145,18 +145,17 @@ def two_forward_step(channels: int) -> Step:
     state, config = stage1_state(channels)
     assert state.adversary is not None
     discriminator, optimizer = state.adversary.discriminator, state.adversary.optimizer
-    rate, clip_norm = OPTIMIZER.learning_rate, OPTIMIZER.clip_norm
 
     def step(images: Tensor) -> None:
         generator_loss_of_all_terms(state, images, config.loss).backward()
-        update(state.optimizer, state.vqgan, rate, clip_norm)
+        state.optimizer.update(state.step)
         state.average.update(state.vqgan, state.step)
 
         reconstructions = state.vqgan(images).reconstructions
         real, fake = discriminator(images), discriminator(reconstructions.detach())
         optimizer.zero_grad(set_to_none=True)
         hinge_discriminator_loss(real, fake).backward()
-        update(optimizer, discriminator, rate, clip_norm)
+        optimizer.update(state.step)
         state.step += 1
 
     return step

@@ -132,16 +132,17 @@ def first(photos, tmp_path, trainers) -> Trainer:
 
 def test_each_network_of_stage_1_has_its_own_optimizer(first):
     assert isinstance(first.learner, VQGANLearner)
-    training, config = first.learner.training, first.learner.config
+    training = first.learner.training
     assert_optimizer(training.optimizer, GENERATOR)
     assert_optimizer(training.adversary.optimizer, DISCRIMINATOR)
-    assert config.optimizer == OptimizerConfig(**GENERATOR)
-    assert training.adversary.optimizer_config == OptimizerConfig(**DISCRIMINATOR)
+    assert training.optimizer.config == OptimizerConfig(**GENERATOR)
+    assert training.adversary.optimizer.config == OptimizerConfig(**DISCRIMINATOR)
 
 
 def test_lengths_of_stage_1_are_those_asked_for(first):
-    config, schedule = first.learner.config, first.learner.training.adversary.schedule
-    assert (config.total_steps, config.accumulation_steps) == (30, 3)
+    training, schedule = first.learner.training, first.learner.training.adversary.schedule
+    assert first.learner.config.accumulation_steps == 3
+    assert {training.optimizer.total_steps, training.adversary.optimizer.total_steps} == {30}
     assert first.learner.training.average.decay == 0.25
     assert int(schedule.start_step) == 7
     assert schedule.full_step == 7 + 3 + 6  # a tenth and a fifth of the run
@@ -273,12 +274,12 @@ def second(photos, tmp_path, trainers) -> Trainer:
 def test_the_prior_has_the_optimizer_asked_for(second):
     assert isinstance(second.learner, PriorLearner)
     assert_optimizer(second.learner.training.optimizer, GENERATOR)
-    assert second.learner.config.optimizer == OptimizerConfig(**GENERATOR)
+    assert second.learner.training.optimizer.config == OptimizerConfig(**GENERATOR)
 
 
 def test_lengths_of_stage_2_are_those_asked_for(second):
-    config = second.learner.config
-    assert (config.total_steps, config.accumulation_steps) == (30, 3)
+    assert second.learner.training.optimizer.total_steps == 30
+    assert second.learner.config.accumulation_steps == 3
     assert second.learner.training.average.decay == 0.25
     assert (second.seed, second.early_stop) == (5, 4)
     assert next(second.batches(0)).codes.shape == (6, 8, 8)

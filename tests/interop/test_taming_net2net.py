@@ -24,7 +24,7 @@ from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 
@@ -220,8 +220,6 @@ def test_training_goes_on(pipeline, oracle, model):
         ordering=pipeline.ordering,
         conditioning=pipeline.conditioning,
         condition_drop=0.0,
-        optimizer=optimizer,
-        total_steps=100,
         accumulation_steps=1,
     )
     prior = pipeline.prior
@@ -229,7 +227,7 @@ def test_training_goes_on(pipeline, oracle, model):
         prior=prior,
         forward=prior,
         average=EMA(prior, 0.9),
-        optimizer=build_optimizer(prior, optimizer),
+        optimizer=ScheduledAdamW(prior, optimizer, 100),
         compute=Compute(torch.device("cpu"), None),
     )
     nll = [float(prior_step(state, batch, config)["nll"]) for _ in range(4)]

@@ -18,7 +18,7 @@ from smalti.tokenizer.quantizers.config import GumbelQuantizerConfig, VectorQuan
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.vqgan.adversary import Adversary
 from smalti.training.vqgan.config import AdversaryConfig, VQGANLossConfig
 from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
@@ -147,7 +147,7 @@ class OneStep:
             forward=vqgan,
             perceptual=choose_perceptual(self.loss.perceptual),
             average=EMA(vqgan, 0.0),
-            optimizer=build_optimizer(vqgan, optimizer),
+            optimizer=ScheduledAdamW(vqgan, optimizer, 1000),
             adversary=Adversary(adversary, discriminator, optimizer, total_steps=1000),
             compute=Compute(torch.device("cpu"), torch.float32),
         )
@@ -156,8 +156,6 @@ class OneStep:
         self._keep_gradients(state.adversary.optimizer, discriminator)
         config = VQGANStepConfig(
             loss=self.loss,
-            optimizer=optimizer,
-            total_steps=1000,
             accumulation_steps=1,
         )
         self.scalars = vqgan_step(state, loss_oracle["in.real"], config)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from smalti.training.config import OptimizerConfig
-from smalti.training.optim import build_optimizer, learning_rate_at, update
+from smalti.training.optim import ScheduledAdamW, learning_rate_at
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_warm_up_as_long_as_the_run_ends_at_the_highest_rate():
 
 def test_only_matrices_and_convolutions_decay():
     module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2), nn.Linear(2, 2))
-    decaying, others = build_optimizer(module, OptimizerConfig(weight_decay=0.1)).param_groups
+    decaying, others = ScheduledAdamW(module, OptimizerConfig(weight_decay=0.1), 10).param_groups
     assert decaying["weight_decay"] == 0.1
     assert others["weight_decay"] == 0
     expected = [module[0].weight, module[2].weight]
@@ -46,27 +46,35 @@ def test_only_matrices_and_convolutions_decay():
 
 def test_frozen_weights_are_left_out():
     module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False))
-    groups = build_optimizer(module, OptimizerConfig()).param_groups
+    groups = ScheduledAdamW(module, OptimizerConfig(), 10).param_groups
     assert sum(len(group["params"]) for group in groups) == 2
 
 
-def gradient_step(gradient: float, clip_norm: float) -> tuple[nn.Linear, torch.Tensor]:
-    """One step of size 1 down `gradient`, from 0."""
+def gradient_step(
+    gradient: float, clip_norm: float, factor: float = 1.0
+) -> tuple[ScheduledAdamW, list[float], torch.Tensor]:
+    """One step at the rate 1 on a weight of 0, with what the optimizer got as gradient."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(module.weight)
     module.weight.grad = torch.full((1, 1), gradient)
-    optimizer = torch.optim.SGD(module.parameters(), lr=123.0)
-    return module, update(optimizer, module, learning_rate=1.0, clip_norm=clip_norm)
+    config = OptimizerConfig(
+        learning_rate=1.0, warmup_steps=0, final_factor=1, weight_decay=0, clip_norm=clip_norm
+    )
+    optimizer = ScheduledAdamW(module, config, total_steps=10)
+    got: list[float] = []
+    optimizer.register_step_pre_hook(lambda *_: got.append(module.weight.grad.item()))
+    return optimizer, got, optimizer.update(5, factor=factor)
 
 
-def test_update_uses_the_rate_given_and_clears_the_gradients():
-    module, norm = gradient_step(0.5, clip_norm=1.0)
-    assert module.weight.item() == -0.5
+def test_update_uses_the_rate_and_the_factor_and_clears_the_gradients():
+    """The first step of Adam has the length of the rate."""
+    optimizer, _, norm = gradient_step(0.5, clip_norm=1.0, factor=0.25)
+    assert optimizer.module.weight.item() == pytest.approx(-0.25)
     assert norm.item() == 0.5
-    assert module.weight.grad is None
+    assert optimizer.module.weight.grad is None
 
 
 def test_update_clips_and_returns_the_norm_before():
-    module, norm = gradient_step(8.0, clip_norm=2.0)
-    assert module.weight.item() == pytest.approx(-2.0, rel=1e-5)
+    _, got, norm = gradient_step(8.0, clip_norm=2.0)
+    assert got == [pytest.approx(2.0, rel=1e-5)]
     assert norm.item() == 8.0

@@ -1,7 +1,6 @@
 """One step of stage 2: what the prior learns from, and that it learns."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, corrupt, prior_step
 
@@ -26,8 +25,11 @@ LENGTH = HEIGHT * WIDTH
 NULL = K + CLASSES  # "any class", in the joint vocabulary
 
 
+CONSTANT = OptimizerConfig(learning_rate=1e-2, warmup_steps=0, weight_decay=0.0)
+
+
 def step_config(
-    condition_drop: float = 0.0, parts: int = 1, steps: int = 100, token_keep: float = 1.0
+    condition_drop: float = 0.0, parts: int = 1, token_keep: float = 1.0
 ) -> PriorStepConfig:
     return PriorStepConfig(
         layout=Layout(K, 1, CLASSES + 1, LENGTH),
@@ -36,23 +38,26 @@ def step_config(
             [ClassLabel(ClassLabelConfig(class_names=("cat", "dog", "pig")))]
         ),
         condition_drop=condition_drop,
-        optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=0, weight_decay=0.0),
-        total_steps=steps,
         accumulation_steps=parts,
         token_keep=token_keep,
     )
 
 
-def new_state(config: PriorStepConfig, dropout: float = 0.0) -> PriorState:
+def new_state(
+    config: PriorStepConfig,
+    dropout: float = 0.0,
+    optimizer: OptimizerConfig = CONSTANT,
+    steps: int = 100,
+) -> PriorState:
     """The same weights at every call."""
     shape = {"layers": 2, "heads": 2, "width": 32, "dropout": dropout}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         vocab_size = config.layout.vocab_size
         prior = GPT(GPTConfig(**shape), SequenceSizes(vocab_size, LENGTH))
-    optimizer = build_optimizer(prior, config.optimizer)
     compute = Compute(torch.device("cpu"), torch.float32)
-    return PriorState(prior, prior, EMA(prior, 0.5), optimizer, compute)
+    adam = ScheduledAdamW(prior, optimizer, steps)
+    return PriorState(prior, prior, EMA(prior, 0.5), adam, compute)
 
 
 def keep_tokens(state: PriorState) -> list[Tensor]:
@@ -92,8 +97,8 @@ def test_first_loss_is_near_that_of_knowing_nothing(batch):
 
 def test_overfits_eight_images(batch):
     """Down to what no prior can know: which of the images of a class it is."""
-    config = step_config(steps=80)
-    state = new_state(config)
+    config = step_config()
+    state = new_state(config, steps=80)
     losses = [float(prior_step(state, batch, config)["nll"]) for _ in range(80)]
     images_of_class = classes_of(batch).bincount()[classes_of(batch)]
     floor = float(images_of_class.log().mean()) / LENGTH
@@ -237,8 +242,8 @@ def test_scalars_carry_no_graph_no_gradient_is_left_and_the_step_counts(batch):
 )
 def test_learning_rate_follows_the_schedule(batch, step, share):
     schedule = OptimizerConfig(learning_rate=1e-3, warmup_steps=4, final_factor=0.1)
-    config = replace(step_config(steps=20), optimizer=schedule)
-    state = new_state(config)
+    config = step_config()
+    state = new_state(config, optimizer=schedule, steps=20)
     state.step = step
     prior_step(state, batch, config)
     rates = [group["lr"] for group in state.optimizer.param_groups]
@@ -246,8 +251,8 @@ def test_learning_rate_follows_the_schedule(batch, step, share):
 
 
 def test_gradients_are_clipped_to_the_norm_asked_for(batch):
-    config = replace(step_config(), optimizer=OptimizerConfig(clip_norm=0.01))
-    state = new_state(config)
+    config = step_config()
+    state = new_state(config, optimizer=OptimizerConfig(clip_norm=0.01))
     gradients = gradients_of(state)
     norm = prior_step(state, batch, config)["gradient_norm"]
     clipped = torch.cat([gradient.flatten() for gradient in gradients.values()]).norm()

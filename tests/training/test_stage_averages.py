@@ -23,7 +23,7 @@ from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
 from smalti.training.learner import Learner
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.code_cache import CodeBatch
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.prior.step import PriorState, PriorStepConfig
@@ -51,11 +51,11 @@ def vqgan_stage(*batches: Tensor) -> VQGANLearner:
         forward=vqgan,
         perceptual=choose_perceptual(loss.perceptual),
         average=EMA(vqgan, 0.5),
-        optimizer=build_optimizer(vqgan, OptimizerConfig()),
+        optimizer=ScheduledAdamW(vqgan, OptimizerConfig(), 10),
         adversary=None,
         compute=CPU,
     )
-    config = VQGANStepConfig(loss, OptimizerConfig(), 10, 1)
+    config = VQGANStepConfig(loss, 1)
     held_out = [Batch(["a.png"] * len(images), images, None, {}) for images in batches]
     return VQGANLearner(state, config, lambda: held_out)
 
@@ -81,15 +81,13 @@ def prior_stage(
     for weight in prior.parameters():
         nn.init.normal_(weight, std=1.0)
     state = PriorState(
-        prior, prior, EMA(prior, 0.5), build_optimizer(prior, OptimizerConfig()), CPU
+        prior, prior, EMA(prior, 0.5), ScheduledAdamW(prior, OptimizerConfig(), 10), CPU
     )
     pipeline = Pipeline(VQGAN(VQGAN_CONFIG).eval(), state.average.model, config)
     step_config = PriorStepConfig(
         layout=config.layout,
         ordering=pipeline.ordering,
         conditioning=pipeline.conditioning,
-        optimizer=OptimizerConfig(),
-        total_steps=10,
         accumulation_steps=1,
         **({"condition_drop": 0.0} | options),
     )

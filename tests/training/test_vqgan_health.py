@@ -16,7 +16,8 @@ from smalti.runs.config import VQGANRunConfig
 from smalti.runs.vqgan import train_vqgan
 from smalti.tokenizer.quantizers.vector import VectorQuantizer
 from smalti.training.log import read_metrics
-from smalti.training.vqgan import adversary, learner
+from smalti.training.optim import ScheduledAdamW
+from smalti.training.vqgan import learner
 
 
 @pytest.fixture
@@ -96,14 +97,15 @@ def test_factor_reaches_the_adversarys_weight(config, monkeypatch):
 
 def test_factor_reaches_the_discriminators_learning_rate(config, monkeypatch):
     rates = []
-    update = adversary.update
+    update = ScheduledAdamW.update
 
-    def noted(optimizer, module, rate, clip_norm):
-        if isinstance(module, PatchDiscriminator):
-            rates.append(rate)
-        return update(optimizer, module, rate, clip_norm)
+    def noted(self, *options):
+        norm = update(self, *options)
+        if isinstance(self.module, PatchDiscriminator):
+            rates.append(self.param_groups[0]["lr"])
+        return norm
 
-    monkeypatch.setattr(adversary, "update", noted)
+    monkeypatch.setattr(ScheduledAdamW, "update", noted)
     train_vqgan(config.model_copy(update={"out": f"{config.out}_healthy"}))
     sick_with(monkeypatch, STRONG)
     train_vqgan(config)

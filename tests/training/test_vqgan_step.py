@@ -18,7 +18,7 @@ from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.vqgan.adversary import Adversary
 from smalti.training.vqgan.config import AdversaryConfig, VQGANLossConfig
 from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
@@ -32,6 +32,7 @@ SMALLEST = VQGANConfig(
     quantizer=VectorQuantizerConfig(),
 )
 NEVER = 10_000
+OPTIMIZER = OptimizerConfig(learning_rate=2e-3, warmup_steps=0)
 FULL_FROM_0 = AdversaryConfig(start=0, warmup=0, ramp=0)
 NOT_YET = AdversaryConfig(start=NEVER, warmup=0, ramp=0)
 WARMING_UP = AdversaryConfig(start=0, warmup=5, ramp=0)
@@ -40,21 +41,20 @@ WARMING_UP = AdversaryConfig(start=0, warmup=5, ramp=0)
 def step_config(
     adversary: AdversaryConfig = NOT_YET,
     accumulation_steps: int = 1,
-    total_steps: int = 100,
     **loss: object,
 ) -> VQGANStepConfig:
     loss.setdefault("perceptual", PerceptualConfig(kind="none"))
-    optimizer = OptimizerConfig(learning_rate=2e-3, warmup_steps=0)
     return VQGANStepConfig(
         loss=VQGANLossConfig(adversary=adversary, **loss),
-        optimizer=optimizer,
-        total_steps=total_steps,
         accumulation_steps=accumulation_steps,
     )
 
 
 def new_state(
-    config: VQGANStepConfig, dtype: torch.dtype = torch.float32, norm: str = "batch"
+    config: VQGANStepConfig,
+    dtype: torch.dtype = torch.float32,
+    norm: str = "batch",
+    steps: int = 100,
 ) -> VQGANState:
     """The same weights at every call, moved off their start so that no branch is silent."""
     with torch.random.fork_rng(devices=[]):
@@ -69,10 +69,8 @@ def new_state(
         forward=vqgan,
         perceptual=choose_perceptual(config.loss.perceptual),
         average=EMA(vqgan, 0.5),
-        optimizer=build_optimizer(vqgan, config.optimizer),
-        adversary=Adversary(
-            config.loss.adversary, discriminator, config.optimizer, config.total_steps
-        ),
+        optimizer=ScheduledAdamW(vqgan, OPTIMIZER, steps),
+        adversary=Adversary(config.loss.adversary, discriminator, OPTIMIZER, steps),
         compute=Compute(torch.device("cpu"), dtype),
     )
 
@@ -161,7 +159,7 @@ def test_discriminator_learns_from_its_own_loss_only(images, kind):
         reconstructions = state.vqgan(images).reconstructions
     loss = ADVERSARIAL_LOSSES[kind].discriminator_loss(alone(images), alone(reconstructions))
     loss.backward()
-    nn.utils.clip_grad_norm_(alone.parameters(), config.optimizer.clip_norm)
+    nn.utils.clip_grad_norm_(alone.parameters(), OPTIMIZER.clip_norm)
 
     gradients = keep_gradients(state.adversary.optimizer, state.adversary.discriminator)
     scalars = vqgan_step(state, images, config)
@@ -212,7 +210,7 @@ def test_generator_gradient_is_that_of_the_weighted_sum(images):
         + 0.2 * quantized.commitment_loss
     )
     loss.backward()
-    nn.utils.clip_grad_norm_(vqgan.parameters(), config.optimizer.clip_norm)
+    nn.utils.clip_grad_norm_(vqgan.parameters(), OPTIMIZER.clip_norm)
     for name, parameter in vqgan.named_parameters():
         torch.testing.assert_close(
             gradients[name], parameter.grad, rtol=1e-4, atol=1e-6, msg=f"gradient of {name}"
@@ -292,7 +290,7 @@ def test_overfits_eight_images(generator):
     """Flat patches of colour, 8 images: the pixel error falls to a fifth within 60 steps."""
     colours = torch.rand(8, 3, 2, 2, generator=generator) * 2 - 1
     images = nn.functional.interpolate(colours, scale_factor=4.0)
-    config = step_config(total_steps=60)
-    state = new_state(config)
+    config = step_config()
+    state = new_state(config, steps=60)
     losses = [vqgan_step(state, images, config)["pixel_loss"] for _ in range(60)]
     assert losses[-1] < losses[0] / 5

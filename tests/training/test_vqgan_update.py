@@ -21,7 +21,7 @@ from smalti.tokenizer.quantizers.config import (
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.vqgan.adversary import Adversary
 from smalti.training.vqgan.config import AdversaryConfig, VQGANLossConfig
 from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
@@ -35,7 +35,7 @@ SHAPE = {
     "middle_attention": False,
 }
 VECTOR = VectorQuantizerConfig()
-START = 8  # of the discriminator
+START, STEPS = 8, 20  # of the discriminator, of the run
 GENERATOR = OptimizerConfig(learning_rate=1e-3, warmup_steps=4, final_factor=0.1, clip_norm=0.5)
 DISCRIMINATOR = OptimizerConfig(
     learning_rate=4e-3, warmup_steps=4, final_factor=0.1, clip_norm=0.01, beta1=0.5, beta2=0.6
@@ -55,8 +55,6 @@ def step_config(accumulation_steps: int = 1, **loss: Any) -> VQGANStepConfig:
     loss.setdefault("adversary", AdversaryConfig(start=START, warmup=0, ramp=0))
     return VQGANStepConfig(
         loss=VQGANLossConfig(perceptual=PerceptualConfig(kind="none"), **loss),
-        optimizer=GENERATOR,
-        total_steps=20,
         accumulation_steps=accumulation_steps,
     )
 
@@ -73,10 +71,8 @@ def new_state(
         forward=vqgan,
         perceptual=MeanOfAll(),
         average=EMA(vqgan, 0.5),
-        optimizer=build_optimizer(vqgan, config.optimizer),
-        adversary=Adversary(
-            config.loss.adversary, discriminator, DISCRIMINATOR, config.total_steps
-        ),
+        optimizer=ScheduledAdamW(vqgan, GENERATOR, STEPS),
+        adversary=Adversary(config.loss.adversary, discriminator, DISCRIMINATOR, STEPS),
         compute=Compute(torch.device("cpu"), torch.float32),
         step=step,
     )

@@ -33,14 +33,14 @@ from smalti.runs.folder import check_run_folder
 from smalti.runs.prior import prior_state, prior_step_config
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.settle import settle_vqgan, settled
-from smalti.runs.vqgan import check_size, vqgan_state, vqgan_step_config
+from smalti.runs.vqgan import check_size, vqgan_state
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.prior.code_cache import BatchEncoder, CodeBatch
 from smalti.training.prior.step import prior_step
-from smalti.training.vqgan.step import vqgan_step
+from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
 from smalti.weights import count_parameters
 
 MEASURED_ITERATIONS = 2  # of k-means
@@ -192,7 +192,8 @@ def _vqgan_trial(config: VQGANRunConfig, compute: Compute) -> Callable[[], objec
     adversary = config.loss.adversary.model_copy(update=now)
     loss = config.loss.model_copy(update={"adversary": adversary})
     trial = config.model_copy(update={"loss": loss, "init": None})
-    state, step_config = vqgan_state(trial, compute), vqgan_step_config(trial)
+    state = vqgan_state(trial, compute)
+    step_config = VQGANStepConfig(loss, config.training.accumulation_steps)
     size = (config.image.height_px, config.image.width_px)
     blank = content_images(config.vqgan.content).blank(config.training.batch_size, *size)
     images = _random_images(config.vqgan.content, blank, config.seed).to(compute.device)

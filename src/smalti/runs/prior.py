@@ -23,7 +23,7 @@ from smalti.sampling.prior_model import PriorModelConfig
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.aligned_positions import align_positions
 from smalti.training.prior.code_cache import BatchEncoder, load_or_encode, read_manifest
 from smalti.training.prior.learner import PriorLearner
@@ -112,8 +112,6 @@ def prior_step_config(
         ordering=model_config.build_ordering(),
         conditioning=conditioning,
         condition_drop=model_config.condition_drop,
-        optimizer=config.optimizer,
-        total_steps=config.training.total_steps,
         accumulation_steps=config.training.accumulation_steps,
         token_keep=settled(config.token_keep),
     )
@@ -137,6 +135,6 @@ def prior_state(
         prior=prior,
         forward=wrap(prior),
         average=EMA(prior, config.training.ema_decay),
-        optimizer=build_optimizer(prior, config.optimizer),
+        optimizer=ScheduledAdamW(prior, config.optimizer, config.training.total_steps),
         compute=compute,
     )

@@ -31,7 +31,7 @@ from smalti.training.boards import check_track
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
-from smalti.training.optim import build_optimizer
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.processes import processes
 from smalti.training.vqgan.adversary import Adversary
 from smalti.training.vqgan.learner import VQGANLearner
@@ -64,7 +64,7 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
     )
     learner = VQGANLearner(
         state,
-        vqgan_step_config(config),
+        VQGANStepConfig(config.loss, config.training.accumulation_steps),
         partial(evaluated_batches, config, split),
         config.training.auto_remedy,
     )
@@ -76,16 +76,6 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
         Trainer(learner, loader.batches, config.training, folder, config.seed, images).run()
         finish(folder, split)
     return folder
-
-
-def vqgan_step_config(config: VQGANRunConfig) -> VQGANStepConfig:
-    """Make the config of a step from the settled config of a run."""
-    return VQGANStepConfig(
-        loss=config.loss,
-        optimizer=config.optimizer,
-        total_steps=config.training.total_steps,
-        accumulation_steps=config.training.accumulation_steps,
-    )
 
 
 def check_size(config: VQGANRunConfig) -> None:
@@ -143,7 +133,7 @@ def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
         forward=vqgan,
         perceptual=choose_perceptual(config.loss.perceptual).to(compute.device),
         average=EMA(vqgan, config.training.ema_decay),
-        optimizer=build_optimizer(vqgan, config.optimizer),
+        optimizer=ScheduledAdamW(vqgan, config.optimizer, config.training.total_steps),
         adversary=adversary,
         compute=compute,
     )

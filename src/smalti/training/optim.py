@@ -8,18 +8,6 @@ from torch import Tensor, nn
 from smalti.training.config import OptimizerConfig
 
 
-def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW over a module; parameters of one dimension (norms, biases) do not decay."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True
-    )
-
-
 def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> float:
     """Learning rate of step `step` in [0, total_steps): linear rise, then half a cosine down."""
     if step < config.warmup_steps:
@@ -29,16 +17,40 @@ def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> fl
     return config.learning_rate * (config.final_factor + (1 - config.final_factor) * cosine)
 
 
-def update(
-    optimizer: torch.optim.Optimizer, module: nn.Module, learning_rate: float, clip_norm: float
-) -> Tensor:
-    """Clip the gradients, take one optimizer step and clear the gradients.
+class ScheduledAdamW(torch.optim.AdamW):
+    """AdamW with a schedule of the learning rate; norms and biases do not decay.
 
-    Returns the norm of the gradients before clipping, a scalar >= 0.
+    Args:
+        module: the network that learns.
+        config: options of AdamW and of the schedule.
+        total_steps: length of the run, in which the learning rate falls.
     """
-    norm = nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return norm
+
+    def __init__(self, module: nn.Module, config: OptimizerConfig, total_steps: int) -> None:
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        betas = (config.beta1, config.beta2)
+        super().__init__(groups, lr=config.learning_rate, betas=betas, fused=True)
+        self.module, self.config, self.total_steps = module, config, total_steps
+
+    def update(self, step: int, start: int = 0, factor: float = 1.0) -> Tensor:
+        """Clip the gradients, take a step and clear the gradients.
+
+        Args:
+            step: number of the step in the run.
+            start: number of the step in which the schedule begins.
+            factor: factor that multiplies the learning rate.
+
+        Returns:
+            The gradients' norm before clipping, a scalar >= 0.
+        """
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm)
+        rate = learning_rate_at(step - start, self.total_steps - start, self.config)
+        for group in self.param_groups:
+            group["lr"] = factor * rate
+        self.step()
+        self.zero_grad(set_to_none=True)
+        return norm

@@ -16,9 +16,8 @@ from smalti.metrics.nll import nats_per_token
 from smalti.prior.build import PriorModel
 from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
-from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import learning_rate_at, update
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.code_cache import CodeBatch
 
 
@@ -30,7 +29,7 @@ class PriorState:
     forward: nn.Module
     """The prior, wrapped for distributed training if there are several processes."""
     average: EMA[PriorModel]
-    optimizer: torch.optim.Optimizer
+    optimizer: ScheduledAdamW
     compute: Compute
     step: int = 0
 
@@ -44,8 +43,6 @@ class PriorStepConfig:
     conditioning: Conditioning
     condition_drop: float
     """Share of the examples whose conditions are dropped."""
-    optimizer: OptimizerConfig
-    total_steps: int
     accumulation_steps: int
     token_keep: float = 1.0
     """Probability in (0, 1] that an image token is read as it is; else a random code is read."""
@@ -101,7 +98,7 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
     Args:
         state: updated in place.
         batch: codes, on the CPU.
-        config: sequence and schedules.
+        config: what the sequence is made of, and chunks.
 
     Returns:
         Detached scalars by name, for the log; nll is in nats per token.
@@ -128,8 +125,7 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
             loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
 
-    rate = learning_rate_at(state.step, config.total_steps, config.optimizer)
-    norm = update(state.optimizer, state.prior, rate, config.optimizer.clip_norm)
+    norm = state.optimizer.update(state.step)
     state.average.update(state.prior, state.step)
     state.step += 1
     return {"nll": total, "gradient_norm": norm}

@@ -22,7 +22,7 @@ from smalti.losses.adversarial import (
 )
 from smalti.losses.discriminator import Judge, Judgement, PatchDiscriminator
 from smalti.training.config import OptimizerConfig
-from smalti.training.optim import build_optimizer, learning_rate_at, update
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.vqgan.config import AdversaryConfig, Duration
 
 UNDECIDED = -1
@@ -140,8 +140,7 @@ class Adversary:
         self.config, self.discriminator = config, discriminator
         self.losses = ADVERSARIAL_LOSSES["hinge" if config.kind == "auto" else config.kind]
         self.judge: nn.Module = Judge(discriminator)
-        self.optimizer = build_optimizer(discriminator, optimizer)
-        self.optimizer_config, self.total_steps = optimizer, total_steps
+        self.optimizer = ScheduledAdamW(discriminator, optimizer, total_steps)
         self.schedule = AdversarySchedule(config, total_steps)
         self.averages = LogitAverages().to(next(discriminator.parameters()).device)
         self.remedies = Remedies()
@@ -235,10 +234,8 @@ class Adversary:
         if not self.schedule.learns(step):
             self.schedule.observe(step, scalars["reconstruction_loss"])
             return {}
-        start, config = int(self.schedule.start_step), self.optimizer_config
-        rate = learning_rate_at(step - start, self.total_steps - start, config)
-        rate *= float(self.remedies.discriminator_rate_factor)
-        norm = update(self.optimizer, self.discriminator, rate, config.clip_norm)
+        start, factor = self.schedule.start_step, self.remedies.discriminator_rate_factor
+        norm = self.optimizer.update(step, int(start), float(factor))
         logits = torch.stack([scalars["real_logits"], scalars["fake_logits"]])
         self.averages.update(*mean_over_processes(logits))
         return {"discriminator_gradient_norm": norm}

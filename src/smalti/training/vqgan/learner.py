@@ -52,7 +52,7 @@ class VQGANLearner:
         """Modules and optimizers that a step changes."""
         training, adversary = self.training, self.training.adversary
         modules: dict[str, nn.Module] = {"vqgan": training.vqgan, "average": training.average.model}
-        optimizers = {"generator_optimizer": training.optimizer}
+        optimizers: dict[str, torch.optim.Optimizer] = {"generator_optimizer": training.optimizer}
         if adversary is not None:
             modules |= {
                 "discriminator": adversary.discriminator,
@@ -82,7 +82,7 @@ class VQGANLearner:
         if self.training.adversary is None:
             return 0
         full = self.training.adversary.schedule.full_step
-        total = self.config.total_steps
+        total = self.training.optimizer.total_steps
         return total if full is None else full if full < total else 0
 
     @torch.no_grad()

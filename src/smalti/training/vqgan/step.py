@@ -19,9 +19,8 @@ from smalti.losses.discriminator import Judgement
 from smalti.losses.perceptual import PerceptualLoss
 from smalti.losses.reconstruction import PIXEL_LOSSES
 from smalti.tokenizer.vqgan import VQGAN, Reconstruction
-from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
-from smalti.training.optim import learning_rate_at, update
+from smalti.training.optim import ScheduledAdamW
 from smalti.training.vqgan.adversary import Adversary
 from smalti.training.vqgan.config import VQGANLossConfig
 
@@ -35,7 +34,7 @@ class VQGANState:
     """The VQGAN, wrapped for distributed training if there are several processes."""
     perceptual: PerceptualLoss
     average: EMA[VQGAN]
-    optimizer: torch.optim.Optimizer
+    optimizer: ScheduledAdamW
     adversary: Adversary | None
     compute: Compute
     step: int = 0
@@ -56,8 +55,6 @@ class VQGANStepConfig:
     """Settings of the run that a step needs."""
 
     loss: VQGANLossConfig
-    optimizer: OptimizerConfig
-    total_steps: int
     accumulation_steps: int
 
 
@@ -68,7 +65,7 @@ def vqgan_step(state: VQGANState, images: Tensor, config: VQGANStepConfig) -> di
         state: models, optimizers and step count; updated in place.
         images: this process's share of the batch, (B, 3, H, W) float32 in [-1, 1], on the device
             of the models.
-        config: losses and schedules.
+        config: losses and chunks.
 
     Returns:
         Detached scalars by name, for the log: of this process's share, but the weights and
@@ -83,10 +80,7 @@ def vqgan_step(state: VQGANState, images: Tensor, config: VQGANStepConfig) -> di
     # A spectral norm is computed once a step, whatever the number of chunks.
     with parametrize.cached():
         scalars = _backward(state, chunks, config.loss)
-    rate = learning_rate_at(state.step, config.total_steps, config.optimizer)
-    scalars["gradient_norm"] = update(
-        state.optimizer, state.vqgan, rate, config.optimizer.clip_norm
-    )
+    scalars["gradient_norm"] = state.optimizer.update(state.step)
     state.vqgan.quantizer.finish_step()
     if state.adversary is not None:
         scalars |= state.adversary.update(scalars, state.step)
