@@ -26,8 +26,7 @@ from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.build import PriorModel, build_prior
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import prior_cost, vqgan_cost, weight_bytes
-from smalti.runs.initial_prior import adopt_options
-from smalti.runs.prior_plan import prior_model_config
+from smalti.runs.prior_plan import adopt_options, prior_model_config
 from smalti.runs.settle import settle_prior, settle_vqgan
 from smalti.runs.vqgan import check_size
 from smalti.sampling.prior_model import PriorModelConfig

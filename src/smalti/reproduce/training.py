@@ -11,9 +11,9 @@ from smalti.plain_data import read_json
 from smalti.reproduce.experiment import Experiment, PlannedRun
 from smalti.runs.config import BaseRunConfig, PriorRunConfig, RunConfig, VQGANRunConfig
 from smalti.runs.folder import ENVIRONMENT_FILE, check_run_folder
-from smalti.runs.initial_prior import adopt_options
 from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
+from smalti.runs.prior_plan import adopt_options
 from smalti.runs.settle import settle_vqgan
 from smalti.runs.vqgan import train_vqgan
 from smalti.training.checkpoint import newest_step

@@ -206,10 +206,8 @@ def forward_cost(
 ) -> ForwardCost:
     """Cost of a forward pass, with fake tensors, which have shapes: no values are computed.
 
-    Args:
-        build: makes the model, or copies one that exists.
-        make_inputs: makes the inputs of one pass.
-        autocast: context in which the model runs; without one it is float32.
+    `build` makes the model, or copies one that exists. It runs in the context `autocast`; without
+    one it is float32.
     """
     storages: dict[int, torch.UntypedStorage] = {}
 

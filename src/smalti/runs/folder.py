@@ -70,11 +70,7 @@ def _check_stored(folder: Path, config: BaseRunConfig) -> None:
             f"{folder} is a run of stage {stored.get('stage')!r}, not {config.stage!r}; "
             "choose another --out"
         )
-    changed = [
-        change
-        for change in changes(stored, config)
-        if not (change.is_allowed or change.is_left_open)
-    ]
+    changed = [change for change in changes(stored, config) if not change.is_allowed]
     if changed:
         raise InputError(
             f"{folder} was begun with another config: {', '.join(map(str, changed))}; "

@@ -18,8 +18,6 @@ from smalti.runs.folder import begun_config
 from smalti.weights import weights_hash
 
 ORIGIN_FILE = "origin.json"
-DATA = "data"
-INIT = "init"
 
 
 def has_begun(config: BaseRunConfig) -> bool:
@@ -35,9 +33,9 @@ def check_same_data(config: BaseRunConfig, split: Split) -> None:
     """
     begun = begun_config(config)
     if begun is not None and begun.data != config.data:
-        same = _read(Path(config.out)).get(DATA) == split.train.fingerprint()
+        same = _read(Path(config.out)).get("data") == split.train.fingerprint()
         why = "whose files have not all the same names, sizes and times"
-        _check(config, DATA, begun.data, config.data, same, why)
+        _check(config, "data", begun.data, config.data, same, why)
 
 
 def check_same_model(
@@ -58,15 +56,15 @@ def check_same_init(config: BaseRunConfig, was: str, now: str, other: nn.Module)
     Raises:
         InputError: it has other weights, or the former weights are not known.
     """
-    same = _read(Path(config.out)).get(INIT) == weights_hash(other)
-    _check(config, INIT, was, now, same, "of which the run does not know that it is the same")
+    same = _read(Path(config.out)).get("init") == weights_hash(other)
+    _check(config, "init", was, now, same, "of which the run does not know that it is the same")
 
 
 def keep_origin(folder: Path, split: Split, init: nn.Module | None = None) -> None:
     """Write hashes of a run's data, and at its beginning of the model that it begins with."""
-    origin = _read(folder) | {DATA: split.train.fingerprint()}
+    origin = _read(folder) | {"data": split.train.fingerprint()}
     if init is not None:
-        origin[INIT] = weights_hash(init)
+        origin["init"] = weights_hash(init)
     with atomic_file(folder / ORIGIN_FILE) as temporary:
         write_json(temporary, origin)
 

@@ -70,12 +70,9 @@ class Change(NamedTuple):
     @property
     def is_allowed(self) -> bool:
         """Whether a run may go on with the change, as far as the two configs tell."""
-        return self.option in CHANGEABLE | CHANGEABLE_ON_RECORD or self._may_have_moved()
-
-    @property
-    def is_left_open(self) -> bool:
-        """Whether the new config leaves the option as the run began with it."""
-        return self.option in SETTLED and self.now == "auto"
+        is_left_open = self.option in SETTLED and self.now == "auto"
+        is_changeable = self.option in CHANGEABLE | CHANGEABLE_ON_RECORD
+        return is_left_open or is_changeable or self._may_have_moved()
 
     def _may_have_moved(self) -> bool:
         """Whether the two values may be two places of the same thing."""

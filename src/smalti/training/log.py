@@ -41,13 +41,8 @@ def say(text: str) -> None:
 class RunLog:
     """The log of a run, as a context manager; only process 0 writes and shows anything.
 
-    Args:
-        folder: the run folder.
-        total_steps: steps of the whole run.
-        start_step: steps done before; lines of `metrics.jsonl` from later steps are dropped, since
-            those steps are now done again.
-        batch_size: images in a step, for the speed.
-        track: tracker that shows the run beside TensorBoard, or None.
+    Lines of `metrics.jsonl` from steps after `start_step` are dropped, since those steps are done
+    again.
     """
 
     def __init__(

@@ -18,12 +18,9 @@ def learning_rate_at(step: int, total_steps: int, config: OptimizerConfig) -> fl
 
 
 class ScheduledAdamW(torch.optim.AdamW):
-    """AdamW with a schedule of the learning rate; norms and biases do not decay.
+    """AdamW with a learning rate that follows a schedule over the steps of a run.
 
-    Args:
-        module: the network that learns.
-        config: options of AdamW and of the schedule.
-        total_steps: length of the run, in which the learning rate falls.
+    Parameters of one dimension (norms, biases) do not decay.
     """
 
     def __init__(self, module: nn.Module, config: OptimizerConfig, total_steps: int) -> None:
@@ -39,13 +36,8 @@ class ScheduledAdamW(torch.optim.AdamW):
     def update(self, step: int, start: int = 0, factor: float = 1.0) -> Tensor:
         """Clip the gradients, take a step and clear the gradients.
 
-        Args:
-            step: number of the step in the run.
-            start: number of the step in which the schedule begins.
-            factor: factor that multiplies the learning rate.
-
-        Returns:
-            The gradients' norm before clipping, a scalar >= 0.
+        The schedule begins in the step `start` of the run, and `factor` multiplies its rate. Returns
+        the gradients' norm before clipping, a scalar >= 0.
         """
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm)
         rate = learning_rate_at(step - start, self.total_steps - start, self.config)

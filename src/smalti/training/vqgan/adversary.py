@@ -118,15 +118,7 @@ class AdversarySchedule(nn.Module):
 class Adversary:
     """The discriminator with its optimizer, schedule, averages and losses.
 
-    Args:
-        config: options of the adversarial loss.
-        discriminator: the discriminator, on its device.
-        optimizer: options of its optimizer.
-        total_steps: length of the run.
-
-    Attributes:
-        judge: `Judge` of the discriminator, wrapped for distributed training with several
-            processes.
+    The discriminator is on its device. With several processes, `judge` is to be wrapped.
     """
 
     def __init__(
@@ -224,12 +216,8 @@ class Adversary:
     def update(self, scalars: dict[str, Tensor], step: int) -> dict[str, Tensor]:
         """Update the discriminator if it learned in this step; its learning rate starts with it.
 
-        Args:
-            scalars: scalars of the step: the reconstruction loss, and mean logits if it learned.
-            step: number of the step.
-
-        Returns:
-            The norm of the gradients by name; empty while the discriminator does not learn.
+        `scalars` has the reconstruction loss, and mean logits if it learned. Returns the norm of
+        the gradients by name; empty while the discriminator does not learn.
         """
         if not self.schedule.learns(step):
             self.schedule.observe(step, scalars["reconstruction_loss"])

@@ -25,13 +25,10 @@ PICTURES = 8  # images in the picture of reconstructions
 
 
 class VQGANLearner:
-    """The `Learner` of stage 1.
+    """The learner of stage 1.
 
-    Args:
-        training: models and optimizers.
-        config: config of the step.
-        evaluated_batches: gives this process's share of the images to evaluate, anew at each call.
-        auto_remedy: whether to apply the remedies of findings.
+    `evaluated_batches` gives this process's share of the images to evaluate, anew at each call.
+    With `auto_remedy` it applies the remedies of findings.
     """
 
     shown = ("reconstruction_loss", "pixel_loss", "perceptual_loss", "adaptive_weight")
