@@ -36,8 +36,8 @@ class ScheduledAdamW(torch.optim.AdamW):
     def update(self, step: int, start: int = 0, factor: float = 1.0) -> Tensor:
         """Clip the gradients, take a step and clear the gradients.
 
-        The schedule begins in the step `start` of the run, and `factor` multiplies its rate. Returns
-        the gradients' norm before clipping, a scalar >= 0.
+        The schedule begins in the step `start` of the run, and `factor` multiplies its rate.
+        Returns the gradients' norm before clipping, a scalar >= 0.
         """
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm)
         rate = learning_rate_at(step - start, self.total_steps - start, self.config)
