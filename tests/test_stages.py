@@ -226,18 +226,18 @@ def test_held_out_images_are_never_trained_on_and_exist_from_20_images_on(
     tmp_path, monkeypatch, no_curves, count
 ):
     trained, looked_at = set(), set()
-    step, held_out = VQGANLearner.step, VQGANLearner._evaluated
+    step, evaluate = VQGANLearner.step, VQGANLearner.evaluate
 
     def spy_step(stage, batch):
         trained.update(batch.keys)
         return step(stage, batch)
 
-    def spy_held_out(stage):
-        looked_at.update(*(batch.keys for batch in stage._evaluation_batches()))
-        return held_out(stage)
+    def spy_evaluate(stage):
+        looked_at.update(*(batch.keys for batch in stage._evaluated_batches()))
+        return evaluate(stage)
 
     monkeypatch.setattr(VQGANLearner, "step", spy_step)
-    monkeypatch.setattr(VQGANLearner, "_evaluated", spy_held_out)
+    monkeypatch.setattr(VQGANLearner, "evaluate", spy_evaluate)
     photos = write_photos(tmp_path / "photos", count)
     training = TRAINING | {"total_steps": 5}
     train_vqgan(vqgan_config(photos, tmp_path / "run", training=training, held_out=0.2))
@@ -253,7 +253,7 @@ def test_no_more_held_out_images_than_asked_for_are_looked_at(tmp_path, no_curve
     evaluate = VQGANLearner.evaluate
 
     def spy(stage):
-        seen.append(sum(map(len, stage._evaluated())))
+        seen.append(sum(len(batch.keys) for batch in stage._evaluated_batches()))
         return evaluate(stage)
 
     monkeypatch.setattr(VQGANLearner, "evaluate", spy)
