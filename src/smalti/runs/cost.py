@@ -147,21 +147,15 @@ def vqgan_cost(
             weights += LEARNED_COPIES * weight_bytes(
                 PatchDiscriminator(discriminator, content.channels)
             )
-    operations = _vqgan_operations(autoencoder, compared, judged, extra_passes)
+    # Half of the losses' inputs are images, which need no gradient.
+    of_losses = (3 * compared.operations + 7 * judged.operations) // 2
+    operations = (3 + extra_passes) * autoencoder.operations + of_losses
     return StepCost(
         state_bytes=weights,
         # Each loss is differentiated down to the reconstructions before the next one.
         activation_bytes=autoencoder.saved_bytes + max(compared.saved_bytes, judged.saved_bytes),
         operations=training.accumulation_steps * operations,
     )
-
-
-def _vqgan_operations(
-    autoencoder: ForwardCost, compared: ForwardCost, judged: ForwardCost, extra_passes: int
-) -> int:
-    """Operations of one chunk; half of the losses' inputs are images, which need no gradient."""
-    halves = 3 * compared.operations + 7 * judged.operations
-    return (3 + extra_passes) * autoencoder.operations + halves // 2
 
 
 def weight_bytes(module: nn.Module) -> int:

@@ -67,15 +67,9 @@ class Trainer(Generic[B]):
     Several processes take the same steps, each with its share of the batches. Process 0 alone
     draws and saves, and the others wait for it.
 
-    Args:
-        learner: learner of a stage, freshly initialised.
-        batches: gives endless batches from a step on; it must be a pure function of that step.
-        config: lengths and intervals.
-        folder: the run folder.
-        seed: seed of the run; each step's randomness is a function of it and of the step.
-        images: numbers of the training images and of the evaluated images.
-        early_stop: number of evaluations in a row without a lower score, after which the run ends;
-            None trains to the last step.
+    `batches` gives endless batches from a step on, and must be a pure function of that step. The
+    randomness of a step is a function of the step and the seed. After `early_stop` evaluations in a
+    row without a lower score the run ends; None trains to the last step.
     """
 
     def __init__(

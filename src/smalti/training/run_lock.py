@@ -165,11 +165,7 @@ def _runs_unlocked(holder: Holder) -> bool:
 
 
 def _watch(folder: Path, holder: Holder) -> None:
-    """Return when the holder's file has not changed for long.
-
-    Raises:
-        InputError: the file changes, so its process is alive.
-    """
+    """Return when the holder's file has not changed for long; refuse the run if it changes."""
     say(
         f"{folder} is held by {holder}, {_last_beat(folder)}; watching for {SILENCE_SECONDS:.0f} s "
         "whether it still runs"
