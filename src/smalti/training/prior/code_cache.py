@@ -109,7 +109,7 @@ class BatchEncoder:
     tokenizer: Tokenizer
     conditioning: Conditioning
     device: torch.device
-    """Device of all tokenizers, on which is encoded."""
+    """Device of all tokenizers."""
 
     def encode(self, batch: Batch) -> CodeBatch:
         """Encode a batch and its conditions; the codes are on the CPU.
@@ -130,8 +130,8 @@ def load_or_encode(
 ) -> CodeCache:
     """Load the codes of a data set, or encode them if data, tokenizer or crops have changed.
 
-    Each image of the loader has so many random crops and flips (views). Process 0 encodes, and the
-    others wait.
+    `views` is the number of random crops and flips of each image. Process 0 encodes, and the others
+    wait.
 
     Raises:
         InputError: the folder holds something else or damaged codes, or cannot be written.
