@@ -12,7 +12,8 @@ import torch
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.sources import FolderSource, ListSource
+from smalti.data.sources.folder import FolderSource
+from smalti.data.sources.list_file import ListSource
 from smalti.data.split import split_held_out
 
 CROP = TransformConfig(size=8, resize_px="keep")

@@ -10,8 +10,9 @@ import pytest
 
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
-from smalti.data.sources import FolderSource, open_source
+from smalti.data.sources import open_source
 from smalti.data.sources.base import name_bytes
+from smalti.data.sources.folder import FolderSource
 
 
 def names(source: Any) -> list[str]:

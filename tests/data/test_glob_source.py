@@ -8,7 +8,10 @@ import pytest
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.sources import GlobSource, ListSource, WebDatasetSource, open_source
+from smalti.data.sources import open_source
+from smalti.data.sources.glob_files import GlobSource
+from smalti.data.sources.list_file import ListSource
+from smalti.data.sources.webdataset import WebDatasetSource
 from smalti.data.split import split_held_out
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
-from smalti.data.sources import HubSource, open_source
+from smalti.data.sources import open_source
+from smalti.data.sources.hub import HubSource
 
 datasets = pytest.importorskip("datasets")
 pa = pytest.importorskip("pyarrow")

@@ -8,7 +8,7 @@ import pytest
 
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
-from smalti.data.sources import ListSource
+from smalti.data.sources.list_file import ListSource
 
 
 @pytest.fixture

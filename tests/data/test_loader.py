@@ -22,7 +22,7 @@ from smalti.data import loader as loader_module
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader, Drawn, _ignore_stop_signals, _Reader
-from smalti.data.sources import FolderSource
+from smalti.data.sources.folder import FolderSource
 from smalti.types import Batch
 
 CROP = TransformConfig(size=8, resize_px="keep")

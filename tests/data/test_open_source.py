@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 
 from smalti.config import InputError
-from smalti.data.sources import (
-    SOURCES,
-    FolderSource,
-    ParquetSource,
-    WebDatasetSource,
-    open_source,
-)
+from smalti.data.sources import open_source
+from smalti.data.sources.base import SOURCES
+from smalti.data.sources.folder import FolderSource
+from smalti.data.sources.parquet import ParquetSource
+from smalti.data.sources.webdataset import WebDatasetSource
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError, decode_image
-from smalti.data.sources import ParquetSource, open_source
-from smalti.data.sources.parquet import _RowGroup, _RowGroupCache
+from smalti.data.sources import open_source
+from smalti.data.sources.parquet import ParquetSource, _RowGroup, _RowGroupCache
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -14,7 +14,8 @@ from smalti.data import config as data_config
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
-from smalti.data.sources import FolderSource, open_source
+from smalti.data.sources import open_source
+from smalti.data.sources.folder import FolderSource
 from smalti.data.split import split_held_out
 from smalti.data.summary import check_sizes, summarize
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from smalti.data.sources import SOURCES, ImageSource, open_source
+from smalti.data.sources import open_source
+from smalti.data.sources.base import SOURCES, ImageSource
 
 IMAGES = 5
 LABELS = [0, 1, 0, 1, 1]

@@ -10,7 +10,7 @@ from smalti.config import InputError
 from smalti.data import order as data_order
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.sources import FolderSource
+from smalti.data.sources.folder import FolderSource
 from smalti.data.summary import Spread, check_sizes, summarize
 
 

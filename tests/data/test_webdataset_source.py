@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from smalti.config import InputError
-from smalti.data.sources import WebDatasetSource
 from smalti.data.sources.shards import find_shards, relative_names
+from smalti.data.sources.webdataset import WebDatasetSource
 
 
 def names(source: WebDatasetSource) -> list[str]:

@@ -12,7 +12,7 @@ from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.readers import Reader
-from smalti.data.sources import SOURCES, open_source
+from smalti.data.sources import is_single_file, open_source
 from smalti.data.transforms import center_crop
 from smalti.types import Sample
 
@@ -54,7 +54,7 @@ def find_pictures(specs: Sequence[str], part: str) -> list[Picture]:
 
 def _named_by(spec: str, part: str) -> tuple[str, list[Picture]]:
     """The folder of a spec, and its pictures, whose names are still whole paths."""
-    if os.path.isfile(spec) and not any(SOURCES[kind].accepts(spec) for kind in SOURCES):
+    if is_single_file(spec):
         path = os.path.abspath(spec)
         picture = Picture(spec, path, Path(spec).read_bytes, is_of_data_set=False)
         return os.path.dirname(path), [picture]

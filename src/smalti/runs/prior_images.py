@@ -3,7 +3,6 @@
 Axes: B batch, H/W size of the images in pixels.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
 from smalti.data.order import positions_of_some
-from smalti.data.sources import SOURCES, open_source
+from smalti.data.sources import is_single_file, open_source
 from smalti.data.sources.base import ImageSource
 from smalti.data.sources.files import NamedFiles
 from smalti.evaluation.protocol import ImageRecord
@@ -233,14 +232,9 @@ def _sources(specs: Sequence[str], classes: bool, part: str) -> list[ImageSource
     Raises:
         InputError: one does not exist or lacks maps or classes, or files have no classes.
     """
-    files = [
-        spec
-        for spec in dict.fromkeys(specs)
-        if os.path.isfile(spec) and not any(SOURCES[kind].accepts(spec) for kind in SOURCES)
-    ]
+    different = list(dict.fromkeys(specs))
+    files = [spec for spec in different if is_single_file(spec)]
     if files and classes:
         raise InputError(f"{files[0]} is a file of its own and has no class")
-    sources = [
-        open_source(spec, classes, part) for spec in dict.fromkeys(specs) if spec not in files
-    ]
+    sources = [open_source(spec, classes, part) for spec in different if spec not in files]
     return [*sources, NamedFiles(files)] if files else sources

@@ -6,28 +6,15 @@ A new kind is a file with a registered class, and its import here.
 import os
 
 from smalti.config import InputError
-from smalti.data.sources.base import SOURCES, ImageSource, RawImage, is_image_name, printable
-from smalti.data.sources.folder import FolderSource
-from smalti.data.sources.glob_files import GlobSource
-from smalti.data.sources.hub import HubSource
-from smalti.data.sources.list_file import ListSource
-from smalti.data.sources.parquet import ParquetSource
+from smalti.data.sources import folder as folder
+from smalti.data.sources import glob_files as glob_files
+from smalti.data.sources import hub as hub
+from smalti.data.sources import list_file as list_file
+from smalti.data.sources import parquet as parquet
+from smalti.data.sources import webdataset as webdataset
+from smalti.data.sources.base import SOURCES, ImageSource, is_image_name, printable
 from smalti.data.sources.part_names import IMAGES
-from smalti.data.sources.webdataset import WebDatasetSource
 from smalti.paths import expand
-
-__all__ = [
-    "SOURCES",
-    "FolderSource",
-    "GlobSource",
-    "HubSource",
-    "ImageSource",
-    "ListSource",
-    "ParquetSource",
-    "RawImage",
-    "WebDatasetSource",
-    "open_source",
-]
 
 ALLOWED = (
     "a folder of images, a pattern in quotes ('photos/*.png'), a text list (.txt, .lst, .tsv), "
@@ -50,10 +37,19 @@ def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
             kind, or has no classes although `classes` is true.
     """
     spec = expand(spec)
-    for kind in SOURCES:
-        if SOURCES[kind].accepts(spec):
-            return SOURCES[kind](spec, classes, part)
+    kind = _kind_of(spec)
+    if kind is not None:
+        return kind(spec, classes, part)
     if not os.path.exists(spec):
         raise InputError(f"{printable(spec)!r} does not exist; allowed are {ALLOWED}")
     hint = "; give the folder it lies in, or a pattern in quotes" if is_image_name(spec) else ""
     raise InputError(f"{printable(spec)} is no data set{hint}; allowed are {ALLOWED}")
+
+
+def is_single_file(spec: str) -> bool:
+    """Whether `spec` names a file that is no data set, such as one picture."""
+    return os.path.isfile(spec) and _kind_of(spec) is None
+
+
+def _kind_of(spec: str) -> type[ImageSource] | None:
+    return next((SOURCES[kind] for kind in SOURCES if SOURCES[kind].accepts(spec)), None)
