@@ -151,15 +151,14 @@ def _vqmodel_config(config: VQGANConfig) -> VQModelConfig:
     if multipliers[0] != 1:
         raise InputError(f"channel_multipliers begin with {multipliers[0]}; diffusers has 1 only")
     levels = range(len(multipliers))
-    attention = (levels[-1],) if config.attention_levels is None else config.attention_levels
     return VQModelConfig.model_validate(
         {
             "_class_name": "VQModel",
-            "down_block_types": tuple(DOWN[i in attention] for i in levels),
-            "up_block_types": tuple(UP[i in attention] for i in reversed(levels)),
+            "down_block_types": tuple(DOWN[i in config.attended_levels] for i in levels),
+            "up_block_types": tuple(UP[i in config.attended_levels] for i in reversed(levels)),
             "block_out_channels": tuple(config.channels * multiplier for multiplier in multipliers),
             "layers_per_block": config.residual_blocks,
-            "latent_channels": config.latent_channels or config.code_dim,
+            "latent_channels": config.inner_channels,
             "num_vq_embeddings": config.codebook_size,
             "norm_num_groups": config.norm_groups,
             "vq_embed_dim": config.code_dim,

@@ -31,14 +31,14 @@ def released_config(config: VQGANConfig) -> dict[str, Any]:
     """
     network = {
         "double_z": False,
-        "z_channels": config.latent_channels or config.code_dim,
+        "z_channels": config.inner_channels,
         "resolution": RESOLUTION,
         "in_channels": config.content.channels,
         "out_ch": config.content.channels,
         "ch": config.channels,
         "ch_mult": list(config.channel_multipliers),
         "num_res_blocks": config.residual_blocks,
-        "attn_resolutions": [RESOLUTION // 2**level for level in _attention_levels(config)],
+        "attn_resolutions": [RESOLUTION // 2**level for level in config.attended_levels],
         "dropout": 0.0,
     }
     params = {"embed_dim": config.code_dim, "n_embed": config.codebook_size, "ddconfig": network}
@@ -71,16 +71,10 @@ def check_released_config(
     }
     told["levels of attn_resolutions"] = levels
     found = ours | ours["ddconfig"]
-    found["levels of attn_resolutions"] = list(_attention_levels(config))
+    found["levels of attn_resolutions"] = list(config.attended_levels)
     for name, value in told.items():
         if value is not None and value != found[name]:
             raise InputError(f"{path} says {name} {value}, but the tensors have {found[name]}")
-
-
-def _attention_levels(config: VQGANConfig) -> tuple[int, ...]:
-    if config.attention_levels is None:
-        return (len(config.channel_multipliers) - 1,)
-    return config.attention_levels
 
 
 def read_told(path: Path) -> ToldVQGAN:
