@@ -223,6 +223,17 @@ def test_bad_input_of_a_prior_is_one_line(refused, here, world):
     refused(["evaluate", world.classes, "--data", world.photos / "cat"], "class", "cat")
 
 
+def test_a_reference_is_read_before_samples_are_drawn(refused, succeed, pictures, world):
+    command = ["evaluate", world.prior, "--data", world.photos, "-n", "9", "--reference"]
+    refused([*command, "none.npz"], "none.npz does not exist")
+    size = ["--reference", world.photos, "--size", "20", "--write-reference", "large.safetensors"]
+    succeed("evaluate", *size)
+    refused([*command, "large.safetensors"], "20x20", "16x16")
+    for number in range(4, 9):
+        (pictures / f"p{number}.png").unlink()
+    refused([*command, pictures], "of 4 images is too high", "--few")
+
+
 def test_bad_parts_are_one_line(refused, succeed, here, world):
     command = ["evaluate", world.prior, "--data", world.photos, "-n", "12"]
     succeed(*command, "--part", "0:7")

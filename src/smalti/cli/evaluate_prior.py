@@ -36,6 +36,8 @@ class _Work:
     """Numbers of the samples."""
     memorisation: "KnownAndUnseen | None"
     """Images to find memorised ones among, where that is asked for."""
+    reference: "Reference | None"
+    """The reference, where it is not the data set."""
 
     @property
     def data_share(self) -> range:
@@ -64,8 +66,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     evaluation, trained_on = open_prior(options)
     folder = out.with_name(f"{out.stem}.unfinished-{evaluation.fingerprint[:8]}")
     memorisation = find_images(options, evaluation) if options.memorisation else None
-    work = _Work(evaluation, folder, options.n, share, memorisation)
-    warnings = _check_counts(options, evaluation) if evaluation.extractor else []
+    reference = None if is_part else _named_reference(options, evaluation)
+    work = _Work(evaluation, folder, options.n, share, memorisation, reference)
+    warnings = _check_counts(options, work)
     try:
         data, samples = _compute(options, work)
         if is_part:
@@ -121,7 +124,23 @@ def _check_files(options: argparse.Namespace, out: Path, is_part: bool) -> None:
     check_file(out, (".json",))
 
 
-def _check_counts(options: argparse.Namespace, evaluation: "PriorEvaluation") -> list[str]:
+def _named_reference(
+    options: argparse.Namespace, evaluation: "PriorEvaluation"
+) -> "Reference | None":
+    """The reference that is named, read before the samples are drawn; None where it is the data.
+
+    Raises:
+        InputError: it is missing, damaged, of another extractor or of another size.
+    """
+    from smalti.runs.described import find_reference
+
+    if evaluation.extractor is None or evaluation.is_reference:
+        return None
+    transform = evaluation.images.dataset.transform
+    return find_reference(options.reference, transform, evaluation.extractor, options.batch_size)
+
+
+def _check_counts(options: argparse.Namespace, work: _Work) -> list[str]:
     """Warnings where samples or the reference are few.
 
     Raises:
@@ -129,11 +148,14 @@ def _check_counts(options: argparse.Namespace, evaluation: "PriorEvaluation") ->
     """
     from smalti.evaluation.comparison import check_count
 
-    assert evaluation.extractor is not None
-    fewest = options.n
+    evaluation, counts = work.evaluation, [work.n]
+    if evaluation.extractor is None:
+        return []
     if evaluation.is_reference:
-        fewest = min(fewest, len(evaluation.images))
-    return check_count(fewest, evaluation.extractor, options.few)
+        counts.append(len(evaluation.images))
+    elif work.reference is not None and work.reference.record.images is not None:
+        counts.append(work.reference.record.images.count)
+    return check_count(min(counts), evaluation.extractor, options.few)
 
 
 def _compute(
@@ -232,8 +254,8 @@ def _finish(
     figures = evaluation.figures(nats)
     reference = None
     if evaluation.extractor is not None:
-        reference, compared, more = _compare(options, evaluation, data, samples)
-        figures, warnings = figures + compared, warnings + more
+        reference = work.reference or _data_as_reference(options, evaluation, data)
+        figures += _compare(options, reference, evaluation.extractor, samples)
     protocol = Protocol(
         images=evaluation.record(options.model, work.n if reference else 0),
         data=images,
@@ -267,47 +289,30 @@ def _check_some(good: int, images: int) -> None:
 
 def _compare(
     options: argparse.Namespace,
-    evaluation: "PriorEvaluation",
-    data: "dict[str, Tensor]",
+    reference: "Reference",
+    extractor: "Extractor",
     samples: "dict[str, Tensor]",
-) -> "tuple[Reference, list[Figure], list[str]]":
-    """The reference, and the figures of the samples beside it."""
+) -> "list[Figure]":
+    """The figures of the samples beside the reference, which is written where that is asked for."""
     from smalti.distributed import from_first
     from smalti.evaluation.comparison import compare
     from smalti.evaluation.reference import write_reference
 
-    extractor = evaluation.extractor
-    assert extractor is not None
-    reference, warnings = _reference(options, evaluation, extractor, data)
     check_itself(extractor, reference)
     if "write_reference" in options:
         path = Path(options.write_reference)
         from_first(lambda: write_reference(path, reference, extractor.record))
         print(f"done: {path}")
-    features = samples["features"]
-    return (
-        reference,
-        from_first(lambda: compare(features, reference, extractor, options.seed)),
-        warnings,
-    )
+    return from_first(lambda: compare(samples["features"], reference, extractor, options.seed))
 
 
-def _reference(
-    options: argparse.Namespace,
-    evaluation: "PriorEvaluation",
-    extractor: "Extractor",
-    data: "dict[str, Tensor]",
-) -> "tuple[Reference, list[str]]":
-    """What the samples are compared with, and a warning where it has few images."""
-    from smalti.evaluation.comparison import check_count
+def _data_as_reference(
+    options: argparse.Namespace, evaluation: "PriorEvaluation", data: "dict[str, Tensor]"
+) -> "Reference":
+    """The images of the data set as the reference."""
     from smalti.evaluation.reference import reference_of
-    from smalti.runs.described import find_reference, good_rows
+    from smalti.runs.described import good_rows
 
-    dataset = evaluation.images.dataset
-    if evaluation.is_reference:
-        features = data["features"][good_rows(data["features"])]
-        record = evaluation.images.record(", ".join(options.data), len(features))
-        return reference_of(features, record), []
-    reference = find_reference(options.reference, dataset.transform, extractor, options.batch_size)
-    count = reference.record.images and reference.record.images.count
-    return reference, check_count(count, extractor, options.few) if count else []
+    features = data["features"][good_rows(data["features"])]
+    record = evaluation.images.record(", ".join(options.data), len(features))
+    return reference_of(features, record)
