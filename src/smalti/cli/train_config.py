@@ -5,16 +5,16 @@ winning; the result is validated once, by the config's model.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import yaml
 from pydantic import BaseModel
 
-from smalti.cli.config_file import merge, nest, read_config_file
 from smalti.cli.options import (
     hyphened,
-    members_of,
     options_of,
     parse_value,
     sections_of,
@@ -22,25 +22,25 @@ from smalti.cli.options import (
     underscored,
 )
 from smalti.cli.presets import preset_path
-from smalti.cli.validation import validated
+from smalti.cli.validation import Values, validated
 from smalti.config import InputError
-from smalti.data.config import present_transform
 from smalti.paths import expand
+from smalti.plain_data import read_yaml
 from smalti.registry import nearest
 from smalti.runs.config import ROOTS, BaseRunConfig, PriorRunConfig
 from smalti.runs.stored import read_run_config
 
 R = TypeVar("R", bound=BaseRunConfig)
-Values = dict[str, Any]
 
 SHORT = {"auto_remedy": "training.auto_remedy"}
 """Short names of options, which take no value and mean true."""
-FORMER = {"image.upscale"}
-"""Former names of options, which are still read."""
+FORMER = {"image.upscale": ("image.small", {True: "enlarge", False: "error"})}
+"""Former names of options, which are still read, with their present names and values."""
+MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
 
 
 class Layer(NamedTuple):
-    """Values that a command line, a file or a model gives to options, in nested blocks."""
+    """Values that a command line, a file or a model gives to options, by dotted name."""
 
     values: Values
     place: str = ""
@@ -53,14 +53,18 @@ def read_config(root: type[R], arguments: Sequence[str], start: Values | None = 
     Args:
         root: config class of the stage.
         arguments: words of the command line.
-        start: values that count if nothing else sets them.
+        start: values that count if nothing else sets them, by dotted name.
 
     Raises:
         InputError: an option, a key or a value is not allowed.
     """
     layers = [Layer(start or {}), *_layers(root, arguments)]
     layers = [*_of_models(root, _folded(root, layers)), *layers]
-    places = {path: place for values, place in layers for path in _paths(values)}
+    places: dict[str, str] = {}
+    for values, place in layers:
+        for path in values:
+            with_sections = accumulate(path.split("."), "{}.{}".format)
+            places |= dict.fromkeys(with_sections, place)
     return validated(root, _folded(root, layers), places)
 
 
@@ -84,7 +88,7 @@ def words_of(
             raise InputError(
                 f"{flag!r} belongs to no option; what an option takes follows its name"
             )
-        if name not in known | FORMER:
+        if name not in known | FORMER.keys():
             raise InputError(f"unknown option {flag}{_hint(root, name, known, '--')}")
         values = [value] if equals else []
         most = 0 if equals or name in short else len(words) if name in several else 1
@@ -112,118 +116,129 @@ def _layers(root: type[BaseRunConfig], arguments: Sequence[str]) -> list[Layer]:
         elif name == "config":
             layers += [_file(root, words[0]), Layer({})]
         elif name in SHORT:
-            merge(layers[-1].values, nest(SHORT[name], True))
+            layers[-1].values[SHORT[name]] = True
         elif name in options and options[name].is_list_of_texts:
             lists.setdefault(name, []).extend(words)
         else:
             known = options.get(name)
             value = known.parse(words[0]) if known else parse_value(f"--{name}", words[0])
-            merge(layers[-1].values, _as_today(nest(name, value)))
+            layers[-1].values.update(_options_in(root, {name: value}))
     if lists.get("condition") == ["none"]:
         lists["condition"] = []
-    for layer in layers[::2]:
-        _check_keys(root, layer)
     return [*presets, *layers, Layer(lists)]
 
 
 def _file(root: type[BaseRunConfig], file: str) -> Layer:
-    """Read the values of a config file, under the present names of options.
+    """Read the values of a config file.
 
     Raises:
-        InputError: it is missing or not plain YAML, or a key is unknown or written twice.
+        InputError: it is no such file, or a key is unknown or written twice.
     """
-    layer = Layer(_as_today(read_config_file(file)), f"{file}: ")
-    _check_keys(root, layer)
+    layer = Layer({}, f"{file}: ")
+    for path, value in _options_in(root, read_config_file(file), layer.place):
+        if path in layer.values:
+            raise InputError(f"{layer.place}{path!r} is written twice; write it once")
+        layer.values[path] = value
     return layer
 
 
-def _as_today(values: Values) -> Values:
-    image = values.get("image")
-    return values | {"image": present_transform(image)} if isinstance(image, dict) else values
+def read_config_file(file: str) -> dict[Any, Any]:
+    """Read the content of a config file.
+
+    Raises:
+        InputError: it is missing, too large, not plain YAML or without options.
+    """
+    path = Path(expand(file))
+    if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise InputError(f"config {path} {what}")
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise InputError(f"config {path} is larger than {MAX_CONFIG_BYTES} bytes")
+    text = path.read_bytes()
+    content = read_yaml(text, f"config {path}")
+    # A page of aliases of aliases stands for more values than memory holds.
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+        raise InputError(f"config {path} has an alias (*name); write its value out")
+    if not isinstance(content, dict):
+        raise InputError(f"config {path} must hold options, as `image.size: 64`")
+    return content
 
 
-def _paths(values: Values, prefix: str = "") -> Iterator[str]:
-    """Dotted names of the options and sections that have a value."""
-    for key, value in values.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
-
-
-def _check_keys(root: type[BaseRunConfig], layer: Layer, prefix: str = "") -> None:
-    """Refuse keys that do not exist, and values in place of a section.
+def _options_in(
+    root: type[BaseRunConfig], content: Mapping[Any, Any], place: str = "", prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of options in blocks; `a.b: 1` is `a: {b: 1}`, and `a-b` is `a_b`.
 
     Raises:
         InputError: a key is unknown or a value is wrong; the message names the nearest key.
     """
     sections, options = sections_of(root), options_of(root)
-    for key, value in layer.values.items():
-        path = f"{prefix}{key}"
-        if path in sections and not isinstance(value, dict):
-            kind = ".kind" if sections[path].comes_in_kinds else ""
+    for key, value in content.items():
+        path = f"{prefix}{underscored(str(key))}"
+        if path in FORMER and isinstance(value, bool):
+            path, present = FORMER[path]
+            value = present[value]
+        if path in sections and isinstance(value, dict):
+            yield from _options_in(root, value, place, f"{path}.")
+        elif path in sections:
+            kind = ", of which kind is one" if sections[path].comes_in_kinds else ""
             raise InputError(
-                f"{layer.place}{path} is a section of options{kind and ', of which kind is one'}; "
-                f"set those, got {shown(value)!r}"
+                f"{place}{path} is a section of options{kind}; set those, got {shown(value)!r}"
             )
-        if path in sections:
-            _check_keys(root, Layer(value, layer.place), f"{path}.")
         elif path not in options:
             known = {*options, *sections} - {""}
-            raise InputError(f"{layer.place}unknown key {path!r}{_hint(root, path, known)}")
+            raise InputError(f"{place}unknown key {path!r}{_hint(root, path, known)}")
         elif isinstance(value, bool) and "true" not in options[path].choices:
             allowed = options[path].allowed  # else it would count as 1 or 0
-            place = layer.place
             raise InputError(f"{place}{hyphened(path)} must be {allowed}, got {shown(value)}")
+        else:
+            yield path, value
 
 
 def _folded(root: type[BaseRunConfig], layers: Sequence[Layer]) -> Values:
-    """Merge layers into the defaults, later ones winning."""
-    values: Values = {}
-    for name, field in root.model_fields.items():
-        if not field.is_required():
-            is_config = isinstance(field.default, BaseModel)
-            values[name] = field.default.model_dump() if is_config else field.default
+    """Merge layers into the defaults, later ones winning.
+
+    A new kind drops the values of the former kind.
+    """
+    defaults = {
+        name: field.default.model_dump() if isinstance(field.default, BaseModel) else field.default
+        for name, field in root.model_fields.items()
+        if not field.is_required()
+    }
+    values = dict(_options_in(root, defaults))
+    in_kinds = [path for path, section in sections_of(root).items() if section.comes_in_kinds]
     for layer in layers:
-        values = _laid_on(root, values, layer.values)
+        for section in in_kinds:
+            former = values[f"{section}.kind"]
+            if layer.values.get(f"{section}.kind", former) != former:
+                values = {p: v for p, v in values.items() if not p.startswith(f"{section}.")}
+        values |= layer.values
     return values
-
-
-def _laid_on(model: type[BaseModel], below: Values, above: Values) -> Values:
-    """Merge the values above into those below; a new kind drops the values of the former kind."""
-    both = below | above
-    for name in below.keys() & above.keys():
-        members = members_of(model.model_fields[name])
-        low, high = below[name], above[name]
-        if "" in members:
-            both[name] = _laid_on(members[""], low, high)
-        elif members and high.get("kind", low["kind"]) == low["kind"]:
-            both[name] = low | high
-    return both
 
 
 def _of_models(root: type[BaseRunConfig], values: Values) -> list[Layer]:
     """Options of the models that a prior builds on, which are its defaults."""
     if root is not PriorRunConfig:
         return []
-    layers = []
+    found: list[tuple[Values, Path]] = []
     for name in ("vqgan", "init", "out"):  # where the first two lay may be nothing by now
         path = Path(expand(str(values[name])))
         stored = read_run_config(path) or {} if values[name] else {}
         if "image" in stored and (name != "out" or stored["stage"] == stage_of(root)):
-            layers.append(Layer(_as_today({"image": stored["image"]}), f"{path}: "))
-            _check_keys(root, layers[-1])
-    if values["init"] and Path(expand(values["init"])).is_dir():
-        layers.append(Layer({"prior": _shape_of(values["init"])}))
-    return layers
+            found.append(({"image": stored["image"]}, path))
+    init = Path(expand(values["init"] or "."))
+    if values["init"] and init.is_dir():
+        found.append(({"prior": _shape_of(init)}, init))
+    return [Layer(dict(_options_in(root, v, f"{path}: ")), f"{path}: ") for v, path in found]
 
 
-def _shape_of(model: str) -> Values:
+def _shape_of(folder: Path) -> Values:
     """Shape of the prior of a folder, from its config; empty if the folder has no whole prior."""
     from smalti.model_folder import find_model, read_description
 
     with contextlib.suppress(InputError):
-        shape = read_description(find_model(model))["config"].get("prior", {})
-        fields = members_of(PriorRunConfig.model_fields["prior"])[shape.get("kind", "gpt")]
+        shape = read_description(find_model(folder))["config"].get("prior", {})
+        fields = sections_of(PriorRunConfig)["prior"].members[shape.get("kind", "gpt")]
         names = fields.model_fields.keys() & shape.keys() - {"dropout"}  # it is one of training
         return {name: shape[name] for name in names}
     return {}

@@ -21,7 +21,7 @@ def validated(root: type[M], values: Values, places: Mapping[str, str] = NOWHERE
 
     Args:
         root: class of the config.
-        values: values of its options, in nested blocks.
+        values: values of its options, by dotted name.
         places: beginnings of messages about options and sections, by dotted names, such as the
             file in which an option was set.
 
@@ -30,9 +30,9 @@ def validated(root: type[M], values: Values, places: Mapping[str, str] = NOWHERE
     """
     for section in sections_of(root).values():
         if section.comes_in_kinds:
-            _check_kind(section, _look_up(values, section.path), places)
+            _check_kind(section, values, places)
     try:
-        return root.model_validate(values)
+        return root.model_validate(_nested(values))
     except ValidationError as error:
         raise InputError(_in_words(root, values, error, places)) from error
 
@@ -43,17 +43,31 @@ def _check_kind(section: Section, values: Values, places: Mapping[str, str]) -> 
     Raises:
         InputError: the kind or an option is unknown; the message lists the known ones.
     """
-    kind = str(values["kind"])
+    prefix = f"{section.path}."
+    kind = str(values[f"{prefix}kind"])
     if kind not in section.members:
-        path = f"{section.path}.kind"
-        unknown = unknown_name(hyphened(path), kind, section.members)
-        raise InputError(f"{places.get(path, '')}{unknown}")
+        unknown = unknown_name(hyphened(f"{prefix}kind"), kind, section.members)
+        raise InputError(f"{places.get(f'{prefix}kind', '')}{unknown}")
     own = [name for name in section.members[kind].model_fields if name != "kind"]
-    for name in values.keys() - {"kind", *own}:
-        raise InputError(
-            f"{places.get(f'{section.path}.{name}', '')}{hyphened(section.path)}: {kind} has no "
-            f"option {hyphened(name)!r}; its options: {', '.join(map(hyphened, own)) or 'none'}"
-        )
+    for path in values.keys() - {f"{prefix}{name}" for name in ("kind", *own)}:
+        if path.startswith(prefix):
+            raise InputError(
+                f"{places.get(path, '')}{hyphened(section.path)}: {kind} has no option "
+                f"{hyphened(path.removeprefix(prefix))!r}; its options: "
+                f"{', '.join(map(hyphened, own)) or 'none'}"
+            )
+
+
+def _nested(values: Values) -> Values:
+    """Values in nested blocks: `a.b` and 3 are {a: {b: 3}}."""
+    root: Values = {}
+    for path, value in values.items():
+        *blocks, name = path.split(".")
+        block = root
+        for one in blocks:
+            block = block.setdefault(one, {})
+        block[name] = value
+    return root
 
 
 def _in_words(
@@ -67,8 +81,8 @@ def _in_words(
     lines: dict[str, str] = {}
     for item in error.errors():
         path = _path_of(root, item["loc"])
-        name, value = hyphened(path), _look_up(values, path)
-        got = "" if isinstance(value, dict) else f", got {_short(value)}"
+        name = hyphened(path)
+        got = f", got {_short(values[path])}" if path in values else ""
         match item["type"]:
             case "missing":
                 allowed = "" if options[path].is_list_of_texts else f": {options[path].allowed}"
@@ -91,14 +105,6 @@ def _path_of(root: type[BaseModel], location: Sequence[str | int]) -> str:
         inside = f"{path}.{part}".lstrip(".")
         path = inside if inside in known else path
     return path
-
-
-def _look_up(values: Values, path: str) -> Any:
-    """Look a dotted name up in nested values; None if it is missing."""
-    found: Any = values
-    for part in filter(None, path.split(".")):
-        found = found.get(part)
-    return found
 
 
 def _short(value: Any) -> str:
