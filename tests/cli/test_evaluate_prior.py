@@ -238,7 +238,7 @@ def test_bad_parts_are_one_line(refused, succeed, here, world):
     command = ["evaluate", world.prior, "--data", world.photos, "-n", "12"]
     succeed(*command, "--part", "0:7")
     part = ["--join", "evaluation-0-7.safetensors"]
-    refused([*command, *part], "none of the files", "number")
+    refused([*command, *part], "5 images of --data are in none of the files", "number 7")
     refused([*command, *part, "--seed", "1"], "other options")
     succeed(*command, "--write-reference", "ref.safetensors")
     refused([*command, "--join", "ref.safetensors"], "no file of smalti evaluate --part")

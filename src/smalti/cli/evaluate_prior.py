@@ -208,8 +208,9 @@ def _join(files: Sequence[str], work: _Work, rows: "Sequence[KeptRows]") -> None
     for one, numbers in zip(rows, (work.data_share, work.share), strict=True) if files else ():
         missing = [number for number in numbers if number not in one]
         if missing:
+            what = "images of --data" if one.name == "data" else one.name
             raise InputError(
-                f"{len(missing)} {one.name} are in none of the files of --join, the first is "
+                f"{len(missing)} {what} are in none of the files of --join, the first is "
                 f"number {missing[0]}; -n is {work.n}"
             )
 
