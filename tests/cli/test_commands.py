@@ -372,6 +372,7 @@ def test_data_is_described(succeed, world):
 def test_broken_images_are_named(succeed, here):
     Path("photos").mkdir()
     Path("photos/a.png").write_text("text", encoding="utf-8")
+    Image.new("RGB", (8, 8)).save("photos/b.png")
     text = succeed("inspect", "photos").out
     assert "photos/a.png: it is not a JPEG" in text
 

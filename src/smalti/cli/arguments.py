@@ -100,6 +100,33 @@ def tokenizer_argument(parser: Parser) -> None:
     )
 
 
+def prior_argument(parser: Parser) -> None:
+    """Add `model`, the prior that a command uses."""
+    parser.add_argument(
+        "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
+    )
+
+
+def out_argument(parser: Parser, default: str | None, meaning: str) -> None:
+    """Add `--out`, the file or folder that a command writes."""
+    parser.add_argument("--out", type=expanded_path, default=default, help=meaning)
+
+
+def size_argument(parser: Parser, meaning: str) -> None:
+    """Add `--size`, a size of images in pixels."""
+    parser.add_argument("--size", type=height_and_width, metavar="HEIGHTxWIDTH", help=meaning)
+
+
+def batch_size_argument(parser: Parser, default: int, meaning: str) -> None:
+    """Add `--batch-size`, how much a command computes at a time."""
+    parser.add_argument("--batch-size", type=positive, default=default, help=meaning)
+
+
+def seed_argument(parser: Parser, meaning: str) -> None:
+    """Add `--seed`, 0 by default."""
+    parser.add_argument("--seed", type=seed, default=0, help=meaning)
+
+
 def pictures_argument(parser: Parser) -> None:
     """Add `pictures`, the files and data sets of a command's pictures."""
     parser.add_argument(
@@ -115,7 +142,6 @@ def small_argument(parser: Parser, default: str) -> None:
     parser.add_argument(
         "--small",
         choices=("auto", "error", "skip", "enlarge"),
-        default=argparse.SUPPRESS,
         help="what to do with pictures smaller than the crop; auto skips them in data sets of more "
         f"than 1,000 images, and is an error in others (default: {default})",
     )

@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, expanded_path, not_negative, number, positive
-from smalti.cli.places import check_folder
+from smalti.cli.arguments import (
+    Parser,
+    expanded_path,
+    not_negative,
+    number,
+    out_argument,
+    positive,
+    prior_argument,
+)
+from smalti.cli.places import output_folder
 from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
+from smalti.config import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,13 +33,11 @@ MOST_COLOUR = 64
 def run(arguments: Sequence[str]) -> None:
     """Complete a photograph, and write the results and a sheet of them."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_folder(out)
+    out = output_folder(options.out)
     config = sampling_options(options)
     condition = parse_conditions(options.condition)
 
-    from smalti.cli.output import PARTIAL_FILE, save_with_sheet, unfinished_in
-    from smalti.compute import choose_compute
+    from smalti.cli.output import PARTIAL_FILE, save_with_sheet, to_device, unfinished_in
     from smalti.sampling.completion import complete
     from smalti.sampling.pipeline import Pipeline
 
@@ -40,9 +47,7 @@ def run(arguments: Sequence[str]) -> None:
     white_level = getattr(pipeline.tokenizer.content, "white_level", None)
     photograph = _read_picture(Path(options.photo), "photograph", white_level=white_level)
     missing = _missing(options, photograph)
-    compute = choose_compute(options.device, "float32")
-    pipeline.to(compute.device)
-    print(f"device: {compute}")
+    to_device(pipeline, options.device)
     partial = out / PARTIAL_FILE
     with unfinished_in(partial):
         pictures = complete(
@@ -67,7 +72,6 @@ def parse_margins(words: Sequence[str]) -> "Margins":
     Raises:
         InputError: a side is unknown or has no number.
     """
-    from smalti.config import InputError
     from smalti.sampling.completion import Margins
 
     sides: dict[str, int] = {}
@@ -85,7 +89,6 @@ def parse_margins(words: Sequence[str]) -> "Margins":
 def _read_picture(
     path: Path, what: str, background: str = "white", white_level: int | None = None
 ) -> "Image.Image":
-    from smalti.config import InputError
     from smalti.data.decode import BrokenImageError, decode_image
 
     if not path.is_file():
@@ -108,8 +111,6 @@ def read_mask(path: Path) -> "Tensor":
     import numpy as np
     import torch
 
-    from smalti.config import InputError
-
     values = np.asarray(_read_picture(path, "mask", "black"))
     spread = values.max(2) - values.min(2)
     if spread.max() > MOST_COLOUR:
@@ -126,11 +127,9 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
     """Whether to draw each pixel of the photograph anew, (height, width) bool."""
     import torch
 
-    from smalti.config import InputError
-
-    if "mask" in options and options.keep_top is not None:
+    if options.mask and options.keep_top is not None:
         raise InputError("give --mask or --keep-top, not both")
-    if "mask" in options:
+    if options.mask:
         return read_mask(Path(options.mask))
     missing = torch.zeros(photograph.height, photograph.width, dtype=torch.bool)
     if options.keep_top is not None:
@@ -145,16 +144,13 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser("complete", "Complete a photograph: a masked part, or what lies around it.")
-    parser.add_argument(
-        "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
-    )
+    prior_argument(parser)
     parser.add_argument(
         "photo", type=expanded_path, help="photograph, at the scale that the prior was trained on"
     )
     parser.add_argument(
         "--mask",
         type=expanded_path,
-        default=argparse.SUPPRESS,
         help="picture of the photograph's size: white is made anew, black and transparent parts "
         "are kept; greys and half-transparent whites count as white from the middle on; colours "
         "are refused",
@@ -162,7 +158,6 @@ def parser() -> Parser:
     parser.add_argument(
         "--keep-top",
         type=number,
-        default=None,
         metavar="SHARE",
         help="keep the upper part, as 0.5 of the height, and make the rest anew",
     )
@@ -176,16 +171,10 @@ def parser() -> Parser:
     parser.add_argument(
         "--paste",
         type=not_negative,
-        default=None,
         metavar="PX",
         help="put the known pixels back, mixed over so many pixels beside the border",
     )
     parser.add_argument("-n", type=positive, default=4, help="number of results")
-    parser.add_argument(
-        "--out",
-        type=expanded_path,
-        default="completions",
-        help="folder; images of the same names are replaced",
-    )
+    out_argument(parser, "completions", "folder; images of the same names are replaced")
     sampling_arguments(parser)
     return parser

@@ -5,8 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from smalti.cli.arguments import Parser, device_argument, expanded_path, tokenizer_argument
-from smalti.cli.places import check_folder
+from smalti.cli.arguments import (
+    Parser,
+    device_argument,
+    expanded_path,
+    out_argument,
+    tokenizer_argument,
+)
+from smalti.cli.places import output_folder
+from smalti.config import InputError
 from smalti.words import counted
 
 NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
@@ -16,13 +23,10 @@ NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 def run(arguments: Sequence[str]) -> None:
     """Decode each grid of a file into a PNG."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_folder(out)
+    out = output_folder(options.out)
 
     from smalti.cli.code_file import read_codes
-    from smalti.cli.output import save_pictures
-    from smalti.compute import choose_compute
-    from smalti.config import InputError
+    from smalti.cli.output import save_pictures, to_device
     from smalti.content_images import content_images
     from smalti.tokenizer.load import load_tokenizer
     from smalti.weights import weights_hash
@@ -34,14 +38,12 @@ def run(arguments: Sequence[str]) -> None:
             f"{options.codes} was made by another tokenizer than {options.model}; its codes mean "
             "something else there (--force decodes all the same)"
         )
-    compute = choose_compute(options.device, "float32")
-    print(f"device: {compute}")
-    tokenizer.to(compute.device)
+    device = to_device(tokenizer, options.device)
     names = _file_names(file.codes)
     pictures = {}
     for name, grid in file.codes.items():
         try:
-            image = tokenizer.decode(grid[None].to(compute.device))[0]
+            image = tokenizer.decode(grid[None].to(device))[0]
         except InputError as error:
             raise InputError(f"{options.codes}: {name!r}: {error}") from error
         pictures[names[name]] = content_images(tokenizer.content).to_picture(image)
@@ -72,12 +74,7 @@ def parser() -> Parser:
     parser.add_argument(
         "codes", type=expanded_path, help="file of `smalti encode`, or your own int grids (h, w)"
     )
-    parser.add_argument(
-        "--out",
-        type=expanded_path,
-        default="decoded",
-        help="folder; pictures of the same names are replaced",
-    )
+    out_argument(parser, "decoded", "folder; pictures of the same names are replaced")
     parser.add_argument("--force", action="store_true", help="codes of another tokenizer, too")
     device_argument(parser)
     return parser

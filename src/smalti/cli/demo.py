@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from smalti.cli.arguments import Parser, device_argument, expanded_path, seed
-from smalti.cli.places import check_folder
+from smalti.cli.arguments import (
+    Parser,
+    device_argument,
+    out_argument,
+    seed_argument,
+)
+from smalti.cli.places import output_folder
 
 
 def run(arguments: Sequence[str]) -> None:
     """Train, or go on training, and write the page."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_folder(out)
+    out = output_folder(options.out)
 
     from smalti.cli.train_config import read_config
     from smalti.compute import choose_compute
@@ -46,9 +49,7 @@ def parser() -> Parser:
         "Takes 8 to 35 minutes on two processor cores, by their age and load; the same command "
         "goes on where it was stopped.",
     )
-    parser.add_argument(
-        "--out", type=expanded_path, default="demo", help="folder for photographs, runs and page"
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="seed of everything random")
+    out_argument(parser, "demo", "folder for photographs, runs and page")
+    seed_argument(parser, "seed of everything random")
     device_argument(parser)
     return parser

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 from smalti.cli.arguments import (
     Parser,
+    batch_size_argument,
     device_argument,
     expanded_path,
-    height_and_width,
     positive,
-    seed,
+    seed_argument,
+    size_argument,
     small_argument,
 )
-from smalti.cli.as_prior_data import as_prior_data_argument
+from smalti.cli.places import output_file
 from smalti.cli.sample import drawing_arguments
+from smalti.config import InputError
 
 TOKENIZER = "--data --held-out --images --size --small --as-prior-data --batch-size --out --device"
 PICTURES = (
@@ -30,14 +32,19 @@ def run(arguments: Sequence[str]) -> None:
     spelled = [word.partition("=")[0].replace("_", "-") for word in arguments]
     given = [word for word in spelled if word in found.flags]
 
+    _check_outputs(options)
+
     if options.model is None:
         _check(given, PICTURES, "without a model")
-        from smalti.cli.evaluate_samples import evaluate_samples
+        _check_pictures(options)
 
-        evaluate_samples(options)
+        from smalti.cli.evaluate_samples import evaluate_samples
+        from smalti.training.processes import processes
+
+        with processes():
+            evaluate_samples(options)
         return
 
-    from smalti.config import InputError
     from smalti.model_folder import find_model, read_description
 
     kind = read_description(find_model(options.model))["kind"]
@@ -45,25 +52,43 @@ def run(arguments: Sequence[str]) -> None:
         _check(given, TOKENIZER, f"of a tokenizer, and {options.model} holds a {kind}")
     elif options.as_prior_data:
         raise InputError(f"--as-prior-data is for tokenizers, and {options.model} holds a prior")
-    elif "samples" in options:
+    elif options.samples:
         raise InputError("--samples is for pictures that no model draws here; leave out the model")
     if not options.data:
         raise InputError("smalti evaluate needs --data")
-    if kind == "prior":
-        from smalti.cli.evaluate_prior import evaluate_prior
 
-        evaluate_prior(options)
-        return
-
+    from smalti.cli.evaluate_prior import evaluate_prior
     from smalti.cli.evaluate_tokenizer import evaluate_tokenizer
+    from smalti.training.processes import processes
 
-    evaluate_tokenizer(options)
+    if kind == "prior":
+        with processes():
+            evaluate_prior(options)
+    else:
+        evaluate_tokenizer(options)
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse files that cannot be written."""
+    if options.out:
+        output_file(options.out, ".safetensors" if options.part else ".json")
+    if options.write_reference:
+        output_file(options.write_reference, ".safetensors", option="--write-reference")
+
+
+def _check_pictures(options: argparse.Namespace) -> None:
+    """Refuse options that do not say what to do without a model."""
+    if not options.reference:
+        raise InputError(
+            "smalti evaluate needs a MODEL; without one, --reference with --samples or with "
+            "--write-reference"
+        )
+    if not options.samples and not options.write_reference:
+        raise InputError("smalti evaluate --reference needs --samples, or --write-reference")
 
 
 def _check(given: Sequence[str], allowed: str, what: str) -> None:
     """Refuse options that have no effect on what is evaluated."""
-    from smalti.config import InputError
-
     for flag in given:
         if flag not in allowed.split():
             raise InputError(f"{flag} is no option {what}; allowed are {allowed}")
@@ -90,7 +115,6 @@ def parser() -> Parser:
         "model",
         type=expanded_path,
         nargs="?",
-        default=None,
         help="run of `smalti train`, model folder or hub id; its kind decides what is measured. "
         "Without it, give --reference with --samples or with --write-reference",
     )
@@ -110,20 +134,24 @@ def parser() -> Parser:
     parser.add_argument(
         "--images",
         type=positive,
-        default=argparse.SUPPRESS,
         metavar="N",
         help="measure on N images of --data only, taken at even distances; a prior's reference is "
         "of these too (default: all)",
     )
     _size_and_files(parser)
-    as_prior_data_argument(parser)
+    parser.add_argument(
+        "--as-prior-data",
+        action="store_true",
+        help="also train a small prior, always the same one, on the tokenizer's codes of most "
+        "images, and give its bits of the others; and the Frechet distance when some codes are "
+        "replaced. It takes a minute or several on a processor",
+    )
     _samples(parser.add_argument_group("pictures and reference"))
     prior = parser.add_argument_group("priors")
     prior.add_argument("-n", type=positive, default=5000, help="samples to draw")
     prior.add_argument(
         "--part",
         type=_part,
-        default=argparse.SUPPRESS,
         metavar="A:B",
         help="work on samples A to B - 1 only, as one of several machines; writes a file for "
         "--join",
@@ -145,7 +173,6 @@ def parser() -> Parser:
         "--training-data",
         type=expanded_path,
         nargs="+",
-        default=argparse.SUPPRESS,
         metavar="SRC",
         help="for --memorisation: the training images (default: the run's own data)",
     )
@@ -154,23 +181,17 @@ def parser() -> Parser:
 
 
 def _size_and_files(parser: Parser) -> None:
-    parser.add_argument(
-        "--size",
-        type=height_and_width,
-        default=argparse.SUPPRESS,
-        metavar="HEIGHTxWIDTH",
-        help="center crops in pixels; one number is a square (default: as the run was trained, or "
+    size_argument(
+        parser,
+        "center crops in pixels; one number is a square (default: as the run was trained, or "
         "the size of all pictures)",
     )
     small_argument(parser, "as the run was trained")
-    parser.add_argument(
-        "--batch-size", type=positive, default=32, help="images at once; changes no figure"
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="sample i depends on (seed, i) only")
+    batch_size_argument(parser, 32, "images at once; changes no figure")
+    seed_argument(parser, "sample i depends on (seed, i) only")
     parser.add_argument(
         "--out",
         type=expanded_path,
-        default=argparse.SUPPRESS,
         help="JSON file for the figures too; replaced if it exists (default: of a prior "
         "evaluation.json, else none)",
     )
@@ -181,7 +202,6 @@ def _samples(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--samples",
         type=expanded_path,
-        default=argparse.SUPPRESS,
         metavar="FOLDER",
         help="pictures to judge: a folder or another data set, or an .npz file as the evaluator of "
         "ADM reads it",
@@ -189,7 +209,6 @@ def _samples(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--reference",
         type=expanded_path,
-        default=argparse.SUPPRESS,
         metavar="SRC|FILE",
         help="what to compare with: a data set, a file of --write-reference, or an .npz file with "
         "mu and sigma or with images (default: of a prior, --data)",
@@ -197,7 +216,6 @@ def _samples(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--write-reference",
         type=expanded_path,
-        default=argparse.SUPPRESS,
         metavar="FILE",
         help="write the reference into this .safetensors file, for --reference",
     )
@@ -211,7 +229,6 @@ def _samples(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--extractor-weights",
         type=expanded_path,
-        default=None,
         metavar="FILE",
         help="its weights: a file, a folder or a hub id (default: the published ones)",
     )

@@ -4,16 +4,22 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
+from PIL import Image
+from torch import Tensor
 
-    from smalti.data.dataset import ImageDataset
-    from smalti.metrics.neighbours import Neighbours
-    from smalti.report.pairs import PairRow
-    from smalti.runs.prior_evaluation import PriorEvaluation
+from smalti.config import InputError
+from smalti.content_images import content_images
+from smalti.data.dataset import ImageDataset
+from smalti.distributed import from_first
+from smalti.evaluation.memorisation import memorisation
+from smalti.metrics.neighbours import Neighbours
+from smalti.report.pairs import Pair, PairRow, write_pairs
+from smalti.runs.described import describe, good_rows, load_center, open_photographs
+from smalti.runs.prior_evaluation import PriorEvaluation
+from smalti.runs.state import read_run
+from smalti.runs.training_images import find_training_images
 
 PAIRS = 24
 """Pairs of each kind on the page, the nearest ones."""
@@ -23,23 +29,18 @@ PAIRS = 24
 class KnownAndUnseen:
     """Images that a prior was trained on, and others."""
 
-    training: "ImageDataset"
-    unseen: "ImageDataset"
+    training: ImageDataset
+    unseen: ImageDataset
 
 
-def find_images(options: argparse.Namespace, evaluation: "PriorEvaluation") -> KnownAndUnseen:
+def find_images(options: argparse.Namespace, evaluation: PriorEvaluation) -> KnownAndUnseen:
     """The training images of a prior, and images that it was not trained on.
 
     Raises:
         InputError: it is not known which they are, or there are none of one kind.
     """
-    from smalti.config import InputError
-    from smalti.runs.described import open_photographs
-    from smalti.runs.state import read_run
-    from smalti.runs.training_images import find_training_images
-
     run = read_run(Path(options.model))
-    specs = getattr(options, "training_data", run and run.config.data)
+    specs = options.training_data or (run and run.config.data)
     known = find_training_images(options.model)
     if not specs:
         raise InputError(f"{options.model} is no run; name its training images, --training-data")
@@ -67,26 +68,23 @@ def find_images(options: argparse.Namespace, evaluation: "PriorEvaluation") -> K
 
 def judge_memorisation(
     images: KnownAndUnseen,
-    evaluation: "PriorEvaluation",
-    samples: "dict[str, Tensor]",
+    evaluation: PriorEvaluation,
+    samples: dict[str, Tensor],
     page: Path,
     folder: Path,
-) -> "tuple[dict[str, Any], list[str]]":
+) -> tuple[dict[str, Any], list[str]]:
     """Write the page of pairs; what was found, as plain data, and a warning if there is cause.
 
     Args:
         images: to compare with.
         evaluation: of the prior.
-        samples: their codes and features.
+        samples: their codes (n, h * w) and features (n, C).
         page: folder of the page.
         folder: where features are kept meanwhile.
 
     Raises:
         InputError: all images of one kind are broken, or the page cannot be written.
     """
-    from smalti.distributed import from_first
-    from smalti.runs.described import describe
-
     assert evaluation.extractor is not None
     features = [
         describe(dataset, evaluation.extractor, evaluation.batch_size, name, folder)
@@ -97,16 +95,12 @@ def judge_memorisation(
 
 def _judge(
     images: KnownAndUnseen,
-    evaluation: "PriorEvaluation",
-    samples: "dict[str, Tensor]",
-    described: "Sequence[Tensor]",
+    evaluation: PriorEvaluation,
+    samples: dict[str, Tensor],
+    described: Sequence[Tensor],
     page: Path,
-) -> "tuple[dict[str, Any], list[str]]":
+) -> tuple[dict[str, Any], list[str]]:
     """As `judge_memorisation`, of features (N, C) of the training images and of the unseen ones."""
-    from smalti.evaluation.memorisation import memorisation
-    from smalti.report.pairs import write_pairs
-    from smalti.runs.described import good_rows
-
     numbers = [good_rows(one) for one in described]
     features = [one[good] for one, good in zip(described, numbers, strict=True)]
     judged = memorisation(samples["features"], *features)
@@ -134,24 +128,22 @@ def _judge(
 
 
 def _samples(
-    evaluation: "PriorEvaluation", samples: "dict[str, Tensor]"
-) -> "Callable[[int], Image.Image]":
+    evaluation: PriorEvaluation, samples: dict[str, Tensor]
+) -> Callable[[int], Image.Image]:
     """The picture of a sample by its number."""
     pipeline = evaluation.pipeline
 
-    def picture(number: int) -> "Image.Image":
+    def picture(number: int) -> Image.Image:
         codes = samples["codes"][number].long().view(1, *evaluation.cells)
         return pipeline.pictures(codes.to(pipeline.device))[0]
 
     return picture
 
 
-def _pictures(dataset: "ImageDataset", numbers: "Tensor") -> "Callable[[int], Image.Image]":
+def _pictures(dataset: ImageDataset, numbers: Tensor) -> Callable[[int], Image.Image]:
     """The picture of a row of features, which is the image of one of the numbers."""
-    from smalti.content_images import content_images
-    from smalti.runs.described import load_center
 
-    def picture(row: int) -> "Image.Image":
+    def picture(row: int) -> Image.Image:
         sample = load_center(dataset, int(numbers[row]))
         assert sample is not None, "its features are known"
         return content_images(dataset.content).draw(sample.image)
@@ -162,13 +154,11 @@ def _pictures(dataset: "ImageDataset", numbers: "Tensor") -> "Callable[[int], Im
 def _row(
     name: str,
     heading: str,
-    neighbours: "Neighbours",
-    picture: "Callable[[int], Image.Image]",
-    training: "Callable[[int], Image.Image]",
-) -> "PairRow":
+    neighbours: Neighbours,
+    picture: Callable[[int], Image.Image],
+    training: Callable[[int], Image.Image],
+) -> PairRow:
     """The nearest pairs of one kind, the nearest first."""
-    from smalti.report.pairs import Pair, PairRow
-
     distances = neighbours.distances[:, 0]
     pairs = []
     for number in distances.argsort(stable=True)[:PAIRS].tolist():

@@ -4,24 +4,36 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from smalti.cli.evaluate_report import check_itself, show, write
-from smalti.cli.evaluate_samples import check_outputs
-from smalti.words import all_are
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from smalti.cli.evaluate_memorisation import KnownAndUnseen, find_images, judge_memorisation
+from smalti.cli.evaluate_report import check_reference, show_figures, show_protocol, write
+from smalti.cli.evaluate_tokenizer import mixed, unseen_numbers
+from smalti.cli.places import output_file
+from smalti.cli.sample import sampling_options
+from smalti.compute import choose_compute
+from smalti.config import InputError
+from smalti.data.summary import check_sizes
+from smalti.distributed import from_first
+from smalti.evaluation.comparison import check_count, compare
+from smalti.evaluation.extractors import load_extractor
+from smalti.evaluation.kept_rows import KeptRows, fill, for_file
+from smalti.evaluation.protocol import Protocol, versions
+from smalti.evaluation.reference import Reference, reference_of
+from smalti.files import atomic_file
+from smalti.model_folder import read_tensors, write_tensors
+from smalti.runs.described import find_reference, good_rows
+from smalti.runs.prior_evaluation import PriorEvaluation
+from smalti.runs.prior_images import PriorImages, transform_of_run
+from smalti.runs.training_images import find_training_images
+from smalti.sampling.pipeline import Pipeline
+from smalti.words import all_are, counted
 
-    from smalti.cli.evaluate_memorisation import KnownAndUnseen
-    from smalti.evaluation.extractors import Extractor
-    from smalti.evaluation.kept_rows import KeptRows
-    from smalti.evaluation.measures import Figure
-    from smalti.evaluation.reference import Reference
-    from smalti.runs.prior_evaluation import PriorEvaluation
-
-DEFAULT_OUT = "evaluation.json"
 MADE_FROM = "made_from"
 
 
@@ -29,14 +41,14 @@ MADE_FROM = "made_from"
 class _Work:
     """What is computed, where it is kept meanwhile, and which part of it."""
 
-    evaluation: "PriorEvaluation"
+    evaluation: PriorEvaluation
     folder: Path
     n: int
     share: range
     """Numbers of the samples."""
-    memorisation: "KnownAndUnseen | None"
+    memorisation: KnownAndUnseen | None
     """Images to find memorised ones among, where that is asked for."""
-    reference: "Reference | None"
+    reference: Reference | None
     """The reference, where it is not the data set."""
 
     @property
@@ -48,30 +60,16 @@ class _Work:
 
 def evaluate_prior(options: argparse.Namespace) -> None:
     """Print and write the figures of a prior, or the part of one of several machines."""
-    from smalti.training.processes import processes
-
-    with processes():
-        _evaluate(options)
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from smalti.cli.evaluate_memorisation import find_images
-    from smalti.cli.evaluate_open import open_prior
-    from smalti.distributed import from_first
-
-    is_part = "part" in options
-    share = _share(options)
-    out = Path(getattr(options, "out", _part_name(share) if is_part else DEFAULT_OUT))
-    _check_files(options, out, is_part)
-    evaluation, trained_on = open_prior(options)
+    share, out = _share_and_file(options)
+    evaluation, trained_on = _open_prior(options)
     folder = out.with_name(f"{out.stem}.unfinished-{evaluation.fingerprint[:8]}")
     memorisation = find_images(options, evaluation) if options.memorisation else None
-    reference = None if is_part else _named_reference(options, evaluation)
+    reference = None if options.part else _named_reference(options, evaluation)
     work = _Work(evaluation, folder, options.n, share, memorisation, reference)
     warnings = _check_counts(options, work)
     try:
         data, samples = _compute(options, work)
-        if is_part:
+        if options.part:
             from_first(lambda: _write_part(out, work, data, samples))
         else:
             _finish(options, out, work, data, samples, warnings + trained_on)
@@ -82,58 +80,90 @@ def _evaluate(options: argparse.Namespace) -> None:
     from_first(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-def _share(options: argparse.Namespace) -> range:
-    """The samples to work on.
+def _share_and_file(options: argparse.Namespace) -> tuple[range, Path]:
+    """The samples to work on, and the file to write.
 
     Raises:
-        InputError: there are not so many.
+        InputError: there are not so many samples, the file cannot be written, or an option has no
+            effect.
     """
-    from smalti.config import InputError
-
-    share = getattr(options, "part", range(options.n))
-    if "training_data" in options and not options.memorisation:
+    if options.training_data and not options.memorisation:
         raise InputError("--training-data is for --memorisation, which is not given")
+    share, suffix, default = range(options.n), ".json", "evaluation.json"
+    if options.part:
+        share, suffix = options.part, ".safetensors"
+        default = f"evaluation-{share.start}-{share.stop}.safetensors"
+        for name in ("join", "memorisation", "write_reference"):
+            if getattr(options, name, None):
+                raise InputError(f"--{name.replace('_', '-')} is for all samples; leave out --part")
     if share.stop > options.n:
         raise InputError(
             f"--part {share.start}:{share.stop} is outside of the {options.n} samples (-n); "
             f"allowed are 0:{options.n} and parts of it"
         )
-    return share
+    return share, output_file(options.out or default, suffix)
 
 
-def _part_name(share: range) -> str:
-    return f"evaluation-{share.start}-{share.stop}.safetensors"
-
-
-def _check_files(options: argparse.Namespace, out: Path, is_part: bool) -> None:
-    """Refuse files that cannot be written, and options that a part has no use for.
+def _open_prior(options: argparse.Namespace) -> tuple[PriorEvaluation, list[str]]:
+    """The prior, the images and the extractor; and a warning of training images, if any.
 
     Raises:
-        InputError: with the reason.
+        InputError: one of them is wrong, or an option does not fit to them.
     """
-    from smalti.cli.places import check_file
-    from smalti.config import InputError
+    config = sampling_options(options)
+    pipeline = Pipeline.from_pretrained(options.model)
+    transform = transform_of_run(options.model, options.small)
+    images = PriorImages(pipeline, options.data, transform, options.size)
+    known = find_training_images(options.model)
+    if options.held_out:
+        seen = None if known is None else known.among(images.dataset)
+        images.keep(unseen_numbers(options.model, seen))
+    if options.images:
+        images.choose(options.images)
+    trained_on = None if known is None else int(known.among(images.dataset).sum())
+    check_sizes(images.dataset)
+    compute = choose_compute(options.device, "float32")
+    pipeline.to(compute.device)
+    extractor = None
+    if pipeline.tokenizer.content.kind == "rgb":
+        extractor = load_extractor(options.extractor, options.extractor_weights, compute.device)
+    else:
+        _refuse_samples(options, pipeline.tokenizer.content.kind)
+    evaluation = PriorEvaluation(
+        pipeline=pipeline,
+        images=images,
+        extractor=extractor,
+        config=config,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        is_reference=options.reference is None,
+    )
+    pipeline.check_sampling(config, evaluation.cells)
+    height, width = images.size_px
+    print(f"device: {compute}; {counted(len(images), 'image')}, crops of {height}x{width} pixels")
+    return evaluation, mixed(len(images), trained_on)
 
-    for name in ("join", "memorisation", "write_reference") if is_part else ():
+
+def _refuse_samples(options: argparse.Namespace, kind: str) -> None:
+    """Refuse what compares samples, of a prior whose samples are no photographs.
+
+    Raises:
+        InputError: something of it is asked for.
+    """
+    for name in ("reference", "write_reference", "join", "memorisation", "part"):
         if getattr(options, name, None):
-            raise InputError(f"--{name.replace('_', '-')} is for all samples; leave out --part")
-    if is_part:
-        check_file(out, (".safetensors",))
-        return
-    check_outputs(options)
-    check_file(out, (".json",))
+            raise InputError(
+                f"--{name.replace('_', '-')} compares photographs, but this prior draws {kind}; "
+                "its NLL alone can be measured"
+            )
 
 
-def _named_reference(
-    options: argparse.Namespace, evaluation: "PriorEvaluation"
-) -> "Reference | None":
+def _named_reference(options: argparse.Namespace, evaluation: PriorEvaluation) -> Reference | None:
     """The reference that is named, read before the samples are drawn; None where it is the data.
 
     Raises:
         InputError: it is missing, damaged, of another extractor or of another size.
     """
-    from smalti.runs.described import find_reference
-
     if evaluation.extractor is None or evaluation.is_reference:
         return None
     transform = evaluation.images.dataset.transform
@@ -146,8 +176,6 @@ def _check_counts(options: argparse.Namespace, work: _Work) -> list[str]:
     Raises:
         InputError: there are fewer than features, and nobody asked for it.
     """
-    from smalti.evaluation.comparison import check_count
-
     evaluation, counts = work.evaluation, [work.n]
     if evaluation.extractor is None:
         return []
@@ -160,14 +188,12 @@ def _check_counts(options: argparse.Namespace, work: _Work) -> list[str]:
 
 def _compute(
     options: argparse.Namespace, work: _Work
-) -> "tuple[dict[str, Tensor], dict[str, Tensor]]":
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Rows of the images of the data set and of the samples.
 
     Raises:
         InputError: something of the files to join is missing or of other options.
     """
-    from smalti.evaluation.kept_rows import KeptRows, fill
-
     evaluation, batch_size = work.evaluation, options.batch_size
     data = KeptRows("data", evaluation.data_rows, work.folder)
     rows = [data]
@@ -185,15 +211,12 @@ def _compute(
     return of_data, of_samples
 
 
-def _join(files: Sequence[str], work: _Work, rows: "Sequence[KeptRows]") -> None:
+def _join(files: Sequence[str], work: _Work, rows: Sequence[KeptRows]) -> None:
     """Take the rows of part files.
 
     Raises:
         InputError: a file is missing, damaged or of other options, or an image is in none of them.
     """
-    from smalti.config import InputError
-    from smalti.model_folder import read_tensors
-
     for file in files:
         tensors = read_tensors(Path(file))
         if MADE_FROM not in tensors:
@@ -216,15 +239,9 @@ def _join(files: Sequence[str], work: _Work, rows: "Sequence[KeptRows]") -> None
 
 
 def _write_part(
-    out: Path, work: _Work, data: "dict[str, Tensor]", samples: "dict[str, Tensor]"
+    out: Path, work: _Work, data: dict[str, Tensor], samples: dict[str, Tensor]
 ) -> None:
     """Write the rows that this machine has computed, for `--join`."""
-    import torch
-
-    from smalti.evaluation.kept_rows import for_file
-    from smalti.files import atomic_file
-    from smalti.model_folder import write_tensors
-
     made_from = torch.tensor(list(work.evaluation.fingerprint.encode()), dtype=torch.uint8)
     stored = {MADE_FROM: made_from}
     stored |= for_file("data", work.data_share, data)
@@ -238,36 +255,39 @@ def _finish(
     options: argparse.Namespace,
     out: Path,
     work: _Work,
-    data: "dict[str, Tensor]",
-    samples: "dict[str, Tensor]",
+    data: dict[str, Tensor],
+    samples: dict[str, Tensor],
     warnings: list[str],
 ) -> None:
     """Compute the figures, print and write them."""
-    from smalti.cli.evaluate_memorisation import judge_memorisation
-    from smalti.distributed import from_first
-    from smalti.evaluation.protocol import Protocol, versions
-
     evaluation = work.evaluation
     nats = data["nats"][:, 0]
     nats = nats[nats.isfinite()]
-    _check_some(len(nats), len(evaluation.images))
-    images = evaluation.images.record(", ".join(options.data), len(nats))
+    if not len(nats):
+        images = all_are(len(evaluation.images), "image")
+        raise InputError(f"{images} broken or smaller than the crop")
     figures = evaluation.figures(nats)
-    reference = None
-    if evaluation.extractor is not None:
+    reference, extractor = None, evaluation.extractor
+    if extractor is not None:
         reference = work.reference or _data_as_reference(options, evaluation, data)
-        figures += _compare(options, reference, evaluation.extractor, samples)
+        check_reference(extractor, reference, options.write_reference)
+        described = samples["features"]
+        figures += from_first(partial(compare, described, reference, extractor, options.seed))
     protocol = Protocol(
         images=evaluation.record(options.model, work.n if reference else 0),
-        data=images,
+        data=evaluation.images.record(", ".join(options.data), len(nats)),
         reference=reference and reference.record,
-        extractor=evaluation.extractor and evaluation.extractor.record,
+        extractor=extractor and extractor.record,
         sampling=evaluation.settings() if reference else None,
         seed=options.seed,
         versions=versions(),
     )
-    report: dict[str, Any] = {"model": options.model, "held_out_only": options.held_out}
-    report["skipped"] = len(evaluation.images) - len(nats)
+    report: dict[str, Any] = {
+        "model": options.model,
+        "held_out_only": options.held_out,
+        "skipped": len(evaluation.images) - len(nats),
+        "protocol": protocol.model_dump(mode="json"),
+    }
     if work.memorisation is not None:
         report["memorisation"], more = judge_memorisation(
             work.memorisation,
@@ -277,43 +297,15 @@ def _finish(
             work.folder,
         )
         warnings = warnings + more
-    show(protocol, figures, warnings)
-    from_first(lambda: write(out, protocol, figures, warnings, report))
-
-
-def _check_some(good: int, images: int) -> None:
-    from smalti.config import InputError
-
-    if not good:
-        raise InputError(f"{all_are(images, 'image')} broken or smaller than the crop")
-
-
-def _compare(
-    options: argparse.Namespace,
-    reference: "Reference",
-    extractor: "Extractor",
-    samples: "dict[str, Tensor]",
-) -> "list[Figure]":
-    """The figures of the samples beside the reference, which is written where that is asked for."""
-    from smalti.distributed import from_first
-    from smalti.evaluation.comparison import compare
-    from smalti.evaluation.reference import write_reference
-
-    check_itself(extractor, reference)
-    if "write_reference" in options:
-        path = Path(options.write_reference)
-        from_first(lambda: write_reference(path, reference, extractor.record))
-        print(f"done: {path}")
-    return from_first(lambda: compare(samples["features"], reference, extractor, options.seed))
+    show_protocol(protocol)
+    show_figures(figures, warnings)
+    from_first(lambda: write(out, report, figures, warnings))
 
 
 def _data_as_reference(
-    options: argparse.Namespace, evaluation: "PriorEvaluation", data: "dict[str, Tensor]"
-) -> "Reference":
+    options: argparse.Namespace, evaluation: PriorEvaluation, data: dict[str, Tensor]
+) -> Reference:
     """The images of the data set as the reference."""
-    from smalti.evaluation.reference import reference_of
-    from smalti.runs.described import good_rows
-
     features = data["features"][good_rows(data["features"])]
     record = evaluation.images.record(", ".join(options.data), len(features))
     return reference_of(features, record)

@@ -1,41 +1,51 @@
-"""What the evaluation of priors and of pictures prints and writes: protocol, figures, warnings."""
+"""What evaluations print and write: protocol, figures, warnings."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from smalti.evaluation.extractors import Extractor
-    from smalti.evaluation.measures import Figure
-    from smalti.evaluation.protocol import ImageRecord, Protocol
-    from smalti.evaluation.reference import Reference
+from smalti.distributed import from_first
+from smalti.evaluation.extractors import Extractor
+from smalti.evaluation.measures import Figure
+from smalti.evaluation.protocol import ImageRecord, Protocol
+from smalti.evaluation.reference import Reference, write_reference
+from smalti.evaluation.self_check import (
+    check_against_itself,
+    check_extractor,
+    check_statistics,
+)
+from smalti.files import atomic_file, write_json
 
 
-def check_itself(extractor: "Extractor", reference: "Reference") -> None:
-    """Check the statistics, the extractor and the reference against known figures, and say so.
+def check_reference(extractor: Extractor, reference: Reference, path: str | None) -> None:
+    """Check the reference, the extractor and the statistics against known figures, and say so.
+
+    The reference is then written to `path`, if there is one.
 
     Raises:
         SelfCheckError: one differs.
+        InputError: the file cannot be written.
     """
-    from smalti.evaluation.self_check import (
-        check_against_itself,
-        check_extractor,
-        check_statistics,
-    )
-
     check_statistics()
     of_extractor = "" if check_extractor(extractor) else " (none is stored for this extractor)"
     features = reference.features
     check_against_itself(reference.gaussian, None if features is None else features[:2000])
     print(f"self-check: stored sets give their stored figures{of_extractor}, ", end="")
     print("and the reference is at distance 0 from itself")
+    if path is not None:
+        from_first(lambda: write_reference(Path(path), reference, extractor.record))
+        print(f"done: {path}")
 
 
-def show(protocol: "Protocol", figures: "Sequence[Figure]", warnings: Sequence[str]) -> None:
-    """Print all of it."""
+def show_protocol(protocol: Protocol) -> None:
+    """Print a protocol, a line each."""
     print("protocol:")
     for name, value in _lines(protocol):
         print(f"  {name:11}  {value}")
+
+
+def show_figures(figures: Sequence[Figure], warnings: Sequence[str]) -> None:
+    """Print figures as a table, with what to know before they are quoted."""
     print()
     columns = max(len(figure.label) for figure in figures)
     for figure in figures:
@@ -44,8 +54,7 @@ def show(protocol: "Protocol", figures: "Sequence[Figure]", warnings: Sequence[s
         print(f"note: {warning}")
 
 
-def _lines(protocol: "Protocol") -> list[tuple[str, str]]:
-    """The protocol, a line each."""
+def _lines(protocol: Protocol) -> list[tuple[str, str]]:
     lines = [("images", _images(protocol.images))]
     if protocol.data is not None:
         lines.append(("data", _images(protocol.data)))
@@ -66,7 +75,7 @@ def _lines(protocol: "Protocol") -> list[tuple[str, str]]:
     return [*lines, ("versions", versions)]
 
 
-def _images(images: "ImageRecord") -> str:
+def _images(images: ImageRecord) -> str:
     size = f"{images.height_px}x{images.width_px}"
     chosen = f" (at even distances of {images.chosen_of:,})" if images.chosen_of else ""
     words = f"{images.count:,} of {images.source}{chosen}, {size} pixels"
@@ -77,33 +86,14 @@ def _images(images: "ImageRecord") -> str:
 
 
 def write(
-    path: Path,
-    protocol: "Protocol",
-    figures: "Sequence[Figure]",
-    warnings: Sequence[str],
-    more: dict[str, Any],
+    path: Path, report: dict[str, Any], figures: Sequence[Figure], warnings: Sequence[str]
 ) -> None:
-    """Write all of it as JSON.
-
-    Args:
-        path: the file.
-        protocol: what was measured how.
-        figures: what came out.
-        warnings: what to know before they are quoted.
-        more: further entries by name.
+    """Write figures and warnings as JSON, after the other entries of a report.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    from smalti.files import atomic_file, write_json
-
-    report = more | {
-        "figures": {
-            figure.name: {"label": figure.label, "value": figure.value} for figure in figures
-        },
-        "warnings": list(warnings),
-        "protocol": protocol.model_dump(mode="json"),
-    }
+    values = {figure.name: {"label": figure.label, "value": figure.value} for figure in figures}
     with atomic_file(path) as temporary:
-        write_json(temporary, report)
+        write_json(temporary, report | {"figures": values, "warnings": list(warnings)})
     print(f"done: {path}")

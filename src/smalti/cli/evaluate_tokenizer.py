@@ -1,46 +1,59 @@
 """`smalti evaluate TOKENIZER`: measures a tokenizer's reconstructions of a data set."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from smalti.cli.as_prior_data import check_as_prior_data, judge_as_prior_data
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from smalti.cli.evaluate_report import show_figures, write
+from smalti.compute import choose_compute
+from smalti.config import InputError
+from smalti.content import ContentConfig
+from smalti.data.config import TransformConfig
+from smalti.data.dataset import ImageDataset
+from smalti.data.loader import BatchLoader
+from smalti.data.maps import check_maps
+from smalti.data.order import positions_of_some
+from smalti.data.split import SceneNames, held_out_images
+from smalti.data.summary import check_sizes
+from smalti.evaluation.as_prior_data import (
+    STEPS,
+    check_codes,
+    in_words,
+    learn_codes,
+    prior_data_figures,
+    replaced_figures,
+)
+from smalti.evaluation.extractors import load_extractor
+from smalti.evaluation.measures import Figure, code_figures
+from smalti.evaluation.tokenizer import evaluate, measures_of
+from smalti.model_folder import find_model
+from smalti.runs.config import BaseRunConfig, VQGANRunConfig
+from smalti.runs.data import open_dataset
+from smalti.runs.state import read_config
+from smalti.runs.training_images import find_training_images
+from smalti.tokenizer.base import Tokenizer
+from smalti.tokenizer.load import load_tokenizer
 from smalti.words import counted
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from smalti.content import ContentConfig
-    from smalti.data.dataset import ImageDataset
-    from smalti.evaluation.measures import Figure
-    from smalti.evaluation.tokenizer import Evaluation
-    from smalti.runs.config import BaseRunConfig
 
 
 def evaluate_tokenizer(options: argparse.Namespace) -> None:
     """Print, and write where asked, what was measured on what."""
-    from smalti.cli.places import check_file
-    from smalti.compute import choose_compute
-    from smalti.data.maps import check_maps
-    from smalti.data.summary import check_sizes
-    from smalti.evaluation.measures import code_figures
-    from smalti.evaluation.tokenizer import evaluate, measures_of
-    from smalti.tokenizer.load import load_tokenizer
-
-    if "out" in options:
-        check_file(Path(options.out), (".json",))
     tokenizer = load_tokenizer(options.model)
-    trained = _read_run(Path(options.model))
+    trained = read_config(Path(options.model))
     config = _data_config(options, trained)
     dataset, trained_on = _open_images(options, config, trained, tokenizer.content)
     check_sizes(dataset)
     check_maps(dataset)
     if options.as_prior_data:
-        check_as_prior_data(tokenizer, dataset)
+        f, image = tokenizer.downsampling_factor, config.image
+        check_codes(len(dataset), image.height_px // f, image.width_px // f)
     compute = choose_compute(options.device, "float32")
     print(f"device: {compute}")
     tokenizer.to(compute.device)
@@ -48,96 +61,74 @@ def evaluate_tokenizer(options: argparse.Namespace) -> None:
     batches = _batches(dataset, options.batch_size, compute.device)
     evaluation = evaluate(tokenizer, batches, measures)
     figures = [*evaluation.figures, *code_figures(evaluation.use)]
-    told: list[str] = []
+    warnings = list(evaluation.warnings)
     if options.as_prior_data:
-        added, told = judge_as_prior_data(
+        added, note = _judge_as_prior_data(
             tokenizer, lambda: _batches(dataset, options.batch_size, compute.device)
         )
         figures += added
-    report = _report(options, dataset, evaluation, figures, trained_on)
-    report["warnings"] += [*told, *mixed(evaluation.images, trained_on), *_favour(trained)]
-    _show(report, figures)
-    if "out" in options:
-        _write(Path(options.out), report)
+        warnings.append(note)
+    report = _report(options, dataset, evaluation.images, trained_on)
+    warnings += [*mixed(evaluation.images, trained_on), *_favour(trained)]
+    _show(report)
+    show_figures(figures, warnings)
+    if options.out:
+        write(Path(options.out), report, figures, warnings)
 
 
-def _read_run(path: Path) -> "BaseRunConfig | None":
-    """Read the config of a tokenizer's run; None for a model without a run.
-
-    Raises:
-        InputError: the config is damaged.
-    """
-    from pydantic import ValidationError
-
-    from smalti.config import InputError, describe
-    from smalti.runs.config import PixelsRunConfig, VQGANRunConfig
-    from smalti.runs.stored import CONFIG_FILE, read_run_config
-
-    stored = read_run_config(path)
-    if stored is None:
-        return None
-    root = PixelsRunConfig if stored.get("stage") == "pixels" else VQGANRunConfig
-    try:
-        return root.model_validate(stored)
-    except ValidationError as error:
-        raise InputError(f"{path / CONFIG_FILE}: {describe(error)}") from error
-
-
-def _data_config(options: argparse.Namespace, trained: "BaseRunConfig | None") -> "BaseRunConfig":
+def _data_config(options: argparse.Namespace, trained: BaseRunConfig | None) -> BaseRunConfig:
     """How to read the data: as the run did, with what the options change.
 
     Raises:
         InputError: there is no run to say the size.
     """
-    from smalti.config import InputError
-    from smalti.data.config import TransformConfig
-    from smalti.runs.config import BaseRunConfig
-
-    if trained is None and "size" not in options:
+    if trained is None and options.size is None:
         raise InputError(f"{options.model} is no run that says the size of images; give --size")
     image = TransformConfig() if trained is None else trained.image
-    changed = {name: getattr(options, name) for name in ("size", "small") if name in options}
+    asked = {"size": options.size, "small": options.small}
+    changed = {name: value for name, value in asked.items() if value is not None}
     image = image.model_copy(update=changed)
     return BaseRunConfig(stage="evaluate", data=tuple(options.data), out=".", image=image)
 
 
 def _open_images(
     options: argparse.Namespace,
-    config: "BaseRunConfig",
-    trained: "BaseRunConfig | None",
-    content: "ContentConfig",
-) -> "tuple[ImageDataset, int | None]":
+    config: BaseRunConfig,
+    trained: BaseRunConfig | None,
+    content: ContentConfig,
+) -> tuple[ImageDataset, int | None]:
     """The images to measure, and on how many of them the model was trained, if that is known.
 
     Raises:
         InputError: a source does not exist or is empty, or nothing was held out, or it is not known
             what.
     """
-    from smalti.config import InputError
-    from smalti.data.order import positions_of_some
-    from smalti.runs.data import open_dataset
-
     dataset = open_dataset(config, classes=False, content=content)
     seen = _seen_images(options, trained, dataset)
-    if options.held_out and seen is None:
-        raise InputError(f"{options.model} is no run: only a run held images out")
-    if options.held_out and seen is not None:
-        if seen.all():
-            raise InputError(
-                f"{options.model} holds nothing out of this data; leave out --held-out"
-            )
-        dataset, seen = dataset.subset((~seen).nonzero()[0].tolist()), seen[~seen]
-    chosen = positions_of_some(len(dataset), getattr(options, "images", len(dataset)))
+    if options.held_out:
+        unseen = unseen_numbers(options.model, seen)
+        dataset, seen = dataset.subset(unseen), np.zeros(len(unseen), np.bool_)
+    chosen = positions_of_some(len(dataset), options.images or len(dataset))
     return dataset.subset(chosen), None if seen is None else int(seen[chosen].sum())
 
 
-def _seen_images(
-    options: argparse.Namespace, trained: "BaseRunConfig | None", dataset: "ImageDataset"
-) -> "NDArray[np.bool_] | None":
-    """Whether the model was trained on each image, (N,), or None if it is not known."""
-    from smalti.data.split import SceneNames, held_out_images
-    from smalti.runs.training_images import find_training_images
+def unseen_numbers(model: str, seen: NDArray[np.bool_] | None) -> list[int]:
+    """Numbers of the images that a model was not trained on, for `--held-out`.
 
+    Raises:
+        InputError: there are none, or it is not known which were `seen`.
+    """
+    if seen is None:
+        raise InputError(f"{model} is no run: only a run held images out")
+    if seen.all():
+        raise InputError(f"{model} holds nothing out of this data; leave out --held-out")
+    return (~seen).nonzero()[0].tolist()
+
+
+def _seen_images(
+    options: argparse.Namespace, trained: BaseRunConfig | None, dataset: ImageDataset
+) -> NDArray[np.bool_] | None:
+    """Whether the model was trained on each image, (N,), or None if it is not known."""
     images = find_training_images(options.model)
     if images is not None:
         return images.among(dataset)
@@ -147,14 +138,8 @@ def _seen_images(
     return ~held_out_images(dataset, trained.held_out, SceneNames())
 
 
-def _batches(
-    dataset: "ImageDataset", batch_size: int, device: "torch.device"
-) -> "Iterator[Tensor]":
+def _batches(dataset: ImageDataset, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """Read center crops (B, ...) in the form of the content to the device, with a progress bar."""
-    from tqdm import tqdm
-
-    from smalti.data.loader import BatchLoader
-
     loader = BatchLoader(dataset, batch_size, seed=0, workers=0)
     total = -(-len(dataset) // batch_size)
     for batch in tqdm(loader.evaluation_batches(), total=total, unit="batch", disable=None):
@@ -162,29 +147,19 @@ def _batches(
 
 
 def _report(
-    options: argparse.Namespace,
-    dataset: "ImageDataset",
-    evaluation: "Evaluation",
-    figures: "Sequence[Figure]",
-    trained_on: int | None,
+    options: argparse.Namespace, dataset: ImageDataset, images: int, trained_on: int | None
 ) -> dict[str, Any]:
     """What was measured on what, as plain data."""
-    from smalti.model_folder import find_model
-
     return {
         "model": str(find_model(options.model)),
         "data": options.data,
         "held_out_only": options.held_out,
-        "images": evaluation.images,
+        "images": images,
         "training_images": trained_on,
         "skipped": len(dataset.broken),
         "transform": dataset.transform.model_dump(
             mode="json", include={"size", "resize_px", "small"}
         ),
-        "figures": {
-            figure.name: {"label": figure.label, "value": figure.value} for figure in figures
-        },
-        "warnings": list(evaluation.warnings),
     }
 
 
@@ -199,10 +174,8 @@ def mixed(images: int, trained_on: int | None) -> list[str]:
     ]
 
 
-def _favour(trained: "BaseRunConfig | None") -> list[str]:
+def _favour(trained: BaseRunConfig | None) -> list[str]:
     """A warning that figures of the run's perceptual network favour the run, if it has one."""
-    from smalti.runs.config import VQGANRunConfig
-
     if not isinstance(trained, VQGANRunConfig):
         return []
     kind = trained.loss.perceptual.kind
@@ -215,8 +188,8 @@ def _favour(trained: "BaseRunConfig | None") -> list[str]:
     ]
 
 
-def _show(report: dict[str, Any], figures: "Sequence[Figure]") -> None:
-    """Print the report as a table, with its warnings."""
+def _show(report: dict[str, Any]) -> None:
+    """Print what was measured on what."""
     size, resize = report["transform"]["size"], report["transform"]["resize_px"]
     height, width = (size, size) if isinstance(size, int) else size
     part = ", only those that the run was not trained on" if report["held_out_only"] else ""
@@ -225,17 +198,30 @@ def _show(report: dict[str, Any], figures: "Sequence[Figure]") -> None:
     if report["skipped"]:
         print(f"skipped images (broken, or smaller than the crop): {report['skipped']}")
     print(f"crop:   center, {height}x{width} pixels, resize-px {resize}")
-    print()
-    columns = max(len(figure.label) for figure in figures)
-    for figure in figures:
-        print(f"{figure.label:{columns}}  {figure.text:>10}")
-    for warning in report["warnings"]:
-        print(f"note: {warning}")
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
-    from smalti.files import atomic_file, write_json
+def _judge_as_prior_data(
+    tokenizer: Tokenizer, batches: Callable[[], Iterator[Tensor]]
+) -> tuple[list[Figure], str]:
+    """Figures of what the codes are worth to a prior, and what to know before they are quoted.
 
-    with atomic_file(path) as temporary:
-        write_json(temporary, report)
-    print(f"done: {path}")
+    Args:
+        tokenizer: in eval mode.
+        batches: gives the images from the start, on the tokenizer's device.
+
+    Raises:
+        InputError: too few of the images are good.
+    """
+    encoded, size_px = [], (0, 0)
+    for images in batches():
+        encoded.append(tokenizer.encode(images).cpu())
+        device, size_px = images.device, (images.shape[-2], images.shape[-1])
+    codes = torch.cat(encoded)
+    with tqdm(total=STEPS, unit="step", desc="small prior", disable=None) as bar:
+        found = learn_codes(codes, tokenizer.codebook_size, device, bar.update)
+    grid = (codes.shape[1], codes.shape[2])
+    figures = prior_data_figures(found, tokenizer.codebook_size, grid, size_px)
+    if tokenizer.content.kind == "rgb":
+        extractor = load_extractor("efficientnet", None, device)
+        figures += replaced_figures(tokenizer, batches(), codes, extractor)
+    return figures, in_words(found)

@@ -1,20 +1,17 @@
 """`smalti export`: writes a tokenizer in another program's form."""
 
-from argparse import SUPPRESS
 from collections.abc import Sequence
-from pathlib import Path
 
 from smalti.cli.arguments import Parser, expanded_path
-from smalti.cli.places import check_new_folder
+from smalti.cli.places import output_folder
+from smalti.config import InputError
 
 
 def run(arguments: Sequence[str]) -> None:
     """Write a tokenizer in another program's form."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_new_folder(out)
+    out = output_folder(options.out, must_be_new=True)
 
-    from smalti.config import InputError
     from smalti.interop.tokenizers import EXPORTS
     from smalti.registry import unknown_name
     from smalti.tokenizer.vqgan import VQGAN
@@ -35,9 +32,7 @@ def parser() -> Parser:
     parser.add_argument(
         "model", type=expanded_path, help="run of `smalti train vqgan`, model folder or hub id"
     )
-    parser.add_argument(
-        "--out", type=expanded_path, required=True, default=SUPPRESS, help="folder, new or empty"
-    )
+    parser.add_argument("--out", type=expanded_path, required=True, help="folder, new or empty")
     parser.add_argument(
         "--format",
         default="diffusers",

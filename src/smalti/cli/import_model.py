@@ -1,12 +1,11 @@
 """`smalti import`: writes another program's tokenizer or prior as a model folder of smalti."""
 
-from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, expanded_path, height_and_width
-from smalti.cli.places import check_new_folder
+from smalti.cli.arguments import Parser, expanded_path, size_argument
+from smalti.cli.places import output_folder
 
 if TYPE_CHECKING:
     from smalti.interop.exchange import Imported
@@ -17,16 +16,15 @@ if TYPE_CHECKING:
 def run(arguments: Sequence[str]) -> None:
     """Read a model, print what it is, and write it."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_new_folder(out)
+    out = output_folder(options.out, must_be_new=True)
 
     from smalti.interop.taming_net2net import ImportedPrior
     from smalti.interop.tokenizers import import_model
 
     imported = import_model(
         Path(options.model),
-        Path(options.config) if "config" in options else None,
-        getattr(options, "size", None),
+        options.config and Path(options.config),
+        options.size,
         options.tokenizer_only,
     )
     if isinstance(imported, ImportedPrior):
@@ -135,22 +133,16 @@ def parser() -> Parser:
         "--out",
         type=expanded_path,
         required=True,
-        default=SUPPRESS,
         help="folder of the model, new or empty",
     )
     parser.add_argument(
         "--config",
         type=expanded_path,
-        default=SUPPRESS,
         help="YAML that came with a checkpoint: must agree with its tensors, and tells what they "
         "do not: how codes are chosen; of a transformer its heads, condition and start token",
     )
-    parser.add_argument(
-        "--size",
-        type=height_and_width,
-        default=SUPPRESS,
-        metavar="HEIGHTxWIDTH",
-        help="size in pixels of a transformer's images, as 256 or 256x384, where it is not told",
+    size_argument(
+        parser, "size in pixels of a transformer's images, as 256 or 256x384, where it is not told"
     )
     parser.add_argument(
         "--tokenizer-only",

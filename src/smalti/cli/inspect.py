@@ -1,10 +1,9 @@
 """`smalti inspect`: describes a data set, a model or the state of a run."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, expanded_path, height_and_width
+from smalti.cli.arguments import Parser, expanded_path, size_argument
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -12,8 +11,7 @@ def run(arguments: Sequence[str]) -> None:
     options = parser().read(arguments)
 
     from smalti.cli.inspect_data import describe_data
-    from smalti.cli.inspect_model import describe_model, is_model
-    from smalti.cli.inspect_run import describe_run
+    from smalti.cli.inspect_model import describe_model, describe_run, is_model
     from smalti.runs.state import read_run
 
     path = Path(options.what)
@@ -23,7 +21,7 @@ def run(arguments: Sequence[str]) -> None:
     elif is_model(path):
         describe_model(path)
     else:
-        describe_data(options.what, options.classes, getattr(options, "size", None))
+        describe_data(options.what, options.classes, options.size)
 
 
 def parser() -> Parser:
@@ -39,12 +37,9 @@ def parser() -> Parser:
     parser.add_argument(
         "--classes", action="store_true", help="of a data set: count its classes (sub-folders)"
     )
-    parser.add_argument(
-        "--size",
-        type=height_and_width,
-        default=argparse.SUPPRESS,
-        metavar="HEIGHTxWIDTH",
-        help="of a data set: count the images below this crop in pixels; one number is a square "
+    size_argument(
+        parser,
+        "of a data set: count the images below this crop in pixels; one number is a square "
         "(default: the size that `smalti train` takes)",
     )
     return parser

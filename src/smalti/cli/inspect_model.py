@@ -1,4 +1,4 @@
-"""`smalti inspect MODEL`: describes a model, also that of a run."""
+"""`smalti inspect MODEL` and `smalti inspect RUN`: describe a model, and the state of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from torch import nn
 
 from smalti.compute import choose_compute
 from smalti.config import InputError
+from smalti.health.findings import in_words
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
 from smalti.model_folder import (
@@ -15,15 +16,21 @@ from smalti.model_folder import (
     PIPELINE_FILE,
     find_model,
     read_description,
+    step_folders,
 )
 from smalti.prior.build import build_prior
+from smalti.report.page import write_report
+from smalti.runs.config import VQGANRunConfig
 from smalti.runs.cost import StepCost, prior_cost, vqgan_cost, weight_bytes
+from smalti.runs.state import RunState, in_figures
 from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.checkpoint import read_counters
 from smalti.training.config import TrainingConfig
 from smalti.weights import count_parameters
+from smalti.words import counted
 
 MIB = 2**20
 
@@ -73,7 +80,7 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
     height, width = training.size_px
     f = vqgan.downsampling_factor
     print(f"{'kind:':14}VQGAN, f = {f}, K = {vqgan.codebook_size}")
-    print(f"{'content:':14}{vqgan.content.kind}, {vqgan.content.channels} channels")
+    print(f"{'content:':14}{vqgan.content.kind}, {counted(vqgan.content.channels, 'channel')}")
     for name in ("encoder", "quantizer", "decoder"):
         print(f"{name + ':':14}{count_parameters(getattr(vqgan, name)):,} parameters")
     print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")
@@ -91,11 +98,12 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
 def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     layout, prior = pipeline.layout, pipeline.prior
     height, width = pipeline.size
+    assert isinstance(pipeline.tokenizer, nn.Module)
     print(f"{'kind:':14}prior ({prior.config.kind}) over {layout.codebook_size} codes")
     print(f"{'size:':14}{prior.config.in_words}")
     print(
         f"{'parameters:':14}{count_parameters(prior):,}, "
-        f"and {_count_tokenizer(pipeline):,} of the tokenizer"
+        f"and {count_parameters(pipeline.tokenizer):,} of the tokenizer"
     )
     print(f"{'sequence:':14}{layout.cond_length} + {layout.image_length} tokens")
     print(f"{'images:':14}{height}x{width} pixels")
@@ -111,14 +119,57 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
     _describe_memory(prior, cost, training.config.batch_size)
 
 
-def _count_tokenizer(pipeline: Pipeline) -> int:
-    assert isinstance(pipeline.tokenizer, nn.Module)
-    return count_parameters(pipeline.tokenizer)
-
-
 def _describe_memory(module: nn.Module, cost: StepCost, batch_size: int) -> None:
     print(f"{'memory:':14}{weight_bytes(module) / MIB:.0f} MiB of weights to run it")
     print(
         f"{'':14}about {cost.memory_bytes / MIB:.0f} MiB to train it in float32 with {batch_size} "
         "images a step; less in bfloat16, more for a perceptual network"
     )
+
+
+def describe_run(state: RunState) -> None:
+    """Print the state of a run, and write its page.
+
+    Raises:
+        InputError: its newest checkpoint or its model is damaged, or the page cannot be written.
+    """
+    config = state.config
+    print(f"run of stage {config.stage}: step {state.step} of {config.training.total_steps}")
+    print(f"{'time:':14}{state.seconds / 60:.1f} minutes of training")
+    if state.images is not None:
+        for line in (str(state.images), *state.images.overlap_in_words):
+            print(f"{'images:':14}{line}")
+    folders = step_folders(state.folder / "checkpoints")
+    if folders:
+        counters = read_counters(folders[-1])
+        print(f"{'checkpoint:':14}step {counters.step}")
+        if counters.best_step >= 0:
+            score = f"{counters.best_score:.4g} of {state.scored}"
+            print(f"{'best:':14}step {counters.best_step}, score {score}")
+        elif state.last_evaluation():
+            print(f"{'best:':14}none: no score so far is a number")
+        if state.has_stopped_early(counters.without_gain):
+            print(f"{'early stop:':14}{counted(counters.without_gain, 'evaluation')} without gain")
+    else:
+        print(f"{'checkpoint:':14}none yet")
+    numbers = state.last_evaluation().items()
+    if numbers:
+        shown = "  ".join(f"{name} {in_figures(value)}" for name, value in numbers)
+        print(f"{'scores:':14}of {state.scored}: {shown}")
+    for change in state.changes:
+        print(f"{'changed:':14}{change}")
+    for line in in_words(state.findings):
+        print(f"{'health:':14}{line}")
+    if folders:
+        describe_model(state.folder, _training(state))
+    print(f"{'page:':14}{write_report(state)}")
+
+
+def _training(state: RunState) -> Training:
+    """The settings on which the memory of a run's steps depends."""
+    config = state.config
+    discriminator = None
+    if isinstance(config, VQGANRunConfig) and config.loss.adversary.is_played:
+        discriminator = config.discriminator
+    size_px = (config.image.height_px, config.image.width_px)
+    return Training(config.training, size_px, discriminator)

@@ -5,15 +5,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import torch
 from PIL import Image
 
+from smalti.compute import choose_compute
 from smalti.config import InputError
 from smalti.files import TEMPORARY, disk_errors, existing_part, replace, system_lock
+from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
+from smalti.tokenizer.base import Tokenizer
 from smalti.words import counted
 
 PARTIAL_FILE = "unfinished.safetensors"
 """Name of the file with the codes of images whose drawing was stopped, in their folder."""
+
+
+def to_device(model: Tokenizer | Pipeline, device: str) -> torch.device:
+    """Move a model to the device of `--device`, and print which it is.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    compute = choose_compute(device, "float32")
+    model.to(compute.device)
+    print(f"device: {compute}")
+    return compute.device
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> None:

@@ -1,17 +1,15 @@
 """`smalti plot`: plots numbers of one or several runs over steps and over time."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from smalti.cli.arguments import Parser, expanded_path
-from smalti.cli.places import check_folder
+from smalti.cli.arguments import Parser, expanded_path, out_argument
+from smalti.cli.places import output_folder
 
 
 def run(arguments: Sequence[str]) -> None:
     """Draw the plots of runs, and write them as PNG and SVG."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_folder(out)
+    out = output_folder(options.out)
 
     from smalti.report.plots import draw_plots, open_runs
 
@@ -32,10 +30,5 @@ def parser() -> Parser:
         metavar="run",
         help="runs of `smalti train`, also such as still train; several are drawn together",
     )
-    parser.add_argument(
-        "--out",
-        type=expanded_path,
-        default="plots",
-        help="folder for the pictures; files of the same names are replaced",
-    )
+    out_argument(parser, "plots", "folder for the pictures; files of the same names are replaced")
     return parser

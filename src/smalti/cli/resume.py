@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smalti.config import InputError
 from smalti.paths import expand
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ def run(arguments: Sequence[str]) -> None:
         raise SystemExit(0 if arguments else 2)
 
     from smalti.cli.train_config import read_config
-    from smalti.config import InputError
     from smalti.runs.config import ROOTS, RunConfig
     from smalti.runs.stored import CONFIG_FILE, read_run_config
 
@@ -68,7 +68,6 @@ def _check_changeable(root: "type[BaseRunConfig]", changes: Sequence[str]) -> No
     """
     from smalti.cli.options import hyphened
     from smalti.cli.train_config import SHORT, words_of
-    from smalti.config import InputError
 
     allowed = changeable_options(root)
     paths = {option.path for option in allowed}

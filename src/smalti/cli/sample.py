@@ -2,20 +2,21 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import (
     Parser,
+    batch_size_argument,
     device_argument,
-    expanded_path,
-    height_and_width,
     not_negative,
     number,
+    out_argument,
     positive,
-    seed,
+    prior_argument,
+    seed_argument,
+    size_argument,
 )
-from smalti.cli.places import check_folder
+from smalti.cli.places import output_folder
 from smalti.cli.rejection import (
     DEFAULT_IMAGES,
     KEPT_FILE,
@@ -24,6 +25,7 @@ from smalti.cli.rejection import (
     rejection_arguments,
     rounds_of,
 )
+from smalti.config import InputError
 from smalti.words import counted
 
 if TYPE_CHECKING:
@@ -37,8 +39,7 @@ def run(arguments: Sequence[str]) -> None:
     rejection = read_rejection(options)
     rounds = rounds_of(rejection, options.n)
     config = sampling_options(options)
-    out = Path(options.out)
-    check_folder(out)
+    out = output_folder(options.out)
 
     from smalti.cli.output import PARTIAL_FILE, save_with_sheet, unfinished_in
     from smalti.compute import choose_compute
@@ -47,7 +48,7 @@ def run(arguments: Sequence[str]) -> None:
     pipeline = Pipeline.from_pretrained(options.model)
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
-    request = pipeline.request(rounds, condition, getattr(options, "size", None))
+    request = pipeline.request(rounds, condition, options.size)
     pipeline.check_sampling(config, (request.height, request.width))
     judge = None if rejection is None else Judge(rejection, pipeline)
     if judge is not None:
@@ -87,8 +88,6 @@ def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str
     if not with_kind:
         return list(words)
     if len(with_kind) < len(words):
-        from smalti.config import InputError
-
         raise InputError(
             f"--condition {' '.join(words)}: say the kind of each, as in class=cat depth=map.png"
         )
@@ -113,19 +112,27 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
 
 def sampling_arguments(parser: Parser) -> None:
     """Add the options of sampling, which `sample` and `complete` have in common."""
-    parser.add_argument("--seed", type=seed, default=0, help="image i depends on (seed, i) only")
+    seed_argument(parser, "image i depends on (seed, i) only")
+    condition_argument(
+        parser,
+        "class by name or number, or file of a map or of keypoints; several are taken in turn "
+        "(default: all classes in turn). KIND= where the prior has several conditions",
+    )
+    drawing_arguments(parser)
+    batch_size_argument(parser, 16, "images made at a time")
+    device_argument(parser)
+
+
+def condition_argument(parser: Parser, meaning: str) -> None:
+    """Add `--condition`, which `parse_conditions` parses."""
     parser.add_argument(
         "--condition",
         nargs="+",
         action="extend",
         metavar="[KIND=]VALUE",
         default=[],
-        help="class by name or number, or file of a map or of keypoints; several are taken in turn "
-        "(default: all classes in turn). KIND= where the prior has several conditions",
+        help=meaning,
     )
-    drawing_arguments(parser)
-    parser.add_argument("--batch-size", type=positive, default=16, help="images made at a time")
-    device_argument(parser)
 
 
 def drawing_arguments(parser: Parser) -> None:
@@ -143,7 +150,6 @@ def drawing_arguments(parser: Parser) -> None:
         "--guidance",
         type=number,
         action="append",
-        default=None,
         help="how closely to follow the conditions; given twice, for each condition in the order "
         "of training (default: 1, off)",
     )
@@ -164,27 +170,16 @@ def drawing_arguments(parser: Parser) -> None:
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser("sample", "Make new images with a trained prior.")
-    parser.add_argument(
-        "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
-    )
+    prior_argument(parser)
     parser.add_argument(
         "-n",
         type=positive,
-        default=None,
         help=f"number of images (default: {DEFAULT_IMAGES}, or one round with --draw)",
     )
-    parser.add_argument(
-        "--out",
-        type=expanded_path,
-        default="samples",
-        help="folder; images of the same names are replaced",
-    )
-    parser.add_argument(
-        "--size",
-        type=height_and_width,
-        default=argparse.SUPPRESS,
-        metavar="HEIGHTxWIDTH",
-        help="height and width in pixels; a window slides over sizes above that of the training "
+    out_argument(parser, "samples", "folder; images of the same names are replaced")
+    size_argument(
+        parser,
+        "height and width in pixels; a window slides over sizes above that of the training "
         "(default: the condition's, or that of the training)",
     )
     sampling_arguments(parser)

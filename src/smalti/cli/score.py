@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from smalti.cli.arguments import (
     Parser,
+    batch_size_argument,
     device_argument,
-    expanded_path,
-    height_and_width,
     not_negative,
+    out_argument,
     pictures_argument,
     positive,
+    prior_argument,
+    size_argument,
     small_argument,
 )
-from smalti.cli.places import check_folder
-from smalti.cli.sample import parse_conditions
+from smalti.cli.places import output_folder
+from smalti.cli.sample import condition_argument, parse_conditions
+from smalti.config import InputError
 from smalti.words import all_are, counted
 
 if TYPE_CHECKING:
@@ -60,8 +63,7 @@ class Score:
 def run(arguments: Sequence[str]) -> None:
     """Print the score of each image, and write scores and surprise maps."""
     options = parser().read(arguments)
-    out = Path(options.out)
-    check_folder(out)
+    out = output_folder(options.out)
     condition = parse_conditions(options.condition)
 
     from smalti.compute import choose_compute
@@ -71,8 +73,8 @@ def run(arguments: Sequence[str]) -> None:
 
     pipeline = Pipeline.from_pretrained(options.model)
     check_stride(options.stride, pipeline.config.grid_width)
-    size = getattr(options, "size", None)
-    transform = transform_of_run(options.model, getattr(options, "small", None))
+    size = options.size
+    transform = transform_of_run(options.model, options.small)
     images = PriorImages(pipeline, options.pictures, transform, size, condition)
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
@@ -91,7 +93,6 @@ def _score(options: argparse.Namespace, pipeline: "Pipeline", images: "PriorImag
     """
     from tqdm import tqdm
 
-    from smalti.config import InputError
     from smalti.content_images import content_images
     from smalti.sampling.scoring import score_codes
 
@@ -186,34 +187,24 @@ def parser() -> Parser:
         "How well a prior expects images: the negative log-likelihood of their codes, and maps of "
         "where they surprise it.",
     )
-    parser.add_argument(
-        "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
-    )
+    prior_argument(parser)
     pictures_argument(parser)
-    parser.add_argument(
-        "--condition",
-        nargs="+",
-        action="extend",
-        metavar="[KIND=]VALUE",
-        default=[],
-        help="as in `smalti sample`; images take several in turn (default: each image's own, from "
-        "the data set)",
+    condition_argument(
+        parser,
+        "as in `smalti sample`; images take several in turn (default: each image's own, from the "
+        "data set)",
     )
-    parser.add_argument(
-        "--out",
-        type=expanded_path,
-        default="scores",
-        help=f"folder for {SCORES_FILE} and the maps; files of the same names are replaced",
+    out_argument(
+        parser,
+        "scores",
+        f"folder for {SCORES_FILE} and the maps; files of the same names are replaced",
     )
     parser.add_argument(
         "--maps", type=not_negative, default=100, help="draw maps of so many images, the first ones"
     )
-    parser.add_argument(
-        "--size",
-        type=height_and_width,
-        default=argparse.SUPPRESS,
-        metavar="HEIGHTxWIDTH",
-        help="resize and crop each image to this size in pixels; a window slides over sizes above "
+    size_argument(
+        parser,
+        "resize and crop each image to this size in pixels; a window slides over sizes above "
         "that of the training (default: the given condition's, or that of the training)",
     )
     small_argument(parser, "as in the run of the prior")
@@ -223,8 +214,6 @@ def parser() -> Parser:
         default=1,
         help="codes scored in one position of the sliding window, as in `smalti sample`",
     )
-    parser.add_argument(
-        "--batch-size", type=positive, default=16, help="images or windows read at a time"
-    )
+    batch_size_argument(parser, 16, "images or windows read at a time")
     device_argument(parser)
     return parser

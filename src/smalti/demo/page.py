@@ -38,11 +38,7 @@ class Pair:
 
 
 class Pairs(Measure):
-    """Draws photographs beside their reconstructions, each with its PSNR.
-
-    Args:
-        names: names of the photographs, in their order.
-    """
+    """Draws photographs, which have `names` in their order, beside their reconstructions."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.pairs: list[Pair] = []
@@ -62,12 +58,9 @@ class Pairs(Measure):
 
 
 def write_page(folder: Path, photographs: Sequence[Path], seed: int) -> Path:
-    """Write `index.html` and its pictures from the two runs in the folder.
+    """Write `index.html` and its pictures from the runs `vqgan` and `prior` in the folder.
 
-    Args:
-        folder: folder of the demonstration, with `vqgan/` and `prior/`.
-        photographs: paths of the photographs that it was trained on.
-        seed: seed of the samples.
+    `photographs` are those that it was trained on, and `seed` is that of the samples.
 
     Returns:
         Path of the page.

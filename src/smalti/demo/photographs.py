@@ -11,10 +11,7 @@ SHORTER_SIDE_PX = 192
 
 
 def write_photographs(folder: Path) -> list[Path]:
-    """Write the photographs as PNG, shrunk; files that exist already stay.
-
-    Returns:
-        Paths of the files.
+    """Write the photographs as PNG, shrunk, and return their paths; files that exist stay.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.

@@ -28,10 +28,7 @@ CODEBOOK = ("codes", "codes_in_context")
 
 
 def write_report(state: RunState) -> Path:
-    """Write the page from what the run has written so far; no model and no data are needed.
-
-    Returns:
-        Path of the page.
+    """Write the page from what the run has written so far, and return it; no model is needed.
 
     Raises:
         InputError: the run's folder cannot be written.

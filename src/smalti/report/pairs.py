@@ -35,17 +35,14 @@ class PairRow:
 def write_pairs(
     folder: Path, title: str, warning: str | None, facts: dict[str, str], rows: Sequence[PairRow]
 ) -> Path:
-    """Write the page and its pictures; an older one is replaced.
+    """Write the page and its pictures into a folder, and return the page; an older one is replaced.
 
     Args:
         folder: of the page.
         title: of the page.
-        warning: in words, where something speaks for memorisation.
+        warning: what speaks for memorisation; None if nothing does.
         facts: values by name, for a table.
         rows: the pairs.
-
-    Returns:
-        The page.
 
     Raises:
         InputError: the folder cannot be written.

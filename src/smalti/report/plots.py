@@ -89,12 +89,8 @@ def _open(folder: Path) -> RunState:
 def draw_plots(runs: Sequence[PlottedRun], folder: Path) -> list[Path]:
     """Write a picture for each topic that a run has numbers of, as PNG and as SVG.
 
-    Args:
-        runs: runs to plot, at least one.
-        folder: folder for `losses`, `nll` and `codes`; files of these names are replaced.
-
     Returns:
-        Paths of the files.
+        Paths of the files: `losses`, `nll` and `codes`, where former ones are replaced.
 
     Raises:
         InputError: the folder cannot be written.
@@ -144,13 +140,7 @@ def _draw(
 ) -> None:
     """Draw a run's number: training steps as a thin line, evaluations with markers.
 
-    Args:
-        axes: axes of matplotlib.
-        run: the run.
-        number: name of the number.
-        unit: length in seconds of a unit of time; None draws over the steps.
-        colour: colour of the run.
-        marker: marker of the run.
+    `unit` is the length in seconds of a unit of time; None draws over the steps.
     """
     styles: dict[str, tuple[str, dict[str, Any]]] = {
         "train": ("training steps", {"linewidth": 1, "alpha": 0.5}),

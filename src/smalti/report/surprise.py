@@ -19,7 +19,7 @@ SIDE_INCHES, DPI = 4.2, 120
 def draw_surprise(
     picture: Image.Image, bits: Tensor, highest: float, codebook_size: int, name: str, path: Path
 ) -> None:
-    """Write a picture beside the map of its surprise.
+    """Write a picture, with its name as the title, beside the map of its surprise as a PNG.
 
     Args:
         picture: the RGB picture of the codes.
@@ -27,7 +27,7 @@ def draw_surprise(
         highest: bits of the brightest colour, the same for all pictures that are compared.
         codebook_size: K; its logarithm is the bits of a code that is as likely as all others.
         name: title of the picture.
-        path: path of the PNG.
+        path: the PNG.
     """
     from matplotlib.figure import Figure  # takes a second to import
 

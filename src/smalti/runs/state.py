@@ -10,7 +10,7 @@ from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
 from smalti.health.run_images import RunImages, scored_images
-from smalti.runs.config import PriorRunConfig, VQGANRunConfig
+from smalti.runs.config import ROOTS, BaseRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.stored import CONFIG_FILE, read_run_config
 from smalti.training.log import read_metrics
 
@@ -81,18 +81,28 @@ def in_figures(value: float | None) -> str:
     return "not a number" if value is None else f"{value:.4g}"
 
 
+def read_config(folder: Path) -> BaseRunConfig | None:
+    """Read the stored config of a run of any stage; None if the folder is no run.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    stored = read_run_config(folder)
+    if stored is None:
+        return None
+    try:
+        return ROOTS.get(str(stored.get("stage")), VQGANRunConfig).model_validate(stored)
+    except ValidationError as error:
+        raise InputError(f"{folder / CONFIG_FILE}: {describe(error)}") from error
+
+
 def read_run(folder: Path) -> RunState | None:
     """Read the state of a run; None if the folder is no run, or one without steps (pixels).
 
     Raises:
         InputError: its config is damaged.
     """
-    stored = read_run_config(folder)
-    if stored is None or stored.get("stage") == "pixels":
+    config = read_config(folder)
+    if not isinstance(config, VQGANRunConfig | PriorRunConfig):
         return None
-    root = PriorRunConfig if stored.get("stage") == "prior" else VQGANRunConfig
-    try:
-        config = root.model_validate(stored)
-    except ValidationError as error:
-        raise InputError(f"{folder / CONFIG_FILE}: {describe(error)}") from error
     return RunState(folder, config, read_metrics(folder))
