@@ -7,7 +7,6 @@ import torch.nn.functional as F
 
 from smalti.config import InputError
 from smalti.content import RGBContent
-from smalti.evaluation.frechet import ReconstructionFD
 from smalti.evaluation.measures import (
     Average,
     Measure,
@@ -16,7 +15,12 @@ from smalti.evaluation.measures import (
     compared,
     psnr_measure,
 )
-from smalti.evaluation.tokenizer import Evaluation, evaluate, photograph_measures
+from smalti.evaluation.tokenizer import (
+    Evaluation,
+    ReconstructionFD,
+    evaluate,
+    photograph_measures,
+)
 from smalti.losses.config import PerceptualConfig
 from smalti.losses.perceptual import NoPerceptualLoss
 from smalti.ranges import from_uint8

@@ -44,13 +44,17 @@ class Conditioning:
         return {one.kind: one.values(items.get(one.kind), count) for one in conditions}
 
     def picture_size(self, values: Mapping[str, Tensor]) -> tuple[int, int] | None:
-        """Height and width in pixels of the values that are pictures, or None without pictures.
+        """Height and width in pixels of those values that are pictures, or None without pictures.
 
         Raises:
             InputError: two pictures differ in size.
         """
-        pictures = (one.kind for one in self.conditions if one.picture_grid is not None)
-        sizes = {kind: (values[kind].shape[-2], values[kind].shape[-1]) for kind in pictures}
+        pictures = [one.kind for one in self.conditions if one.picture_grid is not None]
+        sizes = {
+            kind: (values[kind].shape[-2], values[kind].shape[-1])
+            for kind in pictures
+            if kind in values
+        }
         if len(set(sizes.values())) > 1:
             listed = ", ".join(
                 f"{kind} {height}x{width}" for kind, (height, width) in sizes.items()

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from smalti.config import InputError
+from smalti.evaluation.protocol import ImageRecord
+from smalti.files import sha256
 from smalti.ranges import from_uint8
 
 IMAGES = "arr_0"
@@ -35,6 +37,19 @@ class BatchFile:
         self.path = path
         with self._open() as (_, shape):
             self.count, self.height_px, self.width_px, _ = shape
+
+    def record(self) -> ImageRecord:
+        """What a protocol says of the images."""
+        return ImageRecord(
+            source=str(self.path),
+            count=self.count,
+            height_px=self.height_px,
+            width_px=self.width_px,
+            crop="as stored",
+            kernel="none",
+            antialias=False,
+            fingerprint=sha256(self.path),
+        )
 
     def batches(self, batch_size: int) -> Iterator[Tensor]:
         """Read images (B, 3, H, W) float32 in [-1, 1], in their order.

@@ -3,10 +3,9 @@
 Axes: N images, C numbers of an image.
 """
 
-import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,8 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from smalti.config import InputError
-from smalti.distributed import rank, together, world_size
-from smalti.evaluation.features import in_order
+from smalti.distributed import gather_batch, largest, rank, together, world_size
 from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
 
@@ -99,14 +97,6 @@ class KeptRows:
             write_tensors(temporary, stored)
         self._unsaved = []
 
-    @contextlib.contextmanager
-    def saving(self) -> Iterator[None]:
-        """Write down what is new when the work inside ends, is stopped or fails."""
-        try:
-            yield
-        finally:
-            self.save()
-
     def tensors(self, numbers: Sequence[int]) -> dict[str, Tensor]:
         """Rows (N, C) of the images, by name, in the order of the numbers."""
         return {
@@ -148,12 +138,10 @@ def fill(rows: KeptRows, numbers: range, batch_size: int, compute: Compute) -> d
     Raises:
         InputError: of `compute`, on all processes.
     """
-    starts = range(numbers.start, numbers.stop, batch_size)[rank() :: world_size()]
-    own = [number for start in starts for number in numbers_of(start, numbers, batch_size)]
-    missing = [
-        [number for number in numbers_of(start, numbers, batch_size) if number not in rows]
-        for start in starts
-    ]
+    starts = range(0, len(numbers), batch_size)[rank() :: world_size()]
+    batches = [numbers[start : start + batch_size] for start in starts]
+    own = [number for batch in batches for number in batch]
+    missing = [[number for number in batch if number not in rows] for batch in batches]
     done = len(own) - sum(map(len, missing))
     bar = tqdm(
         total=len(own),
@@ -162,16 +150,32 @@ def fill(rows: KeptRows, numbers: range, batch_size: int, compute: Compute) -> d
         unit="image",
         disable=None if rank() == 0 else True,
     )
-    with together(), bar, rows.saving():
-        for batch in filter(None, missing):
-            rows.add(batch, compute(batch))
-            bar.update(len(batch))
+    with together(), bar:
+        try:
+            for batch in filter(None, missing):
+                rows.add(batch, compute(batch))
+                bar.update(len(batch))
+        finally:
+            rows.save()
     tensors = rows.tensors(own)
     if world_size() == 1:
         return tensors
     return {name: in_order(torch.tensor(own, dtype=torch.int64), t) for name, t in tensors.items()}
 
 
-def numbers_of(start: int, numbers: range, batch_size: int) -> range:
-    """The numbers of a batch, which begins at `start`."""
-    return range(start, min(start + batch_size, numbers.stop))
+def in_order(numbers: Tensor, features: Tensor) -> Tensor:
+    """Gather the features of the samples of all processes, the same in each process.
+
+    Args:
+        numbers: (N,) int64 >= 0, numbers of this process's samples in any order; no two processes
+            have the same.
+        features: (N, C) float32 of these samples, on the CPU.
+
+    Returns:
+        (sum of N, C) float32, by ascending number.
+    """
+    missing = largest(len(numbers)) - len(numbers)  # processes exchange equal shapes
+    padding = torch.full((missing,), -1), features.new_zeros(missing, features.shape[1])
+    numbers = gather_batch(torch.cat([numbers, padding[0]]))
+    features = gather_batch(torch.cat([features, padding[1]]))
+    return features[numbers.argsort()[(numbers < 0).sum() :]]

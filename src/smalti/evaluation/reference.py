@@ -160,23 +160,10 @@ def _read_npz(path: Path, extractor: Extractor, batch_size: int) -> Reference:
     batch_file = BatchFile(path)
     logger.info("describing the %s images of %s by %s", batch_file.count, path, extractor.name)
     features = torch.cat(list(extractor.of_batches(batch_file.batches(batch_size))))
-    described = reference_of(features, _stored_images(path, batch_file))
+    described = reference_of(features, batch_file.record())
     # As the evaluator of ADM: the mean and covariance may be of many more images.
     gaussian = _gaussian(path, mean, covariance, extractor) if fits else described.gaussian
     return Reference(gaussian, features, described.record)
-
-
-def _stored_images(path: Path, file: BatchFile) -> ImageRecord:
-    return ImageRecord(
-        source=str(path),
-        count=file.count,
-        height_px=file.height_px,
-        width_px=file.width_px,
-        crop="as stored",
-        kernel="none",
-        antialias=False,
-        fingerprint=sha256(path),
-    )
 
 
 def _numbers(arrays: Any, name: str) -> Tensor | None:

@@ -205,15 +205,4 @@ def describe_file(
     batches: Iterable[Tensor] = tqdm(
         file.batches(batch_size), total=-(-file.count // batch_size), unit="batch", disable=None
     )
-    features = torch.cat(list(extractor.of_batches(batches)))
-    record = ImageRecord(
-        source=str(file.path),
-        count=file.count,
-        height_px=file.height_px,
-        width_px=file.width_px,
-        crop="as stored",
-        kernel="none",
-        antialias=False,
-        fingerprint=None,
-    )
-    return features, record
+    return torch.cat(list(extractor.of_batches(batches))), file.record()

@@ -97,15 +97,10 @@ class PriorEvaluation:
         """Nats a token (N, 1) and features (N, C) of images of the data set, NaN of broken ones."""
         together = min(self.batch_size, len(self.images))
         samples = [self.images.load(number) for number in numbers]
+        known = [(n, sample) for n, sample in zip(numbers, samples, strict=True) if sample]
         nats = torch.full((len(numbers), 1), torch.nan)
-        good = [row for row, sample in enumerate(samples) if sample is not None]
-        if good:
-            known = [sample for sample in samples if sample is not None]
-            filled = known + known[-1:] * (together - len(known))
-            known_numbers = [numbers[row] for row in good]
-            batch = self.images.batch(
-                known_numbers + known_numbers[-1:] * (len(filled) - len(known)), filled
-            )
+        if known:
+            batch = self.images.batch(known + known[-1:] * (together - len(known)))
             codes = self.pipeline.tokenizer.encode_in_tiles(batch.images.to(self.pipeline.device))
             scores = score_codes(
                 self.pipeline,
@@ -114,7 +109,8 @@ class PriorEvaluation:
                 stride=self.config.stride,
                 batch_size=together,
             )
-            nats[good] = scores.flatten(1).mean(1, keepdim=True)[: len(good)]
+            is_good = torch.tensor([sample is not None for sample in samples])
+            nats[is_good] = scores.flatten(1).mean(1, keepdim=True)[: len(known)]
         rows = {"nats": nats}
         if self._describing is not None:
             pictures = [None if sample is None else sample.image for sample in samples]
@@ -132,8 +128,7 @@ class PriorEvaluation:
         assert self.extractor is not None
         together = min(self.batch_size, of)
         filled = list(numbers) + [numbers[-1]] * (together - len(numbers))
-        known = [self._conditions_of(number) for number in filled]
-        batch = self.images.batch([row for row, _ in known], [sample for _, sample in known])
+        batch = self.images.batch([self._conditions_of(number) for number in filled])
         codes = sample_numbered(
             self.pipeline, filled, batch.values, self.cells, self.seed, self.config
         )

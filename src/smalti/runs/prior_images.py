@@ -67,8 +67,14 @@ class PriorImages:
     ) -> None:
         self._conditioning = pipeline.conditioning
         self._asked = _asked_values(pipeline, asked)
-        self.size_px = size_px or _picture_size(pipeline, self._asked) or pipeline.size
-        self._check_size(pipeline)
+        picture = self._conditioning.picture_size(self._asked)
+        self.size_px = size_px or picture or pipeline.size
+        if picture is not None and picture != self.size_px:
+            raise InputError(
+                f"size {self.size_px[0]}x{self.size_px[1]} differs from that of the condition, "
+                f"{picture[0]}x{picture[1]} (height x width); leave the size out, or resize the "
+                "condition"
+            )
         pipeline.cells_of(*self.size_px)
         transform = transform.model_copy(update={"size": self.size_px})
         self.dataset = self._open(pipeline, specs, transform)
@@ -77,15 +83,6 @@ class PriorImages:
 
     def __len__(self) -> int:
         return len(self.dataset)
-
-    def _check_size(self, pipeline: Pipeline) -> None:
-        picture = _picture_size(pipeline, self._asked)
-        if picture is not None and picture != self.size_px:
-            raise InputError(
-                f"size {self.size_px[0]}x{self.size_px[1]} differs from that of the condition, "
-                f"{picture[0]}x{picture[1]} (height x width); leave the size out, or resize the "
-                "condition"
-            )
 
     def _open(
         self, pipeline: Pipeline, specs: Sequence[str], transform: TransformConfig
@@ -134,15 +131,14 @@ class PriorImages:
             InputError: an image is smaller than the crop and `small` is error, or a file that the
                 user named is broken.
         """
-        numbers, samples = [], []
+        images: list[tuple[int, Sample]] = []
         for number in range(len(self)):
             sample = self.load(number)
             if sample is not None:
-                numbers.append(number)
-                samples.append(sample)
-            if samples and (len(samples) == batch_size or number + 1 == len(self)):
-                yield self.batch(numbers, samples)
-                numbers, samples = [], []
+                images.append((number, sample))
+            if images and (len(images) == batch_size or number + 1 == len(self)):
+                yield self.batch(images)
+                images = []
 
     def keep(self, numbers: Sequence[int]) -> None:
         """Leave out all images but those of the numbers, in their order; they are counted anew."""
@@ -178,9 +174,9 @@ class PriorImages:
         self.dataset.report(loaded.broken)
         return loaded.sample
 
-    def batch(self, numbers: Sequence[int], samples: Sequence[Sample]) -> KnownImages:
-        """Images (B, ...) with the values of all conditions, of what `load` gave."""
-        batch = stack(samples)
+    def batch(self, images: Sequence[tuple[int, Sample]]) -> KnownImages:
+        """Images (B, ...) with the values of all conditions, of numbers and what `load` gave."""
+        batch = stack([sample for _, sample in images])
         if self._class_numbers is not None and batch.labels is not None:
             batch = replace(batch, labels=self._class_numbers[batch.labels])
         values = {
@@ -188,7 +184,7 @@ class PriorImages:
             for kind, value in self._conditioning.batch_values(batch).items()
             if kind not in self._asked
         }
-        turns = torch.tensor(numbers)
+        turns = torch.tensor([number for number, _ in images])
         values |= {kind: value[turns % len(value)] for kind, value in self._asked.items()}
         return KnownImages(batch.keys, batch.images, values)
 
@@ -214,16 +210,6 @@ def _asked_values(pipeline: Pipeline, asked: Asked) -> dict[str, Tensor]:
         for one in conditions
         if one.kind in given
     }
-
-
-def _picture_size(pipeline: Pipeline, asked: Mapping[str, Tensor]) -> tuple[int, int] | None:
-    """Height and width in pixels of the user's pictures as conditions, or None without any."""
-    kinds = (one.kind for one in pipeline.conditioning.conditions if one.picture_grid is not None)
-    sizes = {(asked[kind].shape[-2], asked[kind].shape[-1]) for kind in kinds if kind in asked}
-    if len(sizes) > 1:
-        listed = " and ".join(f"{height}x{width}" for height, width in sorted(sizes))
-        raise InputError(f"the conditions are of different sizes (height x width): {listed}")
-    return next(iter(sizes), None)
 
 
 def _sources(specs: Sequence[str], classes: bool, part: str) -> list[ImageSource]:
