@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from smalti.paths import expand
@@ -18,6 +18,27 @@ LARGEST = 2**31 - 1
 """The largest count or size in pixels of an option: there is no memory for more."""
 LARGEST_SEED = 2**63 - 1
 """The largest seed, as in `smalti train`: torch's whole numbers have 64 bits."""
+
+
+def whole_number(least: int, most: int = LARGEST) -> Callable[[str], int]:
+    """Make the type of an argument that is a whole number from `least` to `most`."""
+
+    def parsed(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from error
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {number}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}, got {number}")
+        return number
+
+    return parsed
+
+
+positive, not_negative = whole_number(1), whole_number(0)
+seed = whole_number(0, LARGEST_SEED)
 
 
 def listed(words: Sequence[str]) -> str:
@@ -147,39 +168,12 @@ def small_argument(parser: Parser, default: str) -> None:
     )
 
 
-def positive(text: str) -> int:
-    """Type of an argument that is a whole number above 0."""
-    return _between(1, text, LARGEST)
-
-
-def not_negative(text: str) -> int:
-    """Type of an argument that is a whole number, 0 or more."""
-    return _between(0, text, LARGEST)
-
-
-def seed(text: str) -> int:
-    """Type of an argument that is a seed."""
-    return _between(0, text, LARGEST_SEED)
-
-
 def number(text: str) -> float:
     """Type of an argument that is a number."""
     try:
         return float(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from error
-
-
-def _between(least: int, text: str, most: int) -> int:
-    try:
-        number = int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from error
-    if number < least:
-        raise argparse.ArgumentTypeError(f"must be at least {least}, got {number}")
-    if number > most:
-        raise argparse.ArgumentTypeError(f"must be at most {most}, got {number}")
-    return number
 
 
 def expanded_path(text: str) -> str:

@@ -50,7 +50,8 @@ def _describe(found: DryRun) -> None:
             f"{layout.vocab_size}: {found.codebook_size} codes and {layout.cond_vocab_size} values "
             "of conditioning tokens",
         )
-    _line("images", _images(found))
+    image = found.config.image
+    _line("images", f"{RunImages.of(found.split)}; crops of {image.height_px}x{image.width_px}")
     epoch = len(found.split.train) / training.batch_size
     chunks = f" in {training.accumulation_steps} chunks" if training.accumulation_steps > 1 else ""
     _line(
@@ -64,10 +65,9 @@ def _describe(found: DryRun) -> None:
     if found.encoding_seconds is None:
         _line("", "not counted: evaluation, pictures, checkpoints, reading images")
         return
-    _line(
-        "",
-        f"{_duration(found.encoding_seconds)} before, once, to encode the images ({_views(found)})",
-    )
+    assert isinstance(found.config, PriorRunConfig)
+    views = f"codes.views {found.config.codes.views}"
+    _line("", f"{_duration(found.encoding_seconds)} before, once, to encode the images ({views})")
     _line("", "not counted: evaluation, pictures, checkpoints")
 
 
@@ -104,11 +104,6 @@ def _codes(config: BaseRunConfig, codebook_size: int, factor: int) -> str:
     return f"{height}x{width} of {codebook_size} an image, f = {factor}"
 
 
-def _images(found: DryRun) -> str:
-    image = found.config.image
-    return f"{RunImages.of(found.split)}; crops of {image.height_px}x{image.width_px}"
-
-
 def _time(time: StepTime, operations: int) -> str:
     if time.speed is None:
         return f"{time.seconds:.3g} s a step, measured on random data"
@@ -116,11 +111,6 @@ def _time(time: StepTime, operations: int) -> str:
         f"at least {time.seconds:.3g} s a step, estimated: {operations:.3g} operations at the "
         f"{time.speed:.3g} a second of a matrix product here"
     )
-
-
-def _views(found: DryRun) -> str:
-    assert isinstance(found.config, PriorRunConfig)
-    return f"codes.views {found.config.codes.views}"
 
 
 def _duration(seconds: float) -> str:

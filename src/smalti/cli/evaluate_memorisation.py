@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,12 @@ def _judge(
         "median_distance_of_samples": medians[0],
         "median_distance_of_unseen": medians[1],
     }
-    training = _pictures(images.training, numbers[0])
+    sample = partial(_draw_sample, evaluation, samples["codes"])
+    training = partial(_draw_image, images.training, numbers[0])
+    unseen = partial(_draw_image, images.unseen, numbers[1])
     rows = [
-        _row("sample", "Samples", judged.samples, _samples(evaluation, samples), training),
-        _row(
-            "unseen", "Unseen images", judged.unseen, _pictures(images.unseen, numbers[1]), training
-        ),
+        _row("sample", "Samples", judged.samples, sample, training),
+        _row("unseen", "Unseen images", judged.unseen, unseen, training),
     ]
     facts = {name.replace("_", " "): f"{value:.4g}" for name, value in report.items()}
     title = "Nearest training images"
@@ -127,28 +128,18 @@ def _judge(
     return report, [] if judged.warning is None else [judged.warning]
 
 
-def _samples(
-    evaluation: PriorEvaluation, samples: dict[str, Tensor]
-) -> Callable[[int], Image.Image]:
-    """The picture of a sample by its number."""
+def _draw_sample(evaluation: PriorEvaluation, codes: Tensor, number: int) -> Image.Image:
+    """The picture of one of the samples, which have codes (n, h * w)."""
     pipeline = evaluation.pipeline
-
-    def picture(number: int) -> Image.Image:
-        codes = samples["codes"][number].long().view(1, *evaluation.cells)
-        return pipeline.pictures(codes.to(pipeline.device))[0]
-
-    return picture
+    of_sample = codes[number].long().view(1, *evaluation.cells)
+    return pipeline.pictures(of_sample.to(pipeline.device))[0]
 
 
-def _pictures(dataset: ImageDataset, numbers: Tensor) -> Callable[[int], Image.Image]:
+def _draw_image(dataset: ImageDataset, numbers: Tensor, row: int) -> Image.Image:
     """The picture of a row of features, which is the image of one of the numbers."""
-
-    def picture(row: int) -> Image.Image:
-        sample = load_center(dataset, int(numbers[row]))
-        assert sample is not None, "its features are known"
-        return content_images(dataset.content).draw(sample.image)
-
-    return picture
+    sample = load_center(dataset, int(numbers[row]))
+    assert sample is not None, "its features are known"
+    return content_images(dataset.content).draw(sample.image)
 
 
 def _row(

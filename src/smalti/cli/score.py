@@ -73,9 +73,8 @@ def run(arguments: Sequence[str]) -> None:
 
     pipeline = Pipeline.from_pretrained(options.model)
     check_stride(options.stride, pipeline.config.grid_width)
-    size = options.size
     transform = transform_of_run(options.model, options.small)
-    images = PriorImages(pipeline, options.pictures, transform, size, condition)
+    images = PriorImages(pipeline, options.pictures, transform, options.size, condition)
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
     height, width = images.size_px

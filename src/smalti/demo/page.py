@@ -110,7 +110,10 @@ def _html(
     # All photographs are shown: where none was held out, all are training images.
     is_all_training = images is not None and not images.held_out
     kind = "training images" if is_all_training else "photographs"
-    figures = "\n".join(_figure(pair) for pair in pairs)
+    figures = "\n".join(
+        figure(f"reconstruction_{pair.name}.png", f"{pair.name}, {pair.psnr_db:.1f} dB")
+        for pair in pairs
+    )
     (psnr_db,), use = evaluation.figures, evaluation.use
     f, layout = pipeline.tokenizer.downsampling_factor, pipeline.layout
     height, width = pipeline.size
@@ -136,7 +139,3 @@ they are pieces of these photographs, newly put together.</p>
 <code>smalti train prior --data PHOTOS/ --vqgan runs/vqgan</code>, then
 <code>smalti sample runs/prior -n 16 --out samples</code>.</p>"""
     return document("smalti demo", body)
-
-
-def _figure(pair: Pair) -> str:
-    return figure(f"reconstruction_{pair.name}.png", f"{pair.name}, {pair.psnr_db:.1f} dB")
