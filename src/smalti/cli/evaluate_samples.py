@@ -17,7 +17,6 @@ from smalti.evaluation.protocol import ImageRecord, Protocol, versions
 from smalti.runs.described import (
     common_size,
     describe,
-    describe_file,
     find_reference,
     good_rows,
     image_record,
@@ -88,7 +87,7 @@ def _describe(
                 f"{file.path} has images of {file.height_px}x{file.width_px} pixels; leave out "
                 "--size"
             )
-        return describe_file(file, extractor, options.batch_size)
+        return file.features(extractor, options.batch_size), file.record()
     dataset = open_photographs([options.samples], transform)
     features = describe(dataset, extractor, options.batch_size, "samples", None)
     features = features[good_rows(features)]

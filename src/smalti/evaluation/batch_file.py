@@ -1,6 +1,6 @@
 """Reads files of many images in the form of guided diffusion's evaluator: `.npz` with `arr_0`.
 
-Axes: N images, H/W image size in pixels.
+Axes: N images, H/W image size in pixels, C features of an image.
 Reference: Dhariwal and Nichol 2021, arXiv:2105.05233, whose released code evaluates such files.
 """
 
@@ -14,8 +14,10 @@ from typing import IO
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from smalti.config import InputError
+from smalti.evaluation.extractors.base import Extractor
 from smalti.evaluation.protocol import ImageRecord
 from smalti.files import sha256
 from smalti.ranges import from_uint8
@@ -63,6 +65,19 @@ class BatchFile:
                 content = bytearray(member.read(rows * math.prod(shape[1:])))
                 pictures = torch.frombuffer(content, dtype=torch.uint8).view(rows, *shape[1:])
                 yield from_uint8(pictures.permute(0, 3, 1, 2))
+
+    def features(self, extractor: Extractor, batch_size: int) -> Tensor:
+        """Compute the features (N, C) float32 of all images, with a progress bar.
+
+        Raises:
+            InputError: the file is damaged or cut short.
+        """
+        with tqdm(total=self.count, desc=self.path.name, unit="image", disable=None) as bar:
+            found = []
+            for features in extractor.of_batches(self.batches(batch_size)):
+                found.append(features)
+                bar.update(len(features))
+        return torch.cat(found)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:

@@ -5,7 +5,6 @@ They come from images, from a file that smalti wrote, or from files of other eva
 Axes: N images, C features of an image.
 """
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ from smalti.files import atomic_file, json_text, sha256
 from smalti.metrics.moments import FeatureMoments, Gaussian
 from smalti.model_folder import read_tensors, write_tensors
 from smalti.plain_data import read_json
-
-logger = logging.getLogger(__name__)
 
 STORED = "smalti_reference"
 """Key of the description in the metadata of a file of smalti."""
@@ -158,8 +155,7 @@ def _read_npz(path: Path, extractor: Extractor, batch_size: int) -> Reference:
         record = ReferenceRecord(source=str(path), fingerprint=sha256(path), images=None)
         return Reference(gaussian, None, record)
     batch_file = BatchFile(path)
-    logger.info("describing the %s images of %s by %s", batch_file.count, path, extractor.name)
-    features = torch.cat(list(extractor.of_batches(batch_file.batches(batch_size))))
+    features = batch_file.features(extractor, batch_size)
     described = reference_of(features, batch_file.record())
     # As the evaluator of ADM: the mean and covariance may be of many more images.
     gaussian = _gaussian(path, mean, covariance, extractor) if fits else described.gaussian

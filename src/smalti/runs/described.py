@@ -3,12 +3,11 @@
 Axes: N images, C features of an image, H/W image size in pixels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from smalti.config import InputError
 from smalti.content import RGBContent
@@ -17,7 +16,6 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources import open_source
 from smalti.data.summary import check_sizes
-from smalti.evaluation.batch_file import BatchFile
 from smalti.evaluation.extractors import Extractor
 from smalti.evaluation.kept_rows import KeptRows, fill
 from smalti.evaluation.protocol import ImageRecord
@@ -196,13 +194,3 @@ def find_reference(
     features = describe(dataset, extractor, batch_size, "reference", None)
     features = features[good_rows(features)]
     return reference_of(features, image_record(dataset, spec, len(features)))
-
-
-def describe_file(
-    file: BatchFile, extractor: Extractor, batch_size: int
-) -> tuple[Tensor, ImageRecord]:
-    """Features (N, C) of the images of an `.npz` file, and how they were read."""
-    batches: Iterable[Tensor] = tqdm(
-        file.batches(batch_size), total=-(-file.count // batch_size), unit="batch", disable=None
-    )
-    return torch.cat(list(extractor.of_batches(batches))), file.record()
