@@ -38,20 +38,6 @@ class Reference:
     record: ReferenceRecord
     """Source of the reference, for the protocol."""
 
-    def check_size(self, height_px: int, width_px: int) -> None:
-        """Refuse images of another size than those of the reference, if that is known.
-
-        Raises:
-            InputError: the sizes differ.
-        """
-        images = self.record.images
-        if images and (images.height_px, images.width_px) != (height_px, width_px):
-            raise InputError(
-                f"the reference {self.record.source} is of images of "
-                f"{images.height_px}x{images.width_px} pixels, but those to be judged have "
-                f"{height_px}x{width_px}"
-            )
-
 
 def reference_of(features: Tensor, images: ImageRecord) -> Reference:
     """Make the reference of a set of images.
@@ -94,7 +80,9 @@ def write_reference(path: Path, reference: Reference, extractor: ExtractorRecord
         write_tensors(temporary, contiguous, {STORED: json_text(description)})
 
 
-def read_reference(path: Path, extractor: Extractor, batch_size: int) -> Reference:
+def read_reference(
+    path: Path, extractor: Extractor, batch_size: int, size_px: tuple[int, int]
+) -> Reference:
     """Read the reference in a file, for an extractor.
 
     Args:
@@ -104,19 +92,20 @@ def read_reference(path: Path, extractor: Extractor, batch_size: int) -> Referen
         extractor: describes the images of a file. Files of other programs do not tell their
             network: only the number of features is checked.
         batch_size: images at a time.
+        size_px: height and width of the images to be judged.
 
     Raises:
         InputError: the file is missing, damaged or of another form; or its numbers are of another
-            extractor.
+            extractor, or of images that are known to have another size.
     """
     if path.suffix == ".safetensors":
-        return _read_safetensors(path, extractor)
+        return _read_safetensors(path, extractor, size_px)
     if path.suffix == ".npz":
-        return _read_npz(path, extractor, batch_size)
+        return _read_npz(path, extractor, batch_size, size_px)
     raise InputError(f"{path} is no reference: allowed are .safetensors and .npz files")
 
 
-def _read_safetensors(path: Path, extractor: Extractor) -> Reference:
+def _read_safetensors(path: Path, extractor: Extractor, size_px: tuple[int, int]) -> Reference:
     tensors = read_tensors(path)
     with safetensors.safe_open(path, "pt") as file:
         text = (file.metadata() or {}).get(STORED)
@@ -129,6 +118,8 @@ def _read_safetensors(path: Path, extractor: Extractor) -> Reference:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no reference of this version of smalti") from error
     _check_extractor(path, stored, extractor.record)
+    if images is not None:
+        _check_size(path, images, size_px)
     gaussian = _gaussian(path, tensors.get("mean"), tensors.get("covariance"), extractor)
     record = ReferenceRecord(source=str(path), fingerprint=sha256(path), images=images)
     return Reference(gaussian, tensors.get("features"), record)
@@ -143,7 +134,17 @@ def _check_extractor(path: Path, stored: ExtractorRecord, wanted: ExtractorRecor
             )
 
 
-def _read_npz(path: Path, extractor: Extractor, batch_size: int) -> Reference:
+def _check_size(path: Path, images: ImageRecord, size_px: tuple[int, int]) -> None:
+    if (images.height_px, images.width_px) != size_px:
+        raise InputError(
+            f"the reference {path} is of images of {images.height_px}x{images.width_px} pixels, "
+            f"but those to be judged have {size_px[0]}x{size_px[1]}"
+        )
+
+
+def _read_npz(
+    path: Path, extractor: Extractor, batch_size: int, size_px: tuple[int, int]
+) -> Reference:
     with npz_errors(path), np.load(path, allow_pickle=False) as arrays:
         names = set(arrays.files)
         mean, covariance = (_numbers(arrays, name) for name in ("mu", "sigma"))
@@ -155,8 +156,10 @@ def _read_npz(path: Path, extractor: Extractor, batch_size: int) -> Reference:
         record = ReferenceRecord(source=str(path), fingerprint=sha256(path), images=None)
         return Reference(gaussian, None, record)
     batch_file = BatchFile(path)
+    images = batch_file.record()
+    _check_size(path, images, size_px)
     features = batch_file.features(extractor, batch_size)
-    described = reference_of(features, batch_file.record())
+    described = reference_of(features, images)
     # As the evaluator of ADM: the mean and covariance may be of many more images.
     gaussian = _gaussian(path, mean, covariance, extractor) if fits else described.gaussian
     return Reference(gaussian, features, described.record)

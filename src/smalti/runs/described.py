@@ -187,9 +187,8 @@ def find_reference(
         InputError: it is missing, damaged, of another extractor or of another size.
     """
     if is_reference_file(spec):
-        reference = read_reference(Path(spec), extractor, batch_size)
-        reference.check_size(transform.height_px, transform.width_px)
-        return reference
+        size_px = (transform.height_px, transform.width_px)
+        return read_reference(Path(spec), extractor, batch_size, size_px)
     dataset = open_photographs([spec], transform)
     features = describe(dataset, extractor, batch_size, "reference", None)
     features = features[good_rows(features)]
