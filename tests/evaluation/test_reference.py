@@ -131,7 +131,7 @@ def pickled(path: Path) -> None:
         ),
         (lambda path: np.savez(path, mu=np.ones(3), sigma=np.eye(3) * np.nan), "holds NaN"),
         (lambda path: np.savez(path, mu=np.array(["a"]), sigma=np.eye(3)), "no .npz file of numb"),
-        (lambda path: np.savez(path, np.zeros((1, 2, 2, 3), np.uint8)), "at least 2 images, got 1"),
+        (lambda path: np.savez(path, np.zeros((1, 2, 5, 3), np.uint8)), "at least 2 images, got 1"),
     ],
 )
 def test_files_of_others_that_do_not_fit_are_one_line(tmp_path, extractor, write, message):
