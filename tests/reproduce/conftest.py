@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from smalti.cli.train import roots
 from smalti.cli.train_config import read_config
 from smalti.reproduce.data_sets import DATA_SETS
 from smalti.reproduce.experiment import Experiment
 from smalti.reproduce.stand_in import write_stand_in
-from smalti.runs.config import BaseRunConfig
+from smalti.runs.config import ROOTS, BaseRunConfig
 
 STEPS = ["--training.eval-steps", "2", "--training.save-steps", "2", "--training.batch-size", "4"]
 STEPS += ["--training.total-steps", "2", "--training.accumulation-steps", "1"]
@@ -24,18 +23,17 @@ SHRUNK = {
     "pixels": ["--codebook-size", "16", "--pixels", "200", "--iterations", "1"],
     "prior": [*("--codes.views", "1", "--held-out", "0.2"), *STEPS],
 }
-GPT = ["--prior.layers", "1", "--prior.heads", "1", "--prior.width", "8"]
-PIXELSNAIL = [*("--prior.blocks", "1", "--prior.heads", "1", "--prior.width", "8")]
+GPT = ["--prior.layers", "1", "--prior.heads", "1", "--prior.width", "64"]
 
 
 def read_shrunk(stage: str, words: Sequence[str]) -> BaseRunConfig:
     """The config of a run's words with networks of some hundred parameters and two steps."""
     extra = [*SHRUNK[stage]]
-    if stage == "prior":
-        extra += PIXELSNAIL if "pixelsnail" in words else GPT
+    if stage == "prior" and "pixelsnail" not in words:  # which is matched to the shrunk transformer
+        extra += GPT
     if "labels" in " ".join(words) and stage == "vqgan":  # its codes are fsq's levels
         extra[extra.index("--vqgan.codebook-size") + 1] = "1024"
-    return read_config(roots()[stage], [*words, *extra])
+    return read_config(ROOTS[stage], [*words, *extra])
 
 
 @pytest.fixture(autouse=True)

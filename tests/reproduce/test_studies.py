@@ -3,7 +3,6 @@
 import pytest
 
 from smalti.cli.reproduce import names
-from smalti.cli.train import roots
 from smalti.cli.train_config import read_config
 from smalti.config import InputError
 from smalti.reproduce.data_sets import DATA_SETS, find_data
@@ -12,6 +11,7 @@ from smalti.reproduce.recipes import TOKENIZERS, tokenizer_recipe
 from smalti.reproduce.studies import STUDIES
 from smalti.reproduce.study import SCALES
 from smalti.reproduce.training import train
+from smalti.runs.config import ROOTS
 
 EVERY = [(study, scale) for study in STUDIES for scale in SCALES]
 
@@ -21,7 +21,7 @@ def test_the_commands_of_all_runs_are_valid(study, scale, make_experiment):
     runs = in_order(STUDIES[study]().runs(make_experiment(scale), 0))
     assert len({run.name for run in runs}) == len(runs) > 1
     for run in runs:
-        config = read_config(roots()[run.stage], run.words)
+        config = read_config(ROOTS[run.stage], run.words)
         assert config.out.endswith(f"{scale}/{run.name}")
         if run.stage == "prior":  # the same budget for all, and one learning rate
             assert config.training.early_stop is None

@@ -108,6 +108,12 @@ class Experiment:
         name = run if isinstance(run, str) else run.name
         return self.runs_folder / self.scale / name
 
+    def unfinished(self, name: str, seed: int) -> Path:
+        """File of the codes of samples, from which their drawing goes on where it was stopped."""
+        path = self.folder / "unfinished" / f"{name}-seed{seed}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def config(self, run: PlannedRun) -> BaseRunConfig:
         """The config of a planned run.
 

@@ -141,7 +141,7 @@ def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
         layout=model_config.layout,
         split=split,
         cost=cost,
-        time=time_of_step(lambda: _prior_trial(plan), cost, compute),
+        time=time_of_step(lambda: prior_trial(plan), cost, compute),
         encoding_seconds=_encoding_seconds(plan),
         config=config,
     )
@@ -208,7 +208,7 @@ def _random_images(content: ContentConfig, blank: Tensor, seed: int) -> Tensor:
     return 2 * torch.rand(blank.shape, generator=generator) - 1
 
 
-def _prior_trial(plan: PriorPlan) -> Callable[[], object]:
+def prior_trial(plan: PriorPlan) -> Callable[[], object]:
     """Prepare a step on random codes."""
     config, model_config = plan.config, plan.model_config
     state = prior_state(config, model_config, plan.compute)

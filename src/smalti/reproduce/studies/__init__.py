@@ -1,6 +1,6 @@
 """The studies, each in a file; importing this package registers them all."""
 
-from smalti.reproduce.studies import orderings
+from smalti.reproduce.studies import cifar10, context, orderings, table1, tradeoff, vqvae
 from smalti.reproduce.study import STUDIES
 
-__all__ = ["STUDIES", "orderings"]
+__all__ = ["STUDIES", "cifar10", "context", "orderings", "table1", "tradeoff", "vqvae"]
