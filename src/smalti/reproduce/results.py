@@ -72,7 +72,7 @@ class Results:
         return self._stored.is_complete
 
     def measure(self, name: str, compute: Callable[[], Mapping[str, float]]) -> None:
-        """Take figures, unless that was done before, and write them down.
+        """Compute figures, unless that was done before, and write them down.
 
         Args:
             name: name of the measurement, before the names of its figures: `NAME/FIGURE`.
@@ -82,6 +82,11 @@ class Results:
             return
         found = {f"{name}/{key}": value for key, value in compute().items()}
         self._keep(figures=self._stored.figures | found, measured=(*self._stored.measured, name))
+
+    def add(self, name: str, figures: Mapping[str, float]) -> None:
+        """Add figures that cost nothing to compute, or replace them: `NAME/FIGURE`."""
+        named = {f"{name}/{key}": value for key, value in figures.items()}
+        self._keep(figures=self._stored.figures | named)
 
     def add_curve(self, name: str, points: Points) -> None:
         """Add a curve, or replace it."""

@@ -13,16 +13,20 @@ from torch import Tensor
 
 from smalti.compute import choose_compute
 from smalti.data.config import TransformConfig
+from smalti.data.loader import BatchLoader
 from smalti.evaluation.comparison import compare
 from smalti.evaluation.extractors import Extractor
 from smalti.evaluation.extractors.efficientnet import EfficientNetExtractor
-from smalti.evaluation.reference import Reference
+from smalti.evaluation.protocol import ImageRecord
+from smalti.evaluation.reference import Reference, reference_of
 from smalti.files import atomic_file
 from smalti.ranges import from_uint8, to_uint8
 from smalti.reproduce.experiment import Experiment, PlannedRun
-from smalti.runs.described import find_reference
+from smalti.runs.described import find_reference, open_photographs
+from smalti.runs.prior_images import PriorImages
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.request import Request
 from smalti.sampling.sheet import contact_sheet
 
 BATCH = 32
@@ -63,15 +67,46 @@ def draw_codes(
         seed: image i is a function of (seed, i).
         keep: file from which the work goes on where it was stopped.
     """
-    config = SamplingConfig(stride=sampling.stride)
+    request = pipeline.request(sampling.count, size=sampling.size_px)
+    return draw_request(pipeline, request, sampling, seed, keep)
+
+
+def draw_request(
+    pipeline: Pipeline, request: Request, sampling: Sampling, seed: int, keep: Path | None = None
+) -> Tensor:
+    """Draw the codes (N, h, w) int64 of a request; its number and size count, not the sampling's.
+
+    The other arguments are those of `draw_codes`.
+    """
     return pipeline.sample_codes(
-        pipeline.request(sampling.count, size=sampling.size_px),
+        request,
         seed,
-        config=config,
+        config=SamplingConfig(stride=sampling.stride),
         batch_size=sampling.batch_size,
         progress=False,
         keep=keep,
     )
+
+
+def conditional_request(
+    pipeline: Pipeline, data: str, image: TransformConfig, sampling: Sampling
+) -> Request:
+    """Make a request for images with the conditions of the first images of a data set.
+
+    Args:
+        pipeline: of a prior.
+        data: the data set, which has all conditions of the prior.
+        image: how its pictures become conditions of the size of the sampling.
+        sampling: how many; where the data set has fewer, these.
+
+    Raises:
+        InputError: the data set lacks a condition.
+    """
+    size = sampling.size_px
+    assert isinstance(size, tuple)
+    images = PriorImages(pipeline, [data], image.model_copy(update={"size": size}), size)
+    known = next(images.batches(sampling.count))
+    return Request(len(known.images), known.values, *pipeline.cells_of(*size))
 
 
 @torch.no_grad()
@@ -93,6 +128,33 @@ def reference_images(data: str, image: TransformConfig, extractor: Extractor) ->
         InputError: it has no good images.
     """
     return find_reference(data, image, extractor, BATCH)
+
+
+def photographs(data: str, image: TransformConfig, count: int) -> Tensor:
+    """The first center crops (N, 3, H, W) float32 in [-1, 1] of a data set, N at most `count`.
+
+    Raises:
+        InputError: it has no good images.
+    """
+    dataset = open_photographs([data], image)
+    chosen = dataset.subset(range(min(count, len(dataset))))
+    batches = BatchLoader(chosen, BATCH, seed=0, workers=0).evaluation_batches()
+    return torch.cat([batch.images for batch in batches])
+
+
+def reference_of_images(images: Tensor, extractor: Extractor, source: str) -> Reference:
+    """Describe images (N, 3, H, W) float32 in [-1, 1], of a source in words, as a reference."""
+    height, width = images.shape[-2:]
+    record = ImageRecord(
+        source=source,
+        count=len(images),
+        height_px=height,
+        width_px=width,
+        crop="none",
+        kernel="none",
+        antialias=False,
+    )
+    return reference_of(features_of(images, extractor), record)
 
 
 def distances(

@@ -45,17 +45,39 @@ def seam_ratio(images: Tensor, window_px: int, cell_px: int) -> float:
 
 
 def crops(images: Tensor, window_px: int, is_across: bool) -> Tensor:
-    """Crops of the window's size whose middle lies on a vertical seam, or between two seams.
+    """Crops of the window's size whose middle lies on a vertical seam, or the windows themselves.
 
     Args:
-        images: (B, 3, H, W) float32, W at least twice the window and a multiple of it.
+        images: (B, 3, H, W) float32; both sides are multiples of the window, W at least twice it.
         window_px: side of the window in pixels, even.
-        is_across: whether the crops lie across the seams, or are the windows themselves.
+        is_across: whether the crops lie across the seams.
 
     Returns:
-        (N, 3, window, window): as many of each picture for either, from its upper rows.
+        (N, 3, window, window), the same number for either.
     """
     start = window_px // 2 if is_across else 0
-    count = images.shape[3] // window_px - 1
-    lefts = [start + number * window_px for number in range(count)]
-    return torch.cat([images[:, :, :window_px, left : left + window_px] for left in lefts])
+    tops = range(0, images.shape[2], window_px)
+    lefts = range(start, start + images.shape[3] - window_px, window_px)
+    return torch.cat(
+        [
+            images[:, :, top : top + window_px, left : left + window_px]
+            for top in tops
+            for left in lefts
+        ]
+    )
+
+
+def side_by_side(codes: Tensor, rows: int, columns: int) -> Tensor:
+    """Put windows that were drawn independently side by side.
+
+    Args:
+        codes: (B * rows * columns, h, w) int64.
+        rows: windows of a column of each picture.
+        columns: windows of a row.
+
+    Returns:
+        (B, rows * h, columns * w) int64.
+    """
+    height, width = codes.shape[1:]
+    tiles = codes.view(-1, rows, columns, height, width).transpose(2, 3)
+    return tiles.reshape(-1, rows * height, columns * width)

@@ -107,6 +107,6 @@ def mean_and_error(values: Sequence[float]) -> str:
     """Mean and standard error of values as text, the error with two digits."""
     mean, error = statistics.fmean(values), standard_error(values)
     if error is None or error == 0:
-        return f"{mean:#.4g}"
+        return f"{mean:#.4g}".rstrip(".")
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{mean:.{digits}f} ± {error:.{digits}f}"

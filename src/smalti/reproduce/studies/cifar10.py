@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
+from torch import Tensor
+
 from smalti.data.config import TransformConfig
+from smalti.evaluation.extractors import Extractor
+from smalti.evaluation.reference import Reference
 from smalti.reproduce.experiment import Experiment, PlannedRun, PriorSetup
 from smalti.reproduce.nll import nll_curve
 from smalti.reproduce.paces import operations_of_step
@@ -96,11 +101,15 @@ class CIFAR10(Study):
             results.add_curve(name, nll_curve(experiment.path(run)))
         pipelines = {name: open_pipeline(experiment, run) for name, run in runs.items()}
         results.measure("seconds", lambda: _seconds(pipelines))
-        for name, pipeline in pipelines.items():
-            results.measure(
-                name,
-                lambda n=name, p=pipeline: _distances(experiment, n, p, seed),  # type: ignore[misc]
-            )
+        extractor = open_extractor(experiment)
+        reference = cache(lambda: _test_images(experiment, extractor))
+
+        def measured(name: str) -> dict[str, float]:
+            features = _sampled_features(experiment, name, pipelines[name], seed, extractor)
+            return distances(features, reference(), extractor, seed)
+
+        for name in pipelines:
+            results.measure(name, partial(measured, name))
 
     def tables(self, scale: str) -> Sequence[Table]:
         """Distances and seconds of both."""
@@ -152,12 +161,14 @@ def _seconds(pipelines: Mapping[str, Pipeline]) -> dict[str, float]:
     return {name: seconds / TIMED for name, seconds in seconds_in_turn(calls).items()}
 
 
-def _distances(
-    experiment: Experiment, name: str, pipeline: Pipeline, seed: int
-) -> dict[str, float]:
-    _, sampling = SETUPS[experiment.scale]
-    extractor = open_extractor(experiment)
+def _test_images(experiment: Experiment, extractor: Extractor) -> Reference:
     data = experiment.find("cifar10-test")
-    reference = reference_images(data, TransformConfig(size=SIDE_PX), extractor)
+    return reference_images(data, TransformConfig(size=SIDE_PX), extractor)
+
+
+def _sampled_features(
+    experiment: Experiment, name: str, pipeline: Pipeline, seed: int, extractor: Extractor
+) -> Tensor:
+    _, sampling = SETUPS[experiment.scale]
     codes = draw_codes(pipeline, sampling, seed, experiment.unfinished(name, seed))
-    return distances(features_of(decoded(pipeline, codes), extractor), reference, extractor, seed)
+    return features_of(decoded(pipeline, codes), extractor)

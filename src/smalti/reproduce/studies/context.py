@@ -1,8 +1,11 @@
 """Sec. 4.3, Fig. 7: how much of an image the window holds, over the factor f."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
+from smalti.evaluation.extractors import Extractor
+from smalti.evaluation.reference import Reference
 from smalti.reproduce.experiment import Experiment, PlannedRun
 from smalti.reproduce.factors import FACTORS, factor_runs
 from smalti.reproduce.results import Results
@@ -62,11 +65,19 @@ class ContextStudy(Study):
         pipelines = {factor: open_pipeline(experiment, run) for factor, run in runs.items()}
         side = FACTORS[experiment.scale].side_px
         results.measure("seconds", lambda: _seconds(pipelines, side))
-        for factor, run in runs.items():
-            results.measure(
-                f"f{factor}",
-                lambda f=factor, r=run: _distances(experiment, r, pipelines[f], seed),  # type: ignore[misc]
-            )
+        extractor = open_extractor(experiment)
+        reference = cache(lambda: _photographs(experiment, runs[1], extractor))
+
+        def measured(factor: int) -> dict[str, float]:
+            pipeline = pipelines[factor]
+            count, stride, batch_size = COMPARED[experiment.scale]
+            keep = experiment.unfinished(f"f{factor}", seed)
+            codes = draw_codes(pipeline, Sampling(count, side, stride, batch_size), seed, keep)
+            features = features_of(decoded(pipeline, codes), extractor)
+            return distances(features, reference(), extractor, seed)
+
+        for factor in runs:
+            results.measure(f"f{factor}", partial(measured, factor))
 
     def tables(self, scale: str) -> Sequence[Table]:
         """Speed-up and distances of each factor."""
@@ -148,15 +159,8 @@ def _seconds(pipelines: Mapping[int, Pipeline], side_px: int) -> dict[str, float
     return seconds | speed_up
 
 
-def _distances(
-    experiment: Experiment, run: PlannedRun, pipeline: Pipeline, seed: int
-) -> dict[str, float]:
-    count, stride, batch_size = COMPARED[experiment.scale]
-    side = FACTORS[experiment.scale].side_px
-    extractor = open_extractor(experiment)
-    image = experiment.config(run).image.model_copy(update={"size": side})
-    data = experiment.find(FACTORS[experiment.scale].data)
-    reference = reference_images(data, image, extractor)
-    sampling = Sampling(count, side, stride, batch_size)
-    codes = draw_codes(pipeline, sampling, seed, experiment.unfinished(run.name, seed))
-    return distances(features_of(decoded(pipeline, codes), extractor), reference, extractor, seed)
+def _photographs(experiment: Experiment, run: PlannedRun, extractor: Extractor) -> Reference:
+    """The photographs of the data set, at the size of the pictures that are drawn."""
+    factors = FACTORS[experiment.scale]
+    image = experiment.config(run).image.model_copy(update={"size": factors.side_px})
+    return reference_images(experiment.find(factors.data), image, extractor)

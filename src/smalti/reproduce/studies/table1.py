@@ -6,6 +6,7 @@ faster one counts in full, and the slower one up to the step that it reaches in 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from smalti.prior.gpt.config import GPTConfig
@@ -168,8 +169,8 @@ class Table1(Study):
         """NLL of both models at equal steps and at equal seconds, parameters and pace."""
         for cell in CELLS[experiment.scale]:
             pair = self._pair(experiment, seed, cell)
-            results.measure(f"{cell}/parameters", lambda p=pair: _parameters(experiment, p))  # type: ignore[misc]
-            results.measure(f"{cell}/seconds", lambda p=pair: _paces(experiment, p))  # type: ignore[misc]
+            results.add(f"{cell}/parameters", _parameters(experiment, pair))
+            results.measure(f"{cell}/seconds", partial(_paces, experiment, pair))
             curves = {name: nll_curve(experiment.path(run)) for name, run in pair.items()}
             paces = {name: results.figures[f"{cell}/seconds/{name}"] for name in pair}
             for name, curve in curves.items():
@@ -181,8 +182,8 @@ class Table1(Study):
             at_seconds = {
                 name: lowest_until(curve, seconds / paces[name]) for name, curve in curves.items()
             }
-            results.measure(f"{cell}/steps", lambda found=at_steps: found)  # type: ignore[misc]
-            results.measure(f"{cell}/time", lambda found=at_seconds: found)  # type: ignore[misc]
+            results.add(f"{cell}/steps", at_steps)
+            results.add(f"{cell}/time", at_seconds)
 
     def tables(self, scale: str) -> Sequence[Table]:
         """The NLL at equal steps and seconds, and what both models are."""

@@ -37,7 +37,7 @@ class Tradeoff(Study):
         "their reconstructions; the paper's is LPIPS. Each tokenizer is trained once, so that the "
         "errors of reconstructions have no standard error over seeds, and no claim is judged by "
         "them. The paper's text says that its errors decrease with f; its figure shows that they "
-        "rise, as they do for any codebook of one size."
+        "rise."
     )
 
     def runs(self, experiment: Experiment, seed: int) -> Sequence[PlannedRun]:
@@ -50,14 +50,9 @@ class Tradeoff(Study):
         for factor, run in factor_runs(experiment, seed, list(PAPER_NLL)).items():
             curve = nll_curve(experiment.path(run))
             token = lowest_until(curve, curve[-1][0])
-            nll = {"token": token, "image": token * (side // factor) ** 2}
-            results.measure(f"f{factor}", lambda nll=nll: nll)  # type: ignore[misc]
-            results.measure(
-                f"f{factor}/reconstruction",
-                lambda run=run: UnseenImages(  # type: ignore[misc]
-                    experiment, run.needs[0], side, MEASURED
-                ).figures(),
-            )
+            results.add(f"f{factor}", {"token": token, "image": token * (side // factor) ** 2})
+            unseen = UnseenImages(experiment, run.needs[0], side, MEASURED)
+            results.measure(f"f{factor}/reconstruction", unseen.figures)
 
     def tables(self, scale: str) -> Sequence[Table]:
         """Error and NLL of each factor."""

@@ -64,10 +64,10 @@ class VQVAEStudy(Study):
     def measure(self, experiment: Experiment, seed: int, results: Results) -> None:
         """Figures of the reconstructions of unseen images."""
         for kind, run in self._runs(experiment, seed).items():
-            results.add_curve(kind, score_curve(experiment.path(run), "perceptual_distance"))
+            results.add_curve(kind, score_curve(experiment.path(run), "psnr_db"))
             results.measure(
                 kind,
-                lambda run=run: UnseenImages(experiment, run, None, MEASURED).figures(),  # type: ignore[misc]
+                UnseenImages(experiment, run, None, MEASURED).figures,
             )
 
     def tables(self, scale: str) -> Sequence[Table]:
@@ -86,9 +86,9 @@ class VQVAEStudy(Study):
         return [Claim(text, f"vqgan/{name}", f"vqvae/{name}") for name, text in words.items()]
 
     def plots(self, scale: str) -> Sequence[Plot]:
-        """The perceptual distance over the steps."""
+        """PSNR over the steps, which falls where the adversary joins."""
         curves = {kind.upper(): kind for kind in LOSSES}
-        return [Plot("perceptual", "steps", "perceptual distance of unseen images", curves)]
+        return [Plot("psnr", "steps", "PSNR of unseen images, dB", curves)]
 
     def draw(self, experiment: Experiment, seed: int, folder: Path) -> None:
         """Unseen images, reconstructions by the VQVAE, and by the VQGAN, in rows."""
