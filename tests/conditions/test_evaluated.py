@@ -101,6 +101,18 @@ def test_sample_i_is_what_sample_draws_with_the_condition_of_its_image(
     assert torch.equal(in_batches, torch.cat(drawn[7:]))
 
 
+def test_images_do_not_depend_on_how_many_are_drawn_together(data, tokenizers, monkeypatch):
+    """Although networks round otherwise in larger batches, here by much."""
+    pipeline = pipeline_of("class", data, tokenizers)
+    decode = pipeline.decode
+    monkeypatch.setattr(pipeline, "decode", lambda codes: decode(codes) + 0.1 * len(codes))
+    found = [
+        evaluation_of(pipeline, data, batch_size).sample(range(4), 4)["features"]
+        for batch_size in (1, 4)
+    ]
+    torch.testing.assert_close(*found)
+
+
 def test_parts_of_samples_with_maps_give_the_figures_of_all(
     data, tokenizers, tmp_path, monkeypatch
 ):

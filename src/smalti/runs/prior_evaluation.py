@@ -132,10 +132,14 @@ class PriorEvaluation:
         codes = sample_numbered(
             self.pipeline, filled, batch.values, self.cells, self.seed, self.config
         )
-        images = from_uint8(to_uint8(self.pipeline.decode(codes)))
-        (features,) = self.extractor.of_batches([images])
-        count = len(numbers)
-        return {"codes": codes.flatten(1).int().cpu()[:count], "features": features[:count]}
+        codes = codes[: len(numbers)]
+        # One at a time: in batches of another size a network rounds differently, and where a value
+        # lies between two levels of 8 bits that becomes a step.
+        images = [
+            from_uint8(to_uint8(self.pipeline.decode(one)))[0] for one in torch.split(codes, 1)
+        ]
+        rows = {"codes": codes.flatten(1).int().cpu()}
+        return rows | features_of(images, self.extractor, together)
 
     def _conditions_of(self, number: int) -> tuple[int, Sample]:
         """The image whose conditions a sample has: each image of the data set once a round."""
