@@ -65,6 +65,60 @@ class Parser(argparse.ArgumentParser):
             formatter_class=HelpFormatter,
         )
 
+    def add_device(self) -> None:
+        """Add `--device`, the device that a command computes on."""
+        self.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+
+    def add_tokenizer(self) -> None:
+        """Add `model`, the tokenizer that a command uses."""
+        self.add_argument(
+            "model",
+            type=expanded_path,
+            help="tokenizer: run of `smalti train`, model folder or hub id",
+        )
+
+    def add_prior(self) -> None:
+        """Add `model`, the prior that a command uses."""
+        self.add_argument(
+            "model",
+            type=expanded_path,
+            help="run of `smalti train prior`, pipeline folder or hub id",
+        )
+
+    def add_out(self, default: str | None, meaning: str) -> None:
+        """Add `--out`, the file or folder that a command writes."""
+        self.add_argument("--out", type=expanded_path, default=default, help=meaning)
+
+    def add_size(self, meaning: str) -> None:
+        """Add `--size`, a size of images in pixels."""
+        self.add_argument("--size", type=height_and_width, metavar="HEIGHTxWIDTH", help=meaning)
+
+    def add_batch_size(self, default: int, meaning: str) -> None:
+        """Add `--batch-size`, how much a command computes at a time."""
+        self.add_argument("--batch-size", type=positive, default=default, help=meaning)
+
+    def add_seed(self, meaning: str) -> None:
+        """Add `--seed`, 0 by default."""
+        self.add_argument("--seed", type=seed, default=0, help=meaning)
+
+    def add_pictures(self) -> None:
+        """Add `pictures`, the files and data sets of a command's pictures."""
+        self.add_argument(
+            "pictures",
+            type=expanded_path,
+            nargs="+",
+            help="picture files, and data sets as for --data of `smalti train`",
+        )
+
+    def add_small(self, default: str) -> None:
+        """Add `--small`; `default` is the help text for its default."""
+        self.add_argument(
+            "--small",
+            choices=("auto", "error", "skip", "enlarge"),
+            help="what to do with pictures smaller than the crop; auto skips them in data sets of "
+            f"more than 1,000 images, and is an error in others (default: {default})",
+        )
+
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse the words of a command line; wrong words end the process."""
         found, unknown = self.parse_known_args([self._spelled(word) for word in words])
@@ -107,65 +161,6 @@ class Parser(argparse.ArgumentParser):
                 break
         see = " See" if message.endswith("?") else "; see"
         self.exit(2, f"{self.prog}: {message}{see} {self.prog} --help\n")
-
-
-def device_argument(parser: Parser) -> None:
-    """Add `--device`, the device that a command computes on."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
-
-
-def tokenizer_argument(parser: Parser) -> None:
-    """Add `model`, the tokenizer that a command uses."""
-    parser.add_argument(
-        "model", type=expanded_path, help="tokenizer: run of `smalti train`, model folder or hub id"
-    )
-
-
-def prior_argument(parser: Parser) -> None:
-    """Add `model`, the prior that a command uses."""
-    parser.add_argument(
-        "model", type=expanded_path, help="run of `smalti train prior`, pipeline folder or hub id"
-    )
-
-
-def out_argument(parser: Parser, default: str | None, meaning: str) -> None:
-    """Add `--out`, the file or folder that a command writes."""
-    parser.add_argument("--out", type=expanded_path, default=default, help=meaning)
-
-
-def size_argument(parser: Parser, meaning: str) -> None:
-    """Add `--size`, a size of images in pixels."""
-    parser.add_argument("--size", type=height_and_width, metavar="HEIGHTxWIDTH", help=meaning)
-
-
-def batch_size_argument(parser: Parser, default: int, meaning: str) -> None:
-    """Add `--batch-size`, how much a command computes at a time."""
-    parser.add_argument("--batch-size", type=positive, default=default, help=meaning)
-
-
-def seed_argument(parser: Parser, meaning: str) -> None:
-    """Add `--seed`, 0 by default."""
-    parser.add_argument("--seed", type=seed, default=0, help=meaning)
-
-
-def pictures_argument(parser: Parser) -> None:
-    """Add `pictures`, the files and data sets of a command's pictures."""
-    parser.add_argument(
-        "pictures",
-        type=expanded_path,
-        nargs="+",
-        help="picture files, and data sets as for --data of `smalti train`",
-    )
-
-
-def small_argument(parser: Parser, default: str) -> None:
-    """Add `--small`; `default` is the help text for its default."""
-    parser.add_argument(
-        "--small",
-        choices=("auto", "error", "skip", "enlarge"),
-        help="what to do with pictures smaller than the crop; auto skips them in data sets of more "
-        f"than 1,000 images, and is an error in others (default: {default})",
-    )
 
 
 def number(text: str) -> float:

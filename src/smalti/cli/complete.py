@@ -6,15 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import (
-    Parser,
-    expanded_path,
-    not_negative,
-    number,
-    out_argument,
-    positive,
-    prior_argument,
-)
+from smalti.cli.arguments import Parser, expanded_path, not_negative, number, positive
 from smalti.cli.places import output_folder
 from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
 from smalti.config import InputError
@@ -144,7 +136,7 @@ def _missing(options: argparse.Namespace, photograph: "Image.Image") -> "Tensor"
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser("complete", "Complete a photograph: a masked part, or what lies around it.")
-    prior_argument(parser)
+    parser.add_prior()
     parser.add_argument(
         "photo", type=expanded_path, help="photograph, at the scale that the prior was trained on"
     )
@@ -175,6 +167,6 @@ def parser() -> Parser:
         help="put the known pixels back, mixed over so many pixels beside the border",
     )
     parser.add_argument("-n", type=positive, default=4, help="number of results")
-    out_argument(parser, "completions", "folder; images of the same names are replaced")
+    parser.add_out("completions", "folder; images of the same names are replaced")
     sampling_arguments(parser)
     return parser

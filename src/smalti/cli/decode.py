@@ -5,13 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from smalti.cli.arguments import (
-    Parser,
-    device_argument,
-    expanded_path,
-    out_argument,
-    tokenizer_argument,
-)
+from smalti.cli.arguments import Parser, expanded_path
 from smalti.cli.places import output_folder
 from smalti.config import InputError
 from smalti.words import counted
@@ -70,11 +64,11 @@ def _file_names(names: Iterable[str]) -> dict[str, str]:
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser("decode", "Codes -> pictures: a PNG for each grid of a safetensors file.")
-    tokenizer_argument(parser)
+    parser.add_tokenizer()
     parser.add_argument(
         "codes", type=expanded_path, help="file of `smalti encode`, or your own int grids (h, w)"
     )
-    out_argument(parser, "decoded", "folder; pictures of the same names are replaced")
+    parser.add_out("decoded", "folder; pictures of the same names are replaced")
     parser.add_argument("--force", action="store_true", help="codes of another tokenizer, too")
-    device_argument(parser)
+    parser.add_device()
     return parser

@@ -3,12 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from smalti.cli.arguments import (
-    Parser,
-    device_argument,
-    out_argument,
-    seed_argument,
-)
+from smalti.cli.arguments import Parser
 from smalti.cli.places import output_folder
 
 
@@ -49,7 +44,7 @@ def parser() -> Parser:
         "Takes 8 to 35 minutes on two processor cores, by their age and load; the same command "
         "goes on where it was stopped.",
     )
-    out_argument(parser, "demo", "folder for photographs, runs and page")
-    seed_argument(parser, "seed of everything random")
-    device_argument(parser)
+    parser.add_out("demo", "folder for photographs, runs and page")
+    parser.add_seed("seed of everything random")
+    parser.add_device()
     return parser

@@ -2,15 +2,7 @@
 
 from collections.abc import Sequence
 
-from smalti.cli.arguments import (
-    Parser,
-    device_argument,
-    out_argument,
-    pictures_argument,
-    size_argument,
-    small_argument,
-    tokenizer_argument,
-)
+from smalti.cli.arguments import Parser
 from smalti.cli.places import output_file
 from smalti.config import InputError
 from smalti.words import all_are, counted
@@ -46,12 +38,12 @@ def run(arguments: Sequence[str]) -> None:
     codes = {}
     for picture in tqdm(pictures, unit="picture", disable=None):
         try:
-            sample = load_image(picture, transform, reader)
+            image = load_image(picture, transform, reader)
         except BrokenImageError as error:
             print(f"skipped {error}")
             continue
         try:
-            grid = tokenizer.encode(sample.image[None].to(device))[0].cpu()
+            grid = tokenizer.encode(image[None].to(device))[0].cpu()
         except InputError as error:
             raise InputError(f"{picture.key}: {error}; or give --size") from error
         codes[picture.name] = grid
@@ -73,14 +65,13 @@ def parser() -> Parser:
         "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture, "
         "by its path below the folder that all have in common.",
     )
-    tokenizer_argument(parser)
-    pictures_argument(parser)
-    out_argument(parser, "codes.safetensors", "file; replaced if it exists")
-    size_argument(
-        parser,
+    parser.add_tokenizer()
+    parser.add_pictures()
+    parser.add_out("codes.safetensors", "file; replaced if it exists")
+    parser.add_size(
         "resize and crop each to this size in pixels first; one number is a square (default: "
-        "as they are)",
+        "as they are)"
     )
-    small_argument(parser, "auto; no effect without --size")
-    device_argument(parser)
+    parser.add_small("auto; no effect without --size")
+    parser.add_device()
     return parser

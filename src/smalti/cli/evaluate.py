@@ -4,16 +4,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from smalti.cli.arguments import (
-    Parser,
-    batch_size_argument,
-    device_argument,
-    expanded_path,
-    positive,
-    seed_argument,
-    size_argument,
-    small_argument,
-)
+from smalti.cli.arguments import Parser, expanded_path, positive
 from smalti.cli.places import output_file
 from smalti.cli.sample import drawing_arguments
 from smalti.config import InputError
@@ -33,7 +24,6 @@ def run(arguments: Sequence[str]) -> None:
     given = [word for word in spelled if word in found.flags]
 
     _check_outputs(options)
-
     if options.model is None:
         _check(given, PICTURES, "without a model")
         _check_pictures(options)
@@ -69,7 +59,11 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuse files that cannot be written."""
+    """Refuse files that cannot be written.
+
+    Raises:
+        InputError: with the reason.
+    """
     if options.out:
         output_file(options.out, ".safetensors" if options.part else ".json")
     if options.write_reference:
@@ -77,7 +71,11 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _check_pictures(options: argparse.Namespace) -> None:
-    """Refuse options that do not say what to do without a model."""
+    """Refuse options that do not say what to do without a model.
+
+    Raises:
+        InputError: something is missing.
+    """
     if not options.reference:
         raise InputError(
             "smalti evaluate needs a MODEL; without one, --reference with --samples or with "
@@ -181,21 +179,19 @@ def parser() -> Parser:
 
 
 def _size_and_files(parser: Parser) -> None:
-    size_argument(
-        parser,
+    parser.add_size(
         "center crops in pixels; one number is a square (default: as the run was trained, or "
-        "the size of all pictures)",
+        "the size of all pictures)"
     )
-    small_argument(parser, "as the run was trained")
-    batch_size_argument(parser, 32, "images at once; changes no figure")
-    seed_argument(parser, "sample i depends on (seed, i) only")
-    parser.add_argument(
-        "--out",
-        type=expanded_path,
-        help="JSON file for the figures too; replaced if it exists (default: of a prior "
+    parser.add_small("as the run was trained")
+    parser.add_batch_size(32, "images at once; changes no figure")
+    parser.add_seed("sample i depends on (seed, i) only")
+    parser.add_out(
+        None,
+        "JSON file for the figures too; replaced if it exists (default: of a prior "
         "evaluation.json, else none)",
     )
-    device_argument(parser)
+    parser.add_device()
 
 
 def _samples(group: argparse._ArgumentGroup) -> None:

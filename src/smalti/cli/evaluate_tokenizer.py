@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from smalti.cli.evaluate_report import show_figures, write
-from smalti.compute import choose_compute
+from smalti.cli.output import to_device
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.config import TransformConfig
@@ -54,17 +54,15 @@ def evaluate_tokenizer(options: argparse.Namespace) -> None:
     if options.as_prior_data:
         f, image = tokenizer.downsampling_factor, config.image
         check_codes(len(dataset), image.height_px // f, image.width_px // f)
-    compute = choose_compute(options.device, "float32")
-    print(f"device: {compute}")
-    tokenizer.to(compute.device)
-    measures = measures_of(tokenizer.content, compute.device)
-    batches = _batches(dataset, options.batch_size, compute.device)
+    device = to_device(tokenizer, options.device)
+    measures = measures_of(tokenizer.content, device)
+    batches = _batches(dataset, options.batch_size, device)
     evaluation = evaluate(tokenizer, batches, measures)
     figures = [*evaluation.figures, *code_figures(evaluation.use)]
     warnings = list(evaluation.warnings)
     if options.as_prior_data:
         added, note = _judge_as_prior_data(
-            tokenizer, lambda: _batches(dataset, options.batch_size, compute.device)
+            tokenizer, lambda: _batches(dataset, options.batch_size, device)
         )
         figures += added
         warnings.append(note)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, expanded_path, size_argument
+from smalti.cli.arguments import Parser, expanded_path
 from smalti.cli.places import output_folder
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def parser() -> Parser:
         help="YAML that came with a checkpoint: must agree with its tensors, and tells what they "
         "do not: how codes are chosen; of a transformer its heads, condition and start token",
     )
-    size_argument(
-        parser, "size in pixels of a transformer's images, as 256 or 256x384, where it is not told"
+    parser.add_size(
+        "size in pixels of a transformer's images, as 256 or 256x384, where it is not told"
     )
     parser.add_argument(
         "--tokenizer-only",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from smalti.cli.arguments import Parser, expanded_path, size_argument
+from smalti.cli.arguments import Parser, expanded_path
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -37,9 +37,8 @@ def parser() -> Parser:
     parser.add_argument(
         "--classes", action="store_true", help="of a data set: count its classes (sub-folders)"
     )
-    size_argument(
-        parser,
+    parser.add_size(
         "of a data set: count the images below this crop in pixels; one number is a square "
-        "(default: the size that `smalti train` takes)",
+        "(default: the size that `smalti train` takes)"
     )
     return parser

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
@@ -14,7 +15,6 @@ from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.readers import Reader
 from smalti.data.sources import is_single_file, open_source
 from smalti.data.transforms import center_crop
-from smalti.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ def _content(picture: Picture) -> bytes:
         raise BrokenImageError(picture.key, reason) from error
 
 
-def load_image(picture: Picture, transform: TransformConfig | None, reader: Reader) -> Sample:
-    """Load a picture as an image, resized and cropped if a transform is given.
+def load_image(picture: Picture, transform: TransformConfig | None, reader: Reader) -> Tensor:
+    """Load a picture as an image of the reader's content, resized and cropped by a transform.
 
     Raises:
         InputError: it cannot be read, or is smaller than the crop.
@@ -112,6 +112,5 @@ def load_image(picture: Picture, transform: TransformConfig | None, reader: Read
     """
     decoded = read_picture(picture, reader)
     if transform is None:
-        return Sample(picture.key, reader.to_image(decoded), None)
-    crop = center_crop(PixelSize(*decoded.size), transform, picture.key)
-    return Sample(picture.key, crop.image(decoded, reader), None)
+        return reader.to_image(decoded)
+    return center_crop(PixelSize(*decoded.size), transform, picture.key).image(decoded, reader)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from smalti.cli.arguments import Parser, expanded_path, out_argument
+from smalti.cli.arguments import Parser, expanded_path
 from smalti.cli.places import output_folder
 
 
@@ -30,5 +30,5 @@ def parser() -> Parser:
         metavar="run",
         help="runs of `smalti train`, also such as still train; several are drawn together",
     )
-    out_argument(parser, "plots", "folder for the pictures; files of the same names are replaced")
+    parser.add_out("plots", "folder for the pictures; files of the same names are replaced")
     return parser

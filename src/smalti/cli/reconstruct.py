@@ -4,14 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import (
-    Parser,
-    device_argument,
-    out_argument,
-    pictures_argument,
-    positive,
-    tokenizer_argument,
-)
+from smalti.cli.arguments import Parser, positive
 from smalti.cli.places import output_file
 from smalti.config import InputError
 from smalti.words import all_are
@@ -92,11 +85,11 @@ def _stack(pictures: "Sequence[Image.Image]", out: Path) -> "Image.Image":
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser("reconstruct", "Send pictures through a tokenizer and back, side by side.")
-    tokenizer_argument(parser)
-    pictures_argument(parser)
-    out_argument(parser, "reconstruction.png", "file; replaced if it exists")
+    parser.add_tokenizer()
+    parser.add_pictures()
+    parser.add_out("reconstruction.png", "file; replaced if it exists")
     parser.add_argument(
         "--longest-px", type=positive, default=1024, help="larger pictures are shrunk to this side"
     )
-    device_argument(parser)
+    parser.add_device()
     return parser

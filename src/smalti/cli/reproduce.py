@@ -6,12 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import (
-    Parser,
-    device_argument,
-    expanded_path,
-    number,
-)
+from smalti.cli.arguments import Parser, expanded_path, number
 from smalti.cli.arguments import seed as seed_of
 
 if TYPE_CHECKING:
@@ -160,5 +155,5 @@ def parser() -> Parser:
     made.add_argument(
         "--dry-run", action="store_true", help="show all runs with their time and memory"
     )
-    device_argument(made)
+    made.add_device()
     return made

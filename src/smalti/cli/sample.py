@@ -4,18 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import (
-    Parser,
-    batch_size_argument,
-    device_argument,
-    not_negative,
-    number,
-    out_argument,
-    positive,
-    prior_argument,
-    seed_argument,
-    size_argument,
-)
+from smalti.cli.arguments import Parser, not_negative, number, positive
 from smalti.cli.places import output_folder
 from smalti.cli.rejection import (
     DEFAULT_IMAGES,
@@ -112,15 +101,15 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
 
 def sampling_arguments(parser: Parser) -> None:
     """Add the options of sampling, which `sample` and `complete` have in common."""
-    seed_argument(parser, "image i depends on (seed, i) only")
+    parser.add_seed("image i depends on (seed, i) only")
     condition_argument(
         parser,
         "class by name or number, or file of a map or of keypoints; several are taken in turn "
         "(default: all classes in turn). KIND= where the prior has several conditions",
     )
     drawing_arguments(parser)
-    batch_size_argument(parser, 16, "images made at a time")
-    device_argument(parser)
+    parser.add_batch_size(16, "images made at a time")
+    parser.add_device()
 
 
 def condition_argument(parser: Parser, meaning: str) -> None:
@@ -170,17 +159,16 @@ def drawing_arguments(parser: Parser) -> None:
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser("sample", "Make new images with a trained prior.")
-    prior_argument(parser)
+    parser.add_prior()
     parser.add_argument(
         "-n",
         type=positive,
         help=f"number of images (default: {DEFAULT_IMAGES}, or one round with --draw)",
     )
-    out_argument(parser, "samples", "folder; images of the same names are replaced")
-    size_argument(
-        parser,
+    parser.add_out("samples", "folder; images of the same names are replaced")
+    parser.add_size(
         "height and width in pixels; a window slides over sizes above that of the training "
-        "(default: the condition's, or that of the training)",
+        "(default: the condition's, or that of the training)"
     )
     sampling_arguments(parser)
     rejection_arguments(parser)

@@ -7,18 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smalti.cli.arguments import (
-    Parser,
-    batch_size_argument,
-    device_argument,
-    not_negative,
-    out_argument,
-    pictures_argument,
-    positive,
-    prior_argument,
-    size_argument,
-    small_argument,
-)
+from smalti.cli.arguments import Parser, not_negative, positive
 from smalti.cli.places import output_folder
 from smalti.cli.sample import condition_argument, parse_conditions
 from smalti.config import InputError
@@ -186,33 +175,30 @@ def parser() -> Parser:
         "How well a prior expects images: the negative log-likelihood of their codes, and maps of "
         "where they surprise it.",
     )
-    prior_argument(parser)
-    pictures_argument(parser)
+    parser.add_prior()
+    parser.add_pictures()
     condition_argument(
         parser,
         "as in `smalti sample`; images take several in turn (default: each image's own, from the "
         "data set)",
     )
-    out_argument(
-        parser,
-        "scores",
-        f"folder for {SCORES_FILE} and the maps; files of the same names are replaced",
+    parser.add_out(
+        "scores", f"folder for {SCORES_FILE} and the maps; files of the same names are replaced"
     )
     parser.add_argument(
         "--maps", type=not_negative, default=100, help="draw maps of so many images, the first ones"
     )
-    size_argument(
-        parser,
+    parser.add_size(
         "resize and crop each image to this size in pixels; a window slides over sizes above "
-        "that of the training (default: the given condition's, or that of the training)",
+        "that of the training (default: the given condition's, or that of the training)"
     )
-    small_argument(parser, "as in the run of the prior")
+    parser.add_small("as in the run of the prior")
     parser.add_argument(
         "--stride",
         type=positive,
         default=1,
         help="codes scored in one position of the sliding window, as in `smalti sample`",
     )
-    batch_size_argument(parser, 16, "images or windows read at a time")
-    device_argument(parser)
+    parser.add_batch_size(16, "images or windows read at a time")
+    parser.add_device()
     return parser
