@@ -234,6 +234,16 @@ def test_a_reference_is_read_before_samples_are_drawn(refused, succeed, pictures
     refused([*command, pictures], "of 4 images is too high", "--few")
 
 
+def test_images_that_are_all_broken_leave_nothing_behind(call, here, world):
+    Path("broken").mkdir()
+    for number in range(9):
+        Path(f"broken/{number}.png").write_bytes(b"text")
+    result = call("evaluate", world.prior, "--data", "broken", "-n", "9")
+    assert result.code == 2
+    assert result.error_lines[-1] == ("smalti: all 9 images are broken or smaller than the crop")
+    assert [path.name for path in here.iterdir()] == ["broken"]
+
+
 def test_bad_parts_are_one_line(refused, succeed, here, world):
     command = ["evaluate", world.prior, "--data", world.photos, "-n", "12"]
     succeed(*command, "--part", "0:7")

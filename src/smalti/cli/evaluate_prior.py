@@ -122,6 +122,8 @@ def _open_prior(options: argparse.Namespace) -> tuple[PriorEvaluation, list[str]
         images.choose(options.images)
     trained_on = None if known is None else int(known.among(images.dataset).sum())
     check_sizes(images.dataset)
+    if not any(images.load(number) for number in range(len(images))):
+        raise InputError(f"{all_are(len(images), 'image')} broken or smaller than the crop")
     compute = choose_compute(options.device, "float32")
     pipeline.to(compute.device)
     extractor = None
@@ -263,9 +265,6 @@ def _finish(
     evaluation = work.evaluation
     nats = data["nats"][:, 0]
     nats = nats[nats.isfinite()]
-    if not len(nats):
-        images = all_are(len(evaluation.images), "image")
-        raise InputError(f"{images} broken or smaller than the crop")
     figures = evaluation.figures(nats)
     reference, extractor = None, evaluation.extractor
     if extractor is not None:

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smalti.config import InputError
 from smalti.data.order import order
 from smalti.evaluation.extractors import Extractor
 from smalti.evaluation.measures import Figure
@@ -31,7 +30,6 @@ from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.scoring import score_codes
 from smalti.types import Sample
 from smalti.weights import tensors_hash, weights_hash
-from smalti.words import all_are
 
 CONDITIONS_FROM = "center crops of the data, each once a round, in an order of the seed"
 """Other crops than those of the reference would make samples of another distribution."""
@@ -41,7 +39,10 @@ _order = lru_cache(maxsize=2)(order)
 
 @dataclass(frozen=True, slots=True)
 class PriorEvaluation:
-    """Scores the images of a data set under a prior, and draws samples with their conditions."""
+    """Scores the images of a data set under a prior, and draws samples with their conditions.
+
+    At least one of the images can be read.
+    """
 
     pipeline: Pipeline
     images: PriorImages
@@ -150,7 +151,7 @@ class PriorEvaluation:
             sample = self.images.load(row)
             if sample is not None:
                 return row, sample
-        raise InputError(f"{all_are(len(self.images), 'image')} broken or smaller than the crop")
+        raise AssertionError("some image of the data set can be read")
 
     def figures(self, nats: Tensor) -> list[Figure]:
         """The NLL of the data set in all units, of nats a token (M,) of its good images."""
