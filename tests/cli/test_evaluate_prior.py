@@ -96,7 +96,7 @@ def test_nll_is_that_of_score(succeed, here, world):
 
 
 def test_sample_i_is_what_sample_draws(succeed, here, world):
-    succeed("evaluate", world.prior, "--data", world.photos, "-n", "9", "--part", "2:8")
+    succeed("evaluate", world.prior, "--data", world.photos, "-n", "9", "--images", "2:8")
     pipeline = Pipeline.from_pretrained(world.prior)
     codes = pipeline.sample_codes(pipeline.request(9), seed=0, progress=False)
     stored = read_tensors(Path("evaluation-2-8.safetensors"))
@@ -124,8 +124,8 @@ def test_figures_are_the_same_for_any_batches_and_parts(succeed, here, world):
     command = ["evaluate", world.classes, "--data", world.photos, "-n", "14"]
     succeed(*command)
     succeed(*command, "--batch-size", "5", "--out", "five.json")
-    succeed(*command, "--part", "0:3")
-    succeed(*command, "--part", "3:14", "--out", "rest.safetensors")
+    succeed(*command, "--images", "0:3")
+    succeed(*command, "--images", "3:14", "--out", "rest.safetensors")
     parts = ["--join", "evaluation-0-3.safetensors", "rest.safetensors"]
     succeed(*command, *parts, "--out", "joined.json")
     for other in ("five.json", "joined.json"):
@@ -206,10 +206,10 @@ def test_bad_input_of_a_prior_is_one_line(refused, here, world):
     data = ["--data", world.photos]
     refused(["evaluate", world.prior], "--data")
     refused(["evaluate", world.prior, *data, "-n", "6"], "more images", "6", "--few")
-    refused(["evaluate", world.prior, *data, "-n", "20", "--part", "3:21"], "3:21", "0:20")
-    refused(["evaluate", world.prior, *data, "--part", "3:3"], "--part", "3:3")
-    refused(["evaluate", world.prior, *data, "--part", "7"], "A:B")
-    refused(["evaluate", world.prior, *data, "--part", "0:9", "--memorisation"], "--memorisation")
+    refused(["evaluate", world.prior, *data, "-n", "20", "--images", "3:21"], "3:21", "0:20")
+    refused(["evaluate", world.prior, *data, "--images", "3:3"], "--images", "3:3")
+    refused(["evaluate", world.prior, *data, "--images", "0"], "A:B", "0")
+    refused(["evaluate", world.prior, *data, "--images", "0:9", "--memorisation"], "--memorisation")
     refused(["evaluate", world.prior, *data, "--top-p", "2"], "top-p")
     refused(["evaluate", world.prior, *data, "--stride", "9"], "stride 9")
     refused(["evaluate", world.prior, *data, "--guidance", "2"], "guidance")
@@ -219,7 +219,7 @@ def test_bad_input_of_a_prior_is_one_line(refused, here, world):
     refused(["evaluate", world.prior, *data, "--held-out"], "holds nothing out")
     refused(["evaluate", world.prior, *data, "--samples", "x"], "leave out the model")
     refused(["evaluate", world.vqgan, *data, "--top-k", "3"], "--top-k", "vqgan")
-    refused(["evaluate", world.vqgan, *data, "--part", "0:3"], "--part is no option of a tokenizer")
+    refused(["evaluate", world.vqgan, *data, "--images", "0:3"], "--images A:B is for priors")
     refused(["evaluate", world.classes, "--data", world.photos / "cat"], "class", "cat")
 
 
@@ -246,12 +246,12 @@ def test_images_that_are_all_broken_leave_nothing_behind(call, here, world):
 
 def test_bad_parts_are_one_line(refused, succeed, here, world):
     command = ["evaluate", world.prior, "--data", world.photos, "-n", "12"]
-    succeed(*command, "--part", "0:7")
+    succeed(*command, "--images", "0:7")
     part = ["--join", "evaluation-0-7.safetensors"]
     refused([*command, *part], "5 images of --data are in none of the files", "number 7")
     refused([*command, *part, "--seed", "1"], "other options")
     succeed(*command, "--write-reference", "ref.safetensors")
-    refused([*command, "--join", "ref.safetensors"], "no file of smalti evaluate --part")
+    refused([*command, "--join", "ref.safetensors"], "no file of smalti evaluate --images")
 
 
 def test_bad_pictures_and_references_are_one_line(refused, succeed, pictures, world):

@@ -121,8 +121,8 @@ def test_parts_of_samples_with_maps_give_the_figures_of_all(
     pipeline_of("segmentation", data, tokenizers).save_pretrained("model")
     command = ["evaluate", "model", "--data", str(data), "-n", "9"]
     assert main(command) == 0
-    assert main([*command, "--part", "0:4", "--batch-size", "3"]) == 0
-    assert main([*command, "--part", "4:9", "--out", "rest.safetensors"]) == 0
+    assert main([*command, "--images", "0:4", "--batch-size", "3"]) == 0
+    assert main([*command, "--images", "4:9", "--out", "rest.safetensors"]) == 0
     parts = ["--join", "evaluation-0-4.safetensors", "rest.safetensors"]
     assert main([*command, *parts, "--out", "joined.json"]) == 0
     whole, joined = (

@@ -40,6 +40,8 @@ def run(arguments: Sequence[str]) -> None:
     kind = read_description(find_model(options.model))["kind"]
     if kind != "prior":
         _check(given, TOKENIZER, f"of a tokenizer, and {options.model} holds a {kind}")
+        if isinstance(options.images, range):
+            raise InputError("--images A:B is for priors; of a tokenizer, --images is a number")
     elif options.as_prior_data:
         raise InputError(f"--as-prior-data is for tokenizers, and {options.model} holds a prior")
     elif options.samples:
@@ -65,7 +67,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         InputError: with the reason.
     """
     if options.out:
-        output_file(options.out, ".safetensors" if options.part else ".json")
+        output_file(options.out, ".safetensors" if isinstance(options.images, range) else ".json")
     if options.write_reference:
         output_file(options.write_reference, ".safetensors", option="--write-reference")
 
@@ -92,12 +94,16 @@ def _check(given: Sequence[str], allowed: str, what: str) -> None:
             raise InputError(f"{flag} is no option {what}; allowed are {allowed}")
 
 
-def _part(text: str) -> range:
-    """Type of `--part`: A:B."""
+def _images(text: str) -> int | range:
+    """Type of `--images`: a number, or A:B."""
     part = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
-    if part is None or int(part[1]) >= int(part[2]):
-        raise argparse.ArgumentTypeError(f"must be A:B with A below B, got {text!r}")
-    return range(int(part[1]), int(part[2]))
+    if part is not None and int(part[1]) < int(part[2]):
+        return range(int(part[1]), int(part[2]))
+    if re.fullmatch(r"0*[1-9]\d{0,8}", text):
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"must be a whole number of at least 1, or A:B with A below B, got {text!r}"
+    )
 
 
 def parser() -> Parser:
@@ -131,10 +137,11 @@ def parser() -> Parser:
     )
     parser.add_argument(
         "--images",
-        type=positive,
-        metavar="N",
-        help="measure on N images of --data only, taken at even distances; a prior's reference is "
-        "of these too (default: all)",
+        type=_images,
+        metavar="N|A:B",
+        help="N: measure on N images of --data only, taken at even distances; a prior's reference "
+        "is of these too (default: all). A:B, of a prior: work on samples A to B - 1 only, as one "
+        "of several machines; writes a file for --join",
     )
     _size_and_files(parser)
     parser.add_argument(
@@ -148,19 +155,12 @@ def parser() -> Parser:
     prior = parser.add_argument_group("priors")
     prior.add_argument("-n", type=positive, default=5000, help="samples to draw")
     prior.add_argument(
-        "--part",
-        type=_part,
-        metavar="A:B",
-        help="work on samples A to B - 1 only, as one of several machines; writes a file for "
-        "--join",
-    )
-    prior.add_argument(
         "--join",
         type=expanded_path,
         nargs="+",
         default=[],
         metavar="FILE",
-        help="take what was computed from files of --part A:B; same options otherwise",
+        help="take what was computed from files of --images A:B; same options otherwise",
     )
     prior.add_argument(
         "--memorisation",

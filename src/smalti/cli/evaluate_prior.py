@@ -64,12 +64,13 @@ def evaluate_prior(options: argparse.Namespace) -> None:
     evaluation, trained_on = _open_prior(options)
     folder = out.with_name(f"{out.stem}.unfinished-{evaluation.fingerprint[:8]}")
     memorisation = find_images(options, evaluation) if options.memorisation else None
-    reference = None if options.part else _named_reference(options, evaluation)
+    is_part = isinstance(options.images, range)
+    reference = None if is_part else _named_reference(options, evaluation)
     work = _Work(evaluation, folder, options.n, share, memorisation, reference)
     warnings = _check_counts(options, work)
     try:
         data, samples = _compute(options, work)
-        if options.part:
+        if is_part:
             from_first(lambda: _write_part(out, work, data, samples))
         else:
             _finish(options, out, work, data, samples, warnings + trained_on)
@@ -90,15 +91,17 @@ def _share_and_file(options: argparse.Namespace) -> tuple[range, Path]:
     if options.training_data and not options.memorisation:
         raise InputError("--training-data is for --memorisation, which is not given")
     share, suffix, default = range(options.n), ".json", "evaluation.json"
-    if options.part:
-        share, suffix = options.part, ".safetensors"
+    if isinstance(options.images, range):
+        share, suffix = options.images, ".safetensors"
         default = f"evaluation-{share.start}-{share.stop}.safetensors"
         for name in ("join", "memorisation", "write_reference"):
             if getattr(options, name, None):
-                raise InputError(f"--{name.replace('_', '-')} is for all samples; leave out --part")
+                raise InputError(
+                    f"--{name.replace('_', '-')} is for all samples; leave out --images A:B"
+                )
     if share.stop > options.n:
         raise InputError(
-            f"--part {share.start}:{share.stop} is outside of the {options.n} samples (-n); "
+            f"--images {share.start}:{share.stop} is outside of the {options.n} samples (-n); "
             f"allowed are 0:{options.n} and parts of it"
         )
     return share, output_file(options.out or default, suffix)
@@ -118,7 +121,7 @@ def _open_prior(options: argparse.Namespace) -> tuple[PriorEvaluation, list[str]
     if options.held_out:
         seen = None if known is None else known.among(images.dataset)
         images.keep(unseen_numbers(options.model, seen))
-    if options.images:
+    if isinstance(options.images, int):
         images.choose(options.images)
     trained_on = None if known is None else int(known.among(images.dataset).sum())
     check_sizes(images.dataset)
@@ -222,11 +225,11 @@ def _join(files: Sequence[str], work: _Work, rows: Sequence[KeptRows]) -> None:
     for file in files:
         tensors = read_tensors(Path(file))
         if MADE_FROM not in tensors:
-            raise InputError(f"{file} is no file of smalti evaluate --part")
+            raise InputError(f"{file} is no file of smalti evaluate --images A:B")
         if bytes(tensors[MADE_FROM].tolist()).decode() != work.evaluation.fingerprint:
             raise InputError(
                 f"{file} is of another model, other data or other options; give the same as for "
-                "--part"
+                "--images A:B"
             )
         for one in rows:
             one.take(tensors, file)
