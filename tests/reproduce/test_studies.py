@@ -1,14 +1,21 @@
 """What holds for every study, at every scale."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from smalti.cli.reproduce import names
 from smalti.cli.train_config import read_config
 from smalti.config import InputError
+from smalti.reproduce.conduct import conduct
 from smalti.reproduce.data_sets import DATA_SETS, find_data
 from smalti.reproduce.experiment import in_order
+from smalti.reproduce.factors import FACTORS
 from smalti.reproduce.recipes import TOKENIZERS, tokenizer_recipe
-from smalti.reproduce.studies import STUDIES
+from smalti.reproduce.samples import Sampling
+from smalti.reproduce.studies import STUDIES, cifar10, context
+from smalti.reproduce.studies.windows import PICTURES
 from smalti.reproduce.study import SCALES
 from smalti.reproduce.training import train
 from smalti.runs.config import ROOTS
@@ -45,6 +52,37 @@ def test_two_steps_of_all_runs(study, scale, make_experiment):
     for run in in_order(STUDIES[study]().runs(experiment, 0)):
         train(experiment, run)
         assert (experiment.path(run) / "checkpoints" / "best" / "config.json").is_file()
+
+
+@pytest.fixture
+def _small_measurements(monkeypatch):
+    """Few and small samples of few codes, and one round of timing."""
+    windows = PICTURES["tiny"]
+    measured = Sampling(5, (16, 32), batch_size=5)
+    shown = ((16, 32),)
+    pictures = replace(windows, window_px=16, measured=measured, shown=shown)
+    words = {kind: f"{prior.words} --image.size 16" for kind, prior in windows.priors.items()}
+    priors = {k: replace(prior, words=words[k]) for k, prior in windows.priors.items()}
+    monkeypatch.setitem(PICTURES, "tiny", replace(pictures, priors=priors, shown_stride=1))
+    monkeypatch.setitem(FACTORS, "tiny", replace(FACTORS["tiny"], side_px=32, window=4))
+    monkeypatch.setitem(context.COMPARED, "tiny", (5, 2, 5))
+    setup, _ = cifar10.SETUPS["tiny"]
+    small = replace(setup, words=f"{setup.words} --image.size 8")
+    monkeypatch.setitem(cifar10.SETUPS, "tiny", (small, Sampling(5)))
+    monkeypatch.setattr(cifar10, "SIDE_PX", 8)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_small_measurements")
+@pytest.mark.parametrize("name", list(STUDIES))
+def test_a_study_measures_all_that_its_page_shows(name, make_experiment):
+    experiment = make_experiment("tiny")
+    page = conduct(name, experiment, [0]).read_text(encoding="utf-8")
+    assert page.count("too few seeds") == len(STUDIES[name]().claims("tiny")) > 0
+    assert "nan" not in page
+    for picture in re.findall(r"!\[.*\]\((.*)\)", page):
+        assert (experiment.folder / picture).is_file()
+    assert not (experiment.folder / "unfinished").exists()
 
 
 def test_a_study_is_named_as_its_file():

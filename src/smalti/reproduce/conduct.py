@@ -47,6 +47,7 @@ def conduct(name: str, experiment: Experiment, seeds: Sequence[int]) -> Path:
         study.measure(experiment, seed, results)
         study.draw(experiment, seed, experiment.folder / "pictures" / f"seed-{seed}")
         results.complete()
+        experiment.remove_unfinished(seed)
         page = write_page(name, study, experiment, complete_results(experiment))
         say(f"{name}, seed {seed}: done, {page}")
     return page

@@ -8,6 +8,7 @@ RUNS/SCALE/NAME       a run of `smalti train`; several studies share RUNS
 RUNS/SCALE/codes/     codes that compared runs share, so that they are encoded once
 """
 
+import contextlib
 import shlex
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ from typing import Self
 from smalti.reproduce.data_sets import find_data
 from smalti.reproduce.recipes import tokenizer_recipe
 from smalti.runs.config import BaseRunConfig
+
+UNFINISHED = "unfinished"
+"""Folder of the codes of samples that are being drawn."""
 
 ReadConfig = Callable[[str, Sequence[str]], BaseRunConfig]
 """Makes the config of a stage from the words of a command, as `smalti train` does."""
@@ -110,9 +114,16 @@ class Experiment:
 
     def unfinished(self, name: str, seed: int) -> Path:
         """File of the codes of samples, from which their drawing goes on where it was stopped."""
-        path = self.folder / "unfinished" / f"{name}-seed{seed}.safetensors"
+        path = self.folder / UNFINISHED / f"{name}-seed{seed}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def remove_unfinished(self, seed: int) -> None:
+        """Delete the codes of samples of a seed, once all of it is measured."""
+        for path in (self.folder / UNFINISHED).glob(f"*-seed{seed}.safetensors"):
+            path.unlink()
+        with contextlib.suppress(OSError):  # there is none, or it has codes of other seeds
+            (self.folder / UNFINISHED).rmdir()
 
     def config(self, run: PlannedRun) -> BaseRunConfig:
         """The config of a planned run.

@@ -38,7 +38,9 @@ class Factors:
 
 
 FACTORS: Mapping[str, Factors] = {
-    "tiny": Factors("photos", 128, 8, f"{TINY_PRIOR} --held-out 0.2", 400, TINY_SHAPE),
+    "tiny": Factors(
+        "photos", 128, 8, f"{TINY_PRIOR} --held-out 0.2 --image.small skip", 600, TINY_SHAPE
+    ),
     "small": Factors("photos", 256, 16, SMALL_PRIOR, 6000),
     "paper": Factors(
         "faces",

@@ -25,7 +25,9 @@ class Recipe:
 # Small enough for one processor core: ten minutes each on a slow one.
 _TINY = "--training.eval-steps 200 --training.save-steps 100 --training.picture-steps 400"
 _TINY_CIFAR10 = f"--preset vqgan-cifar10 {_TINY} --training.total-steps 800"
-_TINY_PHOTOS = f"--preset vqgan-photos-tiny {_TINY} --held-out 0.2 --image.resize-px 128"
+_TINY_PHOTOS = (  # a few of the photographs are smaller than the largest crops
+    f"--preset vqgan-photos-tiny {_TINY} --held-out 0.2 --image.resize-px 128 --image.small skip"
+)
 _TINY_MAPS = f"--preset labels-tiny {_TINY} --training.total-steps 1000"
 _SMALL = "--training.total-steps 30000"
 _SMALL_PHOTOS = f"--preset vqgan-photos-small {_SMALL} --image.resize-px 256"
@@ -43,8 +45,8 @@ TOKENIZERS: Mapping[str, Mapping[str, Recipe]] = {
         "photos-f1": Recipe(
             "pixels",
             "photos",
-            "--image.size 64 --image.resize-px 128 --held-out 0.2 --codebook-size 512 "
-            "--pixels 100000",
+            "--image.size 64 --image.resize-px 128 --image.small skip --held-out 0.2 "
+            "--codebook-size 512 --pixels 100000",
         ),
         "photos-f2": Recipe(
             "vqgan",

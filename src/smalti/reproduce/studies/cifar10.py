@@ -38,7 +38,7 @@ SETUPS: Mapping[str, tuple[PriorSetup, Sampling]] = {
             "cifar10",
             "cifar10-f2",
             f"{TINY_PRIOR} --image.size {SIDE_PX} --codes.views 2 --training.batch-size 16",
-            600,
+            500,
             shape=TINY_SHAPE,
         ),
         Sampling(256),

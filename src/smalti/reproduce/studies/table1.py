@@ -51,7 +51,7 @@ def _paper(data: str, tokenizer: str, preset: str, conditions: Mapping[str, str]
     return PriorSetup(data, tokenizer, f"--preset {preset} {PAPER_PRIOR}", 300_000, conditions)
 
 
-PHOTOS_64 = "--image.size 64 --image.resize-px 128 --held-out 0.2"
+PHOTOS_64 = "--image.size 64 --image.resize-px 128 --image.small skip --held-out 0.2"
 STREETS_64 = "--image.size 64 --image.resize-px 192 --held-out 0.1 --condition-drop 0"
 ANIMALS_64 = "--image.size 64 --image.resize-px 96 --held-out 0.2 --condition-drop 0"
 LABELS = {"segmentation": "street-labels"}

@@ -56,7 +56,7 @@ class Pictures:
 
 def _tiny(options: str, conditions: Mapping[str, str]) -> PriorSetup:
     words = f"{TINY_PRIOR} --image.size 64 --image.resize-px 192 --held-out 0.1 {options}"
-    return PriorSetup("streets", "streets", words, 500, conditions, TINY_SHAPE)
+    return PriorSetup("streets", "streets", words, 900, conditions, TINY_SHAPE)
 
 
 def _small(options: str, conditions: Mapping[str, str]) -> PriorSetup:
