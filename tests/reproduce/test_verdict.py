@@ -18,7 +18,7 @@ def margins(*values: float) -> dict[int, Results]:
     [
         ((1.0, 1.1, 0.9), "holds", "+ + +"),
         ((-1.0, -1.1, -0.9), "reversed", "- - -"),
-        ((1.0, 1.1, -0.1), "undecided", "+ + -"),
+        ((1.0, 1.1, 1.0, -0.1), "undecided", "+ + + -"),
         ((3.0, 0.1, 0.1), "undecided", "+ + +"),
         ((0.0, 0.0, 0.0), "undecided", "0 0 0"),
         ((1.0, 1.1), "too few seeds", "+ +"),
