@@ -30,7 +30,9 @@ def test_presets_with_a_word_say_what_they_are_and_need(succeed):
 
 
 def test_presets_without_any(refused):
-    refused(["presets", "vqgan-dmo"], "unknown preset 'vqgan-dmo'", "did you mean 'vqgan-demo'")
+    refused(
+        ["presets", "vqgan-dmo"], "no preset has the word 'vqgan-dmo'", "did you mean 'vqgan-demo'"
+    )
 
 
 def test_env_names_versions_and_formats(succeed):
