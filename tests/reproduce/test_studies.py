@@ -64,8 +64,8 @@ def _small_measurements(monkeypatch):
     words = {kind: f"{prior.words} --image.size 16" for kind, prior in windows.priors.items()}
     priors = {k: replace(prior, words=words[k]) for k, prior in windows.priors.items()}
     monkeypatch.setitem(PICTURES, "tiny", replace(pictures, priors=priors, shown_stride=1))
-    monkeypatch.setitem(FACTORS, "tiny", replace(FACTORS["tiny"], side_px=64, window=4))
-    monkeypatch.setitem(context.COMPARED, "tiny", (12, 2, 12))
+    monkeypatch.setitem(FACTORS, "tiny", replace(FACTORS["tiny"], side_px=32, window=4))
+    monkeypatch.setitem(context.COMPARED, "tiny", (12, 1, 12))
     setup, _ = cifar10.SETUPS["tiny"]
     small = replace(setup, words=f"{setup.words} --image.size 8")
     monkeypatch.setitem(cifar10.SETUPS, "tiny", (small, Sampling(12)))
