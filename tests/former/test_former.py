@@ -1,6 +1,7 @@
 """What a former version wrote still loads, goes on and computes the same: see README.md."""
 
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -150,6 +151,13 @@ def test_former_config_file_and_spellings_of_options_are_read(tmp_path):
     assert stored["training"]["batch_size"] == 3
     assert stored["vqgan"]["quantizer"]["restart_below"] == 0.1
     assert stored["discriminator_optimizer"]["learning_rate"] == 1e-4
+
+
+def test_training_images_of_a_run_without_their_list_follow_its_rule(tmp_path, capsys):
+    run = shutil.copytree("former/unconditional", tmp_path / "run")
+    (run / "training_images.safetensors").unlink()
+    smalti(f"evaluate {run} --data former/scenes -n 12 --few --device=cpu --out {tmp_path}/a.json")
+    assert re.search(r"\d+ of these 24 images are training images", capsys.readouterr().out)
 
 
 def test_former_run_goes_on_by_the_command_that_began_it(tmp_path, capsys):

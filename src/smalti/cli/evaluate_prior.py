@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from smalti.cli.evaluate_memorisation import KnownAndUnseen, find_images, judge_memorisation
 from smalti.cli.evaluate_report import check_reference, show_figures, show_protocol, write
-from smalti.cli.evaluate_tokenizer import mixed, unseen_numbers
+from smalti.cli.evaluate_tokenizer import mixed, seen_images, unseen_numbers
 from smalti.cli.places import output_file
 from smalti.cli.sample import sampling_options
 from smalti.compute import choose_compute
@@ -30,7 +31,6 @@ from smalti.model_folder import read_tensors, write_tensors
 from smalti.runs.described import find_reference, good_rows
 from smalti.runs.prior_evaluation import PriorEvaluation
 from smalti.runs.prior_images import PriorImages, transform_of_run
-from smalti.runs.training_images import find_training_images
 from smalti.sampling.pipeline import Pipeline
 from smalti.words import all_are, counted
 
@@ -117,13 +117,15 @@ def _open_prior(options: argparse.Namespace) -> tuple[PriorEvaluation, list[str]
     pipeline = Pipeline.from_pretrained(options.model)
     transform = transform_of_run(options.model, options.small)
     images = PriorImages(pipeline, options.data, transform, options.size)
-    known = find_training_images(options.model)
+    seen = seen_images(options, images.dataset)
     if options.held_out:
-        seen = None if known is None else known.among(images.dataset)
-        images.keep(unseen_numbers(options.model, seen))
+        unseen = unseen_numbers(options.model, seen)
+        images.keep(unseen)
+        seen = np.zeros(len(unseen), np.bool_)
     if isinstance(options.images, int):
-        images.choose(options.images)
-    trained_on = None if known is None else int(known.among(images.dataset).sum())
+        chosen = images.choose(options.images)
+        seen = None if seen is None else seen[chosen]
+    trained_on = None if seen is None else int(seen.sum())
     check_sizes(images.dataset)
     if not any(images.load(number) for number in range(len(images))):
         raise InputError(f"{all_are(len(images), 'image')} broken or smaller than the crop")

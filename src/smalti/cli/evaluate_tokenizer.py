@@ -48,7 +48,7 @@ def evaluate_tokenizer(options: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(options.model)
     trained = read_config(Path(options.model))
     config = _data_config(options, trained)
-    dataset, trained_on = _open_images(options, config, trained, tokenizer.content)
+    dataset, trained_on = _open_images(options, config, tokenizer.content)
     check_sizes(dataset)
     check_maps(dataset)
     if options.as_prior_data:
@@ -90,10 +90,7 @@ def _data_config(options: argparse.Namespace, trained: BaseRunConfig | None) -> 
 
 
 def _open_images(
-    options: argparse.Namespace,
-    config: BaseRunConfig,
-    trained: BaseRunConfig | None,
-    content: ContentConfig,
+    options: argparse.Namespace, config: BaseRunConfig, content: ContentConfig
 ) -> tuple[ImageDataset, int | None]:
     """The images to measure, and on how many of them the model was trained, if that is known.
 
@@ -102,7 +99,7 @@ def _open_images(
             what.
     """
     dataset = open_dataset(config, classes=False, content=content)
-    seen = _seen_images(options, trained, dataset)
+    seen = seen_images(options, dataset)
     if options.held_out:
         unseen = unseen_numbers(options.model, seen)
         dataset, seen = dataset.subset(unseen), np.zeros(len(unseen), np.bool_)
@@ -117,19 +114,18 @@ def unseen_numbers(model: str, seen: NDArray[np.bool_] | None) -> list[int]:
         InputError: there are none, or it is not known which were `seen`.
     """
     if seen is None:
-        raise InputError(f"{model} is no run: only a run held images out")
+        raise InputError(f"it is not known which images {model} held out; leave out --held-out")
     if seen.all():
         raise InputError(f"{model} holds nothing out of this data; leave out --held-out")
     return (~seen).nonzero()[0].tolist()
 
 
-def _seen_images(
-    options: argparse.Namespace, trained: BaseRunConfig | None, dataset: ImageDataset
-) -> NDArray[np.bool_] | None:
+def seen_images(options: argparse.Namespace, dataset: ImageDataset) -> NDArray[np.bool_] | None:
     """Whether the model was trained on each image, (N,), or None if it is not known."""
     images = find_training_images(options.model)
     if images is not None:
         return images.among(dataset)
+    trained = read_config(Path(options.model))
     # A run of an older version held out what its rule gives, of its own data.
     if trained is None or not (options.held_out or set(options.data) == set(trained.data)):
         return None

@@ -144,11 +144,13 @@ class PriorImages:
         """Leave out all images but those of the numbers, in their order; they are counted anew."""
         self.dataset = self.dataset.subset(numbers)
 
-    def choose(self, count: int) -> None:
-        """Leave out all images but `count` of them at even distances, if there are more."""
-        if count < len(self):
+    def choose(self, count: int) -> list[int]:
+        """Leave out all images but `count` of them at even distances; return their numbers."""
+        numbers = positions_of_some(len(self), count)
+        if len(numbers) < len(self):
             self._chosen_of = len(self)
-            self.keep(positions_of_some(len(self), count))
+            self.keep(numbers)
+        return numbers
 
     def record(self, source: str, count: int) -> ImageRecord:
         """How the images were read and chosen, for a protocol.
