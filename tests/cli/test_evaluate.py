@@ -161,7 +161,7 @@ def test_wrong_input_is_one_line(refused, plain_model, world):
     refused([world.vqgan, *data, "--device", "nodevice"], "'nodevice'")
     refused([world.vqgan, *data, "--out", "a.txt"], "a.txt must end in .json")
     refused([plain_model, *data], "no run", "--size")
-    refused([plain_model, *data, "--size", 16, "--held-out"], "no run")
+    refused([plain_model, *data, "--size", 16, "--held-out"], "not known which")
 
 
 def test_damaged_config_of_a_run_is_one_line(refused, run_of, world):
