@@ -18,7 +18,7 @@ class DataSet:
     maps: str = "images"
     """What it has beside the photographs: nothing else (`images`), `segmentations` or `depths`."""
     side_px: int = 288
-    """About the shorter side of its pictures."""
+    """Side of the random pictures that stand for it while it is missing."""
 
 
 CIFAR10 = "https://huggingface.co/datasets/uoft-cs/cifar10, the file plain_text/{}-00000-of-00001"
@@ -73,18 +73,16 @@ DATA_SETS: Mapping[str, Mapping[str, DataSet]] = {
         "photos": IMAGENET,
         "animals": DataSet("rin", "the animals of ImageNet that make Restricted ImageNet"),
         "churches": DataSet("lsun-ct", "churches and towers of https://www.yf.io/p/lsun"),
-        "faces": DataSet("faceshq", "CelebA-HQ and FFHQ, in one folder", side_px=1024),
+        "faces": DataSet("faceshq", "CelebA-HQ and FFHQ, in one folder"),
         "landscapes": DataSet(
             "s-flckr",
             "landscapes of Flickr with label maps; the authors did not publish them",
             "segmentations",
-            1024,
         ),
         "landscapes-test": DataSet(
             "s-flckr-test",
             "landscapes of Flickr with label maps; the authors published examples of them",
             "segmentations",
-            1024,
         ),
         "depth": DataSet("d-rin", f"Restricted ImageNet, as {DEPTH_MAPS}", "depths"),
     },
