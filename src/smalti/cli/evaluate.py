@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> None:
     elif options.samples:
         raise InputError("--samples is for pictures that no model draws here; leave out the model")
     if not options.data:
-        raise InputError("smalti evaluate needs --data")
+        raise InputError("--data is required with a model")
 
     from smalti.cli.evaluate_prior import evaluate_prior
     from smalti.cli.evaluate_tokenizer import evaluate_tokenizer
@@ -189,7 +189,7 @@ def _size_and_files(parser: Parser) -> None:
     parser.add_out(
         None,
         "JSON file for the figures too; replaced if it exists (default: of a prior "
-        "evaluation.json, else none)",
+        "evaluation.json, else none); with --images A:B, a .safetensors file for --join",
     )
     parser.add_device()
 

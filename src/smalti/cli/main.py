@@ -45,7 +45,7 @@ OWN_RESUME = {"demo": "smalti demo", "reproduce": "the same command"}
 EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN, Pipeline`."
 
 
-class _Terminated(BaseException):
+class _Terminated(KeyboardInterrupt):
     """SIGTERM as an exception, like Ctrl-C, so that nothing half-written stays behind."""
 
 
@@ -88,10 +88,10 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
         with _shown_log(), _shown_once():
             module.run(arguments)
-    except KeyboardInterrupt:
-        return _fail("stopped", 130)
     except _Terminated:
         return _fail("stopped by SIGTERM", 143)
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
     except BrokenPipeError:  # `smalti inspect ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
