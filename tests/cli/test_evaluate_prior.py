@@ -9,33 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.colours import ColoursAndSpread
+from smalti.cli.main import Terminated
 from smalti.evaluation.extractors import EXTRACTORS
-from smalti.evaluation.extractors.base import Extractor
 from smalti.model_folder import read_tensors
 from smalti.sampling.pipeline import Pipeline
 
 
-class Colours(Extractor):
-    """Describes an image by the mean and spread of its colours, in no time."""
-
-    name, frechet_name, kernel_name, score_name = "Colours", "FD-Colours", "KD-Colours", None
-    feature_count = 6
-    resize = "none"
-
-    @classmethod
-    def load(cls, weights: str | None) -> Extractor:
-        return cls(torch.nn.Conv2d(3, 3, 1, bias=False), "f" * 64)
-
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([images.mean((2, 3)), images.std((2, 3))], 1)
-
-    def logits(self, features: torch.Tensor) -> None:
-        return None
-
-
 @pytest.fixture(autouse=True)
 def _colours(monkeypatch):
-    monkeypatch.setitem(EXTRACTORS._classes, "efficientnet", Colours)
+    monkeypatch.setitem(EXTRACTORS._classes, "efficientnet", ColoursAndSpread)
 
 
 def report(path: str = "evaluation.json") -> dict:
@@ -132,7 +115,8 @@ def test_figures_are_the_same_for_any_batches_and_parts(succeed, here, world):
         assert figures(other) == pytest.approx(figures(), rel=1e-6)
 
 
-def test_stopped_work_goes_on(call, succeed, here, world, monkeypatch):
+@pytest.mark.parametrize(("signal", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_stopped_work_goes_on(signal, code, call, succeed, here, world, monkeypatch):
     from smalti.runs import prior_evaluation
 
     command = ["evaluate", world.prior, "--data", world.photos, "-n", "12", "--batch-size", "4"]
@@ -141,7 +125,7 @@ def test_stopped_work_goes_on(call, succeed, here, world, monkeypatch):
 
     def stopped(pipeline, numbers, *rest):
         if numbers[0] == 8:
-            raise KeyboardInterrupt
+            raise signal
         return real(pipeline, numbers, *rest)
 
     def noted(pipeline, numbers, *rest):
@@ -150,7 +134,7 @@ def test_stopped_work_goes_on(call, succeed, here, world, monkeypatch):
 
     monkeypatch.setattr(prior_evaluation, "sample_numbered", stopped)
     result = call(*command)
-    assert result.code == 130
+    assert result.code == code
     assert "goes on" in result.out
     monkeypatch.setattr(prior_evaluation, "sample_numbered", noted)
     succeed(*command)
@@ -254,7 +238,7 @@ def test_bad_parts_are_one_line(refused, succeed, here, world):
     refused([*command, "--join", "ref.safetensors"], "no file of smalti evaluate --images")
 
 
-def test_bad_pictures_and_references_are_one_line(refused, succeed, pictures, world):
+def test_bad_pictures_and_references_are_one_line(refused, succeed, pictures, world, monkeypatch):
     shutil.copytree(pictures, "odd")
     Image.new("RGB", (16, 18)).save("odd/p5.png")
     judged = ["evaluate", "--samples", pictures]
@@ -268,9 +252,5 @@ def test_bad_pictures_and_references_are_one_line(refused, succeed, pictures, wo
     succeed("evaluate", *size)
     refused([*judged, "--reference", "ref.safetensors"], "20x20", "16x16")
     other = ["--reference", "ref.safetensors", "--size", "20", "--small", "enlarge"]
-    changed = Colours.resize
-    Colours.resize = "other"
-    try:
-        refused([*judged, *other], "another extractor", "resize")
-    finally:
-        Colours.resize = changed
+    monkeypatch.setattr(ColoursAndSpread, "resize", "other")
+    refused([*judged, *other], "another extractor", "resize")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.colours import Colours
 from smalti.cli.main import main
 from smalti.conditions import CONDITIONS, Setup
 from smalti.conditions.opening import RunConditions
@@ -15,7 +16,6 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.order import order
 from smalti.data.sources import open_source
 from smalti.evaluation.extractors import EXTRACTORS
-from smalti.evaluation.extractors.base import Extractor
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.config import GPTConfig
 from smalti.runs.prior_evaluation import PriorEvaluation
@@ -30,24 +30,6 @@ SEED = 3
 SAMPLING = SamplingConfig(temperature=0.7)
 KINDS = [kind for kind in CONDITIONS if kind != "none"]
 IN_FILES = [kind for kind in KINDS if CONDITIONS[kind].files or CONDITIONS[kind].needs_classes]
-
-
-class Colours(Extractor):
-    """Describes an image by its mean colour, in no time."""
-
-    name, frechet_name, kernel_name, score_name = "Colours", "FD-Colours", "KD-Colours", None
-    feature_count = 3
-    resize = "none"
-
-    @classmethod
-    def load(cls, weights: str | None) -> Extractor:
-        return cls(torch.nn.Conv2d(3, 3, 1, bias=False), "f" * 64)
-
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
-        return images.mean((2, 3))
-
-    def logits(self, features: torch.Tensor) -> None:
-        return None
 
 
 def pipeline_of(kind: str, data: Path, tokenizers: Path) -> Pipeline:

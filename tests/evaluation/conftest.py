@@ -1,27 +1,8 @@
 import pytest
-import torch
-from torch import nn
 
+from helpers.colours import Colours
 from smalti.evaluation.extractors.base import Extractor
 from smalti.evaluation.protocol import ImageRecord
-
-
-class Colours(Extractor):
-    """Describes an image by its mean colour."""
-
-    name, frechet_name, kernel_name, score_name = "Colours", "FD-Colours", "KD-Colours", None
-    feature_count = 3
-    resize = "none"
-
-    @classmethod
-    def load(cls, weights: str | None) -> Extractor:
-        return cls(nn.Conv2d(3, 3, 1, bias=False), "f" * 64)
-
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
-        return images.mean((2, 3))
-
-    def logits(self, features: torch.Tensor) -> None:
-        return None
 
 
 @pytest.fixture

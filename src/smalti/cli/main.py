@@ -45,7 +45,7 @@ OWN_RESUME = {"demo": "smalti demo", "reproduce": "the same command"}
 EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN, Pipeline`."
 
 
-class _Terminated(KeyboardInterrupt):
+class Terminated(KeyboardInterrupt):
     """SIGTERM as an exception, like Ctrl-C, so that nothing half-written stays behind."""
 
 
@@ -88,7 +88,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
         with _shown_log(), _shown_once():
             module.run(arguments)
-    except _Terminated:
+    except Terminated:
         return _fail("stopped by SIGTERM", 143)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
@@ -180,7 +180,7 @@ def _shown_once() -> Iterator[None]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+    raise Terminated
 
 
 def console() -> None:
