@@ -16,11 +16,10 @@ from smalti.reproduce.recipes import TOKENIZERS, tokenizer_recipe
 from smalti.reproduce.samples import Sampling
 from smalti.reproduce.studies import STUDIES, cifar10, context
 from smalti.reproduce.studies.windows import PICTURES
-from smalti.reproduce.study import SCALES
 from smalti.reproduce.training import train
 from smalti.runs.config import ROOTS
 
-EVERY = [(study, scale) for study in STUDIES for scale in SCALES]
+EVERY = [(study, scale) for study in STUDIES for scale in DATA_SETS]
 
 
 @pytest.mark.parametrize(("study", "scale"), EVERY)

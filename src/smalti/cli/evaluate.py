@@ -152,28 +152,7 @@ def parser() -> Parser:
         "replaced. It takes a minute or several on a processor",
     )
     _samples(parser.add_argument_group("pictures and reference"))
-    prior = parser.add_argument_group("priors")
-    prior.add_argument("-n", type=positive, default=5000, help="samples to draw")
-    prior.add_argument(
-        "--join",
-        type=expanded_path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="take what was computed from files of --images A:B; same options otherwise",
-    )
-    prior.add_argument(
-        "--memorisation",
-        action="store_true",
-        help="also write a page of samples beside their nearest training images",
-    )
-    prior.add_argument(
-        "--training-data",
-        type=expanded_path,
-        nargs="+",
-        metavar="SRC",
-        help="for --memorisation: the training images (default: the run's own data)",
-    )
+    _priors(parser.add_argument_group("priors"))
     drawing_arguments(parser)
     return parser
 
@@ -232,4 +211,28 @@ def _samples(group: argparse._ArgumentGroup) -> None:
         "--few",
         action="store_true",
         help="also compare fewer images than the extractor has features; see the warning",
+    )
+
+
+def _priors(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-n", type=positive, default=5000, help="samples to draw")
+    group.add_argument(
+        "--join",
+        type=expanded_path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="take what was computed from files of --images A:B; same options otherwise",
+    )
+    group.add_argument(
+        "--memorisation",
+        action="store_true",
+        help="also write a page of samples beside their nearest training images",
+    )
+    group.add_argument(
+        "--training-data",
+        type=expanded_path,
+        nargs="+",
+        metavar="SRC",
+        help="for --memorisation: the training images (default: the run's own data)",
     )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, number
 from smalti.cli.arguments import seed as seed_of
+from smalti.reproduce.data_sets import DATA_SETS
 
 if TYPE_CHECKING:
     from smalti.reproduce.dry_run import RunEstimate
     from smalti.reproduce.experiment import Experiment
 
-SCALES = ("tiny", "small", "paper")
 RUNS = "reproduce/runs"
 MIB = 2**20
 
@@ -52,9 +52,7 @@ def _describe(study: str, experiment: "Experiment", seeds: Sequence[int]) -> Non
     from smalti.reproduce.dry_run import estimate, plan_anyway
 
     runs, missing = plan_anyway(study, experiment, seeds[0])
-    print(
-        f"{study} at the scale {experiment.scale}: nothing is trained, or written but for a while"
-    )
+    print(f"{study} at the scale {experiment.scale}: only a plan; nothing is trained")
     print(f"{'run':44}{'parameters':>13}{'steps':>9}{'memory':>11}{'time':>12}")
     estimates = []
     for found in estimate(study, experiment, seeds[0]):
@@ -119,7 +117,7 @@ def parser() -> Parser:
     made.add_argument("study", help=f"one of {', '.join(names())}")
     made.add_argument(
         "--scale",
-        choices=SCALES,
+        choices=list(DATA_SETS),
         default="tiny",
         help="tiny is for a processor core, small for a graphics card and a day, paper has the "
         "sizes of the paper's Table 3",

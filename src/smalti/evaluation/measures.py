@@ -65,7 +65,7 @@ class Measure(abc.ABC):
 
     @abc.abstractmethod
     def add(self, batch: Reconstructed) -> None:
-        """Add a batch."""
+        """Add a batch of images and their reconstructions to what is measured."""
 
     @abc.abstractmethod
     def figures(self) -> Sequence[Figure]:

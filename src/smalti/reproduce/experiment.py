@@ -46,10 +46,10 @@ class PlannedRun:
         return f"smalti train {self.stage} {shlex.join(self.words)}"
 
     @property
-    def with_needs(self) -> Iterator[Self]:
+    def with_needs(self) -> Iterator["PlannedRun"]:
         """The runs that it needs, each before those that need it, then the run itself."""
         for need in self.needs:
-            yield from need.with_needs  # type: ignore[misc]
+            yield from need.with_needs
         yield self
 
 

@@ -58,12 +58,12 @@ class Results:
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Numbers by name."""
+        """Figures by the name of measurement and figure, such as `row_major/nll`."""
         return self._stored.figures
 
     @property
     def curves(self) -> Mapping[str, Points]:
-        """Curves by name."""
+        """Points of each curve, such as NLL over steps, by the name of the curve."""
         return self._stored.curves
 
     @property

@@ -11,8 +11,6 @@ from smalti.reproduce.experiment import Experiment, PlannedRun
 from smalti.reproduce.results import Results
 from smalti.reproduce.verdict import Claim
 
-SCALES = ("tiny", "small", "paper")
-
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -48,7 +48,7 @@ class Box(NamedTuple):
         )
 
     def scaled(self, scale: Scale) -> "Box":
-        """The same rectangle where the resolution is `scale` times as high."""
+        """The rectangle in the coordinates of a map whose resolution is `scale` times as high."""
         return Box(*(scale.up * side // scale.down for side in self))
 
     def cut(self, features: Tensor, top: int = 0, left: int = 0) -> Tensor:

@@ -101,7 +101,7 @@ class Tradeoff(Study):
         ]
 
     def plots(self, scale: str) -> Sequence[Plot]:
-        """Error over NLL."""
+        """The error of reconstructions over the NLL of an image, a point for each factor."""
         points = {
             f"f = {factor}": (f"f{factor}/image", f"f{factor}/reconstruction/perceptual_distance")
             for factor in PAPER_NLL
