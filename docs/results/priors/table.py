@@ -8,6 +8,7 @@ NAMES = [
     "class",
     "crops64",
     "low_resolution",
+    "low_resolution_zeros",
     "edges",
     "segmentation",
     "coordinates",
