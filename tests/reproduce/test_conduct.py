@@ -67,12 +67,14 @@ def _toy(monkeypatch):
     monkeypatch.setitem(STUDIES._classes, "toy", Toy)
 
 
-def test_a_study_trains_measures_and_judges(make_experiment, monkeypatch):
+def test_a_study_trains_measures_and_judges(make_experiment, monkeypatch, tmp_path):
     experiment = make_experiment()
     page = conduct("toy", experiment, [0])
     first = page.read_text(encoding="utf-8")
+    assert str(tmp_path) not in first
     assert "| none | 4.7 | 2." in first
     assert "too few seeds" in first
+    assert "--data DATA/cifar10-train.parquet --out RUNS/tiny/toy-none-seed0" in first
 
     # More seeds grow the page; what is there is neither trained nor measured again.
     monkeypatch.setattr(Toy, "remarks", "")

@@ -12,11 +12,11 @@ import contextlib
 import shlex
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from smalti.reproduce.data_sets import find_data
+from smalti.reproduce.data_sets import DATA_SETS, find_data
 from smalti.reproduce.recipes import tokenizer_recipe
 from smalti.runs.config import BaseRunConfig
 
@@ -106,6 +106,16 @@ class Experiment:
             budget,
             device,
         )
+
+    def with_folders_by_name(self, data: str, runs: str) -> Self:
+        """The experiment with names in place of its folders, to show the commands of its runs.
+
+        Args:
+            data: name of the folder of the data sets.
+            runs: name of the folder of the runs.
+        """
+        files = DATA_SETS[self.scale]
+        return replace(self, find=lambda name: f"{data}/{files[name].file}", runs_folder=Path(runs))
 
     def path(self, run: PlannedRun | str) -> Path:
         """The folder of a run."""

@@ -79,7 +79,8 @@ def _head(name: str, study: Study, experiment: Experiment, seeds: Sequence[int])
     notes = experiment.folder / NOTES
     own = f"\n\n{notes.read_text(encoding='utf-8').strip()}" if notes.is_file() else ""
     return (
-        f"# {study.title}\n\n{study.paper}\n\n    {command} --data DATA --out FOLDER\n\n"
+        f"# {study.title}\n\n{study.paper}\n\n    {command} --data DATA --runs RUNS "
+        "--out FOLDER\n\n"
         f"Scale {experiment.scale}, seeds {listed}. All numbers are in [{FIGURES}]({FIGURES})."
         + own
     )
@@ -145,15 +146,19 @@ def _pictures(folder: Path, seeds: Sequence[int]) -> Iterator[str]:
 
 def _runs(study: Study, experiment: Experiment, seeds: Sequence[int]) -> str:
     rows = [_line(["run", "steps", "minutes"]), _line(["---"] * 3)]
-    commands = []
     for run in planned(study, experiment, seeds):
         state = read_run(experiment.path(run))
         steps, minutes = (
             ("", "") if state is None else (f"{state.step:,}", f"{state.seconds / 60:.1f}")
         )
         rows.append(_line([run.name, steps, minutes]))
-        commands.append(f"    {run.command}")
-    text = "Tokenizers are trained once, with seed 0, for all seeds and all studies of a scale."
+    # The page may be published, so it has no paths of the machine.
+    shown = planned(study, experiment.with_folders_by_name("DATA", "RUNS"), seeds)
+    commands = [f"    {run.command}" for run in shown]
+    text = (
+        "Tokenizers are trained once, with seed 0, for all seeds and all studies of a scale. DATA "
+        "is the folder of the data sets, RUNS that of the runs."
+    )
     return f"## Runs\n\n{text}\n\n" + "\n".join([*rows, "", *commands])
 
 
