@@ -104,6 +104,15 @@ def test_last_only_leaves_out_the_others(gpt, tokens, first):
     found = gpt.logits(tokens[:, :first], last, last_only=True)
     torch.testing.assert_close(found, expected)
     assert torch.equal(whole.keys[..., :first, :], last.keys[..., :first, :])
+    assert torch.equal(whole.values[..., :first, :], last.values[..., :first, :])
+
+
+def test_last_only_computes_one_position_of_the_last_block(gpt, tokens):
+    lengths = []
+    for block in gpt.blocks:
+        block.mlp.register_forward_pre_hook(lambda mlp, inputs: lengths.append(inputs[0].shape[1]))
+    gpt.logits(tokens, last_only=True)
+    assert lengths == [SIZES.max_length, 1]
 
 
 def test_reset_cache_is_as_good_as_new(gpt, tokens):

@@ -31,14 +31,31 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """(B, L, W) -> (B, L, W); with a cache, x are the positions that follow the cached ones."""
-        batch, length, width = x.shape
-        heads = self.qkv(x).view(batch, length, 3, self.heads, -1)
-        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, H, L, C) each
+        q, k, v = self._heads(self.qkv(x)).unbind()
+        return self._attend(q, k, v, cache)
+
+    def last(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+        """The last position (B, 1, W) of what `forward` returns.
+
+        All positions have keys and values still, which go to the cache; the others have no query.
+        """
+        width, weight, bias = x.shape[2], self.qkv.weight, self.qkv.bias
+        q = self._heads(F.linear(x[:, -1:], weight[:width], bias[:width])).squeeze(0)
+        k, v = self._heads(F.linear(x, weight[width:], bias[width:])).unbind()
+        return self._attend(q, k, v, cache)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B, L, n * W) -> (n, B, H, L, C)."""
+        batch, length, _ = x.shape
+        parts = x.shape[2] // self.projection.in_features
+        return x.view(batch, length, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, cache: KVCache | None) -> Tensor:
+        """Outputs (B, l, W) of queries, keys and values (B, H, l or L, C) of new positions."""
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
         attended = causal_attention(q, k, v, self.dropout if self.training else 0.0)
-        joined = attended.transpose(1, 2).reshape(batch, length, width)
-        return self.projection(joined)
+        return self.projection(attended.transpose(1, 2).flatten(2))
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:

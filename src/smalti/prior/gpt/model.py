@@ -77,12 +77,12 @@ class GPT(nn.Module):
         x = self.dropout(self.token_embedding(tokens) + self.position_embedding[start:end])
         if cache is not None and tokens.shape[1] == 1:
             return cache.step(x.squeeze(1)).unsqueeze(1)
-        for block in self.blocks:
+        *blocks, last_block = cast(list[Block], list(self.blocks))
+        for block in blocks:
             x = block(x, cache)
+        x = last_block.last(x, cache) if last_only else last_block(x, cache)
         if cache is not None:
             cache.advance(tokens.shape[1])
-        if last_only:
-            x = x[:, -1:]
         return self.head(self.norm(x))
 
     def new_cache(self, batch_size: int) -> DecodingCache:
