@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -114,12 +114,13 @@ def train(
     early_stop: int | None = None,
     images: RunImages = IMAGES,
     seed: int = SEED,
+    after_save: Callable[[], object] | None = None,
     **config: object,
 ) -> SumLearner:
     settings = {"total_steps": 6, "log_steps": 1, "save_steps": 2, "eval_steps": 100} | config
     folder.mkdir(exist_ok=True)
     training = TrainingConfig(picture_steps=100, **settings)
-    Trainer(learner, numbers, training, folder, seed, images, early_stop).run()
+    Trainer(learner, numbers, training, folder, seed, images, early_stop, after_save).run()
     return learner
 
 
@@ -512,6 +513,12 @@ def test_run_that_ended_by_a_number_that_is_none_is_found_sick_until_it_goes_on(
     assert "a lower --optimizer.learning-rate" in finding.advice
     train(tmp_path, SumLearner(), log_steps=100)
     assert not examine(read_metrics(tmp_path), vqgan=None)
+
+
+def test_after_each_checkpoint_but_the_last_a_function_is_called(tmp_path):
+    seen = []
+    train(tmp_path, SumLearner(), after_save=lambda: seen.append(checkpoints(tmp_path)[-1]))
+    assert seen == ["step_00000002", "step_00000004"]
 
 
 def test_message_of_a_number_that_is_none_names_the_options_that_may_help(tmp_path):

@@ -8,13 +8,13 @@ from smalti.cli.places import output_folder
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Train, or go on training, and write the page."""
+    """Train, or go on training, and write the page meanwhile."""
     options = parser().read(arguments)
     out = output_folder(options.out)
 
     from smalti.cli.train_config import read_config
     from smalti.compute import choose_compute
-    from smalti.demo.page import write_page
+    from smalti.demo.page import Page
     from smalti.demo.photographs import write_photographs
     from smalti.runs.config import PriorRunConfig, VQGANRunConfig
     from smalti.runs.prior import train_prior
@@ -26,13 +26,22 @@ def run(arguments: Sequence[str]) -> None:
     common = ["--data", str(out / "photographs"), "--seed", str(options.seed)]
     common += ["--training.device", options.device]
     vqgan = ["--preset", "vqgan-demo", *common, "--out", str(out / "vqgan")]
-    print("stage 1 of 2: learning the codebook")
-    train_vqgan(read_config(VQGANRunConfig, vqgan))
     prior = ["--preset", "prior-demo", *common, "--out", str(out / "prior")]
-    print("stage 2 of 2: learning the compositions")
-    train_prior(read_config(PriorRunConfig, [*prior, "--vqgan", str(out / "vqgan")]))
-    page = write_page(out, photographs, options.seed)
-    print(f"done in {(time.monotonic() - started) / 60:.1f} minutes: open {page} in a browser")
+    prior += ["--vqgan", str(out / "vqgan")]
+    page = Page(out, photographs, options.seed)
+    page.write()
+    print(f"open {page.file} in a browser: it grows while this trains")
+    try:
+        print("stage 1 of 2: learning the codebook")
+        train_vqgan(read_config(VQGANRunConfig, vqgan), page.grow)
+        page.write()
+        print("stage 2 of 2: learning the compositions")
+        train_prior(read_config(PriorRunConfig, prior), page.grow)
+        page.write()
+    except BaseException:
+        page.stop()
+        raise
+    print(f"done in {(time.monotonic() - started) / 60:.1f} minutes: {page.file} is complete")
     print("next: smalti train vqgan --data PHOTOS")
 
 
@@ -40,9 +49,9 @@ def parser() -> Parser:
     """The options of the command."""
     parser = Parser(
         "demo",
-        "Train both stages on photographs that come with scikit-image, and write a page. "
-        "Takes 8 to 35 minutes on two processor cores, by their age and load; the same command "
-        "goes on where it was stopped.",
+        "Train both stages on photographs that come with scikit-image, and write a page, which "
+        "grows meanwhile. Takes 8 to 35 minutes on two processor cores, by their age; the same "
+        "command goes on where it was stopped.",
     )
     parser.add_out("demo", "folder for photographs, runs and page")
     parser.add_seed("seed of everything random")

@@ -17,11 +17,15 @@ th { text-align: left; font-weight: 400; color: #666; padding-right: 2rem; verti
 """
 
 
-def document(title: str, body: str) -> str:
-    """Make a whole page around a body that is HTML already."""
+def document(title: str, body: str, reload_seconds: int | None = None) -> str:
+    """Make a whole page around a body that is HTML already.
+
+    With `reload_seconds` a browser loads the page anew after so many seconds.
+    """
+    reload = f'<meta http-equiv="refresh" content="{reload_seconds}">' if reload_seconds else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
-<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
+<meta name="viewport" content="width=device-width">{reload}<style>{STYLE}</style></head><body>
 {body}
 </body></html>
 """

@@ -1,5 +1,6 @@
 """Runs stage 2, from a config to a trained prior."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,8 +35,10 @@ CODES_FOLDER = "codes"
 
 
 @processes()
-def train_prior(config: PriorRunConfig) -> Path:
+def train_prior(config: PriorRunConfig, after_save: Callable[[], object] | None = None) -> Path:
     """Run stage 2 to its end, from where its folder stands; returns the folder.
+
+    `after_save` is called after each checkpoint but the last, see `Trainer`.
 
     Raises:
         InputError: the config, the data, the tokenizer or the folder do not allow it; nothing was
@@ -68,6 +71,7 @@ def train_prior(config: PriorRunConfig) -> Path:
             config.seed,
             images,
             settled(config.training.early_stop),
+            after_save,
         ).run()
         finish(folder, plan.split)
     return folder

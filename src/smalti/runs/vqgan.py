@@ -1,5 +1,6 @@
 """Runs stage 1, from a config to a trained tokenizer."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -39,8 +40,10 @@ from smalti.training.vqgan.step import VQGANState, VQGANStepConfig
 
 
 @processes()
-def train_vqgan(config: VQGANRunConfig) -> Path:
+def train_vqgan(config: VQGANRunConfig, after_save: Callable[[], object] | None = None) -> Path:
     """Run stage 1 to its end, from where its folder stands; returns the folder.
+
+    `after_save` is called after each checkpoint but the last, see `Trainer`.
 
     Raises:
         InputError: the config, the data or the folder do not allow it; nothing was written.
@@ -73,7 +76,15 @@ def train_vqgan(config: VQGANRunConfig) -> Path:
         first = state.vqgan if config.init and not has_begun(config) else None
         from_first(lambda: keep_origin(folder, split, first))
         images = RunImages.of(split)
-        Trainer(learner, loader.batches, config.training, folder, config.seed, images).run()
+        Trainer(
+            learner,
+            loader.batches,
+            config.training,
+            folder,
+            config.seed,
+            images,
+            after_save=after_save,
+        ).run()
         finish(folder, split)
     return folder
 

@@ -69,7 +69,8 @@ class Trainer(Generic[B]):
 
     `batches` gives endless batches from a step on, and must be a pure function of that step. The
     randomness of a step is a function of the step and the seed. After `early_stop` evaluations in a
-    row without a lower score the run ends; None trains to the last step.
+    row without a lower score the run ends; None trains to the last step. `after_save` is called in
+    process 0 after each checkpoint of a run that goes on; the others wait for it.
     """
 
     def __init__(
@@ -81,9 +82,11 @@ class Trainer(Generic[B]):
         seed: int,
         images: RunImages,
         early_stop: int | None = None,
+        after_save: Callable[[], object] | None = None,
     ) -> None:
         self.learner, self.batches, self.config = learner, batches, config
         self.folder, self.seed, self.images, self.early_stop = folder, seed, images, early_stop
+        self._after_save = after_save or (lambda: None)
         self.checkpoints = folder / "checkpoints"
         self.counters = Counters()
         self._failed_saves = 0
@@ -182,6 +185,8 @@ class Trainer(Generic[B]):
         self.counters.seconds += time.monotonic() - started
         if last or step % self.config.save_steps == 0:
             self._save(must=last)
+            if not last:
+                from_first(self._after_save)
 
     @contextlib.contextmanager
     def _randomness_of_step(self) -> Iterator[None]:
