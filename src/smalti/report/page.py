@@ -53,7 +53,7 @@ def _body(state: RunState, pictures: dict[str, int], curves: dict[str, str]) -> 
         yield "<h2>Codebook</h2>"
         yield from _figures(state, [name for name in CODEBOOK if name in pictures], pictures)
     yield "<h2>The run</h2>"
-    yield table(_facts(state))
+    yield table(facts_of(state))
     evaluated = state.last_evaluation()
     if evaluated:
         yield f"<h2>Scores of {state.scored}</h2>"
@@ -89,13 +89,17 @@ def _figures(state: RunState, names: Sequence[str], steps: dict[str, int]) -> It
     if not names:
         yield "<p>None yet: the first come after training.picture-steps steps.</p>"
     for name in names:
-        caption = CAPTIONS.get(name, name.replace("_", " ").capitalize())
-        caption = caption.format(scored=state.scored, Scored=state.scored.capitalize())
-        yield figure(f"{name}.png", f"{caption}. Step {steps[name]}.", "small")
+        yield figure(f"{name}.png", f"{caption_of(state, name)}. Step {steps[name]}.", "small")
 
 
-def _facts(state: RunState) -> dict[str, str]:
-    """The options of the run that people compare."""
+def caption_of(state: RunState, name: str) -> str:
+    """What a picture of a run shows, by its name without the step."""
+    caption = CAPTIONS.get(name, name.replace("_", " ").capitalize())
+    return caption.format(scored=state.scored, Scored=state.scored.capitalize())
+
+
+def facts_of(state: RunState) -> dict[str, str]:
+    """The options of a run that people compare, by their names."""
     config = state.config
     facts = {
         "stage": config.stage,

@@ -85,6 +85,15 @@ def read_holder(folder: Path) -> Holder | None:
         return Holder(host or "an unknown machine", pid, has_system_lock=False)
 
 
+def shows_life(folder: Path) -> bool:
+    """Whether a process holds a run folder and has renewed its file lately, by this clock."""
+    try:
+        silent = time.time() - (folder / HOLDER_FILE).stat().st_mtime
+    except OSError:
+        return False
+    return silent < SILENCE_SECONDS
+
+
 @contextlib.contextmanager
 def hold_run(folder: Path) -> Iterator[Holder | None]:
     """Hold a run folder, so that no other process trains in it.

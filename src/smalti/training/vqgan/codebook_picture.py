@@ -3,7 +3,7 @@
 Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, f down-sampling factor.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from PIL import Image
@@ -32,7 +32,8 @@ def codebook_pictures(tokenizer: Tokenizer, images: Tensor) -> Mapping[str, Imag
     """
     codes = tokenizer.encode(images)
     used = most_used(codes, tokenizer.codebook_size)
-    alone = _decode_alone(tokenizer, used[:ALONE])
+    decoded = decode_alone(tokenizer, used[:ALONE])
+    alone = [_tile(tokenizer, image) for some in decoded for image in some]
     pictures = {"codes": contact_sheet(alone)}
     rows = _rows_in_context(tokenizer, codes, used[:IN_CONTEXT].tolist(), alone)
     if rows:
@@ -47,15 +48,17 @@ def most_used(codes: Tensor, codebook_size: int) -> Tensor:
     return order[: int((counts > 0).sum())]
 
 
-def _decode_alone(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
-    """Draw a tile for each of codes (n,): the middle of an image made of that code only."""
-    tiles: list[Image.Image] = []
+def decode_alone(tokenizer: Tokenizer, codes: Tensor) -> Iterator[Tensor]:
+    """Decode each of codes (n,) alone: the middle of an image made of that code only.
+
+    Yields:
+        Images (m, ..., f, f) of the tokenizer's content, of the next m codes.
+    """
     f = tokenizer.downsampling_factor
     middle = slice((ALONE_CELLS // 2) * f, (ALONE_CELLS // 2 + 1) * f)
     for some in torch.split(codes, DECODED_AT_ONCE):
         grids = some.view(-1, 1, 1).expand(-1, ALONE_CELLS, ALONE_CELLS)
-        tiles += [_tile(tokenizer, image) for image in tokenizer.decode(grids)[..., middle, middle]]
-    return tiles
+        yield tokenizer.decode(grids)[..., middle, middle]
 
 
 def _rows_in_context(
