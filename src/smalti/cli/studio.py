@@ -1,0 +1,152 @@
+"""`smalti studio`: a page in the browser that looks into runs and models of this machine."""
+
+import secrets
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smalti.cli.arguments import Parser, expanded_path, whole_number
+from smalti.config import InputError
+from smalti.studio.addresses import LOOPBACK, SHORTEST_TOKEN, address_of
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+DEFAULT_FOLDER = "runs"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Serve the page until the command is stopped."""
+    options = parser().read(arguments)
+    token = _token(options.host, options.token)
+    roots = [_place(name) for name in options.what] or [Path(DEFAULT_FOLDER)]
+    _check_packages()
+
+    from smalti.compute import choose_compute
+    from smalti.studio.app import build_app
+    from smalti.studio.library import Library
+    from smalti.studio.worker import Worker
+
+    compute = choose_compute(options.device, "float32")
+    with _listening(options.host, options.port) as listener:
+        print(f"device: {compute}")
+        app = build_app(Library(roots), Worker(compute.device), token, options.host)
+        address = address_of(options.host, listener.getsockname()[1], token)
+        if options.host not in LOOPBACK:
+            print(
+                f"anybody who reaches {options.host} and knows the token can look into "
+                f"{', '.join(map(str, roots))} and compute here, and the connection is not "
+                "encrypted; safer is the default host, through ssh -L"
+            )
+        print(f"the studio is at {address} (Ctrl-C ends it)", flush=True)
+        if options.open:
+            import webbrowser
+
+            webbrowser.open(address)
+        _serve(app, listener)
+
+
+def _token(host: str, token: str | None) -> str:
+    """The token that the user chose, or a new one.
+
+    Raises:
+        InputError: it is too short, or left out for a host that others reach.
+    """
+    if token is None and host not in LOOPBACK:
+        raise InputError(
+            f"--host {host} lets other machines in; choose a secret with --token, of at least "
+            f"{SHORTEST_TOKEN} letters and digits, that they must know"
+        )
+    if token is None:
+        return secrets.token_urlsafe(24)
+    if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isalnum()):
+        raise InputError(
+            f"--token must be at least {SHORTEST_TOKEN} letters and digits, got {len(token)} "
+            "characters"
+        )
+    return token
+
+
+def _place(name: str) -> Path:
+    """A folder that the user named, or that of a model of the hub.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    from smalti.model_folder import find_model
+
+    return find_model(name)
+
+
+def _check_packages() -> None:
+    try:
+        import starlette
+        import uvicorn
+    except ImportError as error:
+        raise InputError("the studio needs more packages: pip install 'smalti[studio]'") from error
+    del starlette, uvicorn
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        InputError: the port is in use or not allowed, or the host is not one of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {host}, port {port} ({error.strerror}); choose another --port, "
+            "or 0 for a free one"
+        ) from error
+
+
+def _serve(app: "Starlette", listener: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,  # a page may wait for a job for long
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    parser = Parser(
+        "studio",
+        "A page in the browser that looks into runs and models of this machine: the codes of a "
+        "picture, exchanged by hand, the codebook, and the curves of runs while they train.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        type=expanded_path,
+        help="runs, models or folders above such, or hub ids; nothing else can be read from the "
+        f"page (default: {DEFAULT_FOLDER}/)",
+    )
+    parser.add_argument(
+        "--port", type=whole_number(0, 65535), default=8765, help="port; 0 takes a free one"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="host to listen on; another than this machine's own lets other machines in, and needs "
+        "--token",
+    )
+    parser.add_argument(
+        "--token",
+        help=f"secret in the address, at least {SHORTEST_TOKEN} letters and digits (default: a new "
+        "one)",
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    parser.add_device()
+    return parser

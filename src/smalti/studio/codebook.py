@@ -1,0 +1,212 @@
+"""What the tab *Codes* shows of a tokenizer: codes of pictures, their decoding, and its codebook.
+
+Axes: h/w grid of codes, K codebook size, D code dimension, f down-sampling factor.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from smalti.config import InputError
+from smalti.content_images import content_images
+from smalti.data.readers import Reader, reader_of
+from smalti.studio.worker import Job
+from smalti.tokenizer.base import Tokenizer
+from smalti.tokenizer.load import load_tokenizer
+from smalti.tokenizer.pixels import PixelTokenizer
+from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.vqgan.codebook_picture import decode_alone
+
+SWATCH_PX = 16
+"""Side of a swatch, the picture of a code decoded alone."""
+SWATCHES_AT_ONCE = 256
+"""Codes of a request for swatches: between two requests, other jobs get their turn."""
+MOST_CODES = 2**14
+"""Codes of a codebook that a page can show."""
+CELLS = 32
+"""Codes along the longer side of a picture, unless it would be very small or large then."""
+SHORTEST_PX, LONGEST_PX = 128, 512
+"""Limits of the longer side of a picture."""
+MOST_CELLS = 2**14
+"""Codes of a grid that a page may ask to decode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture, its codes, and what they give back."""
+
+    picture: Image.Image
+    codes: Tensor
+    """(h, w) int64 in [0, K), on the CPU."""
+    reconstruction: Image.Image
+
+
+class Codebook:
+    """A tokenizer with the swatches of its codes, each decoded once.
+
+    Args:
+        tokenizer: on the device, in eval mode.
+        device: on which it computes.
+
+    Raises:
+        InputError: it has too many codes to show.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, device: torch.device) -> None:
+        if tokenizer.codebook_size > MOST_CODES:
+            raise InputError(
+                f"the codebook has {tokenizer.codebook_size:,} codes; at most {MOST_CODES:,} can "
+                "be shown"
+            )
+        self.tokenizer, self._device = tokenizer, device
+        self._images = content_images(tokenizer.content)
+        self._swatches: dict[int, list[Image.Image]] = {}
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> Self:
+        """Load the tokenizer of a run or folder.
+
+        Raises:
+            InputError: there is none, it is damaged, or it has too many codes.
+        """
+        return cls(load_tokenizer(path).to(device), device)
+
+    @property
+    def reader(self) -> Reader:
+        """Reads the files of pictures that the tokenizer takes."""
+        return reader_of(self.tokenizer.content)
+
+    @property
+    def longest_px(self) -> int:
+        """The longer side to which larger pictures are shrunk."""
+        return max(SHORTEST_PX, min(LONGEST_PX, CELLS * self.tokenizer.downsampling_factor))
+
+    def facts(self) -> dict[str, object]:
+        """What a page needs to know of the tokenizer."""
+        return {
+            "codebook_size": self.tokenizer.codebook_size,
+            "downsampling_factor": self.tokenizer.downsampling_factor,
+            "content": self.tokenizer.content.kind,
+            "longest_px": self.longest_px,
+            "swatches_at_once": SWATCHES_AT_ONCE,
+        }
+
+    def swatches(self, start: int, job: Job) -> list[Image.Image]:
+        """Swatches of the next `SWATCHES_AT_ONCE` codes from `start` on.
+
+        Raises:
+            InputError: there is no code `start`.
+        """
+        self._check_code(start)
+        if start not in self._swatches:
+            end = min(start + SWATCHES_AT_ONCE, self.tokenizer.codebook_size)
+            codes = torch.arange(start, end, device=self._device)
+            tiles: list[Image.Image] = []
+            for images in decode_alone(self.tokenizer, codes):
+                job.check()
+                tiles += [self._images.draw(image) for image in images]
+            self._swatches[start] = [
+                tile.resize((SWATCH_PX, SWATCH_PX), self._filter(tile)) for tile in tiles
+            ]
+        return self._swatches[start]
+
+    def _filter(self, tile: Image.Image) -> Image.Resampling:
+        return Image.Resampling.NEAREST if tile.width < SWATCH_PX else Image.Resampling.BOX
+
+    def encode(self, picture: Image.Image) -> Encoded:
+        """Encode a picture that the reader decoded, cropped to whole codes.
+
+        Raises:
+            InputError: it is smaller than a code.
+        """
+        f = self.tokenizer.downsampling_factor
+        width, height = (side - side % f for side in picture.size)
+        if not width or not height:
+            raise InputError(
+                f"the picture has {picture.height}x{picture.width} pixels, less than the {f}x{f} "
+                "of a code"
+            )
+        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        cropped = picture.crop((left, top, left + width, top + height))
+        return self.encode_image(self.reader.to_image(cropped))
+
+    def encode_image(self, image: Tensor) -> Encoded:
+        """Encode an image (3, H, W) or of the tokenizer's content; f divides its sides."""
+        codes = self.tokenizer.encode(image[None].to(self._device))
+        return Encoded(self._images.draw(image), codes[0].cpu(), self.drawn(codes))
+
+    def decode(self, rows: object) -> Image.Image:
+        """Decode a grid of codes that a page sent, a list of lists of numbers.
+
+        Raises:
+            InputError: it is no grid of codes, or too large.
+        """
+        codes = torch.tensor(self._checked_grid(rows), device=self._device)
+        return self.drawn(codes[None])
+
+    def drawn(self, codes: Tensor) -> Image.Image:
+        """Decode codes (1, h, w) into a picture to look at."""
+        return self._images.draw(self.tokenizer.decode(codes.to(self._device))[0])
+
+    def _checked_grid(self, rows: object) -> Sequence[Sequence[int]]:
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            raise InputError("codes must be a list of lists of numbers")
+        widths = {len(row) for row in rows}
+        if len(widths) != 1 or 0 in widths:
+            raise InputError("the rows of codes must be of one length, and not empty")
+        if len(rows) * len(rows[0]) > MOST_CELLS:
+            size = f"{len(rows)}x{len(rows[0])}"
+            raise InputError(f"the grid has {size} codes; allowed are {MOST_CELLS:,} in all")
+        for row in rows:
+            for code in row:
+                self._check_code(code)
+        return rows
+
+    def by_likeness(self, code: int) -> list[int]:
+        """All codes, those first whose vectors lie next to that of a code.
+
+        Raises:
+            InputError: there is no such code.
+        """
+        self._check_code(code)
+        vectors = self._vectors()
+        distances = (vectors - vectors[code]).square().sum(1)
+        distances[code] = -1  # before another with the same vector
+        return distances.argsort(stable=True).tolist()
+
+    @torch.no_grad()
+    def _vectors(self) -> Tensor:
+        """The vectors of all codes (K, D), or the colours of a palette."""
+        if isinstance(self.tokenizer, PixelTokenizer):
+            return self.tokenizer.palette
+        assert isinstance(self.tokenizer, VQGAN), "the only other kind of tokenizer"
+        codes = torch.arange(self.tokenizer.codebook_size, device=self._device)
+        return self.tokenizer.quantizer.embed(codes[None, None])[0, :, 0].T.float()
+
+    def _check_code(self, code: object) -> None:
+        most = self.tokenizer.codebook_size - 1
+        if not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= most:
+            raise InputError(f"a code is a whole number from 0 to {most}, got {code!r}")
+
+
+def strip(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Put pictures of one size side by side."""
+    width, height = pictures[0].size
+    whole = Image.new("RGB", (width * len(pictures), height))
+    for number, picture in enumerate(pictures):
+        whole.paste(picture, (number * width, 0))
+    return whole
+
+
+def data_url(picture: Image.Image) -> str:
+    """A picture as an address that holds it, for a page."""
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode("ascii")

@@ -1,0 +1,394 @@
+// The tab "Codes": a picture beside its codes, exchanged by hand, and the codebook.
+
+import { h, button, counted, field } from "../dom.js";
+import { Board } from "../board.js";
+import { JobLine } from "../jobline.js";
+import { Swatches } from "../swatches.js";
+
+export const id = "codes";
+export const title = "Codes";
+export const hint = "The codes of a picture, and what happens if one is exchanged";
+
+const SWATCH = 16; // pixels of a swatch on a board
+const COLUMNS = 32; // of the codebook
+const MOST_BYTES = 64 * 2 ** 20;
+
+export function make(panel, library) {
+  return new Codes(panel, library);
+}
+
+class Codes {
+  constructor(panel, library) {
+    this.library = library;
+    this.makeControls();
+    this.makeBoards();
+    this.makeCodePanel();
+    this.makeCodebook();
+    panel.append(this.controls, this.examples, this.line.element, this.boards, h("div", { class: "split wide" },
+      this.codePanel, this.codebook));
+    panel.addEventListener("dragover", (event) => event.preventDefault());
+    panel.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.upload(event.dataTransfer.files[0]);
+    });
+    library.addEventListener("change", () => this.drawModels());
+    this.forget();
+  }
+
+  show() {
+    this.isShown = true;
+    this.drawModels();
+  }
+
+  hide() {
+    this.isShown = false;
+  }
+
+  // what is asked for
+
+  makeControls() {
+    this.model = h("select", { onchange: () => this.open(this.model.value) });
+    this.file = h("input", { type: "file", accept: "image/*", disabled: true,
+      onchange: () => this.upload(this.file.files[0]) });
+    this.line = new JobLine();
+    this.controls = h("div", { class: "controls" },
+      field("Tokenizer", this.model, "A run of stage 1, or the tokenizer of a prior."),
+      field("Picture", this.file, "From this machine, by dropping it on the page, or one of the run's below."));
+    this.examples = h("div", { class: "strip", role: "group", "aria-label": "pictures of the run's data", hidden: true });
+  }
+
+  makeBoards() {
+    const choose = (row, column) => this.chooseCell(row, column);
+    this.photo = new Board("Picture", choose);
+    this.grid = new Board("Its codes, each as its swatch", choose);
+    this.original = new Board("Reconstruction", choose);
+    this.edited = new Board("With your exchanges", choose);
+    this.all = [this.photo, this.grid, this.original, this.edited];
+    this.boards = h("div", { class: "boards" }, ...this.all.map((board) => board.element));
+  }
+
+  makeCodePanel() {
+    this.swatch = h("canvas", { width: 64, height: 64, class: "swatch", "aria-hidden": "true" });
+    this.heading = h("h2", {}, "No code chosen");
+    this.words = h("p", { "aria-live": "polite" }, "Choose a cell of the picture, or a code of the codebook.");
+    this.number = h("input", { type: "number", min: 0, step: 1 });
+    this.here = button("exchange here", "Puts the code into the chosen cell", () => this.exchange(false));
+    this.everywhere = button("exchange everywhere", "Puts the code into all places of the chosen cell's code", () => this.exchange(true));
+    this.undo = button("undo", "Takes the last exchange back", () => this.takeBack());
+    this.patches = h("div", { class: "patches" });
+    this.patchWords = h("p", { class: "hint" });
+    this.patchLine = new JobLine();
+    this.exchangePanel = h("div", { class: "exchange" },
+      field("Put code", this.number, "A number, or choose a code of the codebook."),
+      h("div", { class: "row" }, this.here, this.everywhere, this.undo));
+    this.codePanel = h("section", { class: "card", "aria-label": "the chosen code", hidden: true },
+      h("div", { class: "code" }, this.swatch, h("div", {}, this.heading, this.words)),
+      this.exchangePanel, this.patchWords, this.patches, this.patchLine.element);
+  }
+
+  makeCodebook() {
+    this.order = h("select", { onchange: () => this.drawCodebook() },
+      h("option", { value: "number" }, "number"),
+      h("option", { value: "data", disabled: true }, "use in the run's data"),
+      h("option", { value: "loaded", disabled: true }, "use in the pictures loaded here"),
+      h("option", { value: "likeness", disabled: true }, "likeness to the chosen code"));
+    this.book = new Board("Codebook", (row, column) => {
+      const code = this.ordered[row * this.book.columns + column];
+      if (code !== undefined) this.chooseCode(code);
+    });
+    this.bookLine = new JobLine();
+    this.bookWords = h("p", { class: "hint", "aria-live": "polite" });
+    this.codebook = h("section", { class: "card", "aria-label": "codebook", hidden: true }, h("h2", {}, "Codebook"),
+      field("Sorted by", this.order, "The first code is at the upper left."),
+      this.bookWords, this.bookLine.element, h("div", { class: "book" }, this.book.element));
+  }
+
+  // the tokenizer
+
+  drawModels() {
+    const known = [...this.model.options].map((option) => option.value).join();
+    if (known === this.library.entries.map((entry) => entry.id).join()) {
+      if (!this.opened && this.isShown && this.model.value) this.open(this.model.value);
+      return;
+    }
+    const chosen = this.model.value;
+    this.model.replaceChildren(...this.library.entries.map((entry) => h("option", { value: entry.id },
+      entry.kind === "prior" ? `${entry.name} (its tokenizer)` : entry.name)));
+    if (this.library.entries.some((entry) => entry.id === chosen)) this.model.value = chosen;
+    else if (this.model.value && this.isShown) this.open(this.model.value);
+  }
+
+  /** Forgets all that belongs to the former tokenizer. */
+  forget() {
+    this.swatches?.stop();
+    this.facts = this.swatches = this.shown = this.code = this.cell = this.dataCounts = null;
+    this.loaded = 0;
+    this.history = [];
+    this.line.control?.abort();
+    this.patchLine.control?.abort();
+    this.bookLine.control?.abort();
+    for (const board of [...this.all, this.book]) {
+      board.cell = null;
+      board.element.hidden = true;
+    }
+    this.codePanel.hidden = this.codebook.hidden = this.examples.hidden = true;
+    this.file.disabled = true;
+    this.file.value = "";
+  }
+
+  async open(id) {
+    this.forget();
+    this.opened = id;
+    const facts = await this.line.run("loading the tokenizer", this.path("facts"));
+    if (!facts) return;
+    this.facts = facts;
+    this.loadedCounts = new Array(facts.codebook_size).fill(0);
+    this.number.max = facts.codebook_size - 1;
+    this.file.disabled = false;
+    this.codebook.hidden = this.codePanel.hidden = false;
+    this.order.value = "number";
+    for (const value of ["data", "loaded", "likeness"]) this.option(value).disabled = true;
+    this.chooseNothing();
+    this.fetchSwatches();
+    await this.fetchUse(id);
+  }
+
+  path(name) {
+    return `/api/codes/${this.opened}/${name}`;
+  }
+
+  option(value) {
+    return this.order.querySelector(`[value="${value}"]`);
+  }
+
+  async fetchSwatches() {
+    const swatches = (this.swatches = new Swatches(this.opened, this.facts));
+    this.drawCodebook();
+    swatches.addEventListener("change", () => {
+      if (swatches !== this.swatches) return;
+      this.bookLine.say(swatches.known < swatches.size ? `decoding each code: ${swatches.known} of ${swatches.size}` : "");
+      this.drawCodebook();
+      this.drawGrid();
+      if (this.code !== null) this.drawCode();
+    });
+    try {
+      await swatches.fetch();
+    } catch (error) {
+      if (error.name !== "AbortError") this.bookLine.say(error.message, true);
+    }
+  }
+
+  async fetchUse(id) {
+    const found = await this.line.run("encoding pictures of the run's data", this.path("use"));
+    if (!found || this.opened !== id) return;
+    this.dataCounts = found.counts;
+    this.scored = found.scored;
+    this.imageCount = found.images.length;
+    this.option("data").disabled = false;
+    this.option("data").textContent = `use in ${found.images.length} ${found.scored}`;
+    this.order.value = "data";
+    this.drawCodebook();
+    this.examples.hidden = false;
+    this.examples.replaceChildren(...found.images.map((address, number) => h("button", { type: "button",
+      title: `Shows one of the ${found.scored}`, onclick: () => this.example(number) },
+    h("img", { src: address, alt: `${found.scored}, number ${number + 1}`, width: 64, height: 64 }))));
+    if (!this.shown && found.images.length) await this.example(0);
+  }
+
+  // the picture
+
+  async upload(file) {
+    if (!file || !this.facts) return;
+    if (file.size > MOST_BYTES) {
+      this.line.say(`${file.name} has ${Math.round(file.size / 2 ** 20)} MiB; a picture may have 64`, true);
+      return;
+    }
+    const encoded = await this.line.run(`encoding ${file.name}`, this.path("encode"), { body: file });
+    if (encoded) await this.showPicture(encoded, true);
+  }
+
+  async example(number) {
+    const encoded = await this.line.run("encoding the picture", this.path(`example?number=${number}`));
+    if (encoded) await this.showPicture(encoded, false);
+  }
+
+  async showPicture(encoded, isLoaded) {
+    const [rows, columns] = [encoded.codes.length, encoded.codes[0].length];
+    this.shown = { first: encoded.codes, codes: encoded.codes.map((row) => [...row]), rows, columns };
+    this.history = [];
+    this.cell = null;
+    if (isLoaded) this.countLoaded(encoded.codes);
+    await this.photo.showPicture(encoded.image, rows, columns);
+    await this.original.showPicture(encoded.reconstruction, rows, columns);
+    this.edited.element.hidden = true;
+    this.drawGrid();
+    this.photo.caption.textContent = `Picture, ${rows * this.facts.downsampling_factor}x${columns * this.facts.downsampling_factor} pixels`;
+    this.grid.caption.textContent = `Its ${counted(rows * columns, "code")}, each as its swatch`;
+    this.chooseNothing();
+  }
+
+  countLoaded(codes) {
+    this.loaded++;
+    for (const code of codes.flat()) this.loadedCounts[code]++;
+    this.option("loaded").disabled = false;
+    this.option("loaded").textContent = `use in the ${counted(this.loaded, "picture")} loaded here`;
+    if (!this.dataCounts) this.order.value = "loaded";
+    this.drawCodebook();
+  }
+
+  drawGrid() {
+    if (!this.shown || !this.swatches) return;
+    const { codes, rows, columns } = this.shown;
+    this.grid.showCells(rows, columns, SWATCH, (context, row, column, left, top, side) =>
+      this.swatches.draw(context, codes[row][column], left, top, side));
+    this.drawMarks();
+  }
+
+  // the chosen code
+
+  chooseNothing() {
+    this.code = this.cell = null;
+    this.heading.textContent = "No code chosen";
+    this.words.textContent = this.shown ? "Choose a cell of the picture, or a code of the codebook."
+      : "Choose a picture, or a code of the codebook.";
+    this.patches.replaceChildren();
+    this.patchWords.textContent = "";
+    this.swatch.hidden = true;
+    this.option("likeness").disabled = true;
+    this.drawMarks();
+    this.drawButtons();
+  }
+
+  chooseCell(row, column) {
+    this.cell = [row, column];
+    this.setCode(this.shown.codes[row][column]);
+  }
+
+  chooseCode(code) {
+    this.number.value = code;
+    this.setCode(code);
+  }
+
+  setCode(code) {
+    const isNew = code !== this.code;
+    this.code = code;
+    this.option("likeness").disabled = false;
+    this.drawCode();
+    this.drawMarks();
+    this.drawButtons();
+    if (!isNew) return;
+    if (this.order.value === "likeness") this.drawCodebook();
+    if (this.dataCounts) this.fetchPatches();
+  }
+
+  drawCode() {
+    this.swatch.hidden = false;
+    this.swatches.draw(this.swatch.getContext("2d"), this.code, 0, 0, 64);
+    this.heading.textContent = `Code ${this.code}`;
+    const words = [];
+    if (this.cell && this.shown) {
+      const [row, column] = this.cell;
+      const held = this.shown.codes[row][column];
+      words.push(`The chosen cell, row ${row + 1}, column ${column + 1}, holds code ${held}.`);
+    }
+    if (this.shown) words.push(`Code ${this.code} is at ${counted(this.places(this.code), "place")} of this picture.`);
+    if (this.dataCounts)
+      words.push(`In ${this.imageCount} ${this.scored} it occurs ${counted(this.dataCounts[this.code], "time")}.`);
+    this.words.textContent = words.join(" ");
+  }
+
+  places(code) {
+    return this.shown.codes.flat().filter((one) => one === code).length;
+  }
+
+  drawMarks() {
+    if (this.shown)
+      for (const board of this.all)
+        board.mark(this.cell, (row, column) => this.shown.codes[row][column] === this.code);
+    const at = this.ordered?.indexOf(this.code) ?? -1;
+    this.book.mark(at < 0 ? null : [Math.floor(at / this.book.columns), at % this.book.columns]);
+  }
+
+  async fetchPatches() {
+    const code = this.code;
+    const found = await this.patchLine.run("looking for its places", this.path(`patches?code=${code}`));
+    if (!found || code !== this.code) return;
+    this.patchWords.textContent = found.length ? `Pieces of the ${this.scored} around it:` : `None of the ${this.scored} looked at uses it.`;
+    this.patches.replaceChildren(...found.map((address) => h("img", { src: address, alt: `piece with code ${code} in its middle` })));
+  }
+
+  // exchanges
+
+  drawButtons() {
+    const canExchange = Boolean(this.cell && this.shown);
+    this.here.disabled = this.everywhere.disabled = !canExchange;
+    this.undo.disabled = !this.history.length;
+  }
+
+  async exchange(isEverywhere) {
+    const code = Number(this.number.value), most = this.facts.codebook_size - 1;
+    if (this.number.value === "" || !Number.isInteger(code) || code < 0 || code > most) {
+      this.line.say(`a code is a whole number from 0 to ${most}`, true);
+      this.number.focus();
+      return;
+    }
+    const [row, column] = this.cell;
+    const held = this.shown.codes[row][column];
+    this.history.push(this.shown.codes);
+    this.shown.codes = this.shown.codes.map((cells, r) => cells.map((one, c) =>
+      (isEverywhere ? one === held : r === row && c === column) ? code : one));
+    await this.showExchanges();
+  }
+
+  async takeBack() {
+    this.shown.codes = this.history.pop();
+    await this.showExchanges();
+  }
+
+  async showExchanges() {
+    const { codes, first, rows, columns } = this.shown;
+    this.drawGrid();
+    if (this.cell) this.chooseCell(...this.cell);
+    this.drawButtons();
+    const exchanged = codes.flat().filter((code, at) => code !== first.flat()[at]).length;
+    const decoded = await this.line.run("decoding", this.path("decode"), { body: JSON.stringify({ codes }) });
+    if (!decoded || this.shown?.codes !== codes) return;
+    await this.edited.showPicture(decoded.image, rows, columns);
+    this.edited.caption.textContent = `With ${counted(exchanged, "exchanged code")}`;
+    this.drawMarks();
+  }
+
+  // the codebook
+
+  async drawCodebook() {
+    if (!this.facts) return;
+    const order = await this.orderOfCodes();
+    if (!order || !this.swatches) return;
+    this.ordered = order;
+    const columns = Math.min(COLUMNS, order.length);
+    this.book.showCells(Math.ceil(order.length / columns), columns, SWATCH, (context, row, column, left, top, side) => {
+      const code = order[row * columns + column];
+      if (code !== undefined) this.swatches.draw(context, code, left, top, side);
+    });
+    this.drawMarks();
+  }
+
+  /** All codes in the order that was asked for; undefined if that could not be found out. */
+  async orderOfCodes() {
+    const value = this.order.value, size = this.facts.codebook_size;
+    const numbers = [...Array(size).keys()];
+    this.book.caption.textContent = `${counted(size, "code")}, each decoded alone`;
+    if (value === "likeness") {
+      this.bookWords.textContent = `By the distance of their vectors from that of code ${this.code}.`;
+      return this.bookLine.run("comparing", this.path(`likeness?code=${this.code}`));
+    }
+    const counts = { data: this.dataCounts, loaded: this.loadedCounts }[value];
+    if (!counts) {
+      this.bookWords.textContent = "";
+      return numbers;
+    }
+    const used = counts.filter((count) => count > 0).length;
+    this.bookWords.textContent = `Most-used first; ${used.toLocaleString("en")} of ${size.toLocaleString("en")} are used there.`;
+    return numbers.sort((a, b) => counts[b] - counts[a] || a - b);
+  }
+}
