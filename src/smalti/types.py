@@ -67,5 +67,6 @@ class Prior(Protocol):
     def new_cache(self, batch_size: int) -> Any:
         """Make an empty cache of the prior's computations for the tokens it has read.
 
-        Its `reset()` empties it again.
+        Its `reset()` empties it again. Its `save()` copies what is in it, and `restore(saved)` goes
+        back to that. `length` is the number of tokens in it, and `nbytes` its size in bytes.
         """

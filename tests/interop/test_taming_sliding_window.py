@@ -10,7 +10,8 @@ from smalti.interop.taming_gpt import import_gpt
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import Canvas, plan, sample_canvas
+from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.window_plan import plan
 
 
 def run_of_oracle(oracle_tensors, name: str, weights: str, window: int) -> dict[str, Tensor]:

@@ -72,6 +72,22 @@ def test_reset_cache_is_as_good_as_new(prior, tokens, chunks):
     torch.testing.assert_close(torch.cat(cached, dim=1), prior.logits(tokens), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("read", [2, 3, 7])
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_a_cache_goes_back_to_what_was_saved(prior, tokens, read, chunk):
+    expected = prior.logits(tokens)[:, read:]
+    cache = prior.new_cache(3)
+    prior.logits(tokens[:, :read], cache)
+    saved = cache.save()
+    cache.reset()
+    prior.logits((tokens + 1).remainder(11), cache)
+    for _ in range(2):  # reading on does not change what was saved
+        cache.restore(saved)
+        assert cache.length == read
+        cached = [prior.logits(part, cache) for part in tokens[:, read:].split(chunk, dim=1)]
+        torch.testing.assert_close(torch.cat(cached, dim=1), expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("chunks", [[1] * 13, [2, *[1] * 11], [6, 1, 6], [13]])
 def test_last_only_leaves_out_the_others(prior, tokens, chunks):
     whole, last = prior.new_cache(3), prior.new_cache(3)

@@ -1,138 +1,35 @@
-import itertools
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from helpers.canvases import (
+    CLASSES,
+    CODES,
+    CPU,
+    KINDS,
+    H,
+    W,
+    blank,
+    conditions_of,
+    model_of,
+    paint,
+    paint_plainly,
+    prior_of,
+    segmentation,
+)
 from helpers.generation import Prompt, generate
-from smalti.conditions.class_label import ClassLabelConfig
-from smalti.conditions.coordinates import CoordinatesConfig
-from smalti.conditions.maps import SegmentationConfig
-from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
-from smalti.content import LabelsContent
-from smalti.prior.gpt.config import GPTConfig
-from smalti.prior.gpt.model import GPT
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.filters import probabilities
-from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, CellCount, sample_canvas
 from smalti.sequence.ordering import ORDERINGS, Ordering
-from smalti.types import Window
 
-CODES, H, W = 8, 4, 5
-CPU = torch.device("cpu")
 GREEDY = SamplingConfig(temperature=0, top_k=0)
-NONE = UnconditionalConfig()
-CLASSES = ClassLabelConfig(class_names=("cat", "dog", "pig"))
-COORDINATES = CoordinatesConfig(rows=4, columns=4)
 
 
-def segmentation(height: int, width: int) -> SegmentationConfig:
-    content = LabelsContent(classes=2)
-    return SegmentationConfig(
-        content=content, codebook_size=6, grid_height=height, grid_width=width
-    )
-
-
-KINDS = {
-    "none": (NONE,),
-    "class": (CLASSES,),
-    "coordinates": (COORDINATES,),
-    "segmentation": (segmentation(H, W),),
-    "coarse": (segmentation(H // 2, W),),
-    "all": (CLASSES, segmentation(H, W), COORDINATES),
-}
-
-
-def model_of(*conditioners, height: int = H, width: int = W, **changes) -> PriorModelConfig:
-    return PriorModelConfig(
-        prior=GPTConfig(layers=2, heads=2, width=16, dropout=0),
-        vocab_size=32,
-        max_length=60,
-        codebook_size=CODES,
-        conditioners=conditioners,
-        grid_height=height,
-        grid_width=width,
-        **({"condition_drop": 0.1} | changes),
-    )
-
-
-def prior_of(model: PriorModelConfig) -> GPT:
-    """A prior whose likeliest code depends much on what it reads."""
-    generator = torch.Generator().manual_seed(3)
-    prior = GPT(model.prior, model.sizes)
-    with torch.no_grad():
-        for name, weight in prior.named_parameters():
-            if "norm" not in name:
-                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
-    return prior.eval()
-
-
-def conditions_of(model: PriorModelConfig, n: int, height: int, width: int) -> dict[str, Tensor]:
-    """Codes of all kinds for n canvases; those of pictures may have a finer or coarser grid."""
-    generator = torch.Generator().manual_seed(5)
-    codes = {
-        "none": torch.zeros(n, 0),
-        "class": torch.arange(n) % 3,
-        "coordinates": torch.zeros(n, 2, dtype=torch.int64),
-    }
-    for conditioner in model.conditioners:
-        if conditioner.kind == "segmentation":
-            rows = height * conditioner.grid_height // model.grid_height
-            columns = width * conditioner.grid_width // model.grid_width
-            codes["segmentation"] = torch.randint(6, (n, rows, columns), generator=generator)
-    return codes
-
-
-def blank(n: int, height: int, width: int) -> Canvas:
-    """Nothing known; the codes that are there must not be read."""
-    return Canvas.unknown(torch.full((n, height, width), 10**6))
-
-
-def paint(model, canvas, config=None, images=None, prior=None, **options):
-    """Sample a canvas whose image i has the seed of image i."""
-    n, height, width = canvas.codes.shape
-    images = range(n) if images is None else images
-    conditions = conditions_of(model, max(images) + 1, height, width)
-    return sample_canvas(
-        prior or prior_of(model),
-        model,
-        model.build_conditioning(),
-        {kind: codes[list(images)] for kind, codes in conditions.items()},
-        canvas,
-        config or SamplingConfig(top_k=0),
-        seeded_choice(0, images, height * width, CPU),
-        **options,
-    )
-
-
-# Against a reference that reads the whole window again for each cell.
-
-
-def brute_force(model, height, width, n, config, stride=1, codes=None, known=None):
-    """Cell by cell without a cache: only the prior, the conditioning and a window's cells."""
-    prior, conditioning = prior_of(model), model.build_conditioning()
-    conditions = conditions_of(model, n, height, width)
-    draw = seeded_choice(0, range(n), height * width, CPU)
-    codes = torch.zeros(n, height, width, dtype=torch.int64) if codes is None else codes.clone()
-    for i, j in itertools.product(range(height), range(width)):
-        if known is not None and known[i, j]:
-            continue
-        group = j // stride * stride
-        top = min(max(i - H // 2, 0), height - H)
-        left = min(max(group - W // 2, 0), width - W)
-        window = Window(top, left, H, W, height, width)
-        cond_tokens = conditioning.tokens(conditioning.at(conditions, window)) + CODES
-        seen = codes[:, top : top + H, left : left + W].flatten(1)
-        seen = seen[:, : (i - top) * W + j - left]
-        with torch.no_grad():
-            logits = prior.logits(torch.cat([cond_tokens, seen], dim=1))[:, -1, :CODES]
-        codes[:, i, j] = draw(probabilities(logits, config), i * width + j)
-    return codes
+# Against the plain way, which reads the whole window again for each cell.
 
 
 @pytest.mark.parametrize("kinds", KINDS)
@@ -140,14 +37,16 @@ def brute_force(model, height, width, n, config, stride=1, codes=None, known=Non
 def test_equals_reading_every_window_again(kinds, size):
     model = model_of(*KINDS[kinds])
     config = SamplingConfig(top_k=5, temperature=0.9)
-    assert torch.equal(paint(model, blank(2, *size), config), brute_force(model, *size, 2, config))
+    assert torch.equal(
+        paint(model, blank(2, *size), config), paint_plainly(model, blank(2, *size), config)
+    )
 
 
 @pytest.mark.parametrize("stride", [2, 3])
 def test_strides_equal_reading_their_windows_again(stride):
     model, config = model_of(*KINDS["all"]), SamplingConfig(top_k=0, stride=stride)
     drawn = paint(model, blank(2, 6, 12), config)
-    assert torch.equal(drawn, brute_force(model, 6, 12, 2, config, stride=stride))
+    assert torch.equal(drawn, paint_plainly(model, blank(2, 6, 12), config))
 
 
 # One window is plain generation.
@@ -227,7 +126,7 @@ def test_known_cells_are_held_and_seen(cells, size):
     drawn = paint(model, canvas, config)
     assert torch.equal(drawn, canvas.codes)
     assert torch.equal(drawn[:, known], given[:, known])
-    expected = brute_force(model, *size, 2, config, codes=given, known=known)
+    expected = paint_plainly(model, Canvas(given, known), config)
     assert torch.equal(drawn, expected)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smalti.config import InputError
-from smalti.sampling.sliding_window import Run, check_stride, plan, window_start
+from smalti.sampling.window_plan import Run, check_stride, plan, window_start
 
 
 def test_one_window_is_one_run():

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sliding_window import Canvas, plan, sample_canvas
+from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.window_plan import plan
 
 
 def nats_of(pipeline: Pipeline, codes: Tensor, told: dict[str, Tensor], stride: int = 1) -> Tensor:

@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.compute import choose_compute
     from smalti.runs.prior_images import PriorImages, transform_of_run
     from smalti.sampling.pipeline import Pipeline
-    from smalti.sampling.sliding_window import check_stride
+    from smalti.sampling.window_plan import check_stride
 
     pipeline = Pipeline.from_pretrained(options.model)
     check_stride(options.stride, pipeline.config.grid_width)

@@ -3,8 +3,20 @@
 Axes: B batch, H heads, L sequence length, C channels of one head.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class SavedKV:
+    """Keys and values of the tokens that a cache had read, copied."""
+
+    keys: Tensor
+    """(layers, B, H, L, C)."""
+    values: Tensor
+    """(layers, B, H, L, C)."""
 
 
 class KVCache:
@@ -55,3 +67,19 @@ class KVCache:
     def reset(self) -> None:
         """Forget all tokens: the next ones are the first of a new sequence."""
         self.length = 0
+
+    def save(self) -> SavedKV:
+        """Copy what is cached, so that `restore` can bring it back later."""
+        end = self.length
+        return SavedKV(self.keys[..., :end, :].clone(), self.values[..., :end, :].clone())
+
+    def restore(self, saved: SavedKV) -> None:
+        """Go back to what was saved, in place of all that is cached now."""
+        self.length = saved.keys.shape[-2]
+        self.keys[..., : self.length, :].copy_(saved.keys)
+        self.values[..., : self.length, :].copy_(saved.values)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the cache in bytes, which what `save` copies does not exceed."""
+        return self.keys.nbytes + self.values.nbytes

@@ -28,7 +28,8 @@ from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.request import Request
-from smalti.sampling.sliding_window import Canvas, check_size, check_stride, sample_canvas
+from smalti.sampling.sliding_window import Canvas, check_size, sample_canvas
+from smalti.sampling.window_plan import check_stride
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
 

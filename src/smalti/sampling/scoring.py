@@ -24,14 +24,8 @@ from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.pipeline import Pipeline, in_eval_mode
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import (
-    Canvas,
-    CanvasView,
-    Run,
-    check_size,
-    check_stride,
-    plan,
-)
+from smalti.sampling.sliding_window import Canvas, CanvasView, check_size
+from smalti.sampling.window_plan import Run, check_stride, plan
 from smalti.types import Prior
 
 

@@ -1,17 +1,20 @@
 """Sliding window, for images larger than what the prior reads at once.
 
-Each code is drawn from the part of the image around it that the prior can see, its window. Codes
-next to each other that have the same window are a run: their context is read once, then each is
-read as it is drawn. An image of one window is one run, which is plain generation.
+Each code is drawn from the part of the image around it that the prior can see, its window. Only the
+codes before it are read. Codes next to each other that have the same window are a run: their
+context is read once, then each is read as it is drawn. An image of one window is one run, which is
+plain generation. Windows at the upper and lower edge come again in the next row, where the prior's
+cache of them is brought back and the codes between are added.
 
 Axes: B batch, H/W canvas in cells, h/w window in cells, P prefixes of the conditions (see
 `guidance`), K codebook size. A step is the number of a cell in the order of drawing.
 Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images", Fig. 3.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -23,7 +26,11 @@ from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import Guidance, build_guidance
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.token_loop import TokenLoop
+from smalti.sampling.window_plan import Run, check_stride, plan
 from smalti.types import Prior, Window
+
+KEPT_BYTES = 2**30
+"""Memory for the caches of windows to which the drawing comes back; the others are read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,68 +53,6 @@ class Canvas:
         rows = slice(images.start, images.stop)
         known = self.known if self.known.ndim == 2 else self.known[rows]
         return type(self)(self.codes[rows], known)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Consecutive steps with one window."""
-
-    top: int
-    """First row of the window."""
-    left: int
-    """First column of the window."""
-    offset: int
-    """Number of cells of the window that come before that of the first step."""
-    start: int
-    """Number of the first step."""
-    stop: int
-    """Number of the step after the last."""
-
-    def without_known(self, unknown: Sequence[bool]) -> "Run | None":
-        """Shorten the run to its unknown cells, from the first to the last; None without any.
-
-        Args:
-            unknown: for each step, whether there is something to draw.
-        """
-        steps = [step for step in range(self.start, self.stop) if unknown[step]]
-        if not steps:
-            return None
-        offset = self.offset + steps[0] - self.start
-        return replace(self, offset=offset, start=steps[0], stop=steps[-1] + 1)
-
-
-def window_start(cell: int, cells: int, window: int) -> int:
-    """First row (or column) of a cell's window; the cell is in its middle except at edges."""
-    return min(max(cell - window // 2, 0), cells - window)
-
-
-def plan(
-    height: int, width: int, window_height: int, window_width: int, stride: int = 1
-) -> list[Run]:
-    """Plan the windows in which a canvas is drawn, line by line.
-
-    Args:
-        height: H.
-        width: W.
-        window_height: h, at most H.
-        window_width: w, at most W.
-        stride: number of columns, counted from the left edge, that share the window of the first
-            of them; with 1 each cell has its window, as in the paper.
-
-    Returns:
-        Runs, each as long as can be, which together hold all steps.
-    """
-    runs: list[Run] = []
-    for step in range(height * width):
-        row, column = divmod(step, width)
-        top = window_start(row, height, window_height)
-        left = window_start(column - column % stride, width, window_width)
-        if runs and (runs[-1].top, runs[-1].left) == (top, left):
-            runs[-1] = replace(runs[-1], stop=step + 1)
-        else:
-            offset = (row - top) * window_width + column - left
-            runs.append(Run(top, left, offset, step, step + 1))
-    return runs
 
 
 @dataclass(slots=True)
@@ -161,32 +106,99 @@ def sample_canvas(
     check_size(model, height, width)
     check_stride(config.stride, model.grid_width)
     guidance = build_guidance(config, conditioning.kinds, model.condition_drop)
-    count = count or CellCount()
-    start = count.done
     with torch.inference_mode():
         view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
-        unknown = view.unknown_steps()
+        progress = Progress(count or CellCount(), view.unknown_steps())
         loop = TokenLoop(prior, guidance, config, choose, model.codebook_size, height * width)
 
         def place(step: int, drawn: Tensor) -> Tensor:
-            # Steps before the start are read again the way they were read when they were drawn:
-            # read at once they would be rounded differently.
-            if step < start:
+            if progress.is_done_before(step):
                 return view.codes_at(step)
             codes = view.place(step, drawn)
-            count.advance(step + 1)
+            progress.finish(step)
             return codes
 
-        for run in plan(height, width, model.grid_height, model.grid_width, config.stride):
-            if run.stop <= start:
-                continue
-            to_draw = run.without_known(unknown)
-            if to_draw is not None and to_draw.stop > start:
-                loop.run(view.context(to_draw), range(to_draw.start, to_draw.stop), place)
-            if to_draw is None or to_draw.stop < run.stop:
-                count.advance(run.stop)
+        runs = progress.runs_to_draw(
+            plan(height, width, model.grid_height, model.grid_width, config.stride)
+        )
+        kept = KeptWindows(runs)
+        for run in runs:
+            # A run that is done is read again, the way it was read when it was drawn, for as long
+            # as its window comes back: read at once, its codes would be rounded differently.
+            if not progress.is_done_before(kept.last_step(run)):
+                loop.run(view.context(run), run.steps, place, kept.take(run))
+                kept.keep(run, loop.cache)
         loop.check_finite()
     return canvas.codes.clone()
+
+
+class Progress:
+    """Which cells of a canvas are done; it keeps a count up to date.
+
+    Args:
+        count: the count, which may have begun.
+        unknown: for each step, whether there is something to draw.
+    """
+
+    def __init__(self, count: CellCount, unknown: Sequence[bool]) -> None:
+        self.count = count
+        self.start = count.done
+        self.unknown = list(unknown)
+        self._advance()
+
+    def is_done_before(self, step: int) -> bool:
+        """Whether a step was done before the work was resumed."""
+        return step < self.start
+
+    def runs_to_draw(self, runs: Sequence[Run]) -> list[Run]:
+        """The runs that hold anything to draw, without known cells at their ends."""
+        shortened = (run.without_known(self.unknown) for run in runs)
+        return [run for run in shortened if run is not None]
+
+    def finish(self, step: int) -> None:
+        """Say that the cell of a step is done."""
+        self.unknown[step] = False
+        self._advance()
+
+    def _advance(self) -> None:
+        """Count the cells before the first that is still unknown."""
+        done = self.count.done
+        while done < len(self.unknown) and not self.unknown[done]:
+            done += 1
+        if done > self.count.done:
+            self.count.advance(done)
+
+
+class KeptWindows:
+    """What the prior's cache held of windows to which the drawing comes back in the next row.
+
+    Args:
+        runs: all runs, in the order in which they are drawn.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._last_steps = {run.window: run.stop - 1 for run in runs}
+        visits = Counter(run.window for run in runs)
+        in_row = Counter[int]()
+        self._numbers: dict[tuple[int, int], int] = {}  # among the returning ones of the same rows
+        for window in (window for window, times in visits.items() if times > 1):
+            in_row[window[0]] += 1
+            self._numbers[window] = in_row[window[0]]
+        self._saved: dict[tuple[int, int], Any] = {}
+
+    def last_step(self, run: Run) -> int:
+        """The last step that has the window of a run."""
+        return self._last_steps[run.window]
+
+    def take(self, run: Run) -> Any:
+        """What was kept of the window of a run, or None."""
+        return self._saved.pop(run.window, None)
+
+    def keep(self, run: Run, cache: Any) -> None:
+        """Keep what a cache holds of the window of a run, if it comes back and there is room."""
+        comes_back = run.stop - 1 < self.last_step(run)
+        if comes_back and self._numbers[run.window] * cache.nbytes <= KEPT_BYTES:
+            self._saved[run.window] = cache.save()
 
 
 class CanvasView:
@@ -268,22 +280,4 @@ def check_size(model: PriorModelConfig, height: int, width: int) -> None:
         raise InputError(
             f"{height}x{width} codes (height x width) need a prior of ordering row_major; this one "
             f"has {model.ordering}, and makes {window} codes only"
-        )
-
-
-def check_stride(stride: int, window_width: int) -> None:
-    """Refuse a stride with which a window would not hold all codes that are drawn in it.
-
-    Args:
-        stride: see `plan`.
-        window_width: w.
-
-    Raises:
-        InputError: the stride is not possible.
-    """
-    most = window_width - window_width // 2
-    if not 1 <= stride <= most:
-        raise InputError(
-            f"stride {stride} is not possible: it must be 1 to {most} for a window of "
-            f"{window_width} columns"
         )

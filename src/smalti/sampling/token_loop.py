@@ -51,7 +51,13 @@ class TokenLoop:
         self.cache: Any = None
         self.finite: Tensor | None = None
 
-    def run(self, context: Tensor, steps: range, place: Callable[[int, Tensor], Tensor]) -> None:
+    def run(
+        self,
+        context: Tensor,
+        steps: range,
+        place: Callable[[int, Tensor], Tensor],
+        saved: Any = None,
+    ) -> None:
         """Draw consecutive codes.
 
         Args:
@@ -60,11 +66,17 @@ class TokenLoop:
             steps: numbers of the codes among all codes of the image.
             place: called with the step and the drawn codes (B,); returns the codes (B,) that the
                 image has there, which become the context of later ones.
+            saved: what `cache.save()` returned when the cache held a beginning of this context;
+                only the rest is read then.
         """
         if self.cache is None:
             self.cache = self.prior.new_cache(len(context))
-        self.cache.reset()
-        logits = self.prior.logits(context, self.cache, last_only=True)[:, -1]  # (R, V)
+        if saved is None:
+            self.cache.reset()
+        else:
+            self.cache.restore(saved)
+        rest = context[:, self.cache.length :]
+        logits = self.prior.logits(rest, self.cache, last_only=True)[:, -1]  # (R, V)
         for step in steps:
             codes = place(step, self._draw_codes(logits, step))
             if step + 1 < steps.stop:

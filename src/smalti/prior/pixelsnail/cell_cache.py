@@ -3,13 +3,27 @@
 Axes: B batch, h/w grid, I/O input and output channels of a convolution, L sequence length, W width.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.prior.gpt.decoding import Product, prepare_product
-from smalti.prior.kv_cache import KVCache
+from smalti.prior.kv_cache import KVCache, SavedKV
 from smalti.prior.pixelsnail.cond_features import CondFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCells:
+    """What a cache of cells held once the conditioning was complete, copied."""
+
+    kv: SavedKV
+    conditioning: CondFeatures
+    cell: int
+    inputs: Mapping[nn.Module, Tensor]
+    features: Mapping[int, Tensor]
 
 
 class CellCache:
@@ -108,3 +122,24 @@ class CellCache:
         before = self._features.get(layer)
         self._features[layer] = features.detach()
         return before
+
+    def save(self) -> SavedCells:
+        """Copy what is cached, so that `restore` can bring it back later."""
+        assert self.conditioning is not None, "the conditioning is not complete"
+        inputs = {conv: x.clone() for conv, x in self._inputs.items()}
+        features = dict(self._features)  # they are replaced, never written to
+        return SavedCells(self.kv.save(), self.conditioning, self.cell, inputs, features)
+
+    def restore(self, saved: SavedCells) -> None:
+        """Go back to what was saved, in place of all that is cached now."""
+        self.reset()
+        self.kv.restore(saved.kv)
+        self.conditioning, self.cell = saved.conditioning, saved.cell
+        self._inputs = {conv: x.clone() for conv, x in saved.inputs.items()}
+        self._features = dict(saved.features)
+        self.in_rows = False
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the cache in bytes, which what `save` copies does not exceed."""
+        return self.kv.nbytes + sum(x.nbytes for x in self._inputs.values())

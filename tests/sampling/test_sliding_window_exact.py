@@ -1,0 +1,109 @@
+"""The sliding window draws what the plain way of the paper draws, however little it reads."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.canvases import (
+    CLASSES,
+    CODES,
+    COORDINATES,
+    NONE,
+    blank,
+    model_of,
+    paint,
+    paint_plainly,
+    prior_of,
+    segmentation,
+)
+from smalti.prior.pixelsnail.config import PixelSNAILConfig
+from smalti.sampling import sliding_window
+from smalti.sampling.config import SamplingConfig
+from smalti.sampling.sliding_window import Canvas
+
+
+def conditioners(kind: str, h: int, w: int) -> tuple:
+    """Conditions of a prior with windows of h x w cells."""
+    by_kind = {
+        "none": (NONE,),
+        "class": (CLASSES,),
+        "segmentation": (segmentation(h, w),),
+        "all": (segmentation(h, w), CLASSES, COORDINATES),
+    }
+    return by_kind[kind]
+
+
+@settings(max_examples=40)
+@given(
+    kind=st.sampled_from(["none", "class", "segmentation", "all"]),
+    window=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    more=st.tuples(st.integers(0, 5), st.integers(0, 6)),
+    kept_bytes=st.sampled_from([0, 20_000, 2**30]),
+    data=st.data(),
+)
+def test_codes_equal_those_of_reading_whole_windows(kind, window, more, kept_bytes, data):
+    h, w = window
+    height, width = h + more[0], w + more[1]
+    model = model_of(*conditioners(kind, h, w), height=h, width=w)
+    guidance = 1 if kind == "none" else data.draw(st.sampled_from([1, 2.5]), "guidance")
+    stride = data.draw(st.integers(1, w - w // 2), "stride")
+    config = SamplingConfig(
+        temperature=data.draw(st.sampled_from([0, 1]), "temperature"),
+        guidance=guidance,
+        stride=stride,
+    )
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99), "seed of known cells"))
+    share = data.draw(st.sampled_from([0, 0.3, 0.9]), "known")
+    known = torch.rand(2, height, width, generator=generator) < share
+    codes = torch.randint(CODES, known.shape, generator=generator)
+    prior = prior_of(model).double()  # rounding must not flip a choice
+    expected = paint_plainly(model, Canvas(codes, known), config, prior)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sliding_window, "KEPT_BYTES", kept_bytes)
+        drawn = paint(model, Canvas(torch.where(known, codes, 10**6), known), config, prior=prior)
+    assert torch.equal(drawn, expected)
+
+
+@pytest.mark.parametrize("size", [(3, 8), (6, 4), (7, 9)])
+def test_a_convolutional_prior_draws_what_it_draws_from_whole_windows(size):
+    options = {"vocab_size": CODES + 4, "max_length": 12}
+    snail = PixelSNAILConfig(blocks=1, width=16, heads=2, dropout=0)
+    model = model_of(CLASSES, height=3, width=4, prior=snail, **options)
+    prior = prior_of(model).double()
+    config = SamplingConfig(top_k=0)
+    drawn = paint(model, blank(2, *size), config, prior=prior)
+    assert torch.equal(drawn, paint_plainly(model, blank(2, *size), config, prior))
+
+
+def tokens_read(model, size: tuple[int, int]) -> list[int]:
+    """Lengths of what the prior reads at each call, for one canvas."""
+    prior, lengths = prior_of(model), []
+    logits = prior.logits
+
+    def counted(tokens, *rest, **named):
+        lengths.append(tokens.shape[1])
+        return logits(tokens, *rest, **named)
+
+    prior.logits = counted
+    paint(model, blank(1, *size), prior=prior)
+    return lengths
+
+
+def test_a_window_that_comes_back_is_read_on_where_it_ended():
+    """A canvas of 3 x 6 and windows of 3 x 4: three windows, in each of three rows."""
+    lengths = tokens_read(model_of(CLASSES, height=3, width=4), (3, 6))
+    first_row = [1, 1, 1, 1 + 2, 1 + 2, 1]  # the class, and two cells before the windows' own
+    # Each window has what it read in the row before: 3, 3 and 4 tokens.
+    later_row = [5 - 3, 1, 1, 7 - 3, 7 - 4, 1]
+    assert lengths == first_row + later_row * 2
+
+
+def test_windows_without_room_to_be_kept_are_read_again(monkeypatch):
+    model = model_of(CLASSES, height=3, width=4)
+    kept = tokens_read(model, (3, 6))
+    cache = prior_of(model).new_cache(1)
+    monkeypatch.setattr(sliding_window, "KEPT_BYTES", cache.nbytes)  # the first of three
+    of_one = tokens_read(model, (3, 6))
+    assert of_one[:9] == kept[:9]
+    assert of_one[9:12] == [7, 7, 1]
