@@ -46,10 +46,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """(B, L, W) -> (B, L, W); with a cache, x are the positions that follow the cached ones."""
         x = x + self.dropout(self.attention(self.attention_norm(x), cache))
-        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+        return self._add_mlp(x)
 
     def last(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """The last position (B, 1, W) of what `forward` returns, without computing the others."""
         attended = self.attention.last(self.attention_norm(x), cache)
-        x = x[:, -1:] + self.dropout(attended)
+        return self._add_mlp(x[:, -1:] + self.dropout(attended))
+
+    def _add_mlp(self, x: Tensor) -> Tensor:
+        """(B, L, W) -> (B, L, W)."""
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
