@@ -1,15 +1,12 @@
 """Fast decoding, one token at a time, by the network of `Block` with weights prepared beforehand.
 
-When a single token is read, every weight is used once, so time is memory traffic and the overhead
-of Python and of small operations. Here the weights are laid out once per generation, so that a
-token costs little more than reading them. Tests check that the numbers are those of the modules.
+When a single token is read, time is that of reading every weight once (see `products`), and the
+overhead of Python and of small operations. Tests check that the numbers are those of the modules.
 
 Axes: R rows (one token each), W width, H heads, C channels of one head, L sequence length,
-I/O input and output features, V vocabulary size.
+V vocabulary size.
 """
 
-import functools
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,52 +15,7 @@ from torch import Tensor, nn
 
 from smalti.prior.gpt.block import Block
 from smalti.prior.kv_cache import KVCache
-
-FEW_ROWS = 4  # measured: with more, the usual product is as fast
-PARTS = 8  # at most so many threads read one weight; more of them rarely find more bandwidth
-
-Product = Callable[[Tensor], Tensor]
-"""A linear layer from (R, I) to (R, O)."""
-
-
-class ProductInParts:
-    """A linear layer for few rows on a processor.
-
-    The matrix-times-vector product behind `nn.Linear` reads on one thread only, and not fast. A
-    batch of products with parts of the weight is spread over the threads, and was measured two to
-    three times as fast.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.outputs, self.inputs = weight.shape
-        self.parts = math.gcd(self.outputs, PARTS)
-        self.weight = weight.view(self.parts, -1, self.inputs)  # (parts, O / parts, I)
-        self.bias = None if bias is None else bias.view(self.parts, -1, 1)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(R, I) -> (R, O)."""
-        # The strides of a transposed row: those of a column lead to a product ten times as slow.
-        columns = x.view(1, -1, self.inputs).mT.expand(self.parts, -1, -1)  # (parts, I, R)
-        if self.bias is None:
-            products = torch.bmm(self.weight, columns)
-        else:
-            products = torch.baddbmm(self.bias, self.weight, columns)
-        # (parts, O / parts, R) is (O, R) in memory.
-        return products.view(self.outputs, -1).t().contiguous()
-
-
-def prepare(linear: nn.Linear, rows: int, dtype: torch.dtype) -> Product:
-    """The fastest way to compute a linear layer for so many rows, in a number format."""
-    return prepare_product(linear.weight, linear.bias, rows, dtype)
-
-
-def prepare_product(weight: Tensor, bias: Tensor | None, rows: int, dtype: torch.dtype) -> Product:
-    """The fastest product with a weight (O, I) for so many rows, in a number format."""
-    weight = weight.detach().to(dtype)
-    bias = None if bias is None else bias.detach().to(dtype)
-    if weight.is_cpu and dtype == torch.float32 and rows <= FEW_ROWS:
-        return ProductInParts(weight, bias)
-    return functools.partial(F.linear, weight=weight, bias=bias)
+from smalti.prior.products import prepare
 
 
 def prepare_norm(norm: nn.LayerNorm) -> Callable[[Tensor], Tensor]:

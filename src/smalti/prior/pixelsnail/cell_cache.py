@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smalti.prior.gpt.decoding import Product, prepare_product
 from smalti.prior.kv_cache import KVCache, SavedKV
 from smalti.prior.pixelsnail.cond_features import CondFeatures
+from smalti.prior.products import Product, prepare_product
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,42 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from smalti.prior import products
+from smalti.prior.products import PackedProduct, ProductInParts, prepare
+
+
+@pytest.mark.parametrize("can_pack", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("outputs", [24, 25, 1])
+def test_every_way_gives_the_usual_product(outputs, bias, rows, can_pack, generator, monkeypatch):
+    if not can_pack:
+        monkeypatch.setattr(products, "can_pack", lambda: False)
+    linear = nn.Linear(6, outputs, bias=bias)
+    x = torch.randn(rows, 6, generator=generator)
+    torch.testing.assert_close(prepare(linear, rows, torch.float32)(x), linear(x))
+
+
+def test_the_way_goes_by_rows_format_and_what_onednn_can(monkeypatch):
+    linear = nn.Linear(6, 8)
+    monkeypatch.setattr(products, "can_pack", lambda: False)
+    assert isinstance(prepare(linear, 1, torch.float32), ProductInParts)
+    assert prepare(linear, 2, torch.float32).func is F.linear
+    assert prepare(linear, 1, torch.bfloat16).func is F.linear
+    monkeypatch.undo()
+    assert isinstance(prepare(linear, 2, torch.float32), PackedProduct) is products.can_pack()
+
+
+def test_the_weight_for_one_row_is_not_copied():
+    linear = nn.Linear(6, 8)
+    product = prepare(linear, 1, torch.float32)
+    assert product.weight.data_ptr() == linear.weight.data_ptr()
+
+
+def test_weights_are_rounded_once_for_another_format(generator):
+    linear = nn.Linear(6, 8)
+    x = torch.randn(2, 6, generator=generator).bfloat16()
+    expected = F.linear(x, linear.weight.bfloat16(), linear.bias.bfloat16())
+    assert torch.equal(prepare(linear, 2, torch.bfloat16)(x), expected)
