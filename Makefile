@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TEST_WORKERS ?= 2
 BASE ?= HEAD~1
 
-.PHONY: install demo lint types tests test test-slow same benchmarks clean
+.PHONY: install demo lint types tests test test-slow test-browser same benchmarks clean
 
 install: $(STAMP)
 
@@ -35,6 +35,10 @@ test: lint types tests
 test-slow: $(STAMP)
 	$(BIN)/pytest -q -m slow -n $(TEST_WORKERS) --dist worksteal
 
+# The studio's page in Chromium, with its screenshots; skipped where there is no browser.
+test-browser: $(STAMP)
+	SCREENSHOTS=screenshots $(BIN)/pytest -q -m browser
+
 # Whether this checkout computes what the commit BASE computed: a quarter of an hour on two cores.
 same: $(STAMP)
 	$(BIN)/python tests/proof/same.py versions $(BASE) --refusals
@@ -43,4 +47,4 @@ benchmarks: $(STAMP)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo build screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis

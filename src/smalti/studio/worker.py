@@ -136,6 +136,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="studio-worker", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Number of jobs that wait for their turn."""
+        return len(self._waiting)
+
     def submit(self, work: Work, listener: Listener) -> Job:
         """Put a job at the end of the queue.
 
@@ -144,7 +149,7 @@ class Worker:
         """
         job = Job(work, listener)
         with self._changes:
-            if len(self._waiting) + (self._running is not None) >= self._most_jobs:
+            if self.waiting + (self._running is not None) >= self._most_jobs:
                 raise QueueFullError
             self._waiting.append(job)
             self._tell_positions()

@@ -6,7 +6,7 @@ export class Board {
   /** `onchoose(row, column)` hears which cell was chosen. */
   constructor(label, onchoose) {
     this.canvas = h("canvas", { class: "layer", "aria-hidden": "true" });
-    this.overlay = h("canvas", { class: "overlay", tabindex: 0, role: "img", "aria-label": label,
+    this.overlay = h("canvas", { class: "overlay", tabindex: 0, role: "img", "aria-label": `cells of: ${label}`,
       "aria-description": "The arrow keys choose a cell." });
     this.caption = h("figcaption", {}, label);
     this.element = h("figure", { class: "board", hidden: true },

@@ -23,7 +23,8 @@ export function figures(value) {
 
 /** Round numbers that divide a range. */
 function ticks(low, high, wanted) {
-  const rough = (high - low) / wanted || 1;
+  if (low === high) return [low];
+  const rough = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough);
   const found = [];
@@ -124,7 +125,8 @@ export class Chart {
   drawSeries(one, scale) {
     let path = "", isGap = true;
     for (const [step, value] of one.points) {
-      if (value !== null) path += `${isGap ? "M" : "L"}${scale.x(step).toFixed(1)} ${scale.y(value).toFixed(1)}`;
+      const place = value === null ? "" : `${scale.x(step).toFixed(1)} ${scale.y(value).toFixed(1)}`;
+      if (place) path += isGap ? `M${place}h0` : `L${place}`; // h0: a point alone is drawn too
       isGap = value === null;
     }
     this.plot.append(svg("path", { class: `line colour-${one.colour}${one.isDotted ? "" : " thin"}`, d: path }));

@@ -37,6 +37,11 @@ export function command(text) {
   return h("p", { class: "command" }, h("code", {}, text), copy, copied);
 }
 
+/** A path as a shell reads it. */
+export function quoted(path) {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'"'"'`)}'`;
+}
+
 /** A number of things in words. */
 export function counted(count, noun) {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;

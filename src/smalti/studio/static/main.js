@@ -1,6 +1,6 @@
 // Puts the page together: the tabs, by keyboard too, and what is shown without a model.
 
-import { h, command } from "./dom.js";
+import { h, command, quoted } from "./dom.js";
 import { Library } from "./library.js";
 import * as codes from "./tabs/codes.js";
 import * as runs from "./tabs/runs.js";
@@ -61,9 +61,9 @@ library.addEventListener("change", () => {
     h("h2", {}, "No run or model yet"),
     h("p", {}, `Nothing was found in ${library.places.join(", ")}. What appears there is shown here by itself.`),
     h("p", {}, "Learn a codebook from your own pictures:"),
-    command(`smalti train vqgan --data PHOTOS --out ${library.places[0]}/vqgan`),
+    command(`smalti train vqgan --data PHOTOS --out ${quoted(`${library.places[0]}/vqgan`)}`),
     h("p", {}, "or take over a tokenizer of another program:"),
-    command(`smalti import CHECKPOINT --out ${library.places[0]}/imported`),
+    command(`smalti import CHECKPOINT --out ${quoted(`${library.places[0]}/imported`)}`),
   );
   choose(chosen?.id ?? location.hash.slice(1));
 });

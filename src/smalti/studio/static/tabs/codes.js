@@ -24,7 +24,7 @@ class Codes {
     this.makeBoards();
     this.makeCodePanel();
     this.makeCodebook();
-    panel.append(this.controls, this.examples, this.line.element, this.boards, h("div", { class: "split wide" },
+    panel.append(this.controls, this.examples, this.dataLine.element, this.line.element, this.boards, h("div", { class: "split wide" },
       this.codePanel, this.codebook));
     panel.addEventListener("dragover", (event) => event.preventDefault());
     panel.addEventListener("drop", (event) => {
@@ -51,6 +51,7 @@ class Codes {
     this.file = h("input", { type: "file", accept: "image/*", disabled: true,
       onchange: () => this.upload(this.file.files[0]) });
     this.line = new JobLine();
+    this.dataLine = new JobLine(); // its own, as a picture may be loaded meanwhile
     this.controls = h("div", { class: "controls" },
       field("Tokenizer", this.model, "A run of stage 1, or the tokenizer of a prior."),
       field("Picture", this.file, "From this machine, by dropping it on the page, or one of the run's below."));
@@ -124,9 +125,10 @@ class Codes {
     this.facts = this.swatches = this.shown = this.code = this.cell = this.dataCounts = null;
     this.loaded = 0;
     this.history = [];
-    this.line.control?.abort();
-    this.patchLine.control?.abort();
-    this.bookLine.control?.abort();
+    for (const line of [this.line, this.dataLine, this.patchLine, this.bookLine]) {
+      line.control?.abort();
+      line.say("");
+    }
     for (const board of [...this.all, this.book]) {
       board.cell = null;
       board.element.hidden = true;
@@ -179,13 +181,13 @@ class Codes {
   }
 
   async fetchUse(id) {
-    const found = await this.line.run("encoding pictures of the run's data", this.path("use"));
+    const found = await this.dataLine.run("encoding pictures of the run's data", this.path("use"));
     if (!found || this.opened !== id) return;
     this.dataCounts = found.counts;
     this.scored = found.scored;
-    this.imageCount = found.images.length;
+    this.images = counted(found.images.length, found.scored.replace(/s$/, ""));
     this.option("data").disabled = false;
-    this.option("data").textContent = `use in ${found.images.length} ${found.scored}`;
+    this.option("data").textContent = `use in ${this.images}`;
     this.order.value = "data";
     this.drawCodebook();
     this.examples.hidden = false;
@@ -293,7 +295,7 @@ class Codes {
     }
     if (this.shown) words.push(`Code ${this.code} is at ${counted(this.places(this.code), "place")} of this picture.`);
     if (this.dataCounts)
-      words.push(`In ${this.imageCount} ${this.scored} it occurs ${counted(this.dataCounts[this.code], "time")}.`);
+      words.push(`In ${this.images} it occurs ${counted(this.dataCounts[this.code], "time")}.`);
     this.words.textContent = words.join(" ");
   }
 

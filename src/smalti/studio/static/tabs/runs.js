@@ -38,10 +38,17 @@ class Runs {
     clearTimeout(this.timer);
   }
 
-  /** Asks for all that may have changed, and once more a little later while the tab is seen. */
+  /** Asks for all that may have changed, one thing at a time, and again while the tab is seen. */
   async tick() {
     clearTimeout(this.timer);
-    if (!document.hidden) await this.refresh();
+    this.isDue = true;
+    if (this.isBusy) return; // it is done when the former is
+    this.isBusy = true;
+    while (this.isDue) {
+      this.isDue = false;
+      if (!document.hidden) await this.refresh();
+    }
+    this.isBusy = false;
     if (this.isShown) this.timer = setTimeout(() => this.tick(), SECONDS * 1000);
   }
 
@@ -60,6 +67,7 @@ class Runs {
 
   choose(ids) {
     this.chosen = ids;
+    this.drawList();
     this.tick();
   }
 
@@ -99,7 +107,7 @@ class Runs {
       if (!this.views.has(run.id)) this.views.set(run.id, new RunLines(run.id));
       await this.views.get(run.id).refresh();
     }
-    const wanted = this.chosen.join();
+    const wanted = runs.map((run) => run?.id).join();
     if (this.shown?.wanted !== wanted) {
       this.shown = runs.length > 1 ? new Several(runs, this.views) : new One(runs[0], this.views.get(runs[0]?.id));
       this.shown.wanted = wanted;
