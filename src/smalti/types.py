@@ -68,5 +68,7 @@ class Prior(Protocol):
         """Make an empty cache of the prior's computations for the tokens it has read.
 
         Its `reset()` empties it again. Its `save()` copies what is in it, and `restore(saved)` goes
-        back to that. `length` is the number of tokens in it, and `nbytes` its size in bytes.
+        back to that. Several tokens at once may be read by fewer rows than `batch_size`; after
+        that, `spread(rows)` lets row i hold what row rows[i] has read. `length` is the number of
+        tokens in it, and `nbytes` its size in bytes.
         """

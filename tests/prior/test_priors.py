@@ -88,6 +88,18 @@ def test_a_cache_goes_back_to_what_was_saved(prior, tokens, read, chunk):
         torch.testing.assert_close(torch.cat(cached, dim=1), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("read", [2, 7])
+def test_rows_go_on_from_what_one_row_has_read(prior, tokens, read):
+    tokens[2] = tokens[1]
+    tokens[2, read:] = (tokens[2, read:] + 1).remainder(11)
+    cache = prior.new_cache(3)
+    prior.logits(tokens[:2, :read].flip(0), cache)
+    cache.spread(torch.tensor([1, 0, 0]))
+    cached = [prior.logits(part, cache) for part in tokens[:, read:].split(1, dim=1)]
+    expected = prior.logits(tokens)[:, read:]
+    torch.testing.assert_close(torch.cat(cached, dim=1), expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("chunks", [[1] * 13, [2, *[1] * 11], [6, 1, 6], [13]])
 def test_last_only_leaves_out_the_others(prior, tokens, chunks):
     whole, last = prior.new_cache(3), prior.new_cache(3)

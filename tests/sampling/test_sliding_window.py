@@ -275,6 +275,44 @@ def test_one_cache_serves_all_runs():
     assert caches == [3, 6]
 
 
+def reads_of(prior) -> list[tuple[int, int]]:
+    """Rows and length of all tokens that the prior reads from now on."""
+    read, logits = [], prior.logits
+
+    def recorded(tokens: Tensor, *rest, **named) -> Tensor:
+        read.append(tuple(tokens.shape))
+        return logits(tokens, *rest, **named)
+
+    prior.logits = recorded
+    return read
+
+
+@pytest.mark.parametrize(("guidance", "rows"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize("size", [(H, W), (6, 9)])
+def test_images_of_one_condition_read_it_once(size, guidance, rows):
+    model = model_of(CLASSES, segmentation(H, W))
+    config = SamplingConfig(top_k=0, guidance=guidance)
+    conditions = {
+        kind: codes.expand(3, *codes.shape[1:])
+        for kind, codes in conditions_of(model, 1, *size).items()
+    }
+
+    def codes(images: range) -> tuple[Tensor, tuple[int, int]]:
+        prior = prior_of(model)
+        read = reads_of(prior)
+        parts = {kind: part[images.start : images.stop] for kind, part in conditions.items()}
+        draw = seeded_choice(0, images, size[0] * size[1], CPU)
+        canvas = blank(len(images), *size)
+        conditioning = model.build_conditioning()
+        return sample_canvas(prior, model, conditioning, parts, canvas, config, draw), read[0]
+
+    together, first = codes(range(3))
+    assert first == (rows, 1 + H * W)
+    alone = [codes(range(image, image + 1))[0] for image in range(3)]
+    assert torch.equal(together, torch.cat(alone))
+    assert len(together.unique(dim=0)) == 3
+
+
 # Guidance.
 
 
@@ -282,13 +320,9 @@ def test_one_cache_serves_all_runs():
 def test_guidance_takes_as_many_rows_as_it_needs(scales, rows):
     model = model_of(CLASSES, segmentation(H, W))
     prior = prior_of(model)
-    read = set()
-    logits = prior.logits
-    prior.logits = lambda tokens, *rest, **named: (
-        read.add(len(tokens)) or logits(tokens, *rest, **named)
-    )
+    read = reads_of(prior)
     paint(model, blank(2, 4, 6), SamplingConfig(guidance=scales), prior=prior)
-    assert read == {2 * rows}
+    assert {count for count, length in read if length == 1} == {2 * rows}
 
 
 def test_guidance_of_1_for_each_is_no_guidance_and_equal_ones_are_one():

@@ -46,15 +46,16 @@ class KVCache:
         self._layers = list(zip(self.keys.unbind(), self.values.unbind(), strict=True))
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write a layer's keys and values (B, H, l, C) of the newest tokens behind the older ones.
+        """Write a layer's keys and values (b, H, l, C) of the newest tokens behind the older ones.
 
-        `length` does not change: it counts a token once all layers have seen it (`advance`).
+        `length` does not change: it counts a token once all layers have seen it (`advance`). With
+        fewer rows b than B, the first b rows of the cache are used, until `spread`.
 
         Returns:
-            Keys and values (B, H, length + l, C) of all tokens so far, views of the cache.
+            Keys and values (b, H, length + l, C) of all tokens so far, views of the cache.
         """
-        all_keys, all_values = self._layers[layer]
-        new = keys.shape[2]
+        rows, new = keys.shape[0], keys.shape[2]
+        all_keys, all_values = (cached.narrow(0, 0, rows) for cached in self._layers[layer])
         all_keys.narrow(2, self.length, new).copy_(keys.detach())
         all_values.narrow(2, self.length, new).copy_(values.detach())
         end = self.length + new
@@ -67,6 +68,12 @@ class KVCache:
     def reset(self) -> None:
         """Forget all tokens: the next ones are the first of a new sequence."""
         self.length = 0
+
+    def spread(self, rows: Tensor) -> None:
+        """Let row i hold what row rows[i] holds, rows being (B,) int64 in [0, B)."""
+        for cached in (self.keys, self.values):
+            read = cached.narrow(3, 0, self.length)
+            read.copy_(read.index_select(1, rows))
 
     def save(self) -> SavedKV:
         """Copy what is cached, so that `restore` can bring it back later."""

@@ -126,7 +126,7 @@ def sample_canvas(
             # A run that is done is read again, the way it was read when it was drawn, for as long
             # as its window comes back: read at once, its codes would be rounded differently.
             if not progress.is_done_before(kept.last_step(run)):
-                loop.run(view.context(run), run.steps, place, kept.take(run))
+                loop.run(view.context(run), run.steps, place, kept.take(run), run is runs[0])
                 kept.keep(run, loop.cache)
         loop.check_finite()
     return canvas.codes.clone()

@@ -57,6 +57,7 @@ class TokenLoop:
         steps: range,
         place: Callable[[int, Tensor], Tensor],
         saved: Any = None,
+        share: bool = False,
     ) -> None:
         """Draw consecutive codes.
 
@@ -68,6 +69,9 @@ class TokenLoop:
                 image has there, which become the context of later ones.
             saved: what `cache.save()` returned when the cache held a beginning of this context;
                 only the rest is read then.
+            share: read rows that are the same once for all of them. Finding them makes the device
+                wait, so it is meant for a context without drawn codes, which images of one
+                condition have in common.
         """
         if self.cache is None:
             self.cache = self.prior.new_cache(len(context))
@@ -75,20 +79,28 @@ class TokenLoop:
             self.cache.reset()
         else:
             self.cache.restore(saved)
-        rest = context[:, self.cache.length :]
-        logits = self.prior.logits(rest, self.cache, last_only=True)[:, -1]  # (R, V)
+        logits = self._read(context[:, self.cache.length :], share)
         for step in steps:
             codes = place(step, self._draw_codes(logits, step))
             if step + 1 < steps.stop:
                 tokens = codes.repeat(len(self.guidance.prefixes))
                 logits = self.prior.logits(tokens[:, None], self.cache)[:, -1]
 
+    def _read(self, context: Tensor, share: bool) -> Tensor:
+        """Logits (R, V) of what follows a context (R, l), of which only the newest l are read."""
+        if not share or context.shape[1] == 1:  # one token of all rows costs what one row does
+            return self.prior.logits(context, self.cache, last_only=True)[:, -1]
+        distinct, numbers = context.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        logits = self.prior.logits(distinct, self.cache, last_only=True)[:, -1]
+        self.cache.spread(numbers)
+        return logits[numbers]
+
     def _draw_codes(self, logits: Tensor, step: int) -> Tensor:
         """Draw codes (B,) by the logits (R, V) of a step."""
         logits = self.guidance.mix(logits[:, : self.codebook_size], step / self.last_step)
         # Asked once at the end: asking now would make the device wait at each token.
         finite = logits.isfinite().all()
-        self.finite = finite if self.finite is None else self.finite & finite
+        self.finite = finite if self.finite is None else self.finite.logical_and_(finite)
         return self.choose(probabilities(logits, self.config), step)
 
     def check_finite(self) -> None:

@@ -123,6 +123,16 @@ class CellCache:
         self._features[layer] = features.detach()
         return before
 
+    def spread(self, rows: Tensor) -> None:
+        """Let row i hold what row rows[i] holds, rows being (B,) int64."""
+        self.kv.spread(rows)
+        if self.conditioning is not None:
+            self.conditioning = self.conditioning.take(rows)
+        if self._waiting is not None:
+            self._waiting = self._waiting[rows]
+        self._inputs = {conv: x[rows] for conv, x in self._inputs.items()}
+        self._features = {layer: x[rows] for layer, x in self._features.items()}
+
     def save(self) -> SavedCells:
         """Copy what is cached, so that `restore` can bring it back later."""
         assert self.conditioning is not None, "the conditioning is not complete"

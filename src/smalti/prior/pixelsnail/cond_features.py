@@ -33,6 +33,10 @@ class CondFeatures:
             return self
         return CondFeatures(self.states, self.cells[:, rows, columns])
 
+    def take(self, rows: Tensor) -> "CondFeatures":
+        """The conditioning of images rows[i], rows being (B,) int64."""
+        return CondFeatures(self.states[rows], self.cells[rows])
+
 
 class CondLayer(nn.Module):
     """Attention of each conditioning token to all of them, then an MLP, each added to its input.
