@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
-from smalti.tokenizer.blocks import Downsample, NonLocalAttention
+from smalti.tokenizer.blocks import Downsample, NonLocalAttention, Upsample
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
@@ -136,6 +137,43 @@ def test_downsampling_pads_right_and_bottom_only():
     image[0, 0, 0, 0] = 1.0
     image[0, 0, 3, 3] = 10.0
     assert down(image).flatten().tolist() == [1.0, 0.0, 0.0, 10.0]
+
+
+def repeat_and_convolve(upsample: Upsample, features: Tensor) -> Tensor:
+    """Up-sampling as it is defined."""
+    return upsample.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))
+
+
+def results_and_gradients(upsample: Upsample, function, features: Tensor) -> list[Tensor]:
+    """The result, and the gradients of features, weight and bias for an uneven gradient of it."""
+    result = function(features)
+    steps = torch.arange(1.0, result.numel() + 1, dtype=result.dtype).reshape(result.shape)
+    inputs = (features, upsample.conv.weight, upsample.conv.bias)
+    return [result, *torch.autograd.grad(result, inputs, (0.1 * steps).sin())]
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 4), (5, 3)])
+def test_upsampling_repeats_pixels_and_convolves(height, width, generator):
+    upsample = Upsample(3).double()
+    nn.init.normal_(upsample.conv.bias)
+    shape = (2, 3, height, width)
+    features = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    found = results_and_gradients(upsample, upsample, features)
+    defined = results_and_gradients(
+        upsample, lambda features: repeat_and_convolve(upsample, features), features
+    )
+    torch.testing.assert_close(found, defined, rtol=1e-12, atol=1e-12)
+
+
+def test_upsampling_in_bfloat16_is_near_that_in_float32(generator):
+    upsample = Upsample(8)
+    features = torch.randn(2, 8, 4, 4, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = upsample(features)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(
+        found.float(), repeat_and_convolve(upsample, features), rtol=2e-2, atol=2e-2
+    )
 
 
 def test_attention_mixes_all_positions(generator):

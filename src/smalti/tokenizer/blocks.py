@@ -77,7 +77,11 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles the size: repeats each pixel, then convolves 3x3."""
+    """Doubles the size: repeats each pixel, then convolves 3x3.
+
+    It is computed as one transposed convolution, which gives the same numbers but for rounding,
+    with 2.25 times fewer multiplications and without the repeated pixels in memory.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,7 +89,25 @@ class Upsample(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
-        return self.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))
+        kernel = _kernel_of_repeated_pixels(self.conv.weight)
+        return F.conv_transpose2d(features, kernel, self.conv.bias, stride=2, padding=1)
+
+
+def _kernel_of_repeated_pixels(weight: Tensor) -> Tensor:
+    """Kernel (C, C', 4, 4) of the transposed convolution that `Upsample` computes.
+
+    Along one side, a repeated pixel meets the three weights of `weight` (C', C, 3, 3) like this:
+
+        input          |    0    |    1    |    2    |
+        repeated       |  0    0 |  1    1 |  2    2 |
+        output 2       |       a |  b    c |         |   a of pixel 0, b + c of pixel 1
+        output 3       |         |  a    b |  c      |   a + b of pixel 1, c of pixel 2
+
+    So pixel 1 adds to the outputs 1, 2, 3 and 4 with the weights c, b + c, a + b and a.
+    """
+    padded = F.pad(weight.transpose(0, 1).flip(2, 3), (1, 1, 1, 1))  # 0 c b a 0
+    rows = padded[..., 1:, :] + padded[..., :-1, :]
+    return rows[..., 1:] + rows[..., :-1]
 
 
 class Level(nn.Module):
