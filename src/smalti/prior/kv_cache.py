@@ -38,8 +38,9 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self.keys = torch.empty(layers, *shape, dtype=dtype, device=device)
-        self.values = torch.empty_like(self.keys)
+        # Zeros, as a product with what was never written must be a number (`StaticStep`).
+        self.keys = torch.zeros(layers, *shape, dtype=dtype, device=device)
+        self.values = torch.zeros_like(self.keys)
         self.length = 0
         # One view per layer, made once: indexing again for each token would take longer than
         # some of the arithmetic.

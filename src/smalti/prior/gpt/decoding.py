@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.prior.gpt.block import Block
+from smalti.prior.gpt.static_step import Attend, StaticStep, is_worth_it
 from smalti.prior.kv_cache import KVCache
 from smalti.prior.products import prepare
 
@@ -28,36 +29,62 @@ class BlockStep:
     """A block's pass over one new token of each row.
 
     Args:
+        layer: number of the block.
         block: block whose weights to use.
-        keys: (R, H, L, C), keys of the block in the cache.
-        values: (R, H, L, C), values of the block in the cache.
+        rows: R.
+        dtype: number format of the computation.
     """
 
-    def __init__(self, block: Block, keys: Tensor, values: Tensor) -> None:
-        rows, dtype = keys.shape[0], keys.dtype
-        self.keys, self.values = keys, values
-        self.heads_shape = (rows, 3, keys.shape[1], 1, keys.shape[3])
+    def __init__(self, layer: int, block: Block, rows: int, dtype: torch.dtype) -> None:
+        attention, mlp = block.attention, block.mlp
+        self.layer = layer
+        self.heads_shape = (rows, 3, attention.heads, 1, -1)
         self.attention_norm = prepare_norm(block.attention_norm)
-        self.qkv = prepare(block.attention.qkv, rows, dtype)
-        self.projection = prepare(block.attention.projection, rows, dtype)
+        self.qkv = prepare(attention.qkv, rows, dtype)
+        self.projection = prepare(attention.projection, rows, dtype)
         self.mlp_norm = prepare_norm(block.mlp_norm)
-        self.expand = prepare(block.mlp.expand, rows, dtype)
-        self.contract = prepare(block.mlp.contract, rows, dtype)
+        self.expand = prepare(mlp.expand, rows, dtype)
+        self.contract = prepare(mlp.contract, rows, dtype)
 
-    def __call__(self, x: Tensor, position: int) -> Tensor:
-        """(R, W) -> (R, W); it also writes the tokens' keys and values into the cache."""
+    def __call__(self, x: Tensor, attend: Attend) -> Tensor:
+        """(R, W) -> (R, W); the attention adds the tokens' keys and values to the cache."""
         q, k, v = self.qkv(self.attention_norm(x)).view(self.heads_shape).unbind(1)
-        self.keys.narrow(2, position, 1).copy_(k)
-        self.values.narrow(2, position, 1).copy_(v)
-        keys = self.keys.narrow(2, 0, position + 1)
-        values = self.values.narrow(2, 0, position + 1)
-        attended = F.scaled_dot_product_attention(q, keys, values)  # (R, H, 1, C)
-        x = x + self.projection(attended.reshape(x.shape))
+        x = x + self.projection(attend(self.layer, q, k, v).reshape(x.shape))
         return x + self.contract(F.gelu(self.expand(self.mlp_norm(x))))
 
 
+class TokenStep:
+    """The transformer's pass over one new token of each row.
+
+    Args:
+        blocks: the transformer's blocks.
+        norm: the normalisation after them.
+        head: the linear layer that gives the logits.
+        rows: R.
+        dtype: number format of the computation.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        norm: nn.LayerNorm,
+        head: nn.Linear,
+        rows: int,
+        dtype: torch.dtype,
+    ) -> None:
+        self.blocks = [BlockStep(*numbered, rows, dtype) for numbered in enumerate(blocks)]
+        self.norm = prepare_norm(norm)
+        self.head = prepare(head, rows, dtype)
+
+    def __call__(self, x: Tensor, attend: Attend) -> Tensor:
+        """Logits (R, V) of embedded tokens (R, W)."""
+        for block in self.blocks:
+            x = block(x, attend)
+        return self.head(self.norm(x))
+
+
 class DecodingCache(KVCache):
-    """A KV cache with the blocks that fill it token by token.
+    """A KV cache, and the step that fills it token by token.
 
     Args:
         blocks: the transformer's blocks.
@@ -75,16 +102,21 @@ class DecodingCache(KVCache):
         shape: tuple[int, int, int, int],
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(len(blocks), shape, dtype, head.weight.device)
-        layers = zip(blocks, self.keys, self.values, strict=True)
-        self._blocks = [BlockStep(block, keys, values) for block, keys, values in layers]
-        self._norm = prepare_norm(norm)
-        self._head = prepare(head, shape[0], dtype)
+        device = head.weight.device
+        super().__init__(len(blocks), shape, dtype, device)
+        self._step = TokenStep(blocks, norm, head, shape[0], dtype)
+        self._static = StaticStep(self, self._step) if is_worth_it(device) else None
 
     @torch.no_grad()
     def step(self, x: Tensor) -> Tensor:
         """Logits (R, V) of embedded tokens (R, W), each the next of its row."""
-        for block in self._blocks:
-            x = block(x, self.length)
+        if self._static is None:
+            logits = self._step(x, self._attend)
+        else:
+            logits = self._static(x, self.length)
         self.advance(1)
-        return self._head(self._norm(x))
+        return logits
+
+    def _attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend to the tokens in the cache and to the new ones, which are added: `Attend`."""
+        return F.scaled_dot_product_attention(q, *self.append(layer, k, v))
