@@ -3,22 +3,24 @@
     python benchmarks/sliding_window.py [--layers N] [--width W] [--rows H] [--columns W]
         [--batch B] [--rounds R]
 
-The plain way is that of the paper: for each code the prior reads its whole window, with the
-condition before it, and no cache. Both ways draw the same codes, which is checked. The condition
-is a map with as many codes as the window, which slides along.
+The plain way is the paper's: for each code the prior reads its whole window, with the condition
+before it, and no cache. Both ways must draw the same codes. The condition is a map with as many
+codes as the window, which slides along with it.
 
-Beside each ratio of times stands that of the tokens that are read. A way that reads the codes
-before the wanted one alone, and keeps what it has read as long as the window stands still, has the
-ratio "by the row". Ours has the ratio "ours", because it also keeps windows to which it comes back
-in the next row.
+Beside each ratio of times stand two ratios of the numbers of tokens that are read. "a row" is that
+of a way that reads the codes before the wanted one alone, and keeps what it has read as long as the
+window stays where it is within a row. "ours" also keeps windows to which it comes back in the next
+row.
 
 Axes: B batch, H/W canvas in cells, h/w window in cells, K codebook size.
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 
 import torch
+from measure import Timings, take_turns
 from torch import Tensor
 
 from smalti.conditions.maps import SegmentationConfig
@@ -31,7 +33,7 @@ from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import Canvas, sample_canvas
-from smalti.sampling.window_plan import window_start
+from smalti.sampling.window_plan import plan, window_start
 from smalti.types import Window
 
 CODES = 1024  # K, of the image and of the condition
@@ -63,6 +65,7 @@ class Task:
         )
         torch.manual_seed(0)
         self.prior = GPT(self.model.prior, self.model.sizes).eval()
+        self.prior.logits(torch.zeros(size.batch, length, dtype=torch.int64))  # warm up
         self.conditioning = self.model.build_conditioning()
         self.shape = (size.batch, size.rows, size.columns)
         self.condition: Mapping[str, Tensor] = {
@@ -104,3 +107,74 @@ class Task:
                 likely = probabilities(logits[:, place, :CODES], SAMPLING)
                 codes[:, row, column] = self.choose(likely, row * width + column)
         return codes
+
+    def token_ratios(self) -> tuple[float, float]:
+        """Tokens that the plain way reads, over those of "a row" and over those of ours."""
+        _, height, width = self.shape
+        a_row = ours = 0
+        read: dict[tuple[int, int], int] = {}
+        for run in plan(height, width, SIDE, SIDE):
+            tokens = self.conditioning.length + run.offset + len(run.steps) - 1
+            a_row += tokens
+            ours += tokens - read.get(run.window, 0)
+            read[run.window] = tokens
+        plain = height * width * self.model.max_length
+        return plain / a_row, plain / ours
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=3)
+    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--rows", type=int, default=24, help=f"H, at least {SIDE}")
+    parser.add_argument("--columns", type=int, default=32, help=f"W, at least {SIDE}")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    if min(arguments.rows, arguments.columns) < SIDE:
+        parser.error(f"--rows and --columns must be at least {SIDE}")
+    return arguments
+
+
+def measure(task: Task, rounds: int) -> Timings:
+    """Time both ways in turns, and check that they draw the same codes."""
+    drawn: dict[str, Tensor] = {}
+
+    def ours() -> None:
+        drawn["ours"] = task.ours()
+
+    def plain() -> None:
+        drawn["plain"] = task.plain()
+
+    timings = take_turns({"ours": ours, "plain": plain}, rounds, warmup_rounds=0)
+    assert torch.equal(drawn["ours"], drawn["plain"]), "the two ways drew different codes"
+    return timings
+
+
+def main() -> None:
+    """Measure and print."""
+    size = parse_arguments()
+    print(
+        f"{size.rows}x{size.columns} codes, windows of {SIDE}x{SIDE}, batch {size.batch}, "
+        f"{size.layers} layers, width {size.width}, float32, {torch.get_num_threads()} threads, "
+        f"median of {size.rounds}"
+    )
+    print(f"{'':16}{'ms a code':>18}{'':8}{'plain / ours':>12}{'tokens, plain / ours':>24}")
+    print(f"{'':16}{'ours':>9}{'plain':>9}{'':8}{'time':>12}{'a row':>12}{'ours':>12}")
+    ratios: dict[str, float] = {}
+    for kind in CONDITIONERS:
+        task = Task(kind, size)
+        timings = measure(task, size.rounds)
+        ratios[kind] = timings.ratio("plain", "ours")
+        ms = [1e3 * timings.median(name) / (size.rows * size.columns) for name in ("ours", "plain")]
+        a_row, ours = task.token_ratios()
+        print(
+            f"{kind:16}{ms[0]:9.2f}{ms[1]:9.2f}{'':8}{ratios[kind]:12.2f}{a_row:12.2f}{ours:12.2f}"
+        )
+    print(json.dumps({f"{kind}_vs_plain": round(ratio, 3) for kind, ratio in ratios.items()}))
+
+
+if __name__ == "__main__":
+    main()
