@@ -20,7 +20,7 @@ from helpers.canvases import (
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling import sliding_window
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.sliding_window import Canvas
+from smalti.sampling.sliding_window import Canvas, CellCount
 
 
 def conditioners(kind: str, h: int, w: int) -> tuple:
@@ -38,11 +38,12 @@ def conditioners(kind: str, h: int, w: int) -> tuple:
 @given(
     kind=st.sampled_from(["none", "class", "segmentation", "all"]),
     window=st.tuples(st.integers(1, 4), st.integers(1, 5)),
-    more=st.tuples(st.integers(0, 5), st.integers(0, 6)),
+    more=st.tuples(st.integers(0, 5), st.integers(0, 9)),
     kept_bytes=st.sampled_from([0, 20_000, 2**30]),
+    at_once=st.sampled_from([1, 2, 5]),
     data=st.data(),
 )
-def test_codes_equal_those_of_reading_whole_windows(kind, window, more, kept_bytes, data):
+def test_codes_equal_those_of_reading_whole_windows(kind, window, more, kept_bytes, at_once, data):
     h, w = window
     height, width = h + more[0], w + more[1]
     model = model_of(*conditioners(kind, h, w), height=h, width=w)
@@ -61,6 +62,7 @@ def test_codes_equal_those_of_reading_whole_windows(kind, window, more, kept_byt
     expected = paint_plainly(model, Canvas(codes, known), config, prior)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sliding_window, "KEPT_BYTES", kept_bytes)
+        patch.setattr(sliding_window, "windows_at_once", lambda device, rows: at_once)
         drawn = paint(model, Canvas(torch.where(known, codes, 10**6), known), config, prior=prior)
     assert torch.equal(drawn, expected)
 
@@ -107,3 +109,55 @@ def test_windows_without_room_to_be_kept_are_read_again(monkeypatch):
     of_one = tokens_read(model, (3, 6))
     assert of_one[:9] == kept[:9]
     assert of_one[9:12] == [7, 7, 1]
+
+
+# Several rows at a time.
+
+
+@pytest.fixture
+def four_at_once(monkeypatch) -> None:
+    monkeypatch.setattr(sliding_window, "windows_at_once", lambda device, rows: 4)
+
+
+@pytest.mark.usefixtures("four_at_once")
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_rows_at_a_time_are_read_together_and_draw_the_same(schedule, monkeypatch):
+    model, read = model_of(CLASSES, height=3, width=4), []
+    config = SamplingConfig(top_k=0, guidance=2, guidance_schedule=schedule)
+    prior = prior_of(model).double()
+    logits = prior.logits
+    prior.logits = lambda tokens, *rest, **named: (
+        read.append(len(tokens)) or logits(tokens, *rest, **named)
+    )
+    together = paint(model, blank(2, 8, 16), config, prior=prior)
+    assert max(read) == 4 * 2 * 2  # windows, prefixes of guidance, images
+    monkeypatch.setattr(sliding_window, "windows_at_once", lambda device, rows: 1)
+    assert torch.equal(together, paint(model, blank(2, 8, 16), config, prior=prior))
+
+
+@pytest.mark.usefixtures("four_at_once")
+@pytest.mark.parametrize("stop_at", [1, 30, 59, 60, 77, 119])
+def test_rows_at_a_time_that_were_stopped_go_on_to_the_same_codes(stop_at):
+    model, config = model_of(CLASSES, height=3, width=4), SamplingConfig(top_k=0)
+    expected = paint(model, blank(1, 8, 16), config)
+    canvas, seen = blank(1, 8, 16), []
+
+    def stop(done: int) -> None:
+        seen.append(done)
+        if done >= stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(model, canvas, config, count=CellCount(0, stop))
+    canvas.codes.view(-1)[seen[-1] :] = 10**6  # what is counted is all that is needed
+    resumed = []
+    codes = paint(model, canvas, config, count=CellCount(seen[-1], resumed.append))
+    assert torch.equal(codes, expected)
+    assert resumed == sorted(set(resumed))
+    assert resumed[-1] == 8 * 16
+
+
+def test_a_graphics_card_reads_several_windows_and_a_processor_one():
+    card, processor = torch.device("cuda"), torch.device("cpu")
+    assert [sliding_window.windows_at_once(card, rows) for rows in (1, 4, 16, 99)] == [16, 4, 1, 1]
+    assert sliding_window.windows_at_once(processor, 1) == 1

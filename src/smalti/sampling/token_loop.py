@@ -5,7 +5,7 @@ the prior's batch, L image tokens, K codebook size, V vocabulary size.
 Reference: arXiv:2012.09841, Sec. 3.2, Eqs. 9 and 10.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -94,6 +94,23 @@ class TokenLoop:
         logits = self.prior.logits(distinct, self.cache, last_only=True)[:, -1]
         self.cache.spread(numbers)
         return logits[numbers]
+
+    def draw(
+        self, context: Tensor, steps: Sequence[int], place: Callable[[int, Tensor], Tensor]
+    ) -> None:
+        """Draw one code from each of n contexts, which do not hold each other's codes.
+
+        Args:
+            context: (P * n * B, l) int64 in [0, V), tokens before each code; all contexts with the
+                first of the guidance's prefixes, then with the second, and so on.
+            steps: (n,) numbers of the codes among all codes of the image.
+            place: called with each step and the drawn codes (B,).
+        """
+        logits = self.prior.logits(context, last_only=True)[:, -1]
+        shape = (len(self.guidance.prefixes), len(steps), -1, logits.shape[1])
+        of_steps = logits.view(shape).unbind(1)  # n times (P, B, V)
+        for step, of_step in zip(steps, of_steps, strict=True):
+            place(step, self._draw_codes(of_step.flatten(0, 1), step))
 
     def _draw_codes(self, logits: Tensor, step: int) -> Tensor:
         """Draw codes (B,) by the logits (R, V) of a step."""

@@ -5,6 +5,7 @@ drawing.
 Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images", Fig. 3.
 """
 
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -81,6 +82,47 @@ def plan(
             offset = (row - top) * window_width + column - left
             runs.append(Run(top, left, offset, step, step + 1))
     return runs
+
+
+def waves(runs: Sequence[Run], width: int, window_width: int, most: int) -> list[list[Run]]:
+    """Order runs so that several rows are drawn at a time, each some columns behind that above it.
+
+    Args:
+        runs: runs line by line.
+        width: W.
+        window_width: w.
+        most: how many runs may be drawn together; with 1 they stay line by line.
+
+    Returns:
+        Groups of runs, each to be drawn after those before it. The runs of a group do not need each
+        other's codes. Only runs of one step are together, whose cells lie at the same place of
+        their windows, and whose windows do not come back.
+    """
+    if most == 1:
+        return [[run] for run in runs]
+    visits = Counter(run.window for run in runs)
+    rows: dict[int, deque[Run]] = {}
+    for run in runs:
+        rows.setdefault(run.start // width, deque()).append(run)
+    groups: list[list[Run]] = []
+    while rows:
+        ready: list[Run] = []
+        behind = width  # columns that are done in all rows above
+        for row in sorted(rows):
+            first = rows[row][0]
+            if first.left + window_width <= behind:
+                ready.append(rows[row].popleft())
+            behind = min(behind, first.start % width)
+        rows = {row: left for row, left in rows.items() if left}
+        alike: dict[int, list[Run]] = defaultdict(list)
+        for run in ready:
+            if len(run.steps) == 1 and visits[run.window] == 1:
+                alike[run.offset].append(run)
+            else:
+                groups.append([run])
+        for group in alike.values():
+            groups += [group[start : start + most] for start in range(0, len(group), most)]
+    return groups
 
 
 def check_stride(stride: int, window_width: int) -> None:
