@@ -35,6 +35,11 @@ def pipeline(generator) -> Pipeline:
     return Pipeline(vqgan.eval(), prior.eval(), config)
 
 
+def test_hashes_of_versions_without_number_formats_stay():
+    assert "precision" not in SamplingConfig().settings()
+    assert SamplingConfig(precision="bfloat16").settings()["precision"] == "bfloat16"
+
+
 class StopError(Exception):
     """Ctrl-C, at a cell that the test chooses."""
 

@@ -313,6 +313,25 @@ def test_images_of_one_condition_read_it_once(size, guidance, rows):
     assert len(together.unique(dim=0)) == 3
 
 
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_prior_computes_in_the_number_format_that_is_asked_for(precision, dtype):
+    model = model_of(CLASSES)
+    prior = prior_of(model)
+    dtypes, logits = set(), prior.logits
+
+    def recorded(*args, **named) -> Tensor:
+        found = logits(*args, **named)
+        dtypes.add(found.dtype)
+        return found
+
+    prior.logits = recorded
+    codes = paint(model, blank(2, H, W), SamplingConfig(precision=precision), prior=prior)
+    assert dtypes == {dtype}
+    assert 0 <= codes.min() <= codes.max() < CODES
+
+
 # Guidance.
 
 

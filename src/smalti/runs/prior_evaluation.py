@@ -64,7 +64,7 @@ class PriorEvaluation:
         """A hash of all that decides the rows of an image."""
         settings = {
             "config": self.pipeline.config.model_dump(mode="json"),
-            "sampling": self.config.model_dump(mode="json"),
+            "sampling": self.config.settings(),
             "seed": self.seed,
             "data": self.images.dataset.fingerprint(),
             "transform": self.images.dataset.transform.model_dump(mode="json"),

@@ -122,10 +122,12 @@ def fingerprint(
     batch_size: int,
 ) -> str:
     """A hash of all that decides the codes of a generation."""
+    sampling = config.settings()
+    stride = sampling.pop("stride")
     settings = {
         "config": model.model_dump(mode="json"),
-        "sampling": config.model_dump(mode="json", exclude={"stride"}),
-        "choices": {"seed": seed, "batch_size": batch_size, "stride": config.stride},
+        "sampling": sampling,
+        "choices": {"seed": seed, "batch_size": batch_size, "stride": stride},
         "size": [request.n, request.height, request.width],
     }
     known = torch.where(canvas.known, canvas.codes, -1)

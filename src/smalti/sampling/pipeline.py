@@ -104,6 +104,7 @@ class Pipeline:
         batch_size: int = 16,
         size: int | tuple[int, int] | None = None,
         stride: int = 1,
+        precision: str = "float32",
         progress: bool = True,
     ) -> list[Image.Image]:
         """Make new images.
@@ -127,6 +128,7 @@ class Pipeline:
                 that of the training.
             stride: codes drawn in one window position; 1 is the paper's sliding window, more is
                 faster and loses context.
+            precision: "float32", or "bfloat16", which is faster on a card and draws other codes.
             progress: show a bar.
 
         Returns:
@@ -143,6 +145,7 @@ class Pipeline:
             guidance=guidance,
             guidance_schedule=guidance_schedule,
             stride=stride,
+            precision=precision,
         )
         request = self.request(n, condition, size)
         codes = self.sample_codes(

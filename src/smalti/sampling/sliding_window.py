@@ -12,6 +12,7 @@ Axes: B batch, H/W canvas in cells, h/w window in cells, P prefixes of the condi
 Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images", Fig. 3.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def sample_canvas(
     check_size(model, height, width)
     check_stride(config.stride, model.grid_width)
     guidance = build_guidance(config, conditioning.kinds, model.condition_drop)
-    with torch.inference_mode():
+    with torch.inference_mode(), _precision(config, canvas.codes.device):
         view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
         progress = Progress(count or CellCount(), view.unknown_steps())
         loop = TokenLoop(prior, guidance, config, choose, model.codebook_size, height * width)
@@ -139,6 +140,15 @@ def sample_canvas(
             kept.keep(run, loop.cache)
         loop.check_finite()
     return canvas.codes.clone()
+
+
+def _precision(
+    config: SamplingConfig, device: torch.device
+) -> contextlib.AbstractContextManager[object]:
+    """Context in which the prior computes in the number format of a config."""
+    if config.precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 class Progress:
