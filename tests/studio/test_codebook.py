@@ -1,7 +1,5 @@
 """Codes of pictures, their decoding, and the codebook, with a tiny tokenizer."""
 
-import threading
-
 import pytest
 import torch
 from PIL import Image
@@ -9,6 +7,7 @@ from PIL import Image
 from helpers.studio import TINY
 from smalti.config import InputError
 from smalti.ranges import from_pil, to_pil
+from smalti.studio import codebook as module
 from smalti.studio.codebook import MOST_CODES, SWATCH_PX, Codebook, strip
 from smalti.studio.worker import Job
 from smalti.tokenizer.config import PixelTokenizerConfig
@@ -93,30 +92,47 @@ def test_other_grids_are_refused(codebook, rows, words):
 
 def test_swatches_are_the_codes_decoded_alone_and_only_once(codebook, monkeypatch):
     images = torch.cat(list(decode_alone(codebook.tokenizer, torch.arange(16))))
-    tiles = codebook.swatches(0, job())
-    assert len(tiles) == 16
-    expected = to_pil(images[3]).resize((SWATCH_PX, SWATCH_PX), Image.Resampling.NEAREST)
-    assert tiles[3].tobytes() == expected.tobytes()
+    tiles = codebook.swatches([3, 9], job())
+    for code in (3, 9):
+        expected = to_pil(images[code]).resize((SWATCH_PX, SWATCH_PX), Image.Resampling.NEAREST)
+        assert tiles[code].tobytes() == expected.tobytes()
     monkeypatch.setattr(codebook.tokenizer, "decode", lambda codes: pytest.fail("decoded twice"))
-    assert codebook.swatches(0, job()) == tiles
+    assert codebook.swatches([9, 3], job()) == tiles
 
 
-def test_swatches_come_in_pieces(codebook, monkeypatch):
-    monkeypatch.setattr("smalti.studio.codebook.SWATCHES_AT_ONCE", 6)
-    whole = [tile.tobytes() for tile in Codebook(codebook.tokenizer, CPU).swatches(0, job())]
-    last = [tile.tobytes() for tile in codebook.swatches(12, job())]
-    assert len(whole) == 6
-    assert len(last) == 4
+def test_swatches_come_as_many_as_a_moment_allows(codebook, monkeypatch):
+    monkeypatch.setattr(module, "SWATCH_SECONDS", -1)
+    monkeypatch.setattr(module, "DECODED_AT_ONCE", 3)
+    wanted = [5, 4, 3, 2, 1, 0]
+    assert list(codebook.swatches(wanted, job())) == [5, 4, 3]
+    found = codebook.swatches(wanted, job())
+    assert list(found) == wanted
+    images = torch.cat(list(decode_alone(codebook.tokenizer, torch.arange(6))))
+    for code in wanted:
+        expected = to_pil(images[code]).resize((SWATCH_PX, SWATCH_PX), Image.Resampling.NEAREST)
+        assert found[code].tobytes() == expected.tobytes()
+
+
+def test_pieces_of_swatches_keep_their_codes(codebook, monkeypatch):
+    whole = codebook.swatches([*range(16)], job())
+    monkeypatch.setattr(module, "DECODED_AT_ONCE", 3)
+    assert Codebook(codebook.tokenizer, CPU).swatches([*range(16)], job()) == whole
 
 
 def test_swatches_that_nobody_wants_any_more_end(codebook):
-    given_up = job()
-    given_up.cancelled.set()
-    ended = threading.Event()
-    given_up._listener = lambda event, data: event == "cancelled" and ended.set()
-    given_up._work = lambda job: codebook.swatches(0, job)
+    told = []
+    given_up = Job(
+        lambda job: job.cancelled.set() or codebook.swatches([1], job),
+        lambda event, data: told.append(event),
+    )
     given_up.run()
-    assert ended.is_set()
+    assert told == ["started", "cancelled"]
+
+
+@pytest.mark.parametrize("codes", [None, [], 3, [0] * 513])
+def test_other_lists_of_codes_are_refused(codebook, codes):
+    with pytest.raises(InputError, match="a list of 1 to 512 numbers"):
+        codebook.swatches(codes, job())
 
 
 def test_codes_by_likeness_of_colours(palette):
@@ -137,13 +153,13 @@ def test_a_code_comes_before_its_equals(palette):
 
 @pytest.mark.parametrize("code", [-1, 4])
 def test_unknown_codes_are_refused(palette, code):
-    for asked in (palette.by_likeness, lambda code: palette.swatches(code, job())):
+    for asked in (palette.by_likeness, lambda code: palette.swatches([code], job())):
         with pytest.raises(InputError, match="from 0 to 3"):
             asked(code)
 
 
 def test_a_palette_shows_its_colours(palette):
-    grey = palette.swatches(0, job())[0].getpixel((0, 0))
+    grey = palette.swatches([0], job())[0].getpixel((0, 0))
     assert grey == (0, 0, 0)
     assert palette.longest_px == 128
 

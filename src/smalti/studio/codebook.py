@@ -5,6 +5,7 @@ Axes: h/w grid of codes, K codebook size, D code dimension, f down-sampling fact
 
 import base64
 import io
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,12 @@ from smalti.training.vqgan.codebook_picture import decode_alone
 
 SWATCH_PX = 16
 """Side of a swatch, the picture of a code decoded alone."""
-SWATCHES_AT_ONCE = 256
-"""Codes of a request for swatches: between two requests, other jobs get their turn."""
+SWATCH_SECONDS = 0.5
+"""Time after which a request for swatches ends, so that other jobs get their turn."""
+DECODED_AT_ONCE = 4
+"""Swatches that are decoded between two looks at the time."""
+MOST_SWATCHES = 512
+"""Swatches of a request."""
 MOST_CODES = 2**14
 """Codes of a codebook that a page can show."""
 CELLS = 32
@@ -67,7 +72,7 @@ class Codebook:
             )
         self.tokenizer, self._device = tokenizer, device
         self._images = content_images(tokenizer.content)
-        self._swatches: dict[int, list[Image.Image]] = {}
+        self._swatches: dict[int, Image.Image] = {}
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> Self:
@@ -95,30 +100,37 @@ class Codebook:
             "downsampling_factor": self.tokenizer.downsampling_factor,
             "content": self.tokenizer.content.kind,
             "longest_px": self.longest_px,
-            "swatches_at_once": SWATCHES_AT_ONCE,
+            "most_swatches": MOST_SWATCHES,
         }
 
-    def swatches(self, start: int, job: Job) -> list[Image.Image]:
-        """Swatches of the next `SWATCHES_AT_ONCE` codes from `start` on.
+    def swatches(self, codes: object, job: Job) -> dict[int, Image.Image]:
+        """Swatches by code: those that are known, and of the others what a moment allows.
+
+        Args:
+            codes: a list of codes that a page sent, those first that it needs most.
+            job: is asked whether they are still wanted.
 
         Raises:
-            InputError: there is no code `start`.
+            InputError: it is no list of codes, or too long.
         """
-        self._check_code(start)
-        if start not in self._swatches:
-            end = min(start + SWATCHES_AT_ONCE, self.tokenizer.codebook_size)
-            codes = torch.arange(start, end, device=self._device)
-            tiles: list[Image.Image] = []
-            for images in decode_alone(self.tokenizer, codes):
-                job.check()
-                tiles += [self._images.draw(image) for image in images]
-            self._swatches[start] = [
-                tile.resize((SWATCH_PX, SWATCH_PX), self._filter(tile)) for tile in tiles
-            ]
-        return self._swatches[start]
+        if not isinstance(codes, list) or not 0 < len(codes) <= MOST_SWATCHES:
+            raise InputError(f"codes must be a list of 1 to {MOST_SWATCHES} numbers")
+        for code in codes:
+            self._check_code(code)
+        self._decode_swatches([code for code in codes if code not in self._swatches], job)
+        return {code: self._swatches[code] for code in codes if code in self._swatches}
 
-    def _filter(self, tile: Image.Image) -> Image.Resampling:
-        return Image.Resampling.NEAREST if tile.width < SWATCH_PX else Image.Resampling.BOX
+    def _decode_swatches(self, codes: list[int], job: Job) -> None:
+        """Decode swatches until the time is over, but some in any case."""
+        end = time.monotonic() + SWATCH_SECONDS
+        left = iter(codes)
+        wanted = torch.tensor(codes, dtype=torch.int64, device=self._device)
+        for images in decode_alone(self.tokenizer, wanted, DECODED_AT_ONCE) if codes else ():
+            for image, code in zip(images, left, strict=False):
+                self._swatches[code] = _resized(self._images.draw(image))
+            job.check()
+            if time.monotonic() > end:
+                return
 
     def encode(self, picture: Image.Image) -> Encoded:
         """Encode a picture that the reader decoded, cropped to whole codes.
@@ -194,6 +206,11 @@ class Codebook:
         most = self.tokenizer.codebook_size - 1
         if not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= most:
             raise InputError(f"a code is a whole number from 0 to {most}, got {code!r}")
+
+
+def _resized(tile: Image.Image) -> Image.Image:
+    kernel = Image.Resampling.NEAREST if tile.width < SWATCH_PX else Image.Resampling.BOX
+    return tile.resize((SWATCH_PX, SWATCH_PX), kernel)
 
 
 def strip(pictures: Sequence[Image.Image]) -> Image.Image:

@@ -69,11 +69,12 @@ async def facts(request: Request) -> Response:
 
 
 async def swatches(request: Request) -> Response:
-    """Swatches of the next codes from `start` on, side by side in one picture."""
-    start = whole_number(request, "start")
+    """Swatches of some of the codes that the request carries, side by side in one picture."""
+    codes = (await json_body(request)).get("codes")
 
     def asked(opened: Opened, entry: Entry, job: Job) -> object:
-        return {"start": start, "image": data_url(strip(opened.codebook.swatches(start, job)))}
+        found = opened.codebook.swatches(codes, job)
+        return {"codes": [*found], "image": data_url(strip([*found.values()]))}
 
     return _answer(request, asked)
 

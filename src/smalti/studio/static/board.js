@@ -2,6 +2,14 @@
 
 import { h } from "./dom.js";
 
+/** The picture at an address, once it can be drawn. */
+export async function loaded(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return image;
+}
+
 export class Board {
   /** `onchoose(row, column)` hears which cell was chosen. */
   constructor(label, onchoose) {
@@ -31,11 +39,8 @@ export class Board {
     return row >= 0 && column >= 0 && row < this.rows && column < this.columns;
   }
 
-  /** Draws a picture over so many cells. */
-  async showPicture(address, rows, columns) {
-    const image = new Image();
-    image.src = address;
-    await image.decode();
+  /** Draws a loaded picture over so many cells. */
+  showPicture(image, rows, columns) {
     this.setCells(rows, columns);
     this.canvas.width = image.width;
     this.canvas.height = image.height;

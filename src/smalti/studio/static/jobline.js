@@ -4,11 +4,12 @@ import { h, button } from "./dom.js";
 import { job } from "./api.js";
 
 export class JobLine {
-  constructor() {
+  /** `name` is a class of the element. */
+  constructor(name = "") {
     this.text = h("span", { role: "status" });
     this.cancel = button("cancel", "Gives the work up; its place in the queue becomes free",
       () => this.control?.abort(), { hidden: true });
-    this.element = h("p", { class: "jobline" }, this.text, this.cancel);
+    this.element = h("p", { class: `jobline ${name}` }, this.text, this.cancel);
   }
 
   /** Shows a line of text, as an error if it is one. */

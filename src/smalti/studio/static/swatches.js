@@ -1,29 +1,33 @@
-// The swatches of a codebook: each code decoded alone, fetched a piece at a time.
+// The swatches of a codebook: each code decoded alone, fetched some at a time.
 
 import { job } from "./api.js";
+import { loaded } from "./board.js";
 
 export class Swatches extends EventTarget {
-  /** `facts` are those of the tokenizer with this id. */
-  constructor(id, facts) {
+  /** `facts` are those of the tokenizer with this id; `wanted()` lists codes that are needed first. */
+  constructor(id, facts, wanted) {
     super();
     this.id = id;
     this.size = facts.codebook_size;
-    this.step = facts.swatches_at_once;
-    this.known = 0;
-    this.strips = [];
+    this.most = facts.most_swatches;
+    this.wanted = wanted;
+    this.places = new Map(); // code -> [strip, its place there]
     this.control = new AbortController();
   }
 
-  /** Fetches all, until they are known or `stop` was called. An event `change` tells of each piece. */
+  get known() {
+    return this.places.size;
+  }
+
+  /** Fetches all, until they are known or `stop` was called. An event `change` tells of new ones. */
   async fetch() {
+    const rest = [...Array(this.size).keys()];
     while (this.known < this.size) {
-      const path = `/api/codes/${this.id}/swatches?start=${this.known}`;
-      const { image } = await job(path, { signal: this.control.signal });
-      const strip = new Image();
-      strip.src = image;
-      await strip.decode();
-      this.strips.push(strip);
-      this.known = Math.min(this.size, this.known + this.step);
+      const codes = [...new Set([...this.wanted(), ...rest])].filter((code) => !this.places.has(code));
+      const body = JSON.stringify({ codes: codes.slice(0, this.most) });
+      const found = await job(`/api/codes/${this.id}/swatches`, { body, signal: this.control.signal });
+      const strip = await loaded(found.image);
+      found.codes.forEach((code, at) => this.places.set(code, [strip, at]));
       this.dispatchEvent(new Event("change"));
     }
   }
@@ -34,14 +38,14 @@ export class Swatches extends EventTarget {
 
   /** Draws the swatch of a code into a square; grey until it is known. */
   draw(context, code, left, top, side) {
-    const strip = this.strips[Math.floor(code / this.step)];
-    if (!strip) {
+    if (!this.places.has(code)) {
       context.fillStyle = "#808080";
       context.fillRect(left, top, side, side);
       return;
     }
+    const [strip, at] = this.places.get(code);
     const px = strip.height;
     context.imageSmoothingEnabled = false;
-    context.drawImage(strip, (code % this.step) * px, 0, px, px, left, top, side, side);
+    context.drawImage(strip, at * px, 0, px, px, left, top, side, side);
   }
 }

@@ -48,15 +48,17 @@ def most_used(codes: Tensor, codebook_size: int) -> Tensor:
     return order[: int((counts > 0).sum())]
 
 
-def decode_alone(tokenizer: Tokenizer, codes: Tensor) -> Iterator[Tensor]:
+def decode_alone(
+    tokenizer: Tokenizer, codes: Tensor, at_once: int = DECODED_AT_ONCE
+) -> Iterator[Tensor]:
     """Decode each of codes (n,) alone: the middle of an image made of that code only.
 
     Yields:
-        Images (m, ..., f, f) of the tokenizer's content, of the next m codes.
+        Images (m, ..., f, f) of the tokenizer's content, of the next m <= `at_once` codes.
     """
     f = tokenizer.downsampling_factor
     middle = slice((ALONE_CELLS // 2) * f, (ALONE_CELLS // 2 + 1) * f)
-    for some in torch.split(codes, DECODED_AT_ONCE):
+    for some in torch.split(codes, at_once):
         grids = some.view(-1, 1, 1).expand(-1, ALONE_CELLS, ALONE_CELLS)
         yield tokenizer.decode(grids)[..., middle, middle]
 

@@ -1,7 +1,7 @@
 // The tab "Codes": a picture beside its codes, exchanged by hand, and the codebook.
 
 import { h, button, counted, field } from "../dom.js";
-import { Board } from "../board.js";
+import { Board, loaded } from "../board.js";
 import { JobLine } from "../jobline.js";
 import { Swatches } from "../swatches.js";
 
@@ -51,7 +51,7 @@ class Codes {
     this.file = h("input", { type: "file", accept: "image/*", disabled: true,
       onchange: () => this.upload(this.file.files[0]) });
     this.line = new JobLine();
-    this.dataLine = new JobLine(); // its own, as a picture may be loaded meanwhile
+    this.dataLine = new JobLine("data"); // its own, as a picture may be loaded meanwhile
     this.controls = h("div", { class: "controls" },
       field("Tokenizer", this.model, "A run of stage 1, or the tokenizer of a prior."),
       field("Picture", this.file, "From this machine, by dropping it on the page, or one of the run's below."));
@@ -152,7 +152,8 @@ class Codes {
     for (const value of ["data", "loaded", "likeness"]) this.option(value).disabled = true;
     this.chooseNothing();
     this.fetchSwatches();
-    await this.fetchUse(id);
+    if (this.library.entries.find((entry) => entry.id === id)?.is_run) await this.fetchUse(id);
+    else this.dataLine.say("This model comes without its run, and so without pictures: load one.");
   }
 
   path(name) {
@@ -164,12 +165,13 @@ class Codes {
   }
 
   async fetchSwatches() {
-    const swatches = (this.swatches = new Swatches(this.opened, this.facts));
-    this.drawCodebook();
+    const swatches = (this.swatches = new Swatches(this.opened, this.facts,
+      () => [...(this.shown?.codes.flat() ?? []), ...this.ordered]));
+    await this.drawCodebook();
     swatches.addEventListener("change", () => {
       if (swatches !== this.swatches) return;
       this.bookLine.say(swatches.known < swatches.size ? `decoding each code: ${swatches.known} of ${swatches.size}` : "");
-      this.drawCodebook();
+      this.paintCodebook();
       this.drawGrid();
       if (this.code !== null) this.drawCode();
     });
@@ -215,15 +217,20 @@ class Codes {
   }
 
   async showPicture(encoded, isLoaded) {
+    const opened = this.opened;
+    const [picture, reconstruction] = await Promise.all([loaded(encoded.image), loaded(encoded.reconstruction)]);
+    if (this.opened !== opened) return;
     const [rows, columns] = [encoded.codes.length, encoded.codes[0].length];
     this.shown = { first: encoded.codes, codes: encoded.codes.map((row) => [...row]), rows, columns };
     this.history = [];
     this.cell = null;
-    if (isLoaded) this.countLoaded(encoded.codes);
-    await this.photo.showPicture(encoded.image, rows, columns);
-    await this.original.showPicture(encoded.reconstruction, rows, columns);
+    for (const board of this.all) board.mark(null); // those of the former picture
+    this.photo.showPicture(picture, rows, columns);
+    this.original.showPicture(reconstruction, rows, columns);
+    this.edited.setCells(rows, columns);
     this.edited.element.hidden = true;
     this.drawGrid();
+    if (isLoaded) this.countLoaded(encoded.codes);
     this.photo.caption.textContent = `Picture, ${rows * this.facts.downsampling_factor}x${columns * this.facts.downsampling_factor} pixels`;
     this.grid.caption.textContent = `Its ${counted(rows * columns, "code")}, each as its swatch`;
     this.chooseNothing();
@@ -355,7 +362,9 @@ class Codes {
     const exchanged = codes.flat().filter((code, at) => code !== first.flat()[at]).length;
     const decoded = await this.line.run("decoding", this.path("decode"), { body: JSON.stringify({ codes }) });
     if (!decoded || this.shown?.codes !== codes) return;
-    await this.edited.showPicture(decoded.image, rows, columns);
+    const picture = await loaded(decoded.image);
+    if (this.shown?.codes !== codes) return;
+    this.edited.showPicture(picture, rows, columns);
     this.edited.caption.textContent = `With ${counted(exchanged, "exchanged code")}`;
     this.drawMarks();
   }
@@ -367,6 +376,11 @@ class Codes {
     const order = await this.orderOfCodes();
     if (!order || !this.swatches) return;
     this.ordered = order;
+    this.paintCodebook();
+  }
+
+  paintCodebook() {
+    const order = this.ordered;
     const columns = Math.min(COLUMNS, order.length);
     this.book.showCells(Math.ceil(order.length / columns), columns, SWATCH, (context, row, column, left, top, side) => {
       const code = order[row * columns + column];
