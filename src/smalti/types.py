@@ -67,8 +67,9 @@ class Prior(Protocol):
     def new_cache(self, batch_size: int) -> Any:
         """Make an empty cache of the prior's computations for the tokens it has read.
 
-        Its `reset()` empties it again. Its `save()` copies what is in it, and `restore(saved)` goes
-        back to that. Several tokens at once may be read by fewer rows than `batch_size`; after
-        that, `spread(rows)` lets row i hold what row rows[i] has read. `length` is the number of
-        tokens in it, and `nbytes` its size in bytes.
+        Its `reset()` empties it again. `length` is the number of tokens in it. Several tokens at
+        once may be read by fewer rows than `batch_size`; after that, `spread(rows)` lets row i hold
+        what row rows[i] has read. `reads_together` says whether several tokens after the cached
+        ones are computed together. If so, `save()` copies what is in the cache, `restore(saved)`
+        goes back to that, and `nbytes` is the size of the cache in bytes.
         """

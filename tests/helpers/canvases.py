@@ -104,17 +104,19 @@ def paint(
     config: SamplingConfig | None = None,
     images: Sequence[int] | None = None,
     prior: nn.Module | None = None,
+    conditions_from: Sequence[int] | None = None,
     **options: Any,
 ) -> Tensor:
-    """Sample a canvas whose image i has the seed of image i."""
+    """Sample a canvas whose image i has the seed and the conditions of image i, or other ones."""
     n, height, width = canvas.codes.shape
     images = range(n) if images is None else images
-    conditions = conditions_of(model, max(images) + 1, height, width)
+    conditions_from = conditions_from or images
+    conditions = conditions_of(model, max(conditions_from) + 1, height, width)
     return sample_canvas(
         prior or prior_of(model),
         model,
         model.build_conditioning(),
-        {kind: codes[list(images)] for kind, codes in conditions.items()},
+        {kind: codes[list(conditions_from)] for kind, codes in conditions.items()},
         canvas,
         config or SamplingConfig(top_k=0),
         seeded_choice(0, images, height * width, CPU),
@@ -128,6 +130,7 @@ def paint_plainly(
     canvas: Canvas,
     config: SamplingConfig | None = None,
     prior: nn.Module | None = None,
+    conditions_from: Sequence[int] | None = None,
 ) -> Tensor:
     """Codes (B, H, W) of a canvas, which stays as it is; the whole window is read for each.
 
@@ -135,7 +138,9 @@ def paint_plainly(
     """
     n, height, width = canvas.codes.shape
     config, prior = config or SamplingConfig(top_k=0), prior or prior_of(model)
-    conditions = conditions_of(model, n, height, width)
+    rows = list(conditions_from or range(n))
+    conditions = conditions_of(model, max(rows) + 1, height, width)
+    conditions = {kind: codes[rows] for kind, codes in conditions.items()}
     draw = seeded_choice(0, range(n), height * width, CPU)
     known = canvas.known.expand_as(canvas.codes)
     codes = torch.where(known, canvas.codes, 0)

@@ -77,6 +77,9 @@ def test_reset_cache_is_as_good_as_new(prior, tokens, chunks):
 def test_a_cache_goes_back_to_what_was_saved(prior, tokens, read, chunk):
     expected = prior.logits(tokens)[:, read:]
     cache = prior.new_cache(3)
+    if not cache.reads_together:
+        assert not hasattr(cache, "save")
+        return
     prior.logits(tokens[:, :read], cache)
     saved = cache.save()
     cache.reset()

@@ -41,9 +41,12 @@ def conditioners(kind: str, h: int, w: int) -> tuple:
     more=st.tuples(st.integers(0, 5), st.integers(0, 9)),
     kept_bytes=st.sampled_from([0, 20_000, 2**30]),
     at_once=st.sampled_from([1, 2, 5]),
+    images=st.sampled_from([[0, 1], [0, 0], [0, 1, 0]]),
     data=st.data(),
 )
-def test_codes_equal_those_of_reading_whole_windows(kind, window, more, kept_bytes, at_once, data):
+def test_codes_equal_those_of_reading_whole_windows(
+    kind, window, more, kept_bytes, at_once, images, data
+):
     h, w = window
     height, width = h + more[0], w + more[1]
     model = model_of(*conditioners(kind, h, w), height=h, width=w)
@@ -56,14 +59,15 @@ def test_codes_equal_those_of_reading_whole_windows(kind, window, more, kept_byt
     )
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99), "seed of known cells"))
     share = data.draw(st.sampled_from([0, 0.3, 0.9]), "known")
-    known = torch.rand(2, height, width, generator=generator) < share
+    known = torch.rand(len(images), height, width, generator=generator) < share
     codes = torch.randint(CODES, known.shape, generator=generator)
     prior = prior_of(model).double()  # rounding must not flip a choice
-    expected = paint_plainly(model, Canvas(codes, known), config, prior)
+    expected = paint_plainly(model, Canvas(codes, known), config, prior, images)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sliding_window, "KEPT_BYTES", kept_bytes)
         patch.setattr(sliding_window, "windows_at_once", lambda device, rows: at_once)
-        drawn = paint(model, Canvas(torch.where(known, codes, 10**6), known), config, prior=prior)
+        canvas = Canvas(torch.where(known, codes, 10**6), known)
+        drawn = paint(model, canvas, config, prior=prior, conditions_from=images)
     assert torch.equal(drawn, expected)
 
 
@@ -78,18 +82,23 @@ def test_a_convolutional_prior_draws_what_it_draws_from_whole_windows(size):
     assert torch.equal(drawn, paint_plainly(model, blank(2, *size), config, prior))
 
 
-def tokens_read(model, size: tuple[int, int]) -> list[int]:
-    """Lengths of what the prior reads at each call, for one canvas."""
-    prior, lengths = prior_of(model), []
+def read_by(model, canvas: Canvas, **options) -> list[tuple[int, int]]:
+    """Rows and lengths of what the prior reads at each call, for one canvas."""
+    prior, shapes = prior_of(model), []
     logits = prior.logits
 
     def counted(tokens, *rest, **named):
-        lengths.append(tokens.shape[1])
+        shapes.append(tuple(tokens.shape))
         return logits(tokens, *rest, **named)
 
     prior.logits = counted
-    paint(model, blank(1, *size), prior=prior)
-    return lengths
+    paint(model, canvas, prior=prior, **options)
+    return shapes
+
+
+def tokens_read(model, size: tuple[int, int]) -> list[int]:
+    """Lengths of what the prior reads at each call, for one image."""
+    return [length for _, length in read_by(model, blank(1, *size))]
 
 
 def test_a_window_that_comes_back_is_read_on_where_it_ended():
@@ -109,6 +118,20 @@ def test_windows_without_room_to_be_kept_are_read_again(monkeypatch):
     of_one = tokens_read(model, (3, 6))
     assert of_one[:9] == kept[:9]
     assert of_one[9:12] == [7, 7, 1]
+
+
+def test_conditions_that_images_have_in_common_are_read_once():
+    model = model_of(segmentation(3, 4), height=3, width=4)
+    *_, condition, codes = read_by(model, one_unknown(3), conditions_from=[0, 1, 0])
+    assert (condition, codes) == ((2, 12), (3, 6))
+    assert read_by(model, one_unknown(3), conditions_from=[0, 1, 2])[-1] == (3, 12 + 6)
+
+
+def one_unknown(images: int) -> Canvas:
+    """Canvases of 7 x 9 codes, known but for the first one and one in the middle."""
+    known = torch.ones(7, 9, dtype=torch.bool)
+    known[0, 0] = known[3, 4] = False
+    return Canvas(torch.zeros(images, 7, 9, dtype=torch.int64), known)
 
 
 # Several rows at a time.

@@ -31,6 +31,9 @@ class KVCache:
         device: device of keys and values.
     """
 
+    reads_together = True
+    """Whether several tokens after the cached ones are computed together."""
+
     def __init__(
         self,
         layers: int,

@@ -27,7 +27,7 @@ from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import Guidance, build_guidance
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.token_loop import TokenLoop
+from smalti.sampling.token_loop import Alike, TokenLoop
 from smalti.sampling.window_plan import Run, check_stride, plan, waves
 from smalti.types import Prior, Window
 
@@ -126,8 +126,11 @@ def sample_canvas(
             plan(height, width, model.grid_height, model.grid_width, config.stride)
         )
         kept = KeptWindows(runs)
+        alike = view.alike_conditions()
         rows = len(guidance.prefixes) * len(canvas.codes)
-        for group in waves(runs, width, model.grid_width, windows_at_once(view.codes.device, rows)):
+        # Images that have their conditions in common read fewer tokens one window at a time.
+        at_once = windows_at_once(view.codes.device, rows) if alike is None else 1
+        for group in waves(runs, width, model.grid_width, at_once):
             # What is done is read again, the way it was read when it was drawn, as long as its
             # window comes back: read at once, its codes would be rounded differently.
             if all(progress.is_done_before(kept.last_step(run)) for run in group):
@@ -135,8 +138,12 @@ def sample_canvas(
             if len(group) > 1:
                 loop.draw(view.contexts(group), [run.start for run in group], place)
                 continue
-            (run,) = group
-            loop.run(view.contexts(group), run.steps, place, kept.take(run), run is runs[0])
+            (run,), context = group, view.contexts(group)
+            if run is runs[0]:  # it has no drawn codes, only known ones, which may be alike too
+                first = Alike.among(context, context.shape[1]) or alike
+                loop.run(context, run.steps, place, alike=first)
+            else:
+                loop.run(context, run.steps, place, kept.take(run), alike)
             kept.keep(run, loop.cache)
         loop.check_finite()
     return canvas.codes.clone()
@@ -215,8 +222,10 @@ class KeptWindows:
 
     def keep(self, run: Run, cache: Any) -> None:
         """Keep what a cache holds of the window of a run, if it comes back and there is room."""
-        comes_back = run.stop - 1 < self.last_step(run)
-        if comes_back and self._numbers[run.window] * cache.nbytes <= KEPT_BYTES:
+        if run.stop - 1 == self.last_step(run):
+            return
+        # What is read one by one takes longer than the whole window at once: that is read again.
+        if cache.reads_together and self._numbers[run.window] * cache.nbytes <= KEPT_BYTES:
             self._saved[run.window] = cache.save()
 
 
@@ -269,6 +278,20 @@ class CanvasView:
         row, column = divmod(self.cells[step], self.width)
         codes = self.codes_at(step)
         return codes.copy_(torch.where(self.known[:, row, column], codes, drawn))
+
+    def alike_conditions(self) -> Alike | None:
+        """Which rows of the prior's batch have the same conditions, in every window."""
+        by_kind = [self.condition_codes[kind] for kind in self.conditioning.kinds]
+        by_kind = [codes.reshape(len(codes), codes[0].numel()).long() for codes in by_kind]
+        rows = []
+        for mask in self.masks:
+            present = torch.ones(1, len(by_kind), dtype=torch.bool) if mask is None else mask
+            of_row = [
+                codes.where(present[:, number, None].to(codes.device), -1)
+                for number, codes in enumerate(by_kind)
+            ]
+            rows.append(torch.cat(of_row, dim=1))
+        return Alike.among(torch.cat(rows), self.layout.cond_length)
 
     def contexts(self, runs: Sequence[Run]) -> Tensor:
         """Tokens (P * n * B, cond_length + offset) int64 before the first cell of each of n runs.

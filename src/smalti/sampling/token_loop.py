@@ -6,8 +6,10 @@ Reference: arXiv:2012.09841, Sec. 3.2, Eqs. 9 and 10.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from smalti.config import InputError
@@ -16,6 +18,37 @@ from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
 from smalti.sampling.guidance import Guidance
 from smalti.types import Prior
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Which rows of the prior's batch begin with the same tokens."""
+
+    length: int
+    """Number of tokens that they have in common."""
+    firsts: Tensor
+    """(n,) int64, the first row of each of n different beginnings."""
+    numbers: Tensor
+    """(R,) int64 in [0, n), which of the beginnings each row has."""
+
+    @classmethod
+    def among(cls, rows: Tensor, length: int) -> Self | None:
+        """Compare rows (R, ...) of numbers on which the first `length` tokens depend.
+
+        It makes the device wait. One token is not worth it: read for all rows, it costs what it
+        costs for one.
+
+        Returns:
+            None if all rows differ, or the length is 1.
+        """
+        if length == 1:
+            return None
+        distinct, numbers = rows.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        if len(distinct) == len(rows):
+            return None
+        listed = numbers.tolist()
+        firsts = [listed.index(number) for number in range(len(distinct))]
+        return cls(length, torch.tensor(firsts, device=rows.device), numbers)
 
 
 class TokenLoop:
@@ -57,7 +90,7 @@ class TokenLoop:
         steps: range,
         place: Callable[[int, Tensor], Tensor],
         saved: Any = None,
-        share: bool = False,
+        alike: Alike | None = None,
     ) -> None:
         """Draw consecutive codes.
 
@@ -69,9 +102,7 @@ class TokenLoop:
                 image has there, which become the context of later ones.
             saved: what `cache.save()` returned when the cache held a beginning of this context;
                 only the rest is read then.
-            share: read rows that are the same once for all of them. Finding them makes the device
-                wait, so it is meant for a context without drawn codes, which images of one
-                condition have in common.
+            alike: rows of the context that begin alike; the beginning is read once for them.
         """
         if self.cache is None:
             self.cache = self.prior.new_cache(len(context))
@@ -79,21 +110,25 @@ class TokenLoop:
             self.cache.reset()
         else:
             self.cache.restore(saved)
-        logits = self._read(context[:, self.cache.length :], share)
+        logits = self._read(context, alike)
         for step in steps:
             codes = place(step, self._draw_codes(logits, step))
             if step + 1 < steps.stop:
                 tokens = codes.repeat(len(self.guidance.prefixes))
                 logits = self.prior.logits(tokens[:, None], self.cache)[:, -1]
 
-    def _read(self, context: Tensor, share: bool) -> Tensor:
-        """Logits (R, V) of what follows a context (R, l), of which only the newest l are read."""
-        if not share or context.shape[1] == 1:  # one token of all rows costs what one row does
-            return self.prior.logits(context, self.cache, last_only=True)[:, -1]
-        distinct, numbers = context.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
-        logits = self.prior.logits(distinct, self.cache, last_only=True)[:, -1]
-        self.cache.spread(numbers)
-        return logits[numbers]
+    def _read(self, context: Tensor, alike: Alike | None) -> Tensor:
+        """Logits (R, V) of what follows a context (R, l), of which the cache may hold a part."""
+        if alike is not None and self.cache.length == 0:
+            is_all = context.shape[1] == alike.length
+            if is_all or self.cache.reads_together:
+                beginning = context[alike.firsts, : alike.length]
+                logits = self.prior.logits(beginning, self.cache, last_only=True)[:, -1]
+                self.cache.spread(alike.numbers)
+                if is_all:
+                    return logits[alike.numbers]
+        rest = context[:, self.cache.length :]
+        return self.prior.logits(rest, self.cache, last_only=True)[:, -1]
 
     def draw(
         self, context: Tensor, steps: Sequence[int], place: Callable[[int, Tensor], Tensor]

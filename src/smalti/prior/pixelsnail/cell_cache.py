@@ -3,27 +3,13 @@
 Axes: B batch, h/w grid, I/O input and output channels of a convolution, L sequence length, W width.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smalti.prior.kv_cache import KVCache, SavedKV
+from smalti.prior.kv_cache import KVCache
 from smalti.prior.pixelsnail.cond_features import CondFeatures
 from smalti.prior.products import Product, prepare_product
-
-
-@dataclass(frozen=True, slots=True)
-class SavedCells:
-    """What a cache of cells held once the conditioning was complete, copied."""
-
-    kv: SavedKV
-    conditioning: CondFeatures
-    cell: int
-    inputs: Mapping[nn.Module, Tensor]
-    features: Mapping[int, Tensor]
 
 
 class CellCache:
@@ -37,6 +23,9 @@ class CellCache:
         grid: (h, w).
         dtype: number format of the cache.
     """
+
+    reads_together = False
+    """Whether several tokens after the cached ones are computed together; here it is one by one."""
 
     def __init__(self, kv: KVCache, grid: tuple[int, int], dtype: torch.dtype) -> None:
         self.kv = kv
@@ -132,24 +121,3 @@ class CellCache:
             self._waiting = self._waiting[rows]
         self._inputs = {conv: x[rows] for conv, x in self._inputs.items()}
         self._features = {layer: x[rows] for layer, x in self._features.items()}
-
-    def save(self) -> SavedCells:
-        """Copy what is cached, so that `restore` can bring it back later."""
-        assert self.conditioning is not None, "the conditioning is not complete"
-        inputs = {conv: x.clone() for conv, x in self._inputs.items()}
-        features = dict(self._features)  # they are replaced, never written to
-        return SavedCells(self.kv.save(), self.conditioning, self.cell, inputs, features)
-
-    def restore(self, saved: SavedCells) -> None:
-        """Go back to what was saved, in place of all that is cached now."""
-        self.reset()
-        self.kv.restore(saved.kv)
-        self.conditioning, self.cell = saved.conditioning, saved.cell
-        self._inputs = {conv: x.clone() for conv, x in saved.inputs.items()}
-        self._features = dict(saved.features)
-        self.in_rows = False
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the cache in bytes, which what `save` copies does not exceed."""
-        return self.kv.nbytes + sum(x.nbytes for x in self._inputs.values())
