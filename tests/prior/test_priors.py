@@ -128,6 +128,17 @@ def test_generation_draws_from_the_logits_of_the_whole_sequence(prior, guidance)
         assert torch.equal(tokens[:, step], expected)
 
 
+def test_guidance_reads_all_prefixes_in_one_pass(prior):
+    read, logits = [], prior.logits
+    prior.logits = lambda tokens, *rest, **named: (
+        read.append(len(tokens)) or logits(tokens, *rest, **named)
+    )
+    prompt = Prompt(torch.tensor([[8, 9], [9, 8]]), torch.full((2, 2), 10))
+    draw = seeded_choice(0, range(2), 12, torch.device("cpu"))
+    generate(prior, prompt, 12, 8, SamplingConfig(guidance=2), draw)
+    assert read == [4] * 12
+
+
 def test_a_sequence_that_is_too_long_is_refused(prior, tokens):
     with pytest.raises(ValueError, match="14 tokens exceeds 13"):
         prior.logits(torch.cat([tokens, tokens[:, :1]], dim=1))

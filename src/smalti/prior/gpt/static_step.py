@@ -85,7 +85,8 @@ def record(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tens
                 run()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Threads that load data may take memory meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             result = run()
 
     def repeat() -> Tensor:
