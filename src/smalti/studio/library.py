@@ -5,8 +5,9 @@ A page names them by their ids, never by a path: what is not found here cannot b
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,7 @@ class Entry:
     """What the page calls it: letters and digits that follow from its place."""
     path: Path
     name: str
-    """Its place below the named folder, for people."""
+    """Its place below the named folder, for people; the whole path if another has the same."""
     kind: Kind
     is_run: bool
     """Whether it is the folder of a run; else it is that of a model."""
@@ -65,6 +66,7 @@ class Library:
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self.roots = [Path(root) for root in roots]
+        self._known: dict[str, Entry] = {}
 
     def entries(self) -> list[Entry]:
         """All that is there now, by name."""
@@ -74,11 +76,19 @@ class Library:
                 entry = _entry(root, folder)
                 if entry is not None:
                     found.setdefault(entry.id, entry)
-        return sorted(found.values(), key=lambda entry: entry.name)
+        count = Counter(entry.name for entry in found.values())
+        self._known = {
+            id: entry if count[entry.name] == 1 else replace(entry, name=str(entry.path))
+            for id, entry in found.items()
+        }
+        return sorted(self._known.values(), key=lambda entry: entry.name)
 
     def find(self, id: str) -> Entry | None:
         """The entry with an id; None if there is none, or none any more."""
-        return next((entry for entry in self.entries() if entry.id == id), None)
+        known = self._known.get(id)
+        if known is None or _kind(known.path) != known.kind:
+            self.entries()
+        return self._known.get(id)
 
 
 def _folders(root: Path) -> Iterator[Path]:

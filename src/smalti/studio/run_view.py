@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,11 @@ SHOWN_GROUPS = ("train", "eval", "remedy", "change")
 NOT_COMPARED = {"out"}
 
 
+_Stamp = tuple[int, int]  # time and size of a file
+_kept: dict[Path, tuple[list[_Stamp], RunState]] = {}
+"""State of each run when its files had these stamps, since pages ask again and again."""
+
+
 def open_state(entry: Entry) -> RunState:
     """The state of a run.
 
@@ -34,24 +38,22 @@ def open_state(entry: Entry) -> RunState:
     """
     entry.check_exists()
     stamps = [_stamp(entry.path / name) for name in (CONFIG_FILE, METRICS_FILE)]
-    return _state(entry.path, *stamps)
+    kept = _kept.get(entry.path)
+    if kept is None or kept[0] != stamps:
+        state = read_run(entry.path)
+        if state is None:
+            raise InputError(f"{entry.name} is a run without steps: it has no curves")
+        _kept[entry.path] = kept = (stamps, state)
+    return kept[1]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Time and size of a file, which change with its content."""
+def _stamp(path: Path) -> _Stamp:
+    """What changes with the content of a file."""
     try:
         status = path.stat()
     except OSError:
         return 0, 0
     return status.st_mtime_ns, status.st_size
-
-
-@lru_cache(maxsize=64)
-def _state(folder: Path, *stamps: tuple[int, int]) -> RunState:
-    state = read_run(folder)
-    if state is None:
-        raise InputError(f"{folder.name} is a run without steps: it has no curves")
-    return state
 
 
 def listed(entry: Entry) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import { h, button, counted, field } from "../dom.js";
 import { Board, loaded } from "../board.js";
+import { Codebook } from "../codebook.js";
 import { JobLine } from "../jobline.js";
 import { Swatches } from "../swatches.js";
 
@@ -10,7 +11,7 @@ export const title = "Codes";
 export const hint = "The codes of a picture, and what happens if one is exchanged";
 
 const SWATCH = 16; // pixels of a swatch on a board
-const COLUMNS = 32; // of the codebook
+const PATCHES = 12; // pieces of a picture around places of a code
 const MOST_BYTES = 64 * 2 ** 20;
 
 export function make(panel, library) {
@@ -23,9 +24,9 @@ class Codes {
     this.makeControls();
     this.makeBoards();
     this.makeCodePanel();
-    this.makeCodebook();
+    this.codebook = new Codebook((code) => this.chooseCode(code));
     panel.append(this.controls, this.examples, this.dataLine.element, this.line.element, this.boards, h("div", { class: "split wide" },
-      this.codePanel, this.codebook));
+      this.codePanel, this.codebook.element));
     panel.addEventListener("dragover", (event) => event.preventDefault());
     panel.addEventListener("drop", (event) => {
       event.preventDefault();
@@ -87,23 +88,6 @@ class Codes {
       this.exchangePanel, this.patchWords, this.patches, this.patchLine.element);
   }
 
-  makeCodebook() {
-    this.order = h("select", { onchange: () => this.drawCodebook() },
-      h("option", { value: "number" }, "number"),
-      h("option", { value: "data", disabled: true }, "use in the run's data"),
-      h("option", { value: "loaded", disabled: true }, "use in the pictures loaded here"),
-      h("option", { value: "likeness", disabled: true }, "likeness to the chosen code"));
-    this.book = new Board("Codebook", (row, column) => {
-      const code = this.ordered[row * this.book.columns + column];
-      if (code !== undefined) this.chooseCode(code);
-    });
-    this.bookLine = new JobLine();
-    this.bookWords = h("p", { class: "hint", "aria-live": "polite" });
-    this.codebook = h("section", { class: "card", "aria-label": "codebook", hidden: true }, h("h2", {}, "Codebook"),
-      field("Sorted by", this.order, "The first code is at the upper left."),
-      this.bookWords, this.bookLine.element, h("div", { class: "book" }, this.book.element));
-  }
-
   // the tokenizer
 
   drawModels() {
@@ -125,15 +109,16 @@ class Codes {
     this.facts = this.swatches = this.shown = this.code = this.cell = this.dataCounts = null;
     this.loaded = 0;
     this.history = [];
-    for (const line of [this.line, this.dataLine, this.patchLine, this.bookLine]) {
+    for (const line of [this.line, this.dataLine, this.patchLine]) {
       line.control?.abort();
       line.say("");
     }
-    for (const board of [...this.all, this.book]) {
+    for (const board of this.all) {
       board.cell = null;
       board.element.hidden = true;
     }
-    this.codePanel.hidden = this.codebook.hidden = this.examples.hidden = true;
+    this.codePanel.hidden = this.examples.hidden = true;
+    this.codebook.close();
     this.file.disabled = true;
     this.file.value = "";
   }
@@ -147,9 +132,7 @@ class Codes {
     this.loadedCounts = new Array(facts.codebook_size).fill(0);
     this.number.max = facts.codebook_size - 1;
     this.file.disabled = false;
-    this.codebook.hidden = this.codePanel.hidden = false;
-    this.order.value = "number";
-    for (const value of ["data", "loaded", "likeness"]) this.option(value).disabled = true;
+    this.codePanel.hidden = false;
     this.chooseNothing();
     this.fetchSwatches();
     if (this.library.entries.find((entry) => entry.id === id)?.is_run) await this.fetchUse(id);
@@ -160,25 +143,21 @@ class Codes {
     return `/api/codes/${this.opened}/${name}`;
   }
 
-  option(value) {
-    return this.order.querySelector(`[value="${value}"]`);
-  }
-
   async fetchSwatches() {
     const swatches = (this.swatches = new Swatches(this.opened, this.facts,
-      () => [...(this.shown?.codes.flat() ?? []), ...this.ordered]));
-    await this.drawCodebook();
+      () => [...(this.shown?.codes.flat() ?? []), ...this.codebook.ordered]));
+    await this.codebook.open(this.opened, this.swatches);
     swatches.addEventListener("change", () => {
       if (swatches !== this.swatches) return;
-      this.bookLine.say(swatches.known < swatches.size ? `decoding each code: ${swatches.known} of ${swatches.size}` : "");
-      this.paintCodebook();
+      this.codebook.line.say(swatches.known < swatches.size ? `decoding each code: ${swatches.known} of ${swatches.size}` : "");
+      this.codebook.paint();
       this.drawGrid();
       if (this.code !== null) this.drawCode();
     });
     try {
       await swatches.fetch();
     } catch (error) {
-      if (error.name !== "AbortError") this.bookLine.say(error.message, true);
+      if (error.name !== "AbortError") this.codebook.line.say(error.message, true);
     }
   }
 
@@ -188,10 +167,7 @@ class Codes {
     this.dataCounts = found.counts;
     this.scored = found.scored;
     this.images = counted(found.images.length, found.scored.replace(/s$/, ""));
-    this.option("data").disabled = false;
-    this.option("data").textContent = `use in ${this.images}`;
-    this.order.value = "data";
-    this.drawCodebook();
+    this.codebook.setCounts("data", this.dataCounts, `use in ${this.images}`);
     this.examples.hidden = false;
     this.examples.replaceChildren(...found.images.map((address, number) => h("button", { type: "button",
       title: `Shows one of the ${found.scored}`, onclick: () => this.example(number) },
@@ -239,10 +215,8 @@ class Codes {
   countLoaded(codes) {
     this.loaded++;
     for (const code of codes.flat()) this.loadedCounts[code]++;
-    this.option("loaded").disabled = false;
-    this.option("loaded").textContent = `use in the ${counted(this.loaded, "picture")} loaded here`;
-    if (!this.dataCounts) this.order.value = "loaded";
-    this.drawCodebook();
+    const words = `use in the ${counted(this.loaded, "picture")} loaded here`;
+    this.codebook.setCounts("loaded", this.loadedCounts, words, !this.dataCounts);
   }
 
   drawGrid() {
@@ -263,7 +237,7 @@ class Codes {
     this.patches.replaceChildren();
     this.patchWords.textContent = "";
     this.swatch.hidden = true;
-    this.option("likeness").disabled = true;
+    this.codebook.choose(null);
     this.drawMarks();
     this.drawButtons();
   }
@@ -281,13 +255,13 @@ class Codes {
   setCode(code) {
     const isNew = code !== this.code;
     this.code = code;
-    this.option("likeness").disabled = false;
+    this.codebook.choose(code);
     this.drawCode();
     this.drawMarks();
     this.drawButtons();
     if (!isNew) return;
-    if (this.order.value === "likeness") this.drawCodebook();
     if (this.dataCounts) this.fetchPatches();
+    else this.cutPatches();
   }
 
   drawCode() {
@@ -314,8 +288,6 @@ class Codes {
     if (this.shown)
       for (const board of this.all)
         board.mark(this.cell, (row, column) => this.shown.codes[row][column] === this.code);
-    const at = this.ordered?.indexOf(this.code) ?? -1;
-    this.book.mark(at < 0 ? null : [Math.floor(at / this.book.columns), at % this.book.columns]);
   }
 
   async fetchPatches() {
@@ -324,6 +296,22 @@ class Codes {
     if (!found || code !== this.code) return;
     this.patchWords.textContent = found.length ? `Pieces of the ${this.scored} around it:` : `None of the ${this.scored} looked at uses it.`;
     this.patches.replaceChildren(...found.map((address) => h("img", { src: address, alt: `piece with code ${code} in its middle` })));
+  }
+
+  /** Without the run's data: pieces of the picture itself. */
+  cutPatches() {
+    const places = [];
+    for (let row = 0; row < (this.shown?.rows ?? 0); row++)
+      for (let column = 0; column < this.shown.columns; column++)
+        if (this.shown.codes[row][column] === this.code) places.push([row, column]);
+    this.patchWords.textContent = places.length ? "Pieces of the picture around it:" : "";
+    this.patches.replaceChildren(...places.slice(0, PATCHES).map(([row, column]) => {
+      const side = this.facts.downsampling_factor * 3;
+      const patch = h("canvas", { width: side, height: side, role: "img", "aria-label": `piece with code ${this.code} in its middle` });
+      const [left, top] = [(column - 1) * side / 3, (row - 1) * side / 3];
+      patch.getContext("2d").drawImage(this.photo.canvas, left, top, side, side, 0, 0, side, side);
+      return patch;
+    }));
   }
 
   // exchanges
@@ -367,44 +355,5 @@ class Codes {
     this.edited.showPicture(picture, rows, columns);
     this.edited.caption.textContent = `With ${counted(exchanged, "exchanged code")}`;
     this.drawMarks();
-  }
-
-  // the codebook
-
-  async drawCodebook() {
-    if (!this.facts) return;
-    const order = await this.orderOfCodes();
-    if (!order || !this.swatches) return;
-    this.ordered = order;
-    this.paintCodebook();
-  }
-
-  paintCodebook() {
-    const order = this.ordered;
-    const columns = Math.min(COLUMNS, order.length);
-    this.book.showCells(Math.ceil(order.length / columns), columns, SWATCH, (context, row, column, left, top, side) => {
-      const code = order[row * columns + column];
-      if (code !== undefined) this.swatches.draw(context, code, left, top, side);
-    });
-    this.drawMarks();
-  }
-
-  /** All codes in the order that was asked for; undefined if that could not be found out. */
-  async orderOfCodes() {
-    const value = this.order.value, size = this.facts.codebook_size;
-    const numbers = [...Array(size).keys()];
-    this.book.caption.textContent = `${counted(size, "code")}, each decoded alone`;
-    if (value === "likeness") {
-      this.bookWords.textContent = `By the distance of their vectors from that of code ${this.code}.`;
-      return this.bookLine.run("comparing", this.path(`likeness?code=${this.code}`));
-    }
-    const counts = { data: this.dataCounts, loaded: this.loadedCounts }[value];
-    if (!counts) {
-      this.bookWords.textContent = "";
-      return numbers;
-    }
-    const used = counts.filter((count) => count > 0).length;
-    this.bookWords.textContent = `Most-used first; ${used.toLocaleString("en")} of ${size.toLocaleString("en")} are used there.`;
-    return numbers.sort((a, b) => counts[b] - counts[a] || a - b);
   }
 }
