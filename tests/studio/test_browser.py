@@ -198,6 +198,11 @@ def test_a_run_is_watched_while_it_trains(run, visit):
     Image.new("RGB", (8, 8), "red").save(run / "samples" / "reconstructions_00000030.png")
     write_lines(run, [LINES[1] | {"step": 31, "reconstruction_loss": 0.12}])
     page.get_by_text("Step 30.").wait_for()
+    page.get_by_label("step of: Held-out images").fill("0")
+    Image.new("RGB", (8, 8), "blue").save(run / "samples" / "reconstructions_00000032.png")
+    write_lines(run, [LINES[1] | {"step": 32, "reconstruction_loss": 0.12}])
+    page.get_by_text("step 32 of").wait_for()
+    page.get_by_text("Step 20.").wait_for()  # an earlier step that was chosen stays
     chart.locator("svg").hover()
     chart.get_by_text("(step 20)").wait_for()
     opened.screenshot("runs")

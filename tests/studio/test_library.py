@@ -72,11 +72,35 @@ def test_a_link_is_followed_and_a_loop_of_links_ends(runs, photos, tmp_path):
     assert names(runs) == ["linked"]
 
 
-@pytest.mark.parametrize("text", ["stage: [", "a: 1", "stage: nonsense", ""])
+@pytest.mark.parametrize("text", ["stage: [", "a: 1", "stage: nonsense", "", "stage: [vqgan]"])
 def test_other_configs_are_no_runs(runs, text):
     (runs / "other").mkdir()
     (runs / "other" / "config.yaml").write_text(text, encoding="utf-8")
     assert names(runs) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"kind": ["vqgan"], "config": {}}', '{"kind": "a"}'])
+def test_other_descriptions_are_no_models(runs, text):
+    (runs / "other").mkdir()
+    (runs / "other" / "config.json").write_text(text, encoding="utf-8")
+    (runs / "other" / "model.safetensors").touch()
+    assert names(runs) == []
+
+
+def test_a_model_whose_weights_come_later_is_found(runs, tmp_path):
+    VQGAN(TINY).save_pretrained(tmp_path / "model")
+    (runs / "model").mkdir()
+    library = Library([runs])
+    for name, found in (("config.json", 0), ("model.safetensors", 1)):
+        shutil.copy(tmp_path / "model" / name, runs / "model" / name)
+        assert len(library.entries()) == found
+
+
+def test_a_model_beside_another_programs_config_is_no_run(runs):
+    VQGAN(TINY).save_pretrained(runs / "model")
+    (runs / "model" / "config.yaml").write_text("model: 1", encoding="utf-8")
+    (entry,) = Library([runs]).entries()
+    assert not entry.is_run
 
 
 def test_a_prior_brings_its_tokenizer(run, runs):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from smalti.config import InputError
 from smalti.model_folder import CONFIG_FILE, WEIGHTS_FILE, read_description
@@ -19,8 +19,6 @@ from smalti.runs.stored import CONFIG_FILE as RUN_CONFIG_FILE
 from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import TOKENIZER_FOLDER
 from smalti.tokenizer.base import TOKENIZERS
-
-Kind = Literal["vqgan", "pixels", "prior"]
 
 DEEPEST = 4
 """Levels of folders below a named one in which runs are looked for."""
@@ -37,7 +35,8 @@ class Entry:
     path: Path
     name: str
     """Its place below the named folder, for people; the whole path if another has the same."""
-    kind: Kind
+    kind: str
+    """vqgan, pixels or prior."""
     is_run: bool
     """Whether it is the folder of a run; else it is that of a model."""
 
@@ -122,37 +121,50 @@ def _entry(root: Path, folder: Path) -> Entry | None:
         return None
     digest = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()
     name = folder.absolute().name if folder == root else folder.relative_to(root).as_posix()
-    return Entry(digest[:16], folder, name, kind, (folder / RUN_CONFIG_FILE).is_file())
+    return Entry(digest[:16], folder, name, kind, _stage(folder) is not None)
 
 
-def _kind(folder: Path) -> Kind | None:
+def _kind(folder: Path) -> str | None:
     """The kind of a run or model; None for other folders, and for what cannot be understood."""
-    for name, read in ((RUN_CONFIG_FILE, _stage), (CONFIG_FILE, _model_kind)):
-        try:
-            changed = (folder / name).stat().st_mtime_ns
-        except OSError:
-            continue
-        kind = read(folder, changed)
-        if kind is not None:
-            return kind
-    return None
+    return _stage(folder) or _model_kind(folder)
+
+
+def _stage(folder: Path) -> str | None:
+    """The stage of a run; None for other folders."""
+    changed = _changed(folder / RUN_CONFIG_FILE)
+    stage = _read_stage(folder, changed) if changed else None
+    return stage if isinstance(stage, str) and stage in ROOTS else None
+
+
+def _model_kind(folder: Path) -> str | None:
+    """The kind of a model folder; None for other folders."""
+    changed = _changed(folder / CONFIG_FILE)
+    kind = _read_kind(folder, changed) if changed else None
+    is_known = isinstance(kind, str) and (kind in TOKENIZERS or kind == "prior")
+    return kind if is_known and (folder / WEIGHTS_FILE).is_file() else None
+
+
+def _changed(path: Path) -> int:
+    """When a file was written; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=1024)
-def _stage(folder: Path, changed: int) -> Kind | None:
-    """The stage of a run; `changed` is when its config was written, for the cache."""
+def _read_stage(folder: Path, changed: int) -> Any:
+    """What stands in a run's config; `changed` keeps the cache true."""
     try:
-        stage = (read_run_config(folder) or {}).get("stage")
+        return (read_run_config(folder) or {}).get("stage")
     except (InputError, OSError):
         return None
-    return stage if stage in ROOTS else None
 
 
 @lru_cache(maxsize=1024)
-def _model_kind(folder: Path, changed: int) -> Kind | None:
+def _read_kind(folder: Path, changed: int) -> Any:
+    """What stands in a model's config; `changed` keeps the cache true."""
     try:
-        kind = read_description(folder)["kind"]
+        return read_description(folder)["kind"]
     except InputError:
         return None
-    is_known = kind in TOKENIZERS or kind == "prior"
-    return kind if is_known and (folder / WEIGHTS_FILE).is_file() else None

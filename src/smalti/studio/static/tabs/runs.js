@@ -214,26 +214,13 @@ class One {
   }
 
   drawPictures() {
-    const seen = JSON.stringify(this.run.pictures);
-    if (seen === this.picturesSeen) return;
-    this.picturesSeen = seen;
-    this.pictures.replaceChildren(...this.run.pictures.map((one) => this.picture(one)));
-  }
-
-  picture({ name, caption, steps }) {
-    const image = h("img", { alt: caption });
-    const label = h("span");
-    const slider = h("input", { type: "range", min: 0, max: steps.length - 1, value: steps.length - 1,
-      "aria-label": `step of: ${caption}`, title: "Shows the picture of an earlier step", hidden: steps.length < 2 });
-    const draw = () => {
-      const step = steps[slider.value];
-      image.src = `/api/runs/${this.run.id}/pictures/${name}_${String(step).padStart(8, "0")}.png`;
-      label.textContent = ` Step ${step.toLocaleString("en")}.`;
-      slider.setAttribute("aria-valuetext", `step ${step}`);
-    };
-    slider.addEventListener("input", draw);
-    draw();
-    return h("figure", {}, image, slider, h("figcaption", {}, caption, ".", label));
+    const names = this.run.pictures.map((one) => one.name).join();
+    if (names !== this.names) {
+      this.names = names;
+      this.series = new Map(this.run.pictures.map((one) => [one.name, new Pictures(this.run.id, one)]));
+      this.pictures.replaceChildren(...[...this.series.values()].map((one) => one.element));
+    }
+    for (const { name, steps } of this.run.pictures) this.series.get(name).setSteps(steps);
   }
 
   drawFacts() {
@@ -243,6 +230,37 @@ class One {
     this.facts.replaceChildren(h("div", { class: "tables" },
       h("section", {}, h("h3", {}, "The run"), table(facts)),
       Object.keys(scores).length ? h("section", {}, h("h3", {}, `Newest scores of ${scored}`), table(scores)) : null));
+  }
+}
+
+/** The pictures of one kind of a run: the newest, or that of the step that was chosen. */
+class Pictures {
+  constructor(id, { name, caption }) {
+    this.address = `/api/runs/${id}/pictures/${name}_`;
+    this.image = h("img", { alt: caption });
+    this.label = h("span");
+    this.slider = h("input", { type: "range", min: 0, "aria-label": `step of: ${caption}`,
+      title: "Shows the picture of an earlier step", oninput: () => this.draw() });
+    this.element = h("figure", {}, this.image, this.slider, h("figcaption", {}, caption, ".", this.label));
+    this.steps = [];
+  }
+
+  /** Goes on to a new picture, unless an earlier one was chosen. */
+  setSteps(steps) {
+    if (steps.join() === this.steps.join()) return;
+    const isNewest = Number(this.slider.value) >= this.steps.length - 1;
+    this.steps = steps;
+    this.slider.max = steps.length - 1;
+    if (isNewest) this.slider.value = steps.length - 1;
+    this.slider.hidden = steps.length < 2;
+    this.draw();
+  }
+
+  draw() {
+    const step = this.steps[this.slider.value];
+    this.image.src = `${this.address}${String(step).padStart(8, "0")}.png`;
+    this.label.textContent = ` Step ${step.toLocaleString("en")}.`;
+    this.slider.setAttribute("aria-valuetext", `step ${step}`);
   }
 }
 
