@@ -1,7 +1,9 @@
 """Stage 1's training step: the autoencoder against diffusers, the whole against two forwards.
 
-    python benchmarks/train_step.py [--batch B] [--size PX] [--channels C] [--rounds R]
-        [--threads T]
+    python benchmarks/train_step.py [--batch B] [--sizes PX...] [--channels C] [--rounds R]
+        [--threads T...] [--device D]
+
+Every size is measured with every number of threads.
 
 autoencoder: forward, L1 and latent losses, backward and AdamW. It is compared with diffusers'
     VQModel of the same shape.
@@ -10,16 +12,18 @@ stage 1: our whole step with perceptual loss and adversary. It is compared with 
     the autoencoder for each of the two updates, the adaptive weight by two backward passes to the
     last layer, three passes of the discriminator. (Its repeated perceptual forward is left out.)
 
-Peak memory is that of a process that takes two such steps, over what it held before.
+Peak memory is that of a process that takes two such steps of the first size, over what it held
+before; on a graphics card, that of the card.
 """
 
 import argparse
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from diffusers import VQModel
-from measure import peak_mb_of, peak_rss_mb, take_turns
+from measure import Timings, peak_mb_of, peak_rss_mb, synchronized, take_turns
 from torch import Tensor, nn
 
 from smalti.compute import Compute
@@ -84,9 +88,9 @@ def diffusers_autoencoder(channels: int) -> VQModel:
     )
 
 
-def our_autoencoder_step(channels: int) -> Step:
+def our_autoencoder_step(channels: int, device: torch.device) -> Step:
     """Forward, backward and AdamW of our autoencoder."""
-    vqgan = our_autoencoder(channels)
+    vqgan = our_autoencoder(channels).to(device)
     optimizer = ScheduledAdamW(vqgan, OPTIMIZER, STEPS)
 
     def step(images: Tensor) -> None:
@@ -99,9 +103,9 @@ def our_autoencoder_step(channels: int) -> Step:
     return step
 
 
-def diffusers_autoencoder_step(channels: int) -> Step:
+def diffusers_autoencoder_step(channels: int, device: torch.device) -> Step:
     """The same with diffusers' autoencoder, whose quantizer has this very latent loss."""
-    model = diffusers_autoencoder(channels)
+    model = diffusers_autoencoder(channels).to(device)
     optimizer = ScheduledAdamW(model, OPTIMIZER, STEPS)
 
     def step(images: Tensor) -> None:
@@ -116,33 +120,33 @@ def diffusers_autoencoder_step(channels: int) -> Step:
 # The whole stage
 
 
-def stage1_state(channels: int) -> tuple[VQGANState, VQGANStepConfig]:
+def stage1_state(channels: int, device: torch.device) -> tuple[VQGANState, VQGANStepConfig]:
     """Networks and losses of both schemes, the adversary at full weight."""
-    vqgan = our_autoencoder(channels)
-    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=32, layers=2))
+    vqgan = our_autoencoder(channels).to(device)
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(filters=32, layers=2)).to(device)
     adversary = AdversaryConfig(start=0, warmup=0, ramp=0)
     loss = VQGANLossConfig(perceptual=PerceptualConfig(kind="efficientnet"), adversary=adversary)
     state = VQGANState(
         vqgan=vqgan,
         forward=vqgan,
-        perceptual=choose_perceptual(loss.perceptual),
+        perceptual=choose_perceptual(loss.perceptual).to(device),
         average=EMA(vqgan, decay=0.995),
         optimizer=ScheduledAdamW(vqgan, OPTIMIZER, STEPS),
         adversary=Adversary(adversary, discriminator, OPTIMIZER, STEPS),
-        compute=Compute(torch.device("cpu"), torch.float32),
+        compute=Compute(device, torch.float32),
     )
     return state, VQGANStepConfig(loss, accumulation_steps=1)
 
 
-def our_stage1_step(channels: int) -> Step:
+def our_stage1_step(channels: int, device: torch.device) -> Step:
     """The step that trains."""
-    state, config = stage1_state(channels)
+    state, config = stage1_state(channels, device)
     return lambda images: vqgan_step(state, images, config)
 
 
-def two_forward_step(channels: int) -> Step:
+def two_forward_step(channels: int, device: torch.device) -> Step:
     """The released code's scheme."""
-    state, config = stage1_state(channels)
+    state, config = stage1_state(channels, device)
     assert state.adversary is not None
     discriminator, optimizer = state.adversary.discriminator, state.adversary.optimizer
 
@@ -197,7 +201,7 @@ def last_layer_weight(
     return config.adversary.weight * adaptive.factor * ratio
 
 
-CONTENDERS: dict[str, Callable[[int], Step]] = {
+CONTENDERS: dict[str, Callable[[int, torch.device], Step]] = {
     "autoencoder, ours": our_autoencoder_step,
     "autoencoder, diffusers": diffusers_autoencoder_step,
     "stage 1, ours": our_stage1_step,
@@ -217,32 +221,74 @@ def check_same_shape(channels: int) -> None:
     assert counts[0] == counts[1], f"ours has {counts[0]} parameters, diffusers' has {counts[1]}"
 
 
-def draw_images(arguments: argparse.Namespace) -> Tensor:
+def draw_images(arguments: argparse.Namespace, size: int) -> Tensor:
     """The data of all contenders."""
     generator = torch.Generator().manual_seed(0)
-    size = (arguments.batch, 3, arguments.size, arguments.size)
-    return torch.rand(size, generator=generator) * 2 - 1
+    images = torch.rand((arguments.batch, 3, size, size), generator=generator) * 2 - 1
+    return images.to(arguments.device)
 
 
 def growth_mb(arguments: argparse.Namespace) -> float:
     """Peak memory of two steps of one contender over what was there before, in this process."""
-    images = draw_images(arguments)
-    step = CONTENDERS[arguments.peak](arguments.channels)
+    device = torch.device(arguments.device)
+    images = draw_images(arguments, arguments.sizes[0])
+    step = CONTENDERS[arguments.peak](arguments.channels, device)
     before = peak_rss_mb()
     step(images)
     step(images)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
     return peak_rss_mb() - before
+
+
+def peaks_mb(arguments: argparse.Namespace) -> dict[str, float]:
+    """Peak memory of every contender, each in a process of its own."""
+    flags = [f"--{name}={getattr(arguments, name)}" for name in ("batch", "channels", "device")]
+    flags += [f"--sizes={arguments.sizes[0]}", f"--threads={arguments.threads[0]}"]
+    return {name: peak_mb_of(__file__, *flags, f"--peak={name}") for name in CONTENDERS}
+
+
+def measure(arguments: argparse.Namespace, steps: Mapping[str, Step], size: int) -> Timings:
+    """Time a step of every contender with images of a size."""
+    images, device = draw_images(arguments, size), torch.device(arguments.device)
+    contenders = {
+        name: synchronized(lambda step=step: step(images), device) for name, step in steps.items()
+    }
+    return take_turns(contenders, arguments.rounds)
+
+
+def print_table(arguments: argparse.Namespace, size: int, timings: Timings) -> None:
+    """Times, for people."""
+    print(
+        f"batch {arguments.batch} of {size}x{size}, {arguments.channels} channels, float32, "
+        f"{arguments.device}, {torch.get_num_threads()} thread(s), median of {arguments.rounds}"
+    )
+    print(f"{'':24}{'ms a step':>12}{'images a second':>18}")
+    for name in timings.seconds:
+        seconds = timings.median(name)
+        print(f"{name:24}{1000 * seconds:12.0f}{arguments.batch / seconds:18.1f}")
+
+
+def ratios_of(timings: Timings) -> dict[str, float]:
+    """The two ratios of a case; above 1 ours is faster."""
+    return {
+        "autoencoder_vs_diffusers": timings.ratio("autoencoder, diffusers", "autoencoder, ours"),
+        "stage1_vs_two_forward": timings.ratio("stage 1, two forwards", "stage 1, ours"),
+    }
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[64, 128], help="sides of the images in pixels"
+    )
     parser.add_argument("--channels", type=int, default=32, help="multiple of 8")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5)
     # On a busy machine two threads mostly wait for each other, and the wait is what is measured.
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--peak", help=argparse.SUPPRESS)  # measure this one's memory, and end
     return parser.parse_args()
 
@@ -250,34 +296,26 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     arguments = parse_arguments()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads[0])
     if arguments.peak:
         print(growth_mb(arguments))
         return
     check_same_shape(arguments.channels)
-    flags = [
-        f"--{name}={getattr(arguments, name)}" for name in ("batch", "size", "channels", "threads")
-    ]
-    peaks = {name: peak_mb_of(__file__, *flags, f"--peak={name}") for name in CONTENDERS}
-    images = draw_images(arguments)
-    steps = {name: build(arguments.channels) for name, build in CONTENDERS.items()}
-    timings = take_turns(
-        {name: lambda step=step: step(images) for name, step in steps.items()}, arguments.rounds
-    )
-
-    print(
-        f"batch {arguments.batch} of {arguments.size}x{arguments.size}, {arguments.channels} "
-        f"channels, float32, {torch.get_num_threads()} thread(s), median of {arguments.rounds}"
-    )
-    print(f"{'':24}{'ms a step':>12}{'peak MB':>10}")
-    for name in CONTENDERS:
-        print(f"{name:24}{1000 * timings.median(name):12.0f}{peaks[name]:10.0f}")
-    autoencoder = timings.ratio("autoencoder, diffusers", "autoencoder, ours")
-    stage1 = timings.ratio("stage 1, two forwards", "stage 1, ours")
-    print(f"autoencoder, time of diffusers / ours: {autoencoder:.2f} (above 1: ours is faster)")
-    print(f"stage 1, time of two forwards / ours: {stage1:.2f} (above 1: ours is faster)")
-    ratios = {"autoencoder_vs_diffusers": autoencoder, "stage1_vs_two_forward": stage1}
-    print(json.dumps({name: round(ratio, 3) for name, ratio in ratios.items()}))
+    device = torch.device(arguments.device)
+    peaks = peaks_mb(arguments)
+    steps = {name: build(arguments.channels, device) for name, build in CONTENDERS.items()}
+    ratios: dict[str, float] = {}
+    for size, threads in itertools.product(arguments.sizes, arguments.threads):
+        torch.set_num_threads(threads)
+        timings = measure(arguments, steps, size)
+        print_table(arguments, size, timings)
+        for name, ratio in ratios_of(timings).items():
+            print(f"{name.replace('_', ' ')}: {ratio:.2f} (above 1: ours is faster)")
+            ratios[f"{name}_{size}px_{threads}_threads"] = round(ratio, 3)
+    print(f"peak memory at {arguments.sizes[0]} pixels, in MB:")
+    for name, peak in peaks.items():
+        print(f"{name:24}{peak:12.0f}")
+    print(json.dumps(ratios))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 
 @dataclass(frozen=True)
 class Timings:
@@ -37,6 +39,17 @@ def take_turns(
             if number >= warmup_rounds:
                 seconds[name].append(time.perf_counter() - start)
     return Timings(seconds)
+
+
+def synchronized(run: Callable[[], object], device: torch.device) -> Callable[[], None]:
+    """The contender, which ends when a graphics card has done the work too."""
+
+    def run_and_wait() -> None:
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return run_and_wait
 
 
 def peak_rss_mb() -> float:
