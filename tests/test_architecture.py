@@ -21,6 +21,7 @@ PACKAGE = ROOT / "src" / "smalti"
 LAYERS = (
     {
         "config",
+        "errors",
         "types",
         "registry",
         "ranges",

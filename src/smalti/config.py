@@ -1,21 +1,16 @@
-"""The base class of configs, and the error of a user's wrong input. Imports no torch."""
+"""The base class of configs. Imports no torch."""
 
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from smalti.errors import InputError as InputError
 
 LARGEST_INTEGER = 2**63 - 1
 """The largest whole number of torch, and thus the largest seed."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """Number formats that a user can choose."""
-
-
-class InputError(ValueError):
-    """The user's input is wrong; the message is a line with what is wrong and what is allowed.
-
-    The command line prints that line and exits with code 2; any other error is a fault of smalti.
-    """
 
 
 WORDS = {

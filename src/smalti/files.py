@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from smalti.config import InputError
+from smalti.errors import InputError
 
 TEMPORARY = ".tmp-"  # prefix of what is being written; followed by the number of its process
 _OLD_FOLDER = re.compile(re.escape(TEMPORARY) + r"\d+-[0-9a-f]+\.old-(.+)")

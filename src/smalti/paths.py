@@ -4,9 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import field_validator
-
-from smalti.config import InputError
+from smalti.errors import InputError
 
 
 def expand(path: str | os.PathLike[str]) -> str:
@@ -29,6 +27,8 @@ def expand(path: str | os.PathLike[str]) -> str:
 
 def path_fields(*names: str) -> Any:
     """Make a validator for configs that expands `~` in fields of paths or of lists of paths."""
+    from pydantic import field_validator  # help texts need paths, and do not wait for pydantic
+
     return field_validator(*names, mode="before")(_expanded)
 
 

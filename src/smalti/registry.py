@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from smalti.config import InputError
+from smalti.errors import InputError
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from smalti.cli.arguments import Parser, expanded_path, not_negative, number, positive
 from smalti.cli.places import output_folder
 from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
-from smalti.config import InputError
+from smalti.errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image

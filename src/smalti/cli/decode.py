@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from smalti.cli.arguments import Parser, expanded_path
 from smalti.cli.places import output_folder
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.words import counted
 
 NOT_ALLOWED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')

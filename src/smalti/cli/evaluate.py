@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from smalti.cli.arguments import Parser, expanded_path, positive
 from smalti.cli.places import output_file
 from smalti.cli.sample import drawing_arguments
-from smalti.config import InputError
+from smalti.errors import InputError
 
 TOKENIZER = "--data --held-out --images --size --small --as-prior-data --batch-size --out --device"
 PICTURES = (

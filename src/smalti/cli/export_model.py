@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from smalti.cli.arguments import Parser, expanded_path
 from smalti.cli.places import output_folder
-from smalti.config import InputError
+from smalti.errors import InputError
 
 
 def run(arguments: Sequence[str]) -> None:

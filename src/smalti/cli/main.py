@@ -104,7 +104,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 def _explain(error: Exception, command: str) -> int:
     """Print a known error as one line and return its exit code; raise other errors again."""
-    from smalti.config import InputError
+    from smalti.errors import InputError
 
     if isinstance(error, InputError):
         return _fail(str(error), 2)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from smalti.cli.arguments import listed
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.files import check_writable
 
 

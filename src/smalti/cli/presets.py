@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from smalti.cli.arguments import Parser
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.registry import nearest, unknown_name
 
 STAGES = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, positive
 from smalti.cli.places import output_file
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.words import all_are
 
 if TYPE_CHECKING:

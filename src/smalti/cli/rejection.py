@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, positive
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.words import counted
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.paths import expand
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from smalti.cli.rejection import (
     rejection_arguments,
     rounds_of,
 )
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.words import counted
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from smalti.cli.arguments import Parser, not_negative, positive
 from smalti.cli.places import output_folder
 from smalti.cli.sample import condition_argument, parse_conditions
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.words import all_are, counted
 
 if TYPE_CHECKING:
