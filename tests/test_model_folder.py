@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import huggingface_hub
@@ -21,6 +22,16 @@ class TinyConfig(Config):
 def save(folder: Path, value: float = 1.0) -> Path:
     save_model(folder, "tiny", TinyConfig(width=3), {"weight": torch.full((2, 2), value)})
     return folder
+
+
+CLEAR_REFS = Path("/proc/self/clear_refs")
+"""File of Linux; 5 written into it makes the peak of memory what is in use now."""
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process since the peak was reset."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
 
 
 def test_saved_model_is_read_back(tmp_path):
@@ -55,10 +66,9 @@ def test_views_are_written_too(tmp_path):
 def test_weights_must_fit_the_model(tmp_path):
     files = load_model(save(tmp_path / "model"), "tiny")
     with pytest.raises(InputError, match="do not fit its config") as error:
-        files.load_into(nn.Linear(3, 2, bias=False))
+        files.build(lambda: nn.Linear(3, 2, bias=False))
     assert "\n" not in str(error.value)
-    linear = nn.Linear(2, 2, bias=False)
-    files.load_into(linear)
+    linear = files.build(lambda: nn.Linear(2, 2, bias=False))
     assert torch.equal(linear.weight.detach(), torch.ones(2, 2))
 
 
@@ -202,4 +212,48 @@ def test_file_of_a_model_asks_for_its_folder(tmp_path):
 def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
     folder = save(tmp_path / "model", value)
     with pytest.raises(InputError, match=r"model are no numbers: weight holds NaN or infinity"):
-        load_model(folder, "tiny").load_into(nn.Linear(2, 2, bias=False))
+        load_model(folder, "tiny").build(lambda: nn.Linear(2, 2, bias=False))
+
+
+# Memory
+
+
+def test_weights_of_another_type_become_the_type_of_the_model(tmp_path):
+    weight = torch.tensor([[0.5, 2.0]], dtype=torch.float16)
+    save_model(tmp_path / "model", "tiny", TinyConfig(), {"weight": weight})
+    linear = load_model(tmp_path / "model", "tiny").build(lambda: nn.Linear(2, 1, bias=False))
+    assert linear.weight.dtype == torch.float32
+    assert linear.weight.tolist() == [[0.5, 2.0]]
+
+
+def test_tensors_that_no_file_holds_are_those_of_a_new_model(tmp_path):
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2, bias=False)
+            self.register_buffer("scale", torch.tensor([3.0, 4.0]), persistent=False)
+
+    scaled = load_model(save(tmp_path / "model"), "tiny").build(Scaled)
+    assert scaled.scale.tolist() == [3.0, 4.0]
+    assert torch.equal(scaled.weight.detach(), torch.ones(2, 2))
+
+
+def test_what_is_written_into_weights_does_not_reach_the_file(tmp_path):
+    folder = save(tmp_path / "model")
+    linear = load_model(folder, "tiny").build(lambda: nn.Linear(2, 2, bias=False))
+    with torch.no_grad():
+        linear.weight.zero_()
+    assert load_model(folder, "tiny").tensors["weight"].unique().tolist() == [1.0]
+
+
+@pytest.mark.skipif(
+    not os.access(CLEAR_REFS, os.W_OK), reason="this system does not tell the peak of memory"
+)
+def test_loading_takes_hardly_more_memory_than_the_file(tmp_path):
+    side = 4096  # 64 MiB, more than an allocator keeps for reuse
+    weight = torch.zeros(side, side)
+    save_model(tmp_path / "model", "tiny", TinyConfig(), {"weight": weight})
+    CLEAR_REFS.write_text("5", encoding="utf-8")
+    before = peak_bytes()
+    loaded = load_model(tmp_path / "model", "tiny").build(lambda: nn.Linear(side, side, bias=False))
+    assert torch.equal(loaded.weight[-1].detach(), weight[-1])
+    assert peak_bytes() - before < 1.3 * weight.nbytes

@@ -5,12 +5,14 @@ The same reader finds the model of a folder, of a training run and of a hub repo
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
+import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -21,6 +23,7 @@ from smalti.paths import expand
 from smalti.plain_data import read_json
 
 C = TypeVar("C", bound=Config)
+M = TypeVar("M", bound=nn.Module)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -42,7 +45,7 @@ class ModelFiles:
     config: dict[str, Any]
     """The model's config, as plain data for its pydantic class."""
     tensors: dict[str, Tensor]
-    """Weights by state-dict name, on the CPU."""
+    """Weights by state-dict name, on the CPU; mapped from the file, except on Windows."""
 
     def parse_config(self, config_class: type[C]) -> C:
         """Validate the config by its pydantic class.
@@ -55,24 +58,50 @@ class ModelFiles:
         except ValidationError as error:
             raise InputError(f"{self.folder / CONFIG_FILE}: {describe(error)}") from error
 
-    def load_into(self, model: nn.Module) -> None:
-        """Load the weights into a model; all must fit.
+    def build(self, make: Callable[[], M]) -> M:
+        """Build a model whose weights are those of the folder, without a second copy of them.
+
+        Mapped weights may lie at other addresses than PyTorch's own, which changes how products are
+        rounded: a loaded model equals the one that was saved but for rounding.
+
+        Args:
+            make: function that makes the model with new weights, on the default device.
 
         Raises:
             InputError: a weight is missing, left over, of another shape, or holds NaN or infinity.
         """
         for name, tensor in self.tensors.items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
+            if tensor.is_floating_point() and not _is_finite(tensor):
                 raise InputError(
                     f"the weights of {self.folder} are no numbers: {name} holds NaN or infinity"
                 )
+        model = _without_memory(make)
+        expected = model.state_dict()
         try:
-            model.load_state_dict(self.tensors)
+            fitting = {
+                name: tensor.to(expected[name].dtype) if name in expected else tensor
+                for name, tensor in self.tensors.items()
+            }
+            model.load_state_dict(fitting, assign=True)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise InputError(
                 f"the weights of {self.folder} do not fit its config: {reason}"
             ) from error
+        return model
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers of a tensor are finite, in one pass without memory of its own."""
+    return not tensor.numel() or all(bool(end.isfinite()) for end in torch.aminmax(tensor))
+
+
+def _without_memory(make: Callable[[], M]) -> M:
+    """Make a model on the meta device, or as usual if it has tensors that no file holds."""
+    with torch.device("meta"):
+        model = make()
+    computed = {name for name, _ in model.named_buffers()} - model.state_dict().keys()
+    return make() if computed else model
 
 
 def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
@@ -133,7 +162,9 @@ def load_model(name: str | Path, kind: str) -> ModelFiles:
     description = read_description(folder)
     if description["kind"] != kind:
         raise InputError(f"{name} holds a {description['kind']}, but a {kind} is needed here")
-    return ModelFiles(folder, description["config"], read_tensors(folder / WEIGHTS_FILE))
+    # Windows lets no file be replaced or deleted while a part of it is in use.
+    read = read_tensors if os.name == "nt" else map_tensors
+    return ModelFiles(folder, description["config"], read(folder / WEIGHTS_FILE))
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -158,17 +189,18 @@ def to_import(path: Path) -> str:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file by name, on the CPU.
+    """Read copies of the tensors of a safetensors file by name, on the CPU.
 
     Raises:
         InputError: the file is missing or damaged.
     """
-    # Copies: Windows lets no file be replaced or deleted while a part of it is in use.
     return {name: tensor.clone() for name, tensor in map_tensors(path).items()}
 
 
 def map_tensors(path: Path) -> dict[str, Tensor]:
     """Map the tensors of a safetensors file into memory; the file is open while they exist.
+
+    What is written into them does not reach the file.
 
     Raises:
         InputError: the file is missing or damaged.

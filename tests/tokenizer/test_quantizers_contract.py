@@ -126,6 +126,25 @@ def test_latent_of_another_shape_is_refused(one_of_each_kind, shape):
             call(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("config", ONE_EACH.values(), ids=ONE_EACH)
+def test_loaded_model_has_the_same_codes_and_images(config, tmp_path):
+    shape = VQGANConfig(
+        channels=8,
+        channel_multipliers=(1, 1),
+        norm_groups=2,
+        code_dim=CODE_DIM,
+        codebook_size=CODEBOOK_SIZE,
+        quantizer=config,
+    )
+    vqgan = VQGAN(shape).eval()
+    vqgan.save_pretrained(tmp_path / "model")
+    loaded = VQGAN.from_pretrained(tmp_path / "model")
+    images = torch.linspace(-1, 1, 2 * 3 * 8 * 8).view(2, 3, 8, 8)
+    codes = vqgan.encode(images)
+    assert torch.equal(loaded.encode(images), codes)
+    torch.testing.assert_close(loaded.decode(codes), vqgan.decode(codes))
+
+
 # Gradients
 
 

@@ -319,8 +319,7 @@ class Pipeline:
         """
         files = load_model(name, KIND)
         config = files.parse_config(PriorModelConfig)
-        prior = build_prior(config.prior, config.sizes)
-        files.load_into(prior)
+        prior = files.build(lambda: build_prior(config.prior, config.sizes))
         folder = _tokenizer_folder(files.folder)
         tokenizers = {
             kind: load_tokenizer(condition_folder(folder.parent, kind))

@@ -131,9 +131,8 @@ class Tokenizer(nn.Module, abc.ABC):
             InputError: nothing is there, it is of another kind, or a file is damaged.
         """
         files = load_model(name, cls.kind)
-        tokenizer = cls(files.parse_config(cls.config_type))
-        files.load_into(tokenizer)
-        return tokenizer.eval()
+        config = files.parse_config(cls.config_type)
+        return files.build(lambda: cls(config)).eval()
 
     def _check_tile(self, tile: int) -> None:
         if tile < 1:
