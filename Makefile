@@ -43,8 +43,9 @@ test-browser: $(STAMP)
 same: $(STAMP)
 	$(BIN)/python tests/proof/same.py versions $(BASE) --refusals
 
+# All of them, also where one fails; what they found is written to benchmarks/results.json.
 benchmarks: $(STAMP)
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks/run_all.py
 
 clean:
 	rm -rf $(VENV) demo build screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
