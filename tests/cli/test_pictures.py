@@ -5,11 +5,15 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
+import torch
 from PIL import Image
 
 from smalti.cli.pictures import find_pictures
+from smalti.ranges import from_pil
+from smalti.tokenizer.vqgan import VQGAN
 
 
 @pytest.fixture
@@ -101,3 +105,30 @@ def test_a_data_set_is_looked_at_once(here, caplog):
     Image.new("RGB", (4, 4)).save("masks/1.png")
     assert names(".") == ["masks/1.png"]
     assert caplog.text.count("usually hold maps") == 1
+
+
+def test_pictures_of_the_same_size_are_encoded_together(succeed, world, here, monkeypatch):
+    """Those that follow each other, as many as a batch may have; the codes are those of each."""
+    (here / "photos").mkdir()
+    sizes = [(16, 16), (16, 16), (16, 24), (16, 16), (16, 16), (16, 16)]
+    for number, size in enumerate(sizes):
+        pixels = np.random.default_rng(number).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"photos/{number}.png")
+    monkeypatch.setattr("smalti.tokenizer.base.ENCODED_PIXELS", 2 * 16 * 16)
+    batches = []
+    encode = VQGAN.encode
+    monkeypatch.setattr(
+        VQGAN, "encode", lambda self, images: batches.append(images) or encode(self, images)
+    )
+    succeed("encode", world.vqgan, "photos")
+    assert [tuple(images.shape) for images in batches] == [
+        (2, 3, 16, 16),
+        (1, 3, 24, 16),
+        (2, 3, 16, 16),
+        (1, 3, 16, 16),
+    ]
+    codes = safetensors.torch.load_file("codes.safetensors")
+    vqgan = VQGAN.from_pretrained(world.vqgan)
+    for number in range(len(sizes)):
+        image = from_pil(Image.open(f"photos/{number}.png"))
+        assert torch.equal(codes[f"{number}.png"].long(), encode(vqgan, image[None])[0])

@@ -103,7 +103,7 @@ def test_evaluation_reads_each_image_once_in_order(many_photos: Path, workers: i
 
 def test_augmented_batches_are_the_samples_of_an_epoch_in_order(photos: Path) -> None:
     loader = make_loader(photos)
-    images = torch.cat([batch.images for batch in loader.augmented_batches(epoch=3)])
+    images = torch.cat([batch.images for batch in loader.augmented_batches(epoch=3, batch_size=4)])
     expected = torch.stack([loader.dataset.sample(index, 3).image for index in range(6)])
     assert torch.equal(images, expected)
 

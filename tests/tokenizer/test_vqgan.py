@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from smalti.config import InputError
+from smalti.tokenizer import vqgan as vqgan_module
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -217,3 +218,16 @@ def test_every_norm_has_the_groups_asked_for():
     config = VQGANConfig(channels=32, channel_multipliers=(1, 1), norm_groups=4, codebook_size=16)
     norms = [module for module in VQGAN(config).modules() if isinstance(module, nn.GroupNorm)]
     assert {norm.num_groups for norm in norms} == {4}
+
+
+def test_large_batch_is_encoded_some_images_at_a_time(monkeypatch):
+    """Channels last, which a processor's convolutions want; the codes are those of training."""
+    vqgan = VQGAN(TINY).eval()
+    images = torch.rand(5, 3, 16, 16) * 2 - 1
+    monkeypatch.setattr(vqgan_module, "CACHED_NUMBERS", 2 * 16 * 16 * TINY.channels)
+    seen = []
+    vqgan.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    codes = vqgan.encode(images)
+    assert [len(inputs) for inputs in seen] == [2, 2, 1]
+    assert all(inputs.is_contiguous(memory_format=torch.channels_last) for inputs in seen)
+    assert torch.equal(codes, vqgan(images).quantized.codes)

@@ -126,6 +126,16 @@ def test_batches_equal_encoding_on_the_fly(folder, photos, batch_size, steps):
         assert [key.rpartition("photos/")[2] for key in expected.keys] == list(batch.keys)
 
 
+def test_images_are_encoded_in_batches_of_their_own_size(folder, photos, monkeypatch):
+    """Whatever the batch of the training is, so that runs with one cache agree on its codes."""
+    monkeypatch.setattr("smalti.tokenizer.base.ENCODED_PIXELS", 2 * 8 * 8)
+    tokenizer = new_tokenizer()
+    sizes = []
+    tokenizer.encoder.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    open_cache(folder, open_loader(photos, batch_size=3), tokenizer, views=1)
+    assert sizes == [2, 2, 2, 1]
+
+
 def test_views_are_different_crops(cache, photos):
     views = open_cache(cache, open_loader(photos), new_tokenizer()).views
     assert len(views) == VIEWS

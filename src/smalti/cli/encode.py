@@ -1,11 +1,15 @@
 """`smalti encode`: encodes pictures into codes in a file."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser
 from smalti.cli.places import output_file
-from smalti.config import InputError
+from smalti.errors import InputError
 from smalti.words import all_are, counted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -17,9 +21,9 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.code_file import write_codes
     from smalti.cli.output import to_device
-    from smalti.cli.pictures import find_pictures, load_image
+    from smalti.cli.pictures import find_pictures, load_batches
     from smalti.data.config import TransformConfig
-    from smalti.data.decode import BrokenImageError
+    from smalti.data.loader import read_ahead
     from smalti.data.readers import reader_of
     from smalti.tokenizer.load import load_tokenizer
 
@@ -35,18 +39,15 @@ def run(arguments: Sequence[str]) -> None:
         transform = TransformConfig(size=size, small=small).settled(len(pictures))
         or_smaller = f" or smaller than {wanted}"
     device = to_device(tokenizer, options.device)
-    codes = {}
-    for picture in tqdm(pictures, unit="picture", disable=None):
-        try:
-            image = load_image(picture, transform, reader)
-        except BrokenImageError as error:
-            print(f"skipped {error}")
-            continue
-        try:
-            grid = tokenizer.encode(image[None].to(device))[0].cpu()
-        except InputError as error:
-            raise InputError(f"{picture.key}: {error}; or give --size") from error
-        codes[picture.name] = grid
+    codes: dict[str, Tensor] = {}
+    with tqdm(total=len(pictures), unit="picture", disable=None) as bar:
+        for named, images in read_ahead(load_batches(pictures, transform, reader)):
+            try:
+                grids = tokenizer.encode(images.to(device)).cpu()
+            except InputError as error:
+                raise InputError(f"{named[0].key}: {error}; or give --size") from error
+            codes |= {picture.name: grid for picture, grid in zip(named, grids, strict=True)}
+            bar.update(len(named))
     if not codes:
         raise InputError(f"{all_are(len(pictures), 'picture')} broken{or_smaller}")
     write_codes(out, codes, tokenizer)

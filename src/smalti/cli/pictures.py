@@ -1,11 +1,12 @@
 """Reads pictures that a user names on the command line, as images for a tokenizer."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from smalti.data.decode import BrokenImageError, PixelSize
 from smalti.data.readers import Reader
 from smalti.data.sources import is_single_file, open_source
 from smalti.data.transforms import center_crop
+from smalti.tokenizer.base import encoded_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,36 @@ def _content(picture: Picture) -> bytes:
     except OSError as error:
         reason = f"it cannot be read ({error.strerror or error})"
         raise BrokenImageError(picture.key, reason) from error
+
+
+def load_batches(
+    pictures: Sequence[Picture], transform: TransformConfig | None, reader: Reader
+) -> Iterator[tuple[list[Picture], Tensor]]:
+    """Load pictures as images (B, ...); those of the same size that follow each other are a batch.
+
+    A picture that `load_image` may leave out is named on standard output.
+
+    Raises:
+        InputError: as `load_image`.
+    """
+    named: list[Picture] = []
+    images: list[Tensor] = []
+    for picture in pictures:
+        try:
+            image = load_image(picture, transform, reader)
+        except BrokenImageError as error:
+            print(f"skipped {error}")
+            continue
+        if images and (
+            image.shape != images[0].shape
+            or len(images) == encoded_together(image.shape[-2], image.shape[-1])
+        ):
+            yield named, torch.stack(images)
+            named, images = [], []
+        named.append(picture)
+        images.append(image)
+    if images:
+        yield named, torch.stack(images)
 
 
 def load_image(picture: Picture, transform: TransformConfig | None, reader: Reader) -> Tensor:

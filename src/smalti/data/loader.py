@@ -8,11 +8,12 @@ run was resumed.
 import shutil
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -22,6 +23,8 @@ from smalti.data.dataset import ImageDataset, Loaded
 from smalti.distributed import rank, world_size
 from smalti.types import Batch, Sample
 from smalti.words import counted
+
+T = TypeVar("T")
 
 SHARED_MEMORY = Path("/dev/shm")
 """Shared memory, through which workers send tensors on Linux; a container may have little of it."""
@@ -83,6 +86,7 @@ class BatchLoader:
                 out, or the batch does not divide among the training processes.
         """
         self.check_shares()
+        self.check_workers()
         return self._fetch(self.share_of_draws(step) for step in count(start_step))
 
     def check_shares(self) -> None:
@@ -98,12 +102,21 @@ class BatchLoader:
                 f"computed in {counted(self.chunks, 'chunk')}, allowed are multiples of {divisor}"
             )
 
-    def augmented_batches(self, epoch: int) -> Generator[Batch, None, None]:
+    def augmented_batches(self, epoch: int, batch_size: int) -> Generator[Batch, None, None]:
         """The training images of an epoch (random crops, flips) in the order of the data set.
 
         Image `i` of the result is sample `i`; the last batch may be smaller.
+
+        Args:
+            epoch: which crops and flips.
+            batch_size: images in a batch, whatever the size of training batches.
+
+        Raises:
+            InputError: an image is smaller than the crop and `small` is error, all images are left
+                out, or workers have too little shared memory for the batches.
         """
-        return self._fetch(self._in_order(epoch))
+        self.check_workers(batch_size)
+        return self._fetch(self._in_order(epoch, batch_size))
 
     def evaluation_batches(self) -> Generator[Batch, None, None]:
         """Each good image once, center crop, in order; the last batch may be smaller.
@@ -111,7 +124,8 @@ class BatchLoader:
         Raises:
             InputError: an image is smaller than the crop, and `small` is error.
         """
-        return self._fetch(self._in_order(None))
+        self.check_workers()
+        return self._fetch(self._in_order(None, self.batch_size))
 
     def draws(self, step: int) -> list["Drawn"]:
         """The images of training batch number `step`, with their epochs."""
@@ -134,14 +148,13 @@ class BatchLoader:
         starts = range(rank() * size, self.batch_size, world_size() * size)
         return [draw for start in starts for draw in draws[start : start + size]]
 
-    def _in_order(self, epoch: int | None) -> Iterator[list["Drawn"]]:
+    def _in_order(self, epoch: int | None, batch_size: int) -> Iterator[list["Drawn"]]:
         length = len(self.dataset)
-        for start in range(0, length, self.batch_size):
-            end = min(start + self.batch_size, length)
+        for start in range(0, length, batch_size):
+            end = min(start + batch_size, length)
             yield [Drawn(index, epoch) for index in range(start, end)]
 
     def _fetch(self, jobs: Iterable[list["Drawn"]]) -> Generator[Batch, None, None]:
-        self.check_workers()
         fetched_batches: DataLoader[_Fetched] = DataLoader(
             _Reader(self.dataset),
             sampler=jobs,
@@ -159,8 +172,12 @@ class BatchLoader:
             if fetched.batch is not None:
                 yield fetched.batch
 
-    def check_workers(self) -> None:
+    def check_workers(self, batch_size: int | None = None) -> None:
         """Refuse workers whose batches do not fit into shared memory, where PyTorch waits for ever.
+
+        Args:
+            batch_size: images in a batch of a worker; None is this process's share of a training
+                batch.
 
         Raises:
             InputError: they do not fit; the message tells how much memory they need at least.
@@ -168,7 +185,8 @@ class BatchLoader:
         if not self.workers or not SHARED_MEMORY.is_dir():
             return
         size = self.dataset.transform
-        pixels = self.batch_size // world_size() * size.height_px * size.width_px
+        images = batch_size or self.batch_size // world_size()
+        pixels = images * size.height_px * size.width_px
         needed = self.workers * PREFETCHED_BATCHES * pixels * BYTES_OF_A_PIXEL
         free = shutil.disk_usage(SHARED_MEMORY).free
         if free < needed:
@@ -230,6 +248,15 @@ class _Reader(Dataset[_Fetched]):
         if draw.epoch is None:
             return self._dataset.load_center(draw.number)
         return self._dataset.load(draw.number, draw.epoch)
+
+
+def read_ahead(batches: Iterator[T]) -> Generator[T, None, None]:
+    """Read each batch in a thread while the caller computes with the one before."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = pool.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield batch
 
 
 def stack(samples: Sequence[Sample]) -> Batch:

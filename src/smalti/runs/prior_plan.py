@@ -33,7 +33,7 @@ from smalti.runs.training_images import TokenizerImages, tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import build_ordering
-from smalti.tokenizer.base import Tokenizer
+from smalti.tokenizer.base import Tokenizer, encoded_together
 from smalti.tokenizer.load import load_tokenizer
 from smalti.training.boards import check_track
 
@@ -85,6 +85,7 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     pairs = conditions.pairs(setup)
     split = open_data(user_config, conditions.need_classes, tokenizer.content, pairs)
     loader = training_loader(user_config, split, compute)
+    loader.check_workers(encoded_together(setup.height_px, setup.width_px))
     config = settle_prior(user_config, RunImages.of(split))
     conditioners = conditions.configs(setup, split.train)
     model_config = (

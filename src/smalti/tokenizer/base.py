@@ -146,8 +146,20 @@ class Tokenizer(nn.Module, abc.ABC):
             )
 
 
+ENCODED_PIXELS = 2**18
+"""Pixels of the images in a batch that is encoded: 64 images of 64x64, 4 of 256x256."""
+
 TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer")
 """The classes of tokenizers, by the `kind` in the config of a model folder."""
+
+
+def encoded_together(height_px: int, width_px: int) -> int:
+    """Number of images of a data set that are encoded in one batch, by their size in pixels.
+
+    It depends on nothing else, as rounding differs a little between sizes of batches, which may
+    decide a tie between codes differently: the same images in the same order have the same codes.
+    """
+    return max(1, ENCODED_PIXELS // (height_px * width_px))
 
 
 def _padded(images: Tensor, side: int, factor: int) -> Tensor:

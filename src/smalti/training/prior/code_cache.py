@@ -31,11 +31,11 @@ from tqdm import tqdm
 from smalti.conditions import Condition
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
-from smalti.data.loader import BatchLoader, Drawn
+from smalti.data.loader import BatchLoader, Drawn, read_ahead
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
-from smalti.tokenizer.base import Tokenizer
+from smalti.tokenizer.base import Tokenizer, encoded_together
 from smalti.training.log import say
 from smalti.types import Batch
 from smalti.weights import weights_hash
@@ -231,6 +231,8 @@ def _encode(
     dtype = torch.uint16 if encoder.tokenizer.codebook_size <= 2**16 else torch.int32
     total = views * len(loader.dataset)
     images = counted(len(loader.dataset), "image")
+    size = loader.dataset.transform
+    batch_size = encoded_together(size.height_px, size.width_px)
     say(f"encoding {counted(views, 'crop')} of each of {images} (codes.views)")
     with (
         atomic_folder(folder) as temporary,
@@ -238,7 +240,7 @@ def _encode(
     ):
         for view in range(views):
             chunks: dict[str, list[Tensor]] = defaultdict(list)
-            for batch in loader.augmented_batches(view):
+            for batch in read_ahead(loader.augmented_batches(view, batch_size)):
                 codes = encoder.encode(batch)
                 chunks[CODES].append(codes.codes.to(dtype))
                 for kind, condition in codes.conditions.items():
