@@ -1,7 +1,7 @@
 """Images larger than the prior's window, against reading the whole window anew for each code.
 
     python benchmarks/sliding_window.py [--layers N] [--width W] [--rows H] [--columns W]
-        [--batch B] [--rounds R]
+        [--batch B] [--rounds R] [--threads T]
 
 The plain way is the paper's: for each code the prior reads its whole window, with the condition
 before it, and no cache. Both ways must draw the same codes. The condition is a map with as many
@@ -132,6 +132,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--columns", type=int, default=32, help=f"W, at least {SIDE}")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2)
+    # On a busy machine two threads mostly wait for each other, and the wait is what is measured.
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     if min(arguments.rows, arguments.columns) < SIDE:
         parser.error(f"--rows and --columns must be at least {SIDE}")
@@ -156,9 +158,10 @@ def measure(task: Task, rounds: int) -> Timings:
 def main() -> None:
     """Measure and print."""
     size = parse_arguments()
+    torch.set_num_threads(size.threads)
     print(
         f"{size.rows}x{size.columns} codes, windows of {SIDE}x{SIDE}, batch {size.batch}, "
-        f"{size.layers} layers, width {size.width}, float32, {torch.get_num_threads()} threads, "
+        f"{size.layers} layers, width {size.width}, float32, {size.threads} thread(s), "
         f"median of {size.rounds}"
     )
     print(f"{'':16}{'ms a code':>18}{'':8}{'plain / ours':>12}{'tokens, plain / ours':>24}")
