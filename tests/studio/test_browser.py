@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from helpers.studio import LINES, TOKEN, make_run, write_lines
@@ -39,6 +40,14 @@ def browser() -> Iterator[object]:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """A worker with as much room as the command gives."""
+    made = Worker(torch.device("cpu"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -219,6 +228,16 @@ def test_runs_over_each_other_show_what_differs(run, runs, photos, visit):
     assert row.locator("td").all_inner_texts() == ["3", "0"]
     page.get_by_text("vqgan, steps: 0.5").first.wait_for()
     opened.screenshot("runs_compared")
+
+
+def test_a_damaged_run_is_told_and_comes_back(run, runs, photos, visit):
+    config = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text("stage: vqgan\nbad: 1\n", encoding="utf-8")
+    page = visit().page
+    page.get_by_role("tab", name="Runs").click()
+    page.locator(".detail").get_by_text("bad: is not known").wait_for()
+    (run / "config.yaml").write_text(config, encoding="utf-8")
+    page.get_by_text("training steps: 0.5").wait_for()
 
 
 def test_without_a_model_it_says_how_to_make_one_and_finds_it(runs, photos, visit):

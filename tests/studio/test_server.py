@@ -1,6 +1,7 @@
 """What the server answers, fault by fault, and what it answers when nothing is wrong."""
 
 import io
+import re
 import shutil
 import struct
 import threading
@@ -11,6 +12,7 @@ from PIL import Image
 
 from helpers.studio import events, failure, picture, result
 from smalti.studio import uploads
+from smalti.studio.app import STATIC
 from smalti.studio.codebook import Codebook
 
 
@@ -47,6 +49,18 @@ def test_the_files_of_the_page_are_served(client):
         answer = client.get(f"/static/{name}")
         assert answer.status_code == 200
         assert kind in answer.headers["content-type"]
+
+
+def test_the_page_names_no_foreign_address_and_holds_no_script_or_style():
+    for path in (file for file in STATIC.rglob("*") if file.is_file()):
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "://" not in text, path
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    assert "style=" not in page
+    assert all(
+        one == ' type="module" src="/static/main.js"' for one in re.findall("<script(.*?)>", page)
+    )
+    assert "<style" not in page
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MOST_JOBS = 8
+MOST_JOBS = 16
 """Jobs that wait or run. Who comes later is told so at once, rather than kept waiting for long."""
 MOST_MODELS = 2
 """Models that are kept in memory: those that were used last."""

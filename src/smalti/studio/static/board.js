@@ -14,11 +14,20 @@ export class Board {
   /** `onchoose(row, column)` hears which cell was chosen. */
   constructor(label, onchoose) {
     this.canvas = h("canvas", { class: "layer", "aria-hidden": "true" });
-    this.overlay = h("canvas", { class: "overlay", tabindex: 0, role: "img", "aria-label": `cells of: ${label}`,
-      "aria-description": "The arrow keys choose a cell." });
+    this.overlay = h("canvas", {
+      class: "overlay",
+      tabindex: 0,
+      role: "img",
+      "aria-label": `cells of: ${label}`,
+      "aria-description": "The arrow keys choose a cell.",
+    });
     this.caption = h("figcaption", {}, label);
-    this.element = h("figure", { class: "board", hidden: true },
-      h("div", { class: "layers" }, this.canvas, this.overlay), this.caption);
+    this.element = h(
+      "figure",
+      { class: "board", hidden: true },
+      h("div", { class: "layers" }, this.canvas, this.overlay),
+      this.caption,
+    );
     this.rows = this.columns = 0;
     this.overlay.addEventListener("click", (event) => {
       const box = this.overlay.getBoundingClientRect();
@@ -27,7 +36,10 @@ export class Board {
       if (this.has(row, column)) onchoose(row, column);
     });
     this.overlay.addEventListener("keydown", (event) => {
-      const [down, right] = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key] ?? [];
+      const [down, right] =
+        { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[
+          event.key
+        ] ?? [];
       if (down === undefined) return;
       event.preventDefault();
       const [row, column] = this.cell ? [this.cell[0] + down, this.cell[1] + right] : [0, 0];
@@ -77,7 +89,12 @@ export class Board {
     const frame = (row, column, colour, width, inset) => {
       context.strokeStyle = colour;
       context.lineWidth = width;
-      context.strokeRect(column * side + inset, row * side + inset, side - 2 * inset, side - 2 * inset);
+      context.strokeRect(
+        column * side + inset,
+        row * side + inset,
+        side - 2 * inset,
+        side - 2 * inset,
+      );
     };
     const line = Math.min(side / 8, 4);
     for (let row = 0; row < this.rows; row++)

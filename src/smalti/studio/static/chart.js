@@ -2,8 +2,12 @@
 
 import { h } from "./dom.js";
 
-const WIDTH = 380, HEIGHT = 190;
-const LEFT = 50, RIGHT = 20, TOP = 8, BOTTOM = 22;
+const WIDTH = 380,
+  HEIGHT = 190;
+const LEFT = 50,
+  RIGHT = 20,
+  TOP = 8,
+  BOTTOM = 22;
 const LOG_FROM = 20; // highest by lowest value from which a logarithmic axis shows more
 
 function svg(tag, attributes = {}, ...children) {
@@ -45,15 +49,25 @@ export class Chart {
   constructor(title) {
     this.title = title;
     this.values = h("figcaption", { "aria-live": "polite" });
-    this.box = h("input", { type: "checkbox", title: "Logarithmic axis",
-      onchange: () => { this.isChosen = true; this.draw(); } });
+    this.box = h("input", {
+      type: "checkbox",
+      title: "Logarithmic axis",
+      onchange: () => {
+        this.isChosen = true;
+        this.draw();
+      },
+    });
     this.plot = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, tabindex: 0, role: "img" });
     this.plot.addEventListener("pointermove", (event) => this.point(event));
     this.plot.addEventListener("pointerleave", () => this.moveTo(null));
     this.plot.addEventListener("keydown", (event) => this.key(event));
-    this.element = h("figure", { class: "chart" },
-      h("div", { class: "chart-head" }, h("strong", {}, title),
-        h("label", {}, this.box, " log")), this.plot, this.values);
+    this.element = h(
+      "figure",
+      { class: "chart" },
+      h("div", { class: "chart-head" }, h("strong", {}, title), h("label", {}, this.box, " log")),
+      this.plot,
+      this.values,
+    );
     this.series = [];
     this.step = null;
   }
@@ -69,12 +83,15 @@ export class Chart {
   }
 
   get numbers() {
-    return this.series.flatMap((one) => one.points.map((point) => point[1])).filter((y) => y !== null);
+    return this.series
+      .flatMap((one) => one.points.map((point) => point[1]))
+      .filter((y) => y !== null);
   }
 
   scales() {
     const steps = this.series.flatMap((one) => one.points.map((point) => point[0]));
-    const low = Math.min(...this.numbers), high = Math.max(...this.numbers);
+    const low = Math.min(...this.numbers),
+      high = Math.max(...this.numbers);
     const canBeLog = low > 0;
     this.box.disabled = !canBeLog;
     if (!this.isChosen) this.box.checked = canBeLog && high / low > LOG_FROM;
@@ -84,9 +101,14 @@ export class Chart {
     const [bottom, top] = [to(low) - room, to(high) + room];
     const [first, last] = [Math.min(...steps), Math.max(...steps)];
     return {
-      first, last, isLog, low, high,
+      first,
+      last,
+      isLog,
+      low,
+      high,
       x: (step) => LEFT + ((step - first) / (last - first || 1)) * (WIDTH - LEFT - RIGHT),
-      y: (value) => HEIGHT - BOTTOM - ((to(value) - bottom) / (top - bottom)) * (HEIGHT - TOP - BOTTOM),
+      y: (value) =>
+        HEIGHT - BOTTOM - ((to(value) - bottom) / (top - bottom)) * (HEIGHT - TOP - BOTTOM),
     };
   }
 
@@ -99,12 +121,23 @@ export class Chart {
     const scale = (this.scale = this.scales());
     this.drawAxes(scale);
     for (const step of this.marks)
-      this.plot.append(svg("line", { class: "mark", x1: scale.x(step), x2: scale.x(step), y1: TOP, y2: HEIGHT - BOTTOM }));
+      this.plot.append(
+        svg("line", {
+          class: "mark",
+          x1: scale.x(step),
+          x2: scale.x(step),
+          y1: TOP,
+          y2: HEIGHT - BOTTOM,
+        }),
+      );
     for (const one of this.series) this.drawSeries(one, scale);
     this.cursor = svg("g", {});
     this.plot.append(this.cursor);
     const names = this.series.map((one) => one.name).join(", ");
-    this.plot.setAttribute("aria-label", `${this.title} over steps ${scale.first} to ${scale.last}: ${names}`);
+    this.plot.setAttribute(
+      "aria-label",
+      `${this.title} over steps ${scale.first} to ${scale.last}: ${names}`,
+    );
     this.plot.setAttribute("aria-description", "The arrow keys go from step to step.");
     this.moveTo(this.step);
   }
@@ -113,27 +146,42 @@ export class Chart {
     const rows = scale.isLog ? logTicks(scale.low, scale.high) : ticks(scale.low, scale.high, 4);
     for (const value of rows) {
       const y = scale.y(value);
-      this.plot.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }),
-        svg("text", { x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, figures(value)));
+      this.plot.append(
+        svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }),
+        svg("text", { x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, figures(value)),
+      );
     }
     for (const step of ticks(scale.first, scale.last, 4)) {
       const text = step >= 10000 ? `${step / 1000}k` : String(Math.round(step * 10) / 10);
-      this.plot.append(svg("text", { x: scale.x(step), y: HEIGHT - 6, "text-anchor": "middle" }, text));
+      this.plot.append(
+        svg("text", { x: scale.x(step), y: HEIGHT - 6, "text-anchor": "middle" }, text),
+      );
     }
   }
 
   drawSeries(one, scale) {
-    let path = "", isGap = true;
+    let path = "",
+      isGap = true;
     for (const [step, value] of one.points) {
-      const place = value === null ? "" : `${scale.x(step).toFixed(1)} ${scale.y(value).toFixed(1)}`;
+      const place =
+        value === null ? "" : `${scale.x(step).toFixed(1)} ${scale.y(value).toFixed(1)}`;
       if (place) path += isGap ? `M${place}h0` : `L${place}`; // h0: a point alone is drawn too
       isGap = value === null;
     }
-    this.plot.append(svg("path", { class: `line colour-${one.colour}${one.isDotted ? "" : " thin"}`, d: path }));
+    this.plot.append(
+      svg("path", { class: `line colour-${one.colour}${one.isDotted ? "" : " thin"}`, d: path }),
+    );
     if (!one.isDotted) return;
     for (const [step, value] of one.points)
       if (value !== null)
-        this.plot.append(svg("circle", { class: `dot colour-${one.colour}`, cx: scale.x(step), cy: scale.y(value), r: 2.6 }));
+        this.plot.append(
+          svg("circle", {
+            class: `dot colour-${one.colour}`,
+            cx: scale.x(step),
+            cy: scale.y(value),
+            r: 2.6,
+          }),
+        );
   }
 
   point(event) {
@@ -145,12 +193,20 @@ export class Chart {
   }
 
   get steps() {
-    return [...new Set(this.series.flatMap((one) => one.points.map((point) => point[0])))].sort((a, b) => a - b);
+    return [...new Set(this.series.flatMap((one) => one.points.map((point) => point[0])))].sort(
+      (a, b) => a - b,
+    );
   }
 
   key(event) {
-    const steps = this.steps, at = steps.indexOf(this.step);
-    const to = { ArrowRight: at + 1, ArrowLeft: at < 0 ? steps.length - 1 : at - 1, Home: 0, End: steps.length - 1 }[event.key];
+    const steps = this.steps,
+      at = steps.indexOf(this.step);
+    const to = {
+      ArrowRight: at + 1,
+      ArrowLeft: at < 0 ? steps.length - 1 : at - 1,
+      Home: 0,
+      End: steps.length - 1,
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     this.moveTo(steps[Math.max(0, Math.min(steps.length - 1, to))]);
@@ -163,13 +219,20 @@ export class Chart {
     this.values.replaceChildren();
     if (step !== null && this.cursor) {
       const x = this.scale.x(step);
-      this.cursor.append(svg("line", { class: "cursor", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }));
+      this.cursor.append(
+        svg("line", { class: "cursor", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }),
+      );
     }
     for (const one of this.series) {
       const point = step === null ? one.points.at(-1) : nearest(one.points, step);
-      this.values.append(h("span", { class: "entry" },
-        h("span", { class: `key colour-${one.colour}${one.isDotted ? " dotted" : ""}` }),
-        `${one.name}: ${figures(point[1])}${step === null ? "" : ` (step ${point[0]})`}`));
+      this.values.append(
+        h(
+          "span",
+          { class: "entry" },
+          h("span", { class: `key colour-${one.colour}${one.isDotted ? " dotted" : ""}` }),
+          `${one.name}: ${figures(point[1])}${step === null ? "" : ` (step ${point[0]})`}`,
+        ),
+      );
     }
   }
 }

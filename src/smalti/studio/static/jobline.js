@@ -7,8 +7,12 @@ export class JobLine {
   /** `name` is a class of the element. */
   constructor(name = "") {
     this.text = h("span", { role: "status" });
-    this.cancel = button("cancel", "Gives the work up; its place in the queue becomes free",
-      () => this.control?.abort(), { hidden: true });
+    this.cancel = button(
+      "cancel",
+      "Gives the work up; its place in the queue becomes free",
+      () => this.control?.abort(),
+      { hidden: true },
+    );
     this.element = h("p", { class: `jobline ${name}` }, this.text, this.cancel);
   }
 

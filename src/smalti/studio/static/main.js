@@ -17,11 +17,25 @@ const empty = h("section", { class: "empty", hidden: true });
 main.replaceChildren(problem, empty);
 
 const tabs = TABS.map((module) => {
-  const tab = h("button", { type: "button", role: "tab", id: `tab-${module.id}`,
-    "aria-controls": `panel-${module.id}`, title: module.hint, onclick: () => choose(module.id) },
-  module.title);
-  const panel = h("section", { role: "tabpanel", id: `panel-${module.id}`, tabindex: -1,
-    "aria-labelledby": tab.id, hidden: true });
+  const tab = h(
+    "button",
+    {
+      type: "button",
+      role: "tab",
+      id: `tab-${module.id}`,
+      "aria-controls": `panel-${module.id}`,
+      title: module.hint,
+      onclick: () => choose(module.id),
+    },
+    module.title,
+  );
+  const panel = h("section", {
+    role: "tabpanel",
+    id: `panel-${module.id}`,
+    tabindex: -1,
+    "aria-labelledby": tab.id,
+    hidden: true,
+  });
   tablist.append(tab);
   main.append(panel);
   return { id: module.id, tab, panel, view: module.make(panel, library) };
@@ -59,7 +73,11 @@ library.addEventListener("change", () => {
   empty.hidden = library.entries.length > 0 || Boolean(library.problem);
   empty.replaceChildren(
     h("h2", {}, "No run or model yet"),
-    h("p", {}, `Nothing was found in ${library.places.join(", ")}. What appears there is shown here by itself.`),
+    h(
+      "p",
+      {},
+      `Nothing was found in ${library.places.join(", ")}. What appears there is shown here by itself.`,
+    ),
     h("p", {}, "Learn a codebook from your own pictures:"),
     command(`smalti train vqgan --data PHOTOS --out ${quoted(`${library.places[0]}/vqgan`)}`),
     h("p", {}, "or take over a tokenizer of another program:"),

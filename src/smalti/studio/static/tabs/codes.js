@@ -1,17 +1,17 @@
 // The tab "Codes": a picture beside its codes, exchanged by hand, and the codebook.
 
-import { h, button, counted, field } from "../dom.js";
+import { h, counted, field } from "../dom.js";
 import { Board, loaded } from "../board.js";
-import { Codebook } from "../codebook.js";
+import { Codebook } from "../codes/codebook.js";
+import { CodePanel } from "../codes/panel.js";
+import { Swatches } from "../codes/swatches.js";
 import { JobLine } from "../jobline.js";
-import { Swatches } from "../swatches.js";
 
 export const id = "codes";
 export const title = "Codes";
 export const hint = "The codes of a picture, and what happens if one is exchanged";
 
 const SWATCH = 16; // pixels of a swatch on a board
-const PATCHES = 12; // pieces of a picture around places of a code
 const MOST_BYTES = 64 * 2 ** 20;
 
 export function make(panel, library) {
@@ -23,10 +23,19 @@ class Codes {
     this.library = library;
     this.makeControls();
     this.makeBoards();
-    this.makeCodePanel();
+    this.codePanel = new CodePanel({
+      onexchange: (isEverywhere) => this.exchange(isEverywhere),
+      onundo: () => this.takeBack(),
+    });
     this.codebook = new Codebook((code) => this.chooseCode(code));
-    panel.append(this.controls, this.examples, this.dataLine.element, this.line.element, this.boards, h("div", { class: "split wide" },
-      this.codePanel, this.codebook.element));
+    panel.append(
+      this.controls,
+      this.examples,
+      this.dataLine.element,
+      this.line.element,
+      this.boards,
+      h("div", { class: "split wide" }, this.codePanel.element, this.codebook.element),
+    );
     panel.addEventListener("dragover", (event) => event.preventDefault());
     panel.addEventListener("drop", (event) => {
       event.preventDefault();
@@ -49,14 +58,30 @@ class Codes {
 
   makeControls() {
     this.model = h("select", { onchange: () => this.open(this.model.value) });
-    this.file = h("input", { type: "file", accept: "image/*", disabled: true,
-      onchange: () => this.upload(this.file.files[0]) });
+    this.file = h("input", {
+      type: "file",
+      accept: "image/*",
+      disabled: true,
+      onchange: () => this.upload(this.file.files[0]),
+    });
     this.line = new JobLine();
     this.dataLine = new JobLine("data"); // its own, as a picture may be loaded meanwhile
-    this.controls = h("div", { class: "controls" },
+    this.controls = h(
+      "div",
+      { class: "controls" },
       field("Tokenizer", this.model, "A run of stage 1, or the tokenizer of a prior."),
-      field("Picture", this.file, "From this machine, by dropping it on the page, or one of the run's below."));
-    this.examples = h("div", { class: "strip", role: "group", "aria-label": "pictures of the run's data", hidden: true });
+      field(
+        "Picture",
+        this.file,
+        "From this machine, by dropping it on the page, or one of the run's below.",
+      ),
+    );
+    this.examples = h("div", {
+      class: "strip",
+      role: "group",
+      "aria-label": "pictures of the run's data",
+      hidden: true,
+    });
   }
 
   makeBoards() {
@@ -69,25 +94,6 @@ class Codes {
     this.boards = h("div", { class: "boards" }, ...this.all.map((board) => board.element));
   }
 
-  makeCodePanel() {
-    this.swatch = h("canvas", { width: 64, height: 64, class: "swatch", "aria-hidden": "true" });
-    this.heading = h("h2", {}, "No code chosen");
-    this.words = h("p", { "aria-live": "polite" }, "Choose a cell of the picture, or a code of the codebook.");
-    this.number = h("input", { type: "number", min: 0, step: 1 });
-    this.here = button("exchange here", "Puts the code into the chosen cell", () => this.exchange(false));
-    this.everywhere = button("exchange everywhere", "Puts the code into all places of the chosen cell's code", () => this.exchange(true));
-    this.undo = button("undo", "Takes the last exchange back", () => this.takeBack());
-    this.patches = h("div", { class: "patches" });
-    this.patchWords = h("p", { class: "hint" });
-    this.patchLine = new JobLine();
-    this.exchangePanel = h("div", { class: "exchange" },
-      field("Put code", this.number, "A number, or choose a code of the codebook."),
-      h("div", { class: "row" }, this.here, this.everywhere, this.undo));
-    this.codePanel = h("section", { class: "card", "aria-label": "the chosen code", hidden: true },
-      h("div", { class: "code" }, this.swatch, h("div", {}, this.heading, this.words)),
-      this.exchangePanel, this.patchWords, this.patches, this.patchLine.element);
-  }
-
   // the tokenizer
 
   drawModels() {
@@ -97,8 +103,15 @@ class Codes {
       return;
     }
     const chosen = this.model.value;
-    this.model.replaceChildren(...this.library.entries.map((entry) => h("option", { value: entry.id },
-      entry.kind === "prior" ? `${entry.name} (its tokenizer)` : entry.name)));
+    this.model.replaceChildren(
+      ...this.library.entries.map((entry) =>
+        h(
+          "option",
+          { value: entry.id },
+          entry.kind === "prior" ? `${entry.name} (its tokenizer)` : entry.name,
+        ),
+      ),
+    );
     if (this.library.entries.some((entry) => entry.id === chosen)) this.model.value = chosen;
     else if (this.model.value && this.isShown) this.open(this.model.value);
   }
@@ -109,7 +122,7 @@ class Codes {
     this.facts = this.swatches = this.shown = this.code = this.cell = this.dataCounts = null;
     this.loaded = 0;
     this.history = [];
-    for (const line of [this.line, this.dataLine, this.patchLine]) {
+    for (const line of [this.line, this.dataLine]) {
       line.control?.abort();
       line.say("");
     }
@@ -117,7 +130,8 @@ class Codes {
       board.cell = null;
       board.element.hidden = true;
     }
-    this.codePanel.hidden = this.examples.hidden = true;
+    this.examples.hidden = true;
+    this.codePanel.close();
     this.codebook.close();
     this.file.disabled = true;
     this.file.value = "";
@@ -130,9 +144,8 @@ class Codes {
     if (!facts) return;
     this.facts = facts;
     this.loadedCounts = new Array(facts.codebook_size).fill(0);
-    this.number.max = facts.codebook_size - 1;
     this.file.disabled = false;
-    this.codePanel.hidden = false;
+    this.codePanel.open(facts);
     this.chooseNothing();
     this.fetchSwatches();
     if (this.library.entries.find((entry) => entry.id === id)?.is_run) await this.fetchUse(id);
@@ -144,12 +157,18 @@ class Codes {
   }
 
   async fetchSwatches() {
-    const swatches = (this.swatches = new Swatches(this.opened, this.facts,
-      () => [...(this.shown?.codes.flat() ?? []), ...this.codebook.ordered]));
+    const swatches = (this.swatches = new Swatches(this.opened, this.facts, () => [
+      ...(this.shown?.codes.flat() ?? []),
+      ...this.codebook.ordered,
+    ]));
     await this.codebook.open(this.opened, this.swatches);
     swatches.addEventListener("change", () => {
       if (swatches !== this.swatches) return;
-      this.codebook.line.say(swatches.known < swatches.size ? `decoding each code: ${swatches.known} of ${swatches.size}` : "");
+      this.codebook.line.say(
+        swatches.known < swatches.size
+          ? `decoding each code: ${swatches.known} of ${swatches.size}`
+          : "",
+      );
       this.codebook.paint();
       this.drawGrid();
       if (this.code !== null) this.drawCode();
@@ -169,9 +188,24 @@ class Codes {
     this.images = counted(found.images.length, found.scored.replace(/s$/, ""));
     this.codebook.setCounts("data", this.dataCounts, `use in ${this.images}`);
     this.examples.hidden = false;
-    this.examples.replaceChildren(...found.images.map((address, number) => h("button", { type: "button",
-      title: `Shows one of the ${found.scored}`, onclick: () => this.example(number) },
-    h("img", { src: address, alt: `${found.scored}, number ${number + 1}`, width: 64, height: 64 }))));
+    this.examples.replaceChildren(
+      ...found.images.map((address, number) =>
+        h(
+          "button",
+          {
+            type: "button",
+            title: `Shows one of the ${found.scored}`,
+            onclick: () => this.example(number),
+          },
+          h("img", {
+            src: address,
+            alt: `${found.scored}, number ${number + 1}`,
+            width: 64,
+            height: 64,
+          }),
+        ),
+      ),
+    );
     if (!this.shown && found.images.length) await this.example(0);
   }
 
@@ -180,24 +214,40 @@ class Codes {
   async upload(file) {
     if (!file || !this.facts) return;
     if (file.size > MOST_BYTES) {
-      this.line.say(`${file.name} has ${Math.round(file.size / 2 ** 20)} MiB; a picture may have 64`, true);
+      this.line.say(
+        `${file.name} has ${Math.round(file.size / 2 ** 20)} MiB; a picture may have 64`,
+        true,
+      );
       return;
     }
-    const encoded = await this.line.run(`encoding ${file.name}`, this.path("encode"), { body: file });
+    const encoded = await this.line.run(`encoding ${file.name}`, this.path("encode"), {
+      body: file,
+    });
     if (encoded) await this.showPicture(encoded, true);
   }
 
   async example(number) {
-    const encoded = await this.line.run("encoding the picture", this.path(`example?number=${number}`));
+    const encoded = await this.line.run(
+      "encoding the picture",
+      this.path(`example?number=${number}`),
+    );
     if (encoded) await this.showPicture(encoded, false);
   }
 
   async showPicture(encoded, isLoaded) {
     const opened = this.opened;
-    const [picture, reconstruction] = await Promise.all([loaded(encoded.image), loaded(encoded.reconstruction)]);
+    const [picture, reconstruction] = await Promise.all([
+      loaded(encoded.image),
+      loaded(encoded.reconstruction),
+    ]);
     if (this.opened !== opened) return;
     const [rows, columns] = [encoded.codes.length, encoded.codes[0].length];
-    this.shown = { first: encoded.codes, codes: encoded.codes.map((row) => [...row]), rows, columns };
+    this.shown = {
+      first: encoded.codes,
+      codes: encoded.codes.map((row) => [...row]),
+      rows,
+      columns,
+    };
     this.history = [];
     this.cell = null;
     for (const board of this.all) board.mark(null); // those of the former picture
@@ -223,7 +273,8 @@ class Codes {
     if (!this.shown || !this.swatches) return;
     const { codes, rows, columns } = this.shown;
     this.grid.showCells(rows, columns, SWATCH, (context, row, column, left, top, side) =>
-      this.swatches.draw(context, codes[row][column], left, top, side));
+      this.swatches.draw(context, codes[row][column], left, top, side),
+    );
     this.drawMarks();
   }
 
@@ -231,12 +282,8 @@ class Codes {
 
   chooseNothing() {
     this.code = this.cell = null;
-    this.heading.textContent = "No code chosen";
-    this.words.textContent = this.shown ? "Choose a cell of the picture, or a code of the codebook."
-      : "Choose a picture, or a code of the codebook.";
-    this.patches.replaceChildren();
-    this.patchWords.textContent = "";
-    this.swatch.hidden = true;
+    const where = this.shown ? "a cell of the picture" : "a picture";
+    this.codePanel.clear(`Choose ${where}, or a code of the codebook.`);
     this.codebook.choose(null);
     this.drawMarks();
     this.drawButtons();
@@ -248,7 +295,7 @@ class Codes {
   }
 
   chooseCode(code) {
-    this.number.value = code;
+    this.codePanel.put(code);
     this.setCode(code);
   }
 
@@ -260,28 +307,32 @@ class Codes {
     this.drawMarks();
     this.drawButtons();
     if (!isNew) return;
-    if (this.dataCounts) this.fetchPatches();
-    else this.cutPatches();
+    if (this.dataCounts)
+      this.codePanel.fetchPatches(this.path(`patches?code=${code}`), this.scored);
+    else this.codePanel.cutPatches(this.photo.canvas, this.places(code));
   }
 
   drawCode() {
-    this.swatch.hidden = false;
-    this.swatches.draw(this.swatch.getContext("2d"), this.code, 0, 0, 64);
-    this.heading.textContent = `Code ${this.code}`;
     const words = [];
-    if (this.cell && this.shown) {
+    if (this.cell) {
       const [row, column] = this.cell;
       const held = this.shown.codes[row][column];
       words.push(`The chosen cell, row ${row + 1}, column ${column + 1}, holds code ${held}.`);
     }
-    if (this.shown) words.push(`Code ${this.code} is at ${counted(this.places(this.code), "place")} of this picture.`);
-    if (this.dataCounts)
-      words.push(`In ${this.images} it occurs ${counted(this.dataCounts[this.code], "time")}.`);
-    this.words.textContent = words.join(" ");
+    const places = counted(this.places(this.code).length, "place");
+    if (this.shown) words.push(`Code ${this.code} is at ${places} of this picture.`);
+    if (this.dataCounts) {
+      const times = counted(this.dataCounts[this.code], "time");
+      words.push(`In ${this.images} it occurs ${times}.`);
+    }
+    this.codePanel.show(this.code, this.swatches, words.join(" "));
   }
 
+  /** Rows and columns of the cells that hold a code. */
   places(code) {
-    return this.shown.codes.flat().filter((one) => one === code).length;
+    return (this.shown?.codes ?? []).flatMap((cells, row) =>
+      cells.flatMap((one, column) => (one === code ? [[row, column]] : [])),
+    );
   }
 
   drawMarks() {
@@ -290,50 +341,26 @@ class Codes {
         board.mark(this.cell, (row, column) => this.shown.codes[row][column] === this.code);
   }
 
-  async fetchPatches() {
-    const code = this.code;
-    const found = await this.patchLine.run("looking for its places", this.path(`patches?code=${code}`));
-    if (!found || code !== this.code) return;
-    this.patchWords.textContent = found.length ? `Pieces of the ${this.scored} around it:` : `None of the ${this.scored} looked at uses it.`;
-    this.patches.replaceChildren(...found.map((address) => h("img", { src: address, alt: `piece with code ${code} in its middle` })));
-  }
-
-  /** Without the run's data: pieces of the picture itself. */
-  cutPatches() {
-    const places = [];
-    for (let row = 0; row < (this.shown?.rows ?? 0); row++)
-      for (let column = 0; column < this.shown.columns; column++)
-        if (this.shown.codes[row][column] === this.code) places.push([row, column]);
-    this.patchWords.textContent = places.length ? "Pieces of the picture around it:" : "";
-    this.patches.replaceChildren(...places.slice(0, PATCHES).map(([row, column]) => {
-      const side = this.facts.downsampling_factor * 3;
-      const patch = h("canvas", { width: side, height: side, role: "img", "aria-label": `piece with code ${this.code} in its middle` });
-      const [left, top] = [(column - 1) * side / 3, (row - 1) * side / 3];
-      patch.getContext("2d").drawImage(this.photo.canvas, left, top, side, side, 0, 0, side, side);
-      return patch;
-    }));
-  }
-
   // exchanges
 
   drawButtons() {
-    const canExchange = Boolean(this.cell && this.shown);
-    this.here.disabled = this.everywhere.disabled = !canExchange;
-    this.undo.disabled = !this.history.length;
+    this.codePanel.setButtons(Boolean(this.cell && this.shown), this.history.length > 0);
   }
 
   async exchange(isEverywhere) {
-    const code = Number(this.number.value), most = this.facts.codebook_size - 1;
-    if (this.number.value === "" || !Number.isInteger(code) || code < 0 || code > most) {
-      this.line.say(`a code is a whole number from 0 to ${most}`, true);
-      this.number.focus();
+    const code = this.codePanel.number;
+    if (code === null) {
+      this.line.say(`a code is a whole number from 0 to ${this.facts.codebook_size - 1}`, true);
       return;
     }
     const [row, column] = this.cell;
     const held = this.shown.codes[row][column];
     this.history.push(this.shown.codes);
-    this.shown.codes = this.shown.codes.map((cells, r) => cells.map((one, c) =>
-      (isEverywhere ? one === held : r === row && c === column) ? code : one));
+    this.shown.codes = this.shown.codes.map((cells, r) =>
+      cells.map((one, c) =>
+        (isEverywhere ? one === held : r === row && c === column) ? code : one,
+      ),
+    );
     await this.showExchanges();
   }
 
@@ -348,7 +375,9 @@ class Codes {
     if (this.cell) this.chooseCell(...this.cell);
     this.drawButtons();
     const exchanged = codes.flat().filter((code, at) => code !== first.flat()[at]).length;
-    const decoded = await this.line.run("decoding", this.path("decode"), { body: JSON.stringify({ codes }) });
+    const decoded = await this.line.run("decoding", this.path("decode"), {
+      body: JSON.stringify({ codes }),
+    });
     if (!decoded || this.shown?.codes !== codes) return;
     const picture = await loaded(decoded.image);
     if (this.shown?.codes !== codes) return;

@@ -1,7 +1,7 @@
 // The swatches of a codebook: each code decoded alone, fetched some at a time.
 
-import { job } from "./api.js";
-import { loaded } from "./board.js";
+import { job } from "../api.js";
+import { loaded } from "../board.js";
 
 export class Swatches extends EventTarget {
   /** `facts` are those of the tokenizer with this id; `wanted()` lists codes that are needed first. */
@@ -23,12 +23,27 @@ export class Swatches extends EventTarget {
   async fetch() {
     const rest = [...Array(this.size).keys()];
     while (this.known < this.size) {
-      const codes = [...new Set([...this.wanted(), ...rest])].filter((code) => !this.places.has(code));
+      const codes = [...new Set([...this.wanted(), ...rest])].filter(
+        (code) => !this.places.has(code),
+      );
       const body = JSON.stringify({ codes: codes.slice(0, this.most) });
-      const found = await job(`/api/codes/${this.id}/swatches`, { body, signal: this.control.signal });
+      const found = await this.ask(body);
       const strip = await loaded(found.image);
       found.codes.forEach((code, at) => this.places.set(code, [strip, at]));
       this.dispatchEvent(new Event("change"));
+    }
+  }
+
+  /** Asks for some; where too much is waiting, again a little later. */
+  async ask(body) {
+    for (;;) {
+      try {
+        const path = `/api/codes/${this.id}/swatches`;
+        return await job(path, { body, signal: this.control.signal });
+      } catch (error) {
+        if (error.status !== 503) throw error;
+        await new Promise((go) => setTimeout(go, 2000));
+      }
     }
   }
 

@@ -1,8 +1,8 @@
 // All codes of a codebook as swatches, sorted, one of them chosen.
 
-import { h, counted, field } from "./dom.js";
-import { Board } from "./board.js";
-import { JobLine } from "./jobline.js";
+import { h, counted, field } from "../dom.js";
+import { Board } from "../board.js";
+import { JobLine } from "../jobline.js";
 
 const SWATCH = 16; // pixels of a swatch
 const COLUMNS = 32;
@@ -10,20 +10,29 @@ const COLUMNS = 32;
 export class Codebook {
   /** `onchoose(code)` hears which code was chosen. */
   constructor(onchoose) {
-    this.order = h("select", { onchange: () => this.draw() },
+    this.order = h(
+      "select",
+      { onchange: () => this.draw() },
       h("option", { value: "number" }, "number"),
       h("option", { value: "data" }, "use in the run's data"),
       h("option", { value: "loaded" }, "use in the pictures loaded here"),
-      h("option", { value: "likeness" }, "likeness to the chosen code"));
+      h("option", { value: "likeness" }, "likeness to the chosen code"),
+    );
     this.board = new Board("Codebook", (row, column) => {
       const code = this.ordered[row * this.board.columns + column];
       if (code !== undefined) onchoose(code);
     });
     this.line = new JobLine();
     this.words = h("p", { class: "hint", "aria-live": "polite" });
-    this.element = h("section", { class: "card", "aria-label": "codebook" }, h("h2", {}, "Codebook"),
+    this.element = h(
+      "section",
+      { class: "card", "aria-label": "codebook" },
+      h("h2", {}, "Codebook"),
       field("Sorted by", this.order, "The first code is at the upper left."),
-      this.words, this.line.element, h("div", { class: "book" }, this.board.element));
+      this.words,
+      this.line.element,
+      h("div", { class: "book" }, this.board.element),
+    );
     this.close();
   }
 
@@ -83,10 +92,15 @@ export class Codebook {
   paint() {
     if (!this.ordered.length) return;
     const columns = Math.min(COLUMNS, this.ordered.length);
-    this.board.showCells(Math.ceil(this.ordered.length / columns), columns, SWATCH, (context, row, column, left, top, side) => {
-      const code = this.ordered[row * columns + column];
-      if (code !== undefined) this.swatches.draw(context, code, left, top, side);
-    });
+    this.board.showCells(
+      Math.ceil(this.ordered.length / columns),
+      columns,
+      SWATCH,
+      (context, row, column, left, top, side) => {
+        const code = this.ordered[row * columns + column];
+        if (code !== undefined) this.swatches.draw(context, code, left, top, side);
+      },
+    );
     this.mark();
   }
 
@@ -97,7 +111,8 @@ export class Codebook {
 
   /** All codes in the order that was asked for; undefined if that could not be found out. */
   async sorted() {
-    const value = this.order.value, counts = this.counts[value];
+    const value = this.order.value,
+      counts = this.counts[value];
     if (value === "likeness") {
       this.words.textContent = `By the distance of their vectors from that of code ${this.code}.`;
       return this.line.run("comparing", `/api/codes/${this.id}/likeness?code=${this.code}`);
