@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 const WIDTH = 380,
   HEIGHT = 190;
-const LEFT = 50,
+const LEFT = 58,
   RIGHT = 20,
   TOP = 8,
   BOTTOM = 22;
