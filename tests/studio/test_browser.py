@@ -7,7 +7,10 @@ They need Chromium (`apt-get install chromium`, or its path in CHROMIUM) and run
 import os
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -326,3 +329,15 @@ def test_two_tabs_work_beside_each_other(run, visit):
     first.get_by_text("row 1, column 1,").wait_for()
     second.get_by_text(re.compile("row [23], column [23],")).wait_for()
     assert time.monotonic() - started < 15
+
+
+def test_the_command_serves_the_page_and_ends_with_its_signal(run, runs, browser):
+    command = [sys.executable, "-m", "smalti", "studio", str(runs), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as studio:
+        address = next(line for line in studio.stdout if "?token=" in line).split()[4]
+        opened = Opened(browser, address)
+        board(opened.page, 2).wait_for()
+        assert opened.wrong == []
+        opened.context.close()
+        studio.send_signal(signal.SIGTERM)
+        assert studio.wait(20) == 143
