@@ -147,12 +147,17 @@ class Codebook:
             )
         left, top = (picture.width - width) // 2, (picture.height - height) // 2
         cropped = picture.crop((left, top, left + width, top + height))
-        return self.encode_image(self.reader.to_image(cropped))
+        image = self.reader.to_image(cropped)
+        codes = self.codes_of(image)
+        return Encoded(self.picture_of(image), codes, self.drawn(codes[None]))
 
-    def encode_image(self, image: Tensor) -> Encoded:
-        """Encode an image (3, H, W) or of the tokenizer's content; f divides its sides."""
-        codes = self.tokenizer.encode(image[None].to(self._device))
-        return Encoded(self._images.draw(image), codes[0].cpu(), self.drawn(codes))
+    def codes_of(self, image: Tensor) -> Tensor:
+        """Codes (h, w) on the CPU of an image of the tokenizer's content; f divides its sides."""
+        return self.tokenizer.encode(image[None].to(self._device))[0].cpu()
+
+    def picture_of(self, image: Tensor) -> Image.Image:
+        """An image of the tokenizer's content as a picture to look at."""
+        return self._images.draw(image)
 
     def decode(self, rows: object) -> Image.Image:
         """Decode a grid of codes that a page sent, a list of lists of numbers.

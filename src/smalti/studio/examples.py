@@ -57,9 +57,8 @@ class Examples:
             sample = images.load_center(number).sample
             if sample is None:
                 continue  # broken
-            encoded = codebook.encode_image(sample.image)
-            pictures.append(encoded.picture)
-            codes.append(encoded.codes)
+            pictures.append(codebook.picture_of(sample.image))
+            codes.append(codebook.codes_of(sample.image))
             job.tell("progress", {"done": len(codes), "of": min(MOST_IMAGES, len(images))})
             if len(codes) == MOST_IMAGES:
                 break
