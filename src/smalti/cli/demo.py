@@ -50,7 +50,7 @@ def parser() -> Parser:
     parser = Parser(
         "demo",
         "Train both stages on photographs that come with scikit-image, and write a page, which "
-        "grows meanwhile. Takes 8 to 35 minutes on two processor cores, by their age; the same "
+        "grows meanwhile. Takes 3 to 10 minutes on two processor cores, by their age; the same "
         "command goes on where it was stopped.",
     )
     parser.add_out("demo", "folder for photographs, runs and page")

@@ -26,6 +26,8 @@ from smalti.training.log import read_metrics
 
 SAMPLES = 24
 COLUMNS = 6
+TEMPERATURE, TOP_P = 0.7, 0.8
+"""Likely codes are preferred: a prior that learned for minutes gives too much to unlikely ones."""
 RELOAD_SECONDS = 10
 CURVES = {
     "vqgan": ("reconstruction_loss", "psnr_db", "code_use"),
@@ -179,15 +181,18 @@ Mean PSNR of these {kind}: {psnr_db.text}. They use {use.usage:.0%} of the codes
 
     def _draw_samples(self) -> str:
         pipeline = Pipeline.from_pretrained(self._folder / "prior")
-        sheet = contact_sheet(pipeline.sample(SAMPLES, self._seed, progress=False), COLUMNS)
-        size = 2 * sheet.width, 2 * sheet.height
-        self._save({"samples.png": sheet.resize(size, Image.Resampling.NEAREST)})
-        height, width = pipeline.size
+        samples = pipeline.sample(
+            SAMPLES, self._seed, temperature=TEMPERATURE, top_p=TOP_P, progress=False
+        )
+        sheet = contact_sheet(samples, COLUMNS)
+        self._save({"samples.png": sheet})
+        (height, width), codes = pipeline.size, pipeline.layout.image_length
         return f"""<h2>New images</h2>
 <p>Stage 2 learns which codes follow which, in crops of {height}x{width} pixels. These images are
-drawn code by code, {pipeline.layout.image_length} codes each, and decoded. Trained on so few
-photographs, they are pieces of these photographs, newly put together.</p>
-<p><img class="small" src="samples.png" alt="samples"></p>"""
+drawn code by code, {codes} codes each (temperature {TEMPERATURE}, top-p {TOP_P}), and decoded.
+Trained on few crops of so few photographs, they are pieces of these photographs, learned by heart
+and newly put together.</p>
+<p><img src="samples.png" alt="samples"></p>"""
 
     def _draw_curves(self, stage: str, title: str) -> str:
         with atomic_file(self._folder / f"curves_{stage}.png") as path:

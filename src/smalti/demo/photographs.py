@@ -7,7 +7,7 @@ from PIL import Image
 
 from smalti.files import atomic_folder
 
-SHORTER_SIDE_PX = 144
+SHORTER_SIDE_PX = 192
 
 
 @dataclass(frozen=True, slots=True)
