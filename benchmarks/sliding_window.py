@@ -126,12 +126,12 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--heads", type=int, default=2)
-    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--heads", type=int, default=3)
+    parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--rows", type=int, default=24, help=f"H, at least {SIDE}")
     parser.add_argument("--columns", type=int, default=32, help=f"W, at least {SIDE}")
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     # On a busy machine two threads mostly wait for each other, and the wait is what is measured.
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
