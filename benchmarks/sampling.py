@@ -95,7 +95,8 @@ def ours(model: Prior, batch: int, tokens: int) -> Tensor:
         return codes
 
     loop = TokenLoop(model, Guidance((1.0,)), SAMPLING, choose, CODES, tokens)
-    loop.run(start, range(tokens), place)
+    for _ in loop.run(start, range(tokens), place):
+        pass
     loop.check_finite()
     return torch.stack(drawn, dim=1)
 

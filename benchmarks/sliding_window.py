@@ -28,11 +28,12 @@ from smalti.conditions.none import UnconditionalConfig
 from smalti.content import LabelsContent
 from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.model import GPT
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.sampling.window_plan import plan, window_start
 from smalti.types import Window
 

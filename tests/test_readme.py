@@ -40,12 +40,16 @@ def demo_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_python_lines_run(demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(
-        r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
+def test_the_python_lines_run(
+    demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(demo_folder)
-    exec(compile(code, str(README), "exec"), {})
+    exec(compile("".join(blocks), str(README), "exec"), {})
     with Image.open("chelsea.png") as reconstruction:
         assert reconstruction.size == (256, 256)
     assert len(list(demo_folder.glob("new_*.png"))) == 4
+    with Image.open("streamed.png") as streamed, Image.open("new_0.png") as new:
+        assert streamed.tobytes() == new.tobytes()
+    told = capsys.readouterr().out
+    assert all(f"row {cell // 4}, column {cell % 4}: code" in told for cell in range(16))

@@ -15,11 +15,12 @@ from smalti.conditions.none import UnconditionalConfig
 from smalti.content import LabelsContent
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.config import GPTConfig
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.types import Window
 
 CODES, H, W = 8, 4, 5

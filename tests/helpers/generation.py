@@ -65,7 +65,8 @@ def generate(
         by_prefix = (prompt.null_tokens, prompt.cond_tokens)
         context = torch.cat([by_prefix[prefix] for prefix in guidance.prefixes])
         loop = TokenLoop(prior, guidance, config, choose, codebook_size, length)
-        loop.run(context, range(length), place)
+        for _ in loop.run(context, range(length), place):
+            pass
         loop.check_finite()
         stacked = torch.stack(tokens, dim=1)
     # A tensor made in inference mode could not take part in training any more; a copy can.

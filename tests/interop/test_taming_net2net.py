@@ -17,9 +17,10 @@ from smalti.interop.taming_net2net import ImportedPrior
 from smalti.interop.tokenizers import import_model
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.gpt.model import GPT
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig

@@ -7,10 +7,11 @@ from torch import Tensor
 from smalti.conditions.maps import SegmentationConfig
 from smalti.content import LabelsContent
 from smalti.interop.taming_gpt import import_gpt
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.sampling.window_plan import plan
 
 

@@ -22,7 +22,7 @@ from smalti.sampling.completion import (
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import sample_canvas
+from smalti.sampling.sliding_window import draw_canvas
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -94,10 +94,10 @@ def test_known_codes_are_held_and_the_others_drawn(pipeline, monkeypatch):
 
     def keep(prior, model, conditioning, conditions, canvas, *arguments):
         before = canvas.codes.clone()
-        sample_canvas(prior, model, conditioning, conditions, canvas, *arguments)
+        yield from draw_canvas(prior, model, conditioning, conditions, canvas, *arguments)
         filled["before"], filled["after"], filled["known"] = before, canvas.codes, canvas.known
 
-    monkeypatch.setattr("smalti.sampling.pipeline.sample_canvas", keep)
+    monkeypatch.setattr("smalti.sampling.pipeline.draw_canvas", keep)
     complete(pipeline, photograph(12, 8), lower_half(12, 8), n=3)
     known = filled["known"]
     assert known.tolist() == [[True] * 4] * 3 + [[False] * 4] * 3

@@ -17,7 +17,7 @@ from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import sample_canvas
+from smalti.sampling.sliding_window import draw_canvas
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -119,9 +119,9 @@ def test_pictures_are_drawn_in_the_stride_asked_for(pipeline, monkeypatch):
 
     def noted(*args):
         strides.append(args[5].stride)
-        return sample_canvas(*args)
+        return draw_canvas(*args)
 
-    monkeypatch.setattr("smalti.sampling.pipeline.sample_canvas", noted)
+    monkeypatch.setattr("smalti.sampling.pipeline.draw_canvas", noted)
     pipeline.sample(1, size=(12, 32), stride=2, **QUIET)
     assert strides == [2]
 

@@ -12,12 +12,13 @@ from smalti.metrics.nll import nats_per_token
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import invert_cdf
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.scoring import score_canvas, score_codes
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 

@@ -21,9 +21,10 @@ from helpers.canvases import (
 )
 from helpers.generation import Prompt, generate
 from smalti.config import InputError
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.sliding_window import Canvas, CellCount, sample_canvas
+from smalti.sampling.sliding_window import CellCount, sample_canvas
 from smalti.sequence.ordering import ORDERINGS, Ordering
 
 GREEDY = SamplingConfig(temperature=0, top_k=0)

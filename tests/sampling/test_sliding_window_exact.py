@@ -18,9 +18,10 @@ from helpers.canvases import (
     segmentation,
 )
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
-from smalti.sampling import sliding_window
+from smalti.sampling import kept_windows, sliding_window
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.sliding_window import Canvas, CellCount
+from smalti.sampling.sliding_window import CellCount
 
 
 def conditioners(kind: str, h: int, w: int) -> tuple:
@@ -64,7 +65,7 @@ def test_codes_equal_those_of_reading_whole_windows(
     prior = prior_of(model).double()  # rounding must not flip a choice
     expected = paint_plainly(model, Canvas(codes, known), config, prior, images)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sliding_window, "KEPT_BYTES", kept_bytes)
+        patch.setattr(kept_windows, "KEPT_BYTES", kept_bytes)
         patch.setattr(sliding_window, "windows_at_once", lambda device, rows: at_once)
         canvas = Canvas(torch.where(known, codes, 10**6), known)
         drawn = paint(model, canvas, config, prior=prior, conditions_from=images)
@@ -114,7 +115,7 @@ def test_windows_without_room_to_be_kept_are_read_again(monkeypatch):
     model = model_of(CLASSES, height=3, width=4)
     kept = tokens_read(model, (3, 6))
     cache = prior_of(model).new_cache(1)
-    monkeypatch.setattr(sliding_window, "KEPT_BYTES", cache.nbytes)  # the first of three
+    monkeypatch.setattr(kept_windows, "KEPT_BYTES", cache.nbytes)  # the first of three
     of_one = tokens_read(model, (3, 6))
     assert of_one[:9] == kept[:9]
     assert of_one[9:12] == [7, 7, 1]

@@ -43,11 +43,12 @@ from smalti.ranges import to_pil
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.stored import read_run_config
 from smalti.runs.training_images import rule_of_run
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.filters import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.types import Batch
 
 COLUMNS = 16

@@ -14,9 +14,10 @@ import torch
 from measure import images_of, read
 from torch import Tensor
 
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.sampling.window_plan import plan
 
 

@@ -20,9 +20,10 @@ from torch import Tensor
 from smalti.conditions.asked import Asked
 from smalti.config import InputError
 from smalti.ranges import from_pil, to_pil
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.sliding_window import Canvas
+from smalti.sampling.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,58 @@ def paste(made: Tensor, unfinished: Unfinished, blend_px: int) -> Tensor:
     return share * unfinished.image + (1 - share) * made
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A completion whose unknown codes are still to be drawn."""
+
+    request: Request
+    canvas: Canvas
+    """Codes (n, h, w) of the photograph, and which of them are kept."""
+    unfinished: Unfinished
+    """The photograph on its canvas, whose sides divide into codes."""
+    size_px: tuple[int, int]
+    """Height and width of the results: the photograph's with its margins."""
+
+    def pictures(
+        self, pipeline: Pipeline, codes: Tensor, blend_px: int | None
+    ) -> list[Image.Image]:
+        """Decode completed codes (n, h, w) into RGB pictures; `blend_px` as in `complete`."""
+        made = [image.cpu() for row in torch.split(codes, 1) for image in pipeline.decode(row)]
+        if blend_px is not None:
+            made = [paste(image, self.unfinished, blend_px) for image in made]
+        height, width = self.size_px
+        return [to_pil(image[:, :height, :width]) for image in made]
+
+
+def begin(
+    pipeline: Pipeline,
+    photograph: Image.Image,
+    missing: Tensor,
+    n: int,
+    condition: Asked,
+    margins: Margins,
+) -> Begun:
+    """Lay a photograph on its canvas and encode it; the arguments are those of `complete`.
+
+    To see the codes as they are drawn, give `request` and `canvas` of the result to
+    `Pipeline.stream_codes`.
+
+    Raises:
+        InputError: as `complete`.
+    """
+    content = pipeline.tokenizer.content
+    if content.kind != "rgb":
+        raise InputError(f"this prior makes {content.kind}; only photographs can be completed")
+    placed = place(photograph, missing, margins)
+    unfinished = pad_to_multiple(placed, pipeline.factor)
+    height, width = unfinished.known.shape
+    request = pipeline.request(n, condition, (height, width))
+    codes = pipeline.tokenizer.encode_in_tiles(unfinished.image[None].to(pipeline.device))
+    known = known_cells(unfinished.known, pipeline.tokenizer.downsampling_factor)
+    canvas = Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device))
+    return Begun(request, canvas, unfinished, (placed.known.shape[0], placed.known.shape[1]))
+
+
 def complete(
     pipeline: Pipeline,
     photograph: Image.Image,
@@ -159,25 +212,14 @@ def complete(
         InputError: the prior makes no photographs; the canvas is smaller than its window; or as
             `place` and `Pipeline.sample`.
     """
-    content = pipeline.tokenizer.content
-    if content.kind != "rgb":
-        raise InputError(f"this prior makes {content.kind}; only photographs can be completed")
-    placed = place(photograph, missing, margins or Margins())
-    height, width = placed.known.shape
-    canvas = pad_to_multiple(placed, pipeline.factor)
-    request = pipeline.request(n, condition, (canvas.known.shape[0], canvas.known.shape[1]))
-    codes = pipeline.tokenizer.encode_in_tiles(canvas.image[None].to(pipeline.device))
-    known = known_cells(canvas.known, pipeline.tokenizer.downsampling_factor)
-    drawn = pipeline.sample_codes(
-        request,
+    begun = begin(pipeline, photograph, missing, n, condition, margins or Margins())
+    codes = pipeline.sample_codes(
+        begun.request,
         seed,
-        canvas=Canvas(codes.repeat(n, 1, 1), known.to(pipeline.device)),
+        canvas=begun.canvas,
         config=config,
         batch_size=batch_size,
         progress=progress,
         keep=keep,
     )
-    made = [image.cpu() for row in torch.split(drawn, 1) for image in pipeline.decode(row)]
-    if blend_px is not None:
-        made = [paste(image, canvas, blend_px) for image in made]
-    return [to_pil(image[:, :height, :width]) for image in made]
+    return begun.pictures(pipeline, codes, blend_px)

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline, in_eval_mode
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 
 
 def sample_numbered(

@@ -17,10 +17,11 @@ from tqdm import tqdm
 from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.request import Request
-from smalti.sampling.sliding_window import Canvas, CellCount
+from smalti.sampling.sliding_window import CellCount
 from smalti.weights import tensors_hash
 
 SAVE_SECONDS = 60.0

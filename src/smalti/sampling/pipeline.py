@@ -5,7 +5,8 @@ Axes: B batch, n images, h/w latent grid, K codebook size.
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,13 +23,15 @@ from smalti.files import atomic_folder
 from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.paths import expand
 from smalti.prior.build import PriorModel, build_prior
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig, sampling_config
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.request import Request
-from smalti.sampling.sliding_window import Canvas, check_size, sample_canvas
+from smalti.sampling.sliding_window import check_size, draw_canvas
+from smalti.sampling.stream import GROUP_SECONDS, DrawnCells, DrawnPictures, drawn_cells
 from smalti.sampling.window_plan import check_stride
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
@@ -153,6 +156,48 @@ class Pipeline:
         )
         return self.pictures(codes)
 
+    def stream(
+        self,
+        n: int,
+        seed: int = 0,
+        condition: Asked = None,
+        *,
+        batch_size: int = 16,
+        size: int | tuple[int, int] | None = None,
+        cancelled: threading.Event | None = None,
+        **drawing: float | str | Sequence[float],
+    ) -> Iterator[DrawnCells | DrawnPictures]:
+        """Make the images of `sample` and hand their codes over as they are drawn.
+
+        The images are those of `sample` with the same arguments.
+
+        Args:
+            n: number of images.
+            seed: as `sample`.
+            condition: as `sample`.
+            batch_size: images that are drawn together, cell by cell.
+            size: as `sample`.
+            cancelled: ends the iterator, without pictures, once it is set, from another thread or
+                between two events.
+            **drawing: temperature, top_k, top_p, guidance, guidance_schedule, stride and precision,
+                as `sample`.
+
+        Yields:
+            `DrawnCells`, a few cells at a time, in the order in which they are drawn; at the end
+            `DrawnPictures`.
+
+        Raises:
+            InputError: as `sample`, when the first event is asked for.
+        """
+        config = sampling_config(**drawing)
+        request = self.request(n, condition, size)
+        canvas = request.blank_canvas(self.device)
+        yield from self.stream_codes(
+            request, seed, canvas=canvas, config=config, batch_size=batch_size, cancelled=cancelled
+        )
+        if cancelled is None or not cancelled.is_set():
+            yield DrawnPictures(canvas.codes, self.pictures(canvas.codes))
+
     def request(
         self, n: int, condition: Asked = None, size: int | tuple[int, int] | None = None
     ) -> Request:
@@ -206,11 +251,67 @@ class Pipeline:
         Raises:
             InputError: a value is not allowed.
         """
-        config, cells = config or SamplingConfig(), request.cells
+        canvas = canvas or request.blank_canvas(self.device)
+        config = config or SamplingConfig()
+        for _ in self._draw(request, seed, canvas, config, batch_size, progress, keep):
+            pass
+        return canvas.codes
+
+    def stream_codes(
+        self,
+        request: Request,
+        seed: int = 0,
+        *,
+        canvas: Canvas | None = None,
+        config: SamplingConfig | None = None,
+        batch_size: int = 16,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[DrawnCells]:
+        """Make the codes of new images and hand them over as they are drawn.
+
+        Args:
+            request: what to make.
+            seed: as `sample`.
+            canvas: as `sample_codes`; it has all codes when the iterator ends by itself.
+            config: temperature, top-k, top-p, guidance, stride.
+            batch_size: as `sample`.
+            cancelled: ends the iterator once it is set; it is read between cells.
+
+        Yields:
+            A few cells at a time, as `stream`.
+
+        Raises:
+            InputError: a value is not allowed.
+        """
+        canvas = canvas or request.blank_canvas(self.device)
+        config = config or SamplingConfig()
+        drawing = self._draw(request, seed, canvas, config, batch_size, False, None, GROUP_SECONDS)
+        with contextlib.closing(drawing):
+            for images, cells in drawing:
+                yield drawn_cells(canvas.codes, images, cells)
+                if cancelled is not None and cancelled.is_set():
+                    return
+
+    def _draw(
+        self,
+        request: Request,
+        seed: int,
+        canvas: Canvas,
+        config: SamplingConfig,
+        batch_size: int,
+        progress: bool,
+        keep: Path | None,
+        group_seconds: float = math.inf,
+    ) -> Generator[tuple[range, list[int]]]:
+        """Draw the unknown codes of a canvas in place, a group of cells at a time.
+
+        Yields:
+            Numbers of the images of a batch, and row-major numbers of the cells that were drawn.
+        """
+        cells = request.cells
         _check_at_least("the batch size", batch_size, 1)
         _check_at_least("the seed", seed, 0)
         self.check_sampling(config, (request.height, request.width))
-        canvas = canvas or request.blank_canvas(self.device)
         batches = list(request.batches(batch_size))
         made_from = ""
         if keep is not None:
@@ -221,7 +322,7 @@ class Pipeline:
         partial = PartialCodes(keep, canvas.codes, made_from, bar)
         with partial.saving(), in_eval_mode(self.prior):
             for number, images in enumerate(batches):
-                sample_canvas(
+                groups = draw_canvas(
                     self.prior,
                     self.config,
                     self.conditioning,
@@ -230,8 +331,10 @@ class Pipeline:
                     config,
                     seeded_choice(seed, images, cells, self.device),
                     partial.of_batch(number * cells, cells),
+                    group_seconds,
                 )
-        return canvas.codes
+                for group in groups:
+                    yield images, group
 
     def check_sampling(self, config: SamplingConfig, cells: tuple[int, int]) -> None:
         """Refuse settings with which the prior cannot draw a grid of `cells`, rows and columns.

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from smalti.sampling.sliding_window import Canvas
+from smalti.sampling.canvas import Canvas
 
 
 @dataclass(frozen=True, slots=True)

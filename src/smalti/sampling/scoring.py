@@ -20,11 +20,12 @@ from tqdm import tqdm
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.metrics.nll import nats_of_codes
+from smalti.sampling.canvas import Canvas, CanvasView
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.pipeline import Pipeline, in_eval_mode
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import Canvas, CanvasView, check_size
+from smalti.sampling.sliding_window import check_size
 from smalti.sampling.window_plan import Run, check_stride, plan
 from smalti.types import Prior
 

@@ -13,50 +13,28 @@ Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images", Fig. 
 """
 
 import contextlib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
+from smalti.sampling.canvas import Canvas, CanvasView
 from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.guidance import Guidance, build_guidance
+from smalti.sampling.guidance import build_guidance
+from smalti.sampling.kept_windows import KeptWindows
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.token_loop import Alike, TokenLoop
 from smalti.sampling.window_plan import Run, check_stride, plan, waves
-from smalti.types import Prior, Window
+from smalti.types import Prior
 
-KEPT_BYTES = 2**30
-"""Memory for the caches of windows to which the drawing comes back; the others are read again."""
 ROWS_AT_ONCE = 16
 """Rows of the prior's batch on a graphics card, where windows are read together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """Codes of whole images, some of them known."""
-
-    codes: Tensor
-    """Codes (B, H, W) int64, changed in place; known ones are in [0, K), the values of others mean
-    nothing."""
-    known: Tensor
-    """Whether each cell keeps its code, (B, H, W) or (H, W) bool."""
-
-    @classmethod
-    def unknown(cls, codes: Tensor) -> Self:
-        """Make a canvas without known codes, whose codes (B, H, W) int64 are all to be drawn."""
-        return cls(codes, torch.zeros_like(codes, dtype=torch.bool))
-
-    def rows(self, images: range) -> Self:
-        """The canvas of some of the images, a view: codes drawn on it are on both."""
-        rows = slice(images.start, images.stop)
-        known = self.known if self.known.ndim == 2 else self.known[rows]
-        return type(self)(self.codes[rows], known)
 
 
 @dataclass(slots=True)
@@ -106,47 +84,113 @@ def sample_canvas(
         InputError: the canvas is below the window, or above it where the prior's ordering is not
             row-major; the stride or the guidance is not possible; logits are not finite.
     """
+    for _ in draw_canvas(
+        prior, model, conditioning, condition_codes, canvas, config, choose, count
+    ):
+        pass
+    return canvas.codes.clone()
+
+
+def draw_canvas(
+    prior: Prior,
+    model: PriorModelConfig,
+    conditioning: Conditioning,
+    condition_codes: Mapping[str, Tensor],
+    canvas: Canvas,
+    config: SamplingConfig,
+    choose: Choose,
+    count: CellCount | None = None,
+    group_seconds: float = math.inf,
+) -> Iterator[list[int]]:
+    """Draw the unknown codes of a canvas, in place, a group of cells at a time.
+
+    Args:
+        prior: this and the following arguments are those of `sample_canvas`.
+        model: see there.
+        conditioning: see there.
+        condition_codes: see there.
+        canvas: see there.
+        config: see there.
+        choose: see there.
+        count: see there.
+        group_seconds: time after which a group ends.
+
+    Yields:
+        The row-major numbers of the cells that were drawn since the group before. On a graphics
+        card cells of several rows may take turns.
+
+    Raises:
+        InputError: as `sample_canvas`.
+    """
     height, width = canvas.codes.shape[1:]
     check_size(model, height, width)
     check_stride(config.stride, model.grid_width)
     guidance = build_guidance(config, conditioning.kinds, model.condition_drop)
-    with torch.inference_mode(), _precision(config, canvas.codes.device):
+
+    def draw() -> Iterator[int]:
         view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
-        progress = Progress(count or CellCount(), view.unknown_steps())
         loop = TokenLoop(prior, guidance, config, choose, model.codebook_size, height * width)
+        yield from _draw_windows(view, loop, config.stride, count or CellCount())
 
-        def place(step: int, drawn: Tensor) -> Tensor:
-            if progress.is_done_before(step):
-                return view.codes_at(step)
-            codes = view.place(step, drawn)
-            progress.finish(step)
-            return codes
+    cells, is_going_on = draw(), True
+    while is_going_on:
+        # Entered anew for each group: who takes the cells must not compute in these modes.
+        with torch.inference_mode(), _precision(config, canvas.codes.device):
+            group, is_going_on = _next_group(cells, group_seconds)
+        if group:
+            yield group
 
-        runs = progress.runs_to_draw(
-            plan(height, width, model.grid_height, model.grid_width, config.stride)
-        )
-        kept = KeptWindows(runs)
-        alike = view.alike_conditions()
-        rows = len(guidance.prefixes) * len(canvas.codes)
-        # Images that have their conditions in common read fewer tokens one window at a time.
-        at_once = windows_at_once(view.codes.device, rows) if alike is None else 1
-        for group in waves(runs, width, model.grid_width, at_once):
-            # What is done is read again, the way it was read when it was drawn, as long as its
-            # window comes back: read at once, its codes would be rounded differently.
-            if all(progress.is_done_before(kept.last_step(run)) for run in group):
-                continue
-            if len(group) > 1:
-                loop.draw(view.contexts(group), [run.start for run in group], place)
-                continue
-            (run,), context = group, view.contexts(group)
-            if run is runs[0]:  # it has no drawn codes, only known ones, which may be alike too
-                first = Alike.among(context, context.shape[1]) or alike
-                loop.run(context, run.steps, place, alike=first)
-            else:
-                loop.run(context, run.steps, place, kept.take(run), alike)
-            kept.keep(run, loop.cache)
-        loop.check_finite()
-    return canvas.codes.clone()
+
+def _next_group(cells: Iterator[int], seconds: float) -> tuple[list[int], bool]:
+    """The next cells, until some time is over, and whether there may be more."""
+    end, group = time.monotonic() + seconds, []
+    for cell in cells:
+        group.append(cell)
+        if time.monotonic() >= end:
+            return group, True
+    return group, False
+
+
+def _draw_windows(
+    view: CanvasView, loop: TokenLoop, stride: int, count: CellCount
+) -> Iterator[int]:
+    """Draw the unknown cells of a canvas; their row-major numbers come out as they are drawn."""
+    progress = Progress(count, view.unknown_steps())
+    model = view.model
+
+    def place(step: int, drawn: Tensor) -> Tensor:
+        if progress.is_done_before(step):
+            return view.codes_at(step)
+        codes = view.place(step, drawn)
+        progress.finish(step)
+        return codes
+
+    runs = progress.runs_to_draw(
+        plan(view.height, view.width, model.grid_height, model.grid_width, stride)
+    )
+    kept = KeptWindows(runs)
+    alike = view.alike_conditions()
+    rows = len(view.masks) * len(view.codes)
+    # Images that have their conditions in common read fewer tokens one window at a time.
+    at_once = windows_at_once(view.codes.device, rows) if alike is None else 1
+    for group in waves(runs, view.width, model.grid_width, at_once):
+        # What is done is read again, the way it was read when it was drawn, as long as its
+        # window comes back: read at once, its codes would be rounded differently.
+        if all(progress.is_done_before(kept.last_step(run)) for run in group):
+            continue
+        if len(group) > 1:
+            steps = loop.draw(view.contexts(group), [run.start for run in group], place)
+            yield from map(view.cells.__getitem__, steps)
+            continue
+        (run,), context = group, view.contexts(group)
+        if run is runs[0]:  # it has no drawn codes, only known ones, which may be alike too
+            first = Alike.among(context, context.shape[1]) or alike
+            steps = loop.run(context, run.steps, place, alike=first)
+        else:
+            steps = loop.run(context, run.steps, place, kept.take(run), alike)
+        yield from map(view.cells.__getitem__, steps)
+        kept.keep(run, loop.cache)
+    loop.check_finite()
 
 
 def _precision(
@@ -193,125 +237,6 @@ class Progress:
             done += 1
         if done > self.count.done:
             self.count.advance(done)
-
-
-class KeptWindows:
-    """What the prior's cache held of windows to which the drawing comes back in the next row.
-
-    Args:
-        runs: all runs, in the order in which they are drawn.
-    """
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._last_steps = {run.window: run.stop - 1 for run in runs}
-        visits = Counter(run.window for run in runs)
-        in_row = Counter[int]()
-        self._numbers: dict[tuple[int, int], int] = {}  # among the returning ones of the same rows
-        for window in (window for window, times in visits.items() if times > 1):
-            in_row[window[0]] += 1
-            self._numbers[window] = in_row[window[0]]
-        self._saved: dict[tuple[int, int], Any] = {}
-
-    def last_step(self, run: Run) -> int:
-        """The last step that has the window of a run."""
-        return self._last_steps[run.window]
-
-    def take(self, run: Run) -> Any:
-        """What was kept of the window of a run, or None."""
-        return self._saved.pop(run.window, None)
-
-    def keep(self, run: Run, cache: Any) -> None:
-        """Keep what a cache holds of the window of a run, if it comes back and there is room."""
-        if run.stop - 1 == self.last_step(run):
-            return
-        # What is read one by one takes longer than the whole window at once: that is read again.
-        if cache.reads_together and self._numbers[run.window] * cache.nbytes <= KEPT_BYTES:
-            self._saved[run.window] = cache.save()
-
-
-class CanvasView:
-    """A canvas as the prior sees it: its cells in their order, its windows as tokens.
-
-    The arguments are those of `sample_canvas`.
-    """
-
-    def __init__(
-        self,
-        model: PriorModelConfig,
-        conditioning: Conditioning,
-        condition_codes: Mapping[str, Tensor],
-        canvas: Canvas,
-        guidance: Guidance,
-    ) -> None:
-        self.model = model
-        self.layout = model.layout
-        self.ordering = model.build_ordering()
-        self.conditioning = conditioning
-        self.condition_codes = condition_codes
-        self.codes = canvas.codes
-        self.known = canvas.known.to(canvas.codes.device).expand_as(canvas.codes)
-        batch_size, self.height, self.width = canvas.codes.shape
-        self.masks = [
-            None if mask.all() else mask.to(canvas.codes.device).expand(batch_size, -1)
-            for mask in guidance.masks(conditioning.kinds)
-        ]
-        self.cells = self._cells_in_order()
-
-    def _cells_in_order(self) -> list[int]:
-        """Row-major number of the cell of each step."""
-        if (self.height, self.width) == (self.model.grid_height, self.model.grid_width):
-            return self.ordering.forward.tolist()
-        return list(range(self.height * self.width))
-
-    def unknown_steps(self) -> list[bool]:
-        """For each step, whether any image of the batch has something to draw."""
-        unknown = (~self.known).any(0).flatten().tolist()
-        return [unknown[cell] for cell in self.cells]
-
-    def codes_at(self, step: int) -> Tensor:
-        """Codes (B,) at a step, a view of the canvas."""
-        row, column = divmod(self.cells[step], self.width)
-        return self.codes[:, row, column]
-
-    def place(self, step: int, drawn: Tensor) -> Tensor:
-        """Put drawn codes (B,) where codes are unknown; returns the codes (B,) of the canvas."""
-        row, column = divmod(self.cells[step], self.width)
-        codes = self.codes_at(step)
-        return codes.copy_(torch.where(self.known[:, row, column], codes, drawn))
-
-    def alike_conditions(self) -> Alike | None:
-        """Which rows of the prior's batch have the same conditions, in every window."""
-        by_kind = [self.condition_codes[kind] for kind in self.conditioning.kinds]
-        by_kind = [codes.reshape(len(codes), codes[0].numel()).long() for codes in by_kind]
-        rows = []
-        for mask in self.masks:
-            present = torch.ones(1, len(by_kind), dtype=torch.bool) if mask is None else mask
-            of_row = [
-                codes.where(present[:, number, None].to(codes.device), -1)
-                for number, codes in enumerate(by_kind)
-            ]
-            rows.append(torch.cat(of_row, dim=1))
-        return Alike.among(torch.cat(rows), self.layout.cond_length)
-
-    def contexts(self, runs: Sequence[Run]) -> Tensor:
-        """Tokens (P * n * B, cond_length + offset) int64 before the first cell of each of n runs.
-
-        The offset of all runs is the same.
-        """
-        by_prefix = zip(*(self.context(run).chunk(len(self.masks)) for run in runs), strict=True)
-        return torch.cat([context for prefix in by_prefix for context in prefix])
-
-    def context(self, run: Run) -> Tensor:
-        """Tokens (P * B, cond_length + offset) int64 before the run's first cell."""
-        h, w = self.model.grid_height, self.model.grid_width
-        window = Window(run.top, run.left, h, w, self.height, self.width)
-        conditions = self.conditioning.at(self.condition_codes, window)
-        prefixes = [self.conditioning.tokens(conditions, mask) for mask in self.masks]
-        cond_tokens = self.layout.shift(torch.cat(prefixes))
-        rows = slice(run.top, run.top + h)
-        columns = slice(run.left, run.left + w)
-        tokens = self.ordering.to_tokens(self.codes[:, rows, columns])[:, : run.offset]
-        return torch.cat([cond_tokens, tokens.repeat(len(self.masks), 1)], dim=1)
 
 
 def windows_at_once(device: torch.device, rows: int) -> int:

@@ -5,7 +5,7 @@ the prior's batch, L image tokens, K codebook size, V vocabulary size.
 Reference: arXiv:2012.09841, Sec. 3.2, Eqs. 9 and 10.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -91,8 +91,8 @@ class TokenLoop:
         place: Callable[[int, Tensor], Tensor],
         saved: Any = None,
         alike: Alike | None = None,
-    ) -> None:
-        """Draw consecutive codes.
+    ) -> Iterator[int]:
+        """Draw consecutive codes; their steps come out one after the other, as they are placed.
 
         Args:
             context: (R, l) int64 in [0, V), tokens before the first code; all images with the first
@@ -113,6 +113,7 @@ class TokenLoop:
         logits = self._read(context, alike)
         for step in steps:
             codes = place(step, self._draw_codes(logits, step))
+            yield step
             if step + 1 < steps.stop:
                 tokens = codes.repeat(len(self.guidance.prefixes))
                 logits = self.prior.logits(tokens[:, None], self.cache)[:, -1]
@@ -132,8 +133,10 @@ class TokenLoop:
 
     def draw(
         self, context: Tensor, steps: Sequence[int], place: Callable[[int, Tensor], Tensor]
-    ) -> None:
+    ) -> Iterator[int]:
         """Draw one code from each of n contexts, which do not hold each other's codes.
+
+        The steps come out as the codes are placed.
 
         Args:
             context: (P * n * B, l) int64 in [0, V), tokens before each code; all contexts with the
@@ -146,6 +149,7 @@ class TokenLoop:
         of_steps = logits.view(shape).unbind(1)  # n times (P, B, V)
         for step, of_step in zip(steps, of_steps, strict=True):
             place(step, self._draw_codes(of_step.flatten(0, 1), step))
+            yield step
 
     def _draw_codes(self, logits: Tensor, step: int) -> Tensor:
         """Draw codes (B,) by the logits (R, V) of a step."""

@@ -12,11 +12,12 @@ from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
 from smalti.metrics.nll import bits_per_dimension, nats_of_codes, uniform_nats_per_token
+from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sheet import contact_sheet
-from smalti.sampling.sliding_window import Canvas, sample_canvas
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.learner import Learner
 from smalti.training.prior.code_cache import CodeBatch
