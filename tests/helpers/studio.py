@@ -10,8 +10,15 @@ import torch
 import yaml
 from PIL import Image
 
+from smalti.conditions import ConditionConfig
+from smalti.conditions.grid import SpatialConfig
+from smalti.conditions.none import UnconditionalConfig
 from smalti.data.config import TransformConfig
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.model import GPT
 from smalti.runs.config import VQGANRunConfig
+from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -42,6 +49,31 @@ def make_run(folder: Path, photos: Path, **options: object) -> Path:
     Image.new("RGB", (8, 8), "teal").save(folder / "samples" / "reconstructions_00000020.png")
     torch.manual_seed(0)
     VQGAN(TINY).save_pretrained(folder / "checkpoints" / "best")
+    return folder
+
+
+def make_prior(folder: Path, condition: ConditionConfig | None = None) -> Path:
+    """A prior that learned nothing, of a window of 8x8 pixels and 4x4 codes."""
+    config = PriorModelConfig(
+        prior=GPTConfig(layers=1, heads=1, width=8, dropout=0),
+        vocab_size=64,
+        max_length=40,
+        codebook_size=16,
+        conditioners=(condition or UnconditionalConfig(),),
+        condition_drop=0.1,
+        grid_height=4,
+        grid_width=4,
+    )
+    torch.manual_seed(0)
+    tokenizers = {
+        one.kind: VQGAN(TINY.model_copy(update={"content": one.content})).eval()
+        for one in config.conditioners
+        if isinstance(one, SpatialConfig)
+    }
+    prior = GPT(config.prior, config.sizes)
+    for weight in prior.parameters():
+        torch.nn.init.normal_(weight)
+    Pipeline(VQGAN(TINY).eval(), prior, config, tokenizers).save_pretrained(folder)
     return folder
 
 

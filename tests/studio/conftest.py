@@ -1,5 +1,7 @@
-"""A tiny run of stage 1 with photographs, and a client that has entered the studio."""
+"""A tiny run of stage 1 with photographs, a client that has entered the studio, and a browser."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,9 @@ from PIL import Image
 from skimage import data
 from starlette.testclient import TestClient
 
+from helpers.browser import CHROMIUM, Opened
 from helpers.studio import ORIGIN, TOKEN, make_run
+from smalti.studio.addresses import address_of
 from smalti.studio.app import build_app
 from smalti.studio.library import Library
 from smalti.studio.worker import Worker
@@ -58,3 +62,46 @@ def client(stranger: TestClient) -> TestClient:
     """A client that has opened the address with the token."""
     assert stranger.get("/", params={"token": TOKEN}).status_code == 200
     return stranger
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium, or name its path in CHROMIUM")
+    with playwright.sync_playwright() as started:
+        options = ["--no-sandbox", "--disable-background-networking"]
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(runs: Path, worker: Worker) -> Iterator[str]:
+    """The address of a studio of the folder `runs`, served by uvicorn in a thread."""
+    import uvicorn
+
+    app = build_app(Library([runs]), worker, TOKEN)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield address_of("127.0.0.1", listener.getsockname()[1], TOKEN)
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def visit(browser, address) -> Iterator[object]:
+    opened: list[Opened] = []
+
+    def visit(**options: object) -> Opened:
+        opened.append(Opened(browser, address, **options))
+        return opened[-1]
+
+    yield visit
+    for one in opened:
+        one.context.close()
+    assert [wrong for one in opened for wrong in one.wrong] == []

@@ -4,45 +4,25 @@ They need Chromium (`apt-get install chromium`, or its path in CHROMIUM) and run
 `make test-browser`. Screenshots stay in the folder that SCREENSHOTS names.
 """
 
-import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from helpers.studio import LINES, TOKEN, make_run, write_lines
-from smalti.studio.addresses import address_of
-from smalti.studio.app import build_app
-from smalti.studio.library import Library
+from helpers.browser import Opened
+from helpers.studio import LINES, make_run, write_lines
 from smalti.studio.worker import Worker
 from smalti.training.run_lock import HOLDER_FILE
 
 pytestmark = pytest.mark.browser
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
 PHONE = {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium, or name its path in CHROMIUM")
-    with playwright.sync_playwright() as started:
-        options = ["--no-sandbox", "--disable-background-networking"]
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -51,65 +31,6 @@ def worker() -> Iterator[Worker]:
     made = Worker(torch.device("cpu"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def address(runs: Path, worker: Worker) -> Iterator[str]:
-    """The address of a studio of the folder `runs`, served by uvicorn in a thread."""
-    import uvicorn
-
-    app = build_app(Library([runs]), worker, TOKEN)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield address_of("127.0.0.1", listener.getsockname()[1], TOKEN)
-        server.should_exit = True
-        thread.join(10)
-
-
-class Opened:
-    """A page, with all that went wrong in it."""
-
-    def __init__(self, browser, address: str, **options: object) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
-        self.wrong: list[str] = []
-        origin = re.match(r"http://[^/]+/", address)[0]
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", lambda request: self._ask(request.url, origin))
-        self.page.goto(address)
-
-    def _hear(self, message) -> None:
-        if message.type in ("error", "warning"):
-            self.wrong.append(message.text)
-
-    def _ask(self, url: str, origin: str) -> None:
-        if not url.startswith((origin, "data:", "blob:")):
-            self.wrong.append(f"asked {url}")
-
-    def screenshot(self, name: str) -> None:
-        if SCREENSHOTS:
-            path = Path(SCREENSHOTS) / f"{name}.png"
-            self.page.screenshot(path=path, full_page=True)
-
-
-@pytest.fixture
-def visit(browser, address) -> Iterator[object]:
-    opened: list[Opened] = []
-
-    def visit(**options: object) -> Opened:
-        opened.append(Opened(browser, address, **options))
-        return opened[-1]
-
-    yield visit
-    for one in opened:
-        one.context.close()
-    assert [wrong for one in opened for wrong in one.wrong] == []
 
 
 def board(page, number: int):

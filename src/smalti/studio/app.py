@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from smalti.config import InputError
-from smalti.studio import codes, runs
+from smalti.studio import codes, make, runs
 from smalti.studio.guard import Guard
 from smalti.studio.library import Library
 from smalti.studio.requests import UnknownError
@@ -45,6 +45,7 @@ def build_app(library: Library, worker: Worker, token: str, host: str = "127.0.0
             Route("/", _page),
             Route("/api/library", _library),
             *codes.ROUTES,
+            *make.ROUTES,
             *runs.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],

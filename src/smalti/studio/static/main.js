@@ -3,11 +3,12 @@
 import { h, command, quoted } from "./dom.js";
 import { Library } from "./library.js";
 import * as codes from "./tabs/codes.js";
+import * as make from "./tabs/make.js";
 import * as runs from "./tabs/runs.js";
 
 // A tab is a module with `id`, `title`, `hint`, and `make(panel, library)`, which returns an object
 // with `show()` and `hide()`.
-const TABS = [codes, runs];
+const TABS = [make, codes, runs];
 
 const library = new Library();
 const tablist = document.getElementById("tabs");
@@ -41,6 +42,11 @@ const tabs = TABS.map((module) => {
   return { id: module.id, tab, panel, view: module.make(panel, library) };
 });
 let chosen = null;
+
+/** The tab that a page begins with: without a prior nothing can be made. */
+function first() {
+  return library.entries.some((entry) => entry.kind === "prior") ? make.id : codes.id;
+}
 
 function choose(id) {
   const next = tabs.find((one) => one.id === id) ?? tabs[0];
@@ -83,7 +89,7 @@ library.addEventListener("change", () => {
     h("p", {}, "or take over a tokenizer of another program:"),
     command(`smalti import CHECKPOINT --out ${quoted(`${library.places[0]}/imported`)}`),
   );
-  choose(chosen?.id ?? location.hash.slice(1));
+  choose(chosen?.id ?? (location.hash.slice(1) || first()));
 });
 
 library.start();

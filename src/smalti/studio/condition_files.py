@@ -1,0 +1,151 @@
+"""What a page gives as conditions: pictures are made to fit, and become the files of a command.
+
+Axes: H/W size of the images in pixels.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from smalti.conditions import Condition
+from smalti.conditions.asked import Asked, Items
+from smalti.conditions.grid import SpatialCondition
+from smalti.conditions.low_resolution import LowResolution, shrunk
+from smalti.config import InputError
+from smalti.content_images import LabelMaps, content_images
+from smalti.data.decode import BrokenImageError, read_header
+from smalti.data.readers import reader_of
+from smalti.sampling.pipeline import Pipeline
+from smalti.studio.codebook import data_url
+from smalti.studio.uploads import NAME, decode_upload
+
+Fitted = dict[str, Any]
+"""What a page gets of a condition: `file`, `shown` (both addresses) and for label maps `labels`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizePx:
+    """Height and width of images in pixels."""
+
+    height: int
+    width: int
+
+
+def fit(condition: Condition[Any], content: bytes, size: SizePx) -> Fitted:
+    """Make the file of a condition from a picture that was sent, cut to the size of the images.
+
+    A photograph gives edges and a small picture; label maps and depth are read as such.
+
+    Raises:
+        InputError: it is no picture, or one of another kind.
+    """
+    assert isinstance(condition, SpatialCondition), "others are not pictures"
+    reader = reader_of(condition.config.content)
+    picture = decode_upload(content, reader, max(size.height, size.width) * 8)
+    fitted = ImageOps.fit(picture, (size.width, size.height), reader.resampling)
+    if isinstance(condition, LowResolution):
+        small = shrunk(fitted, condition.config.factor)
+        return {"file": data_url(small), "shown": data_url(small)}
+    if condition.kind == "edges" and _is_drawing(content):
+        return _as_file(condition, _drawing(condition, content, size))
+    return _as_file(condition, reader.to_image(fitted))
+
+
+def _is_drawing(content: bytes) -> bool:
+    from smalti.conditions.maps import DRAWING_MODES
+
+    return read_header(content, NAME).mode in DRAWING_MODES
+
+
+def _drawing(condition: SpatialCondition[Any], content: bytes, size: SizePx) -> Tensor:
+    """A drawing of edges as it is, in the size of the images."""
+    with suppress(BrokenImageError):
+        image = condition.read(content, NAME)
+        whole = content_images(condition.config.content).to_picture(image)
+        cut = ImageOps.fit(whole, (size.width, size.height), Image.Resampling.BILINEAR)
+        return torch.from_numpy(2.0 * (np.asarray(cut) > 127) - 1.0)[None].float()
+    raise InputError(f"{NAME} cannot be read")
+
+
+def of_labels(condition: Condition[Any], sent: object, size: SizePx) -> Fitted:
+    """Make the file of a label map that was painted.
+
+    Args:
+        condition: on label maps.
+        sent: the base64 of the labels line by line, two bytes each, the lower one first.
+        size: of the map.
+
+    Raises:
+        InputError: it is no such text, or a label is no class.
+    """
+    assert isinstance(condition, SpatialCondition), "label maps are pictures"
+    content = decoded(sent)
+    if len(content) != 2 * size.height * size.width:
+        raise InputError(f"the label map does not have {size.height}x{size.width} labels")
+    labels = np.frombuffer(content, "<u2").reshape(size.height, size.width).astype(np.int64)
+    most = condition.config.content.classes - 1
+    if labels.max() > most:
+        raise InputError(f"label {labels.max()} is no class; allowed are 0 to {most}")
+    return _as_file(condition, torch.from_numpy(labels))
+
+
+def _as_file(condition: SpatialCondition[Any], image: Tensor) -> Fitted:
+    images = content_images(condition.config.content)
+    file = {"file": data_url(images.to_picture(image)), "shown": data_url(images.draw(image))}
+    if isinstance(images, LabelMaps):
+        labels = image.clamp(min=0).numpy().astype("<u2").tobytes()
+        file["labels"] = base64.b64encode(labels).decode("ascii")
+    return file
+
+
+def asked_of(pipeline: Pipeline, sent: object, folder: Path) -> Asked:
+    """What a page asks for, as `Pipeline.sample` takes it.
+
+    Args:
+        pipeline: of the prior.
+        sent: for each kind of condition the name of a class, or the address that holds a file.
+        folder: for the files, for as long as they are read.
+
+    Raises:
+        InputError: it is nothing of the kind.
+    """
+    if not isinstance(sent, dict):
+        raise InputError("conditions must be an object")
+    kinds = {one.kind for one in pipeline.conditioning.conditions if one.is_asked}
+    wanted: dict[str, Items] = {}
+    for kind, value in sent.items():
+        if kind not in kinds or not isinstance(value, str):
+            raise InputError(f"this prior has no condition {str(kind)[:40]!r}")
+        if kind == "class":
+            wanted[kind] = value
+            continue
+        wanted[kind] = str(folder / f"{kind}.file")
+        (folder / f"{kind}.file").write_bytes(decoded(value))
+    return _only_asked(wanted, pipeline)
+
+
+def _only_asked(wanted: Mapping[str, Items], pipeline: Pipeline) -> Asked:
+    return wanted if pipeline.config.condition_kinds else None
+
+
+def decoded(sent: object) -> bytes:
+    """The bytes of base64, or of an address that holds them.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if not isinstance(sent, str):
+        raise InputError("a file must be sent as base64")
+    try:
+        return base64.b64decode(sent.rpartition(",")[2], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError("a file must be sent as base64") from error

@@ -1,0 +1,217 @@
+"""The addresses of the tabs *Make*, *Complete* and *Surprise*, which all compute with a prior."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from smalti.config import InputError
+from smalti.content_images import content_images
+from smalti.data.readers import reader_of
+from smalti.sampling.completion import Margins, begin
+from smalti.sampling.scoring import score_codes
+from smalti.studio.codebook import data_url
+from smalti.studio.condition_files import SizePx, asked_of, decoded, fit, of_labels
+from smalti.studio.library import Entry
+from smalti.studio.prior import MOST_CELLS, MOST_IMAGES, OpenedPrior, drawing_of, whole
+from smalti.studio.requests import UnknownError, entry_of, json_body, whole_number
+from smalti.studio.streams import stream_job
+from smalti.studio.uploads import decode_upload
+from smalti.studio.worker import Job, Worker
+
+MOST_SEED = 2**31 - 1
+PASTE_PX = 8
+"""Known pixels beside a completed part that are mixed with those of the result."""
+LONGEST_PX = 1024
+"""Longer side of a photograph that is completed or scored."""
+
+Asked = Callable[[OpenedPrior, Entry, Job], object]
+"""What a request asks of a prior."""
+
+
+def _answer(request: Request, asked: Asked) -> Response:
+    """Put a request for the prior that the address names into the worker's queue."""
+    entry = entry_of(request)
+    if entry.kind != "prior":
+        raise UnknownError(f"{entry.name} is no prior")
+    worker: Worker = request.app.state.worker
+
+    def work(job: Job) -> object:
+        entry.check_exists()
+        return asked(worker.models.get(entry.path, OpenedPrior.load), entry, job)
+
+    return stream_job(request, work)
+
+
+async def facts(request: Request) -> Response:
+    """Load a prior and say what it is."""
+    return _answer(request, lambda opened, entry, job: opened.facts() | {"path": str(entry.path)})
+
+
+async def condition(request: Request) -> Response:
+    """Make a condition of the picture that the request carries."""
+    kind = request.query_params.get("kind", "")
+    size = [whole_number(request, "height"), whole_number(request, "width")]
+    content = await request.body()
+
+    def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        return fit(opened.condition(kind), content, opened.size_of(size))
+
+    return _answer(request, asked)
+
+
+async def labels(request: Request) -> Response:
+    """Make the file of a painted label map."""
+    sent = await json_body(request)
+
+    def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        size = opened.size_of(sent.get("size"))
+        return of_labels(opened.condition("segmentation"), sent.get("labels"), size)
+
+    return _answer(request, asked)
+
+
+async def make(request: Request) -> Response:
+    """Make images."""
+    sent = await json_body(request)
+
+    def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        pipeline, config = opened.pipeline, drawing_of(sent)
+        size, seed = opened.size_of(sent.get("size")), whole(sent, "seed", 0, MOST_SEED)
+        count = whole(sent, "n", 1, MOST_IMAGES)
+        with tempfile.TemporaryDirectory() as folder:
+            conditions = asked_of(pipeline, sent.get("conditions"), Path(folder))
+            wanted = pipeline.request(count, conditions, (size.height, size.width))
+        pipeline.check_sampling(config, (wanted.height, wanted.width))
+        job.tell("grid", {"rows": wanted.height, "columns": wanted.width})
+        codes = opened.draw(job, wanted, seed, config, wanted.blank_canvas(pipeline.device))
+        shown, is_shown = opened.shown(codes), pipeline.tokenizer.content.kind == "rgb"
+        files = shown if is_shown else [data_url(one) for one in pipeline.pictures(codes)]
+        return {"images": shown, "files": files}
+
+    return _answer(request, asked)
+
+
+async def photograph(request: Request) -> Response:
+    """Make a photograph ready: of a length asked for, cropped to whole codes."""
+    content, longest = await request.body(), whole_number(request, "longest")
+
+    def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        return _photograph(opened, content, longest)
+
+    return _answer(request, asked)
+
+
+def _photograph(opened: OpenedPrior, content: bytes, longest: int) -> dict[str, Any]:
+    if not 1 <= longest <= LONGEST_PX:
+        raise InputError(f"the longer side must be 1 to {LONGEST_PX} pixels, got {longest}")
+    tokenizer, factor = opened.pipeline.tokenizer, opened.pipeline.factor
+    reader = reader_of(tokenizer.content)
+    picture = decode_upload(content, reader, 4 * LONGEST_PX)
+    scale = longest / max(picture.size)
+    width, height = (max(factor, round(side * scale) // factor * factor) for side in picture.size)
+    if (height // factor) * (width // factor) > MOST_CELLS:
+        raise InputError(f"{height}x{width} pixels are too many for the page")
+    # The part that is kept has the proportions of whole codes.
+    share = max(width / picture.width, height / picture.height)
+    box_width, box_height = width / share, height / share
+    left, top = (picture.width - box_width) / 2, (picture.height - box_height) / 2
+    box = (left, top, left + box_width, top + box_height)
+    resized = picture.resize((width, height), reader.resampling, box)
+    images = content_images(tokenizer.content)
+    image = reader.to_image(resized)
+    return {
+        "file": data_url(images.to_picture(image)),
+        "shown": data_url(images.draw(image)),
+        "height": height,
+        "width": width,
+    }
+
+
+async def complete(request: Request) -> Response:
+    """Complete a photograph."""
+    sent = await json_body(request)
+
+    def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        pipeline, config = opened.pipeline, drawing_of(sent)
+        reader = reader_of(pipeline.tokenizer.content)
+        picture = decode_upload(decoded(sent.get("file")), reader, LONGEST_PX)
+        missing = _missing(sent.get("missing"), opened.pipeline.factor, picture.size)
+        sides = {
+            side: whole(sent, side, 0, LONGEST_PX) for side in ("top", "bottom", "left", "right")
+        }
+        size = SizePx(
+            picture.height + sides["top"] + sides["bottom"],
+            picture.width + sides["left"] + sides["right"],
+        )
+        opened.size_of([size.height, size.width])
+        count = whole(sent, "n", 1, MOST_IMAGES)
+        seed = whole(sent, "seed", 0, MOST_SEED)
+        with tempfile.TemporaryDirectory() as folder:
+            conditions = asked_of(pipeline, sent.get("conditions"), Path(folder))
+            begun = begin(pipeline, picture, missing, count, conditions, Margins(**sides))
+        pipeline.check_sampling(config, (begun.request.height, begun.request.width))
+        job.tell("grid", {"rows": begun.request.height, "columns": begun.request.width})
+        job.tell("rows", {"rows": 0, "images": opened.shown(begun.canvas.codes[:1]) * count})
+        codes = opened.draw(job, begun.request, seed, config, begun.canvas)
+        blend_px = PASTE_PX if sent.get("paste") is True else None
+        pictures = [data_url(one) for one in begun.pictures(pipeline, codes, blend_px)]
+        return {"images": pictures, "files": pictures}
+
+    return _answer(request, asked)
+
+
+def _missing(sent: object, factor: int, size: tuple[int, int]) -> torch.Tensor:
+    """Which pixels are made anew, (height, width) bool, by the squares that a page sent."""
+    width, height = size
+    rows, columns = height // factor, width // factor
+    is_grid = isinstance(sent, list) and len(sent) == rows * columns
+    if not is_grid or not all(one in (0, 1) for one in sent):  # type: ignore[attr-defined]
+        raise InputError(f"missing must be a list of {rows * columns} zeros and ones")
+    squares = torch.tensor(sent, dtype=torch.bool).view(rows, columns)
+    return squares.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+
+
+async def surprise(request: Request) -> Response:
+    """How many bits each code of a photograph costs."""
+    sent = await json_body(request)
+
+    def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        pipeline = opened.pipeline
+        reader = reader_of(pipeline.tokenizer.content)
+        picture = decode_upload(decoded(sent.get("file")), reader, LONGEST_PX)
+        size = opened.size_of([picture.height, picture.width])
+        with tempfile.TemporaryDirectory() as folder:
+            conditions = asked_of(pipeline, sent.get("conditions"), Path(folder))
+            wanted = pipeline.request(1, conditions, (size.height, size.width))
+        image = reader.to_image(picture)[None].to(pipeline.device)
+        codes = pipeline.tokenizer.encode_in_tiles(image)
+        job.check()
+        nats = score_codes(pipeline, codes, wanted.values, stride=drawing_of(sent).stride)
+        return {
+            "bits": (nats[0] / math.log(2)).tolist(),
+            "knowing_nothing": math.log2(pipeline.config.codebook_size),
+            "reconstruction": opened.shown(codes)[0],
+        }
+
+    return _answer(request, asked)
+
+
+ROUTES = [
+    Route(f"/api/prior/{{id}}/{name}", endpoint, methods=["POST"])
+    for name, endpoint in {
+        "facts": facts,
+        "condition": condition,
+        "labels": labels,
+        "make": make,
+        "photograph": photograph,
+        "complete": complete,
+        "surprise": surprise,
+    }.items()
+]

@@ -1,0 +1,183 @@
+// What a prior is told: a class, a painted label map, or pictures that are made to fit.
+
+import { h, button, field } from "../dom.js";
+import { JobLine } from "../jobline.js";
+import { bytesOf, MOST_BYTES, save } from "./files.js";
+import { Painter } from "./painter.js";
+
+const TITLES = {
+  segmentation: "Label map",
+  depth: "Depth",
+  edges: "Edges",
+  low_resolution: "Small picture",
+  class: "Class",
+  keypoints: "Pose",
+};
+const HINTS = {
+  segmentation: "A label map, whose numbers are classes; it can be painted on.",
+  depth: "A depth map: grey, dark to bright as in the training.",
+  edges: "A photograph, whose edges are found, or a drawing of white lines on black.",
+  low_resolution: "A photograph, which is made small.",
+  keypoints: "A JSON file of keypoints, as beside the training images.",
+};
+/** Kinds that a photograph gives. */
+const OF_PHOTOGRAPHS = ["edges", "low_resolution"];
+
+export class Conditions {
+  /** `path(name)` is an address of the prior; `onchange()` hears when what is told changes. */
+  constructor(path, onchange) {
+    this.path = path;
+    this.onchange = onchange;
+    this.line = new JobLine();
+    this.box = h("div", { class: "conditions" });
+    this.element = h("div", {}, this.box, this.line.element);
+    this.parts = [];
+  }
+
+  /** Shows the controls of a prior's conditions for pictures of a size. */
+  open(facts, [height, width]) {
+    this.size = [height, width];
+    this.parts = facts.conditions.map((facts) => this.make(facts));
+    this.box.replaceChildren(...this.parts.map((part) => part.element));
+    this.painter?.resize(height, width);
+  }
+
+  close() {
+    this.line.control?.abort();
+    this.line.say("");
+    this.parts = [];
+    this.painter = null;
+    this.box.replaceChildren();
+  }
+
+  get isEmpty() {
+    return this.parts.length === 0;
+  }
+
+  /** Whether a photograph gives one of the conditions. */
+  get takesPhotographs() {
+    return this.parts.some((part) => OF_PHOTOGRAPHS.includes(part.kind));
+  }
+
+  /** Fits all to another size of the pictures. */
+  async resize(size) {
+    if (size.join() === this.size?.join()) return;
+    this.size = size;
+    this.painter?.resize(...size);
+    for (const part of this.parts) if (part.source && part !== this.map) await this.take(part, part.source);
+  }
+
+  /** Uses a photograph for those conditions that photographs give. */
+  async usePhotograph(blob) {
+    for (const part of this.parts)
+      if (OF_PHOTOGRAPHS.includes(part.kind)) await this.take(part, blob);
+  }
+
+  make(facts) {
+    const part = { kind: facts.kind, title: TITLES[facts.kind] ?? facts.kind };
+    if (facts.classes) return this.makeClass(part, facts.classes);
+    part.input = h("input", {
+      type: "file",
+      accept: facts.is_picture ? "image/*" : ".json",
+      onchange: () => part.input.files[0] && this.take(part, part.input.files[0]),
+    });
+    const children = [field(part.title, part.input, HINTS[facts.kind] ?? "A file, as in the command.")];
+    if (facts.is_picture) {
+      part.shown = h("img", { class: "condition", alt: `the condition ${facts.kind}`, hidden: true });
+      part.save = button("save PNG", "Saves it as a file for the command", () => this.save(part), {
+        disabled: !facts.palette,
+      });
+      if (facts.palette) {
+        this.map = part;
+        this.painter = new Painter(facts.palette, () => this.onchange());
+        children.unshift(this.painter.element);
+        this.painter.tools.lastChild.append(part.save);
+      } else children.push(part.shown, h("div", { class: "row" }, part.save));
+    }
+    part.element = h("div", { class: "part" }, ...children);
+    return part;
+  }
+
+  makeClass(part, classes) {
+    part.select = h(
+      "select",
+      { onchange: () => this.onchange() },
+      h("option", { value: "" }, "all in turn"),
+      ...classes.map((name) => h("option", { value: name }, name)),
+    );
+    part.element = h(
+      "div",
+      { class: "part" },
+      field(part.title, part.select, "What the pictures show."),
+    );
+    return part;
+  }
+
+  /** Has a file made to fit. */
+  async take(part, file) {
+    if (file.size > MOST_BYTES) {
+      this.line.say("the file is too large: it may have 64 MiB", true);
+      return;
+    }
+    if (!part.shown) {
+      part.file = `data:,${btoa(String.fromCharCode(...new Uint8Array(await file.arrayBuffer())))}`;
+      this.onchange();
+      return;
+    }
+    const [height, width] = this.size;
+    const address = this.path(`condition?kind=${part.kind}&height=${height}&width=${width}`);
+    const found = await this.line.run(`reading the ${part.title.toLowerCase()}`, address, {
+      body: file,
+    });
+    if (!found) return;
+    if (found.labels) this.painter.text = found.labels;
+    else {
+      part.source = file;
+      part.file = found.file;
+      part.shown.src = found.shown;
+      part.shown.hidden = part.save.disabled = false;
+    }
+    this.onchange();
+  }
+
+  async paintedFile() {
+    const found = await this.line.run("taking the map", this.path("labels"), {
+      body: JSON.stringify({ size: this.size, labels: this.painter.text }),
+    });
+    return found?.file;
+  }
+
+  async save(part) {
+    const address = part === this.map && this.painter ? await this.paintedFile() : part.file;
+    if (address) save(URL.createObjectURL(bytesOf(address)), `${part.kind}.png`);
+  }
+
+  /** What is told, by kind; undefined, with a line that says so, if something is missing. */
+  async value() {
+    const told = {};
+    for (const part of this.parts) {
+      if (part.select) {
+        if (part.select.value) told[part.kind] = part.select.value;
+        continue;
+      }
+      const file = this.painter && part === this.map ? await this.paintedFile() : part.file;
+      if (!file) {
+        if (!(this.painter && part === this.map))
+          this.line.say(`choose a file for: ${part.title.toLowerCase()}`, true);
+        return undefined;
+      }
+      told[part.kind] = file;
+    }
+    return told;
+  }
+
+  /** The words of a command that say the same, with the names under which files are saved. */
+  get words() {
+    const words = this.parts.flatMap((part) => {
+      const kind = this.parts.length > 1 ? `${part.kind}=` : "";
+      if (part.select) return part.select.value ? [`'${kind}${part.select.value}'`] : [];
+      return [`${kind}${part.kind}.${part.shown ? "png" : "json"}`];
+    });
+    return words.length ? [`--condition ${words.join(" ")}`] : [];
+  }
+}

@@ -1,0 +1,205 @@
+// The tab "Make": new pictures, drawn before the eyes.
+
+import { h, button, command, field, quoted } from "../dom.js";
+import { JobLine } from "../jobline.js";
+import { Conditions } from "../prior/conditions.js";
+import { Easel } from "../prior/easel.js";
+import { Examples, save } from "../prior/files.js";
+import { Options } from "../prior/options.js";
+import { PriorPicker } from "../prior/picker.js";
+
+export const id = "make";
+export const title = "Make";
+export const hint = "New pictures, drawn before your eyes";
+
+const COUNT = 4;
+
+export function make(panel, library) {
+  return new Make(panel, library);
+}
+
+class Make {
+  constructor(panel, library) {
+    this.picker = new PriorPicker(library, {
+      hint: "What draws the pictures.",
+      onopen: (facts) => this.open(facts),
+      onclose: () => this.close(),
+    });
+    this.conditions = new Conditions(
+      (name) => this.picker.path(name),
+      () => this.drawCommand(),
+    );
+    this.examples = new Examples((blob) => this.conditions.usePhotograph(blob));
+    this.options = new Options(() => this.drawCommand());
+    this.line = new JobLine();
+    this.height = this.sizeInput();
+    this.width = this.sizeInput();
+    this.sizes = h(
+      "div",
+      { class: "fields" },
+      field("Height", this.height, "In pixels; more than the training's takes longer."),
+      field("Width", this.width, "In pixels."),
+      this.options.seedField,
+    );
+    this.start = button("make four", "Draws four pictures", () => this.draw(), {
+      class: "primary",
+    });
+    this.next = button("another four", "Draws four others, with the next seed", () => {
+      this.options.seed = this.options.seed + 1;
+      this.draw();
+    });
+    this.buttons = h("div", { class: "row", hidden: true }, this.start, this.next);
+    this.command = h("div", { class: "same" });
+    this.stage = h("div", { class: "stage" });
+    this.kept = h("div", { class: "easel kept" });
+    this.keptBox = h("section", { class: "card", hidden: true }, h("h2", {}, "Kept"), this.kept);
+    this.form = h(
+      "section",
+      { class: "card form", "aria-label": "what to make", hidden: true },
+      this.conditions.element,
+      this.examples.element,
+      this.sizes,
+      this.options.element,
+    );
+    this.empty = h(
+      "p",
+      { class: "hint placeholder" },
+      "Four pictures appear here, code by code: first each code's swatch, then row by row what they give together.",
+    );
+    panel.append(
+      h("div", { class: "controls" }, this.picker.field),
+      this.picker.line.element,
+      h(
+        "div",
+        { class: "split maker" },
+        this.form,
+        h("div", {}, this.buttons, this.line.element, this.stage, this.command, this.keptBox),
+      ),
+    );
+  }
+
+  sizeInput() {
+    return h("input", { type: "number", onchange: () => this.resize() });
+  }
+
+  show() {
+    this.picker.show();
+  }
+
+  hide() {
+    this.picker.hide();
+  }
+
+  open(facts) {
+    this.facts = facts;
+    [this.height, this.width].forEach((input, side) => {
+      input.min = facts.size[side];
+      input.step = facts.factor;
+      input.max = facts.can_grow ? 1024 : facts.size[side];
+      input.disabled = !facts.can_grow;
+      input.value = facts.size[side];
+    });
+    this.options.open(facts);
+    this.conditions.open(facts, facts.size);
+    if (this.conditions.takesPhotographs) {
+      this.examples.onfound = () => this.conditions.usePhotograph(this.examples.first);
+      this.examples.open(facts.id);
+    }
+    this.form.hidden = this.buttons.hidden = false;
+    this.stage.replaceChildren(this.empty);
+    this.drawCommand();
+  }
+
+  close() {
+    this.facts = null;
+    this.line.control?.abort();
+    this.line.say("");
+    this.conditions.close();
+    this.examples.close();
+    this.form.hidden = this.buttons.hidden = true;
+    this.stage.replaceChildren();
+    this.command.replaceChildren();
+  }
+
+  get size() {
+    return [Number(this.height.value), Number(this.width.value)];
+  }
+
+  get isValid() {
+    const wrong = [this.height, this.width].find((input) => !input.checkValidity());
+    wrong?.reportValidity();
+    return !wrong && this.options.isValid;
+  }
+
+  resize() {
+    if (this.height.checkValidity() && this.width.checkValidity())
+      this.conditions.resize(this.size);
+    this.drawCommand();
+  }
+
+  words() {
+    const words = ["smalti sample", quoted(this.facts.path), `-n ${COUNT}`];
+    if (this.size.join() !== this.facts.size.join()) words.push(`--size ${this.size.join("x")}`);
+    return [...words, ...this.options.words, ...this.conditions.words].join(" ");
+  }
+
+  drawCommand() {
+    if (!this.facts) return;
+    this.command.replaceChildren(
+      h("p", { class: "hint" }, "The command that makes the same four pictures:"),
+      command(this.words()),
+    );
+  }
+
+  async draw() {
+    if (!this.facts || !this.isValid) return;
+    this.drawCommand();
+    const facts = this.facts,
+      seed = this.options.seed;
+    const conditions = await this.conditions.value();
+    if (!conditions || facts !== this.facts) return;
+    const name = (number) => `${facts.path.split("/").pop()}_seed${seed}_${number}.png`;
+    let files = null;
+    const buttons = (number) => [
+      button("keep", "Keeps the picture below, until the page is closed", (event) =>
+        this.keep(files[number], name(number), event.target),
+      { disabled: true }),
+      button("download", "Saves the picture as a PNG", () => save(files[number], name(number)), {
+        disabled: true,
+      }),
+    ];
+    const easel = new Easel(COUNT, buttons);
+    this.stage.replaceChildren(easel.element);
+    this.start.disabled = this.next.disabled = true;
+    const made = await this.line.run("drawing", this.picker.path("make"), {
+      body: JSON.stringify({ ...this.options.values, n: COUNT, size: this.size, conditions }),
+      on: (event, data) => easel.on(event, data),
+    });
+    this.start.disabled = this.next.disabled = false;
+    if (!made) return;
+    files = made.files;
+    await easel.finish(made.images);
+    for (const one of easel.element.querySelectorAll("button")) one.disabled = false;
+  }
+
+  keep(file, name, source) {
+    source.disabled = true;
+    this.keptBox.hidden = false;
+    const figure = h(
+      "figure",
+      { class: "drawn" },
+      h("img", { src: file, alt: name }),
+      h(
+        "figcaption",
+        {},
+        button("download", "Saves the picture as a PNG", () => save(file, name)),
+        button("drop", "Takes it away from here", () => {
+          figure.remove();
+          this.keptBox.hidden = this.kept.children.length === 0;
+          source.disabled = false;
+        }),
+      ),
+    );
+    this.kept.append(figure);
+  }
+}

@@ -1,0 +1,137 @@
+"""Pictures are made, completed and scored in a real browser; see `test_browser`."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import torch
+from PIL import Image
+
+from helpers.studio import make_prior
+from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.maps import EdgesConfig, SegmentationConfig
+from smalti.content import EdgesContent, LabelsContent
+from smalti.sampling.pipeline import Pipeline
+from smalti.studio.worker import Worker
+
+pytestmark = pytest.mark.browser
+SPATIAL = {"codebook_size": 16, "grid_height": 4, "grid_width": 4}
+MAPS = SegmentationConfig(content=LabelsContent(classes=6), **SPATIAL)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """A worker with as much room as the command gives."""
+    made = Worker(torch.device("cpu"))
+    yield made
+    made.close()
+
+
+def wait_until_drawn(page) -> None:
+    page.locator(".stage .drawn button:enabled").first.wait_for()
+
+
+def downloaded(page, name: str, number: int, path):
+    """The picture that a button saves."""
+    with page.expect_download() as started:
+        page.get_by_role("button", name=name).nth(number).click()
+    started.value.save_as(path)
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
+def test_a_map_is_painted_and_pictures_are_made_as_the_command_makes_them(runs, visit, tmp_path):
+    make_prior(runs / "prior", MAPS)
+    opened = visit()
+    page = opened.page
+    painted = page.get_by_label("the painted map")
+    painted.wait_for()
+    page.get_by_label("class 4", exact=True).click()
+    page.get_by_label("Tool").select_option("fill an area")
+    painted.click(position={"x": 5, "y": 5})
+    page.get_by_label("Tool").select_option("brush")
+    page.get_by_label("class 2", exact=True).click()
+    page.get_by_label("Brush").fill("3")
+    box = painted.bounding_box()
+    page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    labels = downloaded(page, "save PNG", 0, tmp_path / "segmentation.png")
+    assert {*labels.tobytes()} == {2, 4}  # and nothing between: the brush does not smooth
+    page.get_by_label("Seed").fill("7")
+    page.get_by_role("button", name="make four").click()
+    wait_until_drawn(page)
+    page.get_by_text(re.compile("smalti sample .*prior -n 4 --seed 7 --condition segm")).wait_for()
+    expected = Pipeline.from_pretrained(runs / "prior").sample(
+        4, 7, str(tmp_path / "segmentation.png"), progress=False
+    )
+    for number in (0, 3):
+        found = downloaded(page, "download", number, tmp_path / "made.png")
+        assert found.tobytes() == expected[number].tobytes()
+    page.get_by_role("button", name="keep").first.click()
+    opened.screenshot("make")
+    page.get_by_role("button", name="another four").click()
+    page.get_by_text("--seed 8").wait_for()
+    wait_until_drawn(page)
+    assert page.locator(".kept .drawn").count() == 1
+    page.get_by_role("button", name="undo").click()
+    after = downloaded(page, "save PNG", 0, tmp_path / "undone.png")
+    assert {*after.tobytes()} == {4}
+
+
+def test_a_map_is_painted_by_keyboard_and_loaded(runs, visit, tmp_path):
+    make_prior(runs / "prior", MAPS)
+    page = visit().page
+    painted = page.get_by_label("the painted map")
+    painted.wait_for()
+    page.get_by_label("class 5", exact=True).click()
+    page.get_by_label("Brush").fill("1")
+    painted.focus()
+    for key in ("ArrowLeft", "ArrowUp", " "):
+        page.keyboard.press(key)
+    labels = downloaded(page, "save PNG", 0, tmp_path / "one.png")
+    assert [at for at, label in enumerate(labels.tobytes()) if label == 5] == [3 * 8 + 3]
+    Image.new("L", (30, 20), 3).save(tmp_path / "map.png")
+    page.get_by_label("Label map").set_input_files(tmp_path / "map.png")
+    page.get_by_label("Tool").select_option("pick a class")
+    painted.click()
+    page.get_by_text("Class 3 of").wait_for()
+
+
+def test_drawing_is_given_up(runs, visit, monkeypatch):
+    make_prior(runs / "prior", ClassLabelConfig(class_names=("cat", "dog")))
+    page = visit().page
+    page.get_by_label("Class").select_option("dog")
+    page.get_by_label("Height").fill("96")
+    page.get_by_label("Width").fill("96")
+    page.get_by_role("button", name="make four").click()
+    page.get_by_text(re.compile(r"drawing: [1-9]\d* of 9,?216")).wait_for()
+    page.get_by_role("button", name="cancel").click()
+    page.get_by_text("drawing: given up").wait_for()
+    page.get_by_label("Height").fill("8")
+    page.get_by_label("Width").fill("8")
+    page.get_by_role("button", name="make four").click()
+    wait_until_drawn(page)
+
+
+def test_edges_come_from_a_photograph(runs, visit, tmp_path):
+    make_prior(runs / "prior", EdgesConfig(content=EdgesContent(), **SPATIAL))
+    Image.radial_gradient("L").convert("RGB").resize((60, 40)).save(tmp_path / "photo.png")
+    page = visit().page
+    page.get_by_role("button", name="make four").click()
+    page.get_by_text("choose a file for: edges").wait_for()
+    page.get_by_label("Edges").set_input_files(tmp_path / "photo.png")
+    page.get_by_alt_text("the condition edges").wait_for()
+    page.get_by_role("button", name="make four").click()
+    wait_until_drawn(page)
+
+
+def test_a_wrong_value_is_said_where_it_stands(runs, visit):
+    make_prior(runs / "prior")
+    page = visit().page
+    page.get_by_label("Height").fill("9")
+    page.get_by_role("button", name="make four").click()
+    assert page.get_by_label("Height").evaluate("one => one === document.activeElement")
+    assert page.locator(".stage canvas").count() == 0
