@@ -11,6 +11,7 @@ from helpers.studio import make_prior
 from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.maps import EdgesConfig, SegmentationConfig
 from smalti.content import EdgesContent, LabelsContent
+from smalti.sampling.completion import Margins, complete
 from smalti.sampling.pipeline import Pipeline
 from smalti.studio.worker import Worker
 
@@ -31,10 +32,10 @@ def wait_until_drawn(page) -> None:
     page.locator(".stage .drawn button:enabled").first.wait_for()
 
 
-def downloaded(page, name: str, number: int, path):
-    """The picture that a button saves."""
+def downloaded(page, name: str, number: int, path, panel=None):
+    """The picture that a button of the page, or of one of its panels, saves."""
     with page.expect_download() as started:
-        page.get_by_role("button", name=name).nth(number).click()
+        (panel or page).get_by_role("button", name=name).nth(number).click()
     started.value.save_as(path)
     with Image.open(path) as picture:
         picture.load()
@@ -135,3 +136,53 @@ def test_a_wrong_value_is_said_where_it_stands(runs, visit):
     page.get_by_role("button", name="make four").click()
     assert page.get_by_label("Height").evaluate("one => one === document.activeElement")
     assert page.locator(".stage canvas").count() == 0
+
+
+def test_a_part_that_was_rubbed_out_is_completed(runs, visit, tmp_path):
+    make_prior(runs / "prior")
+    photo = Image.radial_gradient("L").convert("RGB").resize((80, 60))
+    photo.save(tmp_path / "own.png")
+    opened = visit()
+    page = opened.page
+    page.get_by_role("tab", name="Complete").click()
+    panel = page.locator("#panel-complete")
+    panel.get_by_label("Photograph", exact=True).set_input_files(tmp_path / "own.png")
+    canvas = panel.get_by_label("the photograph", exact=True)
+    canvas.wait_for()
+    assert panel.get_by_role("button", name="complete", exact=True).is_disabled()
+    box = canvas.bounding_box()
+    panel.get_by_label("Brush").fill("1")
+    canvas.click(position={"x": box["width"] * 0.55, "y": box["height"] * 0.55})
+    mask = downloaded(page, "save mask.png", 0, tmp_path / "mask.png", panel)
+    white = [at for at, one in enumerate(mask.convert("L").tobytes()) if one]
+    assert [(at // 10, at % 10) for at in white] == [(4, 4), (4, 5), (5, 4), (5, 5)]  # one code
+    panel.get_by_label("Grow right").fill("3")
+    panel.get_by_label("Grow right").press("Tab")
+    assert panel.get_by_label("Grow right").input_value() == "4"
+    command = panel.locator(".command code")
+    assert command.inner_text().endswith(
+        "prior photo.png --mask mask.png --extend right=4 --paste 8 -n 4"
+    )
+    ready = downloaded(page, "save photo.png", 0, tmp_path / "photo.png", panel)
+    panel.get_by_role("button", name="complete", exact=True).click()
+    panel.locator(".drawn button:enabled").first.wait_for()
+    missing = torch.zeros(8, 10, dtype=torch.bool)
+    missing[4:6, 4:6] = True
+    expected = complete(
+        Pipeline.from_pretrained(runs / "prior"),
+        ready.convert("RGB"),
+        missing,
+        4,
+        margins=Margins(right=4),
+        blend_px=8,
+        progress=False,
+    )
+    made = downloaded(page, "download", 3, tmp_path / "made.png", panel)
+    assert made.tobytes() == expected[3].tobytes()
+    over = panel.locator(".compare canvas")
+    before = over.evaluate("one => one.toDataURL()")
+    panel.get_by_role("slider", name="Original and result").fill("100")
+    assert over.evaluate("one => one.toDataURL()") != before
+    opened.screenshot("complete")
+    panel.get_by_role("button", name="undo").click()
+    assert "--mask" not in command.inner_text()

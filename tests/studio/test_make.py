@@ -201,7 +201,7 @@ def test_a_tokenizer_makes_nothing(run, client):
 
 def test_a_photograph_is_made_ready(opened):
     photo = Image.new("RGB", (50, 31), "olive")
-    found = result(opened()("photograph?longest=20", content=png(photo)))
+    found = result(opened()("photograph?shortest=13", content=png(photo)))
     assert (found["height"], found["width"]) == (12, 20)
     assert picture(found["file"]).size == (20, 12)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import ImageOps
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,7 +20,7 @@ from smalti.sampling.scoring import score_codes
 from smalti.studio.codebook import data_url
 from smalti.studio.condition_files import SizePx, asked_of, decoded, fit, of_labels
 from smalti.studio.library import Entry
-from smalti.studio.prior import MOST_CELLS, MOST_IMAGES, OpenedPrior, drawing_of, whole
+from smalti.studio.prior import MOST_IMAGES, OpenedPrior, drawing_of, whole
 from smalti.studio.requests import UnknownError, entry_of, json_body, whole_number
 from smalti.studio.streams import stream_job
 from smalti.studio.uploads import decode_upload
@@ -100,30 +101,27 @@ async def make(request: Request) -> Response:
 
 async def photograph(request: Request) -> Response:
     """Make a photograph ready: of a length asked for, cropped to whole codes."""
-    content, longest = await request.body(), whole_number(request, "longest")
+    content, shortest = await request.body(), whole_number(request, "shortest")
 
     def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
-        return _photograph(opened, content, longest)
+        return _photograph(opened, content, shortest)
 
     return _answer(request, asked)
 
 
-def _photograph(opened: OpenedPrior, content: bytes, longest: int) -> dict[str, Any]:
-    if not 1 <= longest <= LONGEST_PX:
-        raise InputError(f"the longer side must be 1 to {LONGEST_PX} pixels, got {longest}")
-    tokenizer, factor = opened.pipeline.tokenizer, opened.pipeline.factor
+def _photograph(opened: OpenedPrior, content: bytes, shortest: int) -> dict[str, Any]:
+    pipeline, tokenizer = opened.pipeline, opened.pipeline.tokenizer
+    if not min(pipeline.size) <= shortest <= LONGEST_PX:
+        least = min(pipeline.size)
+        raise InputError(f"the shorter side must be {least} to {LONGEST_PX} pixels, got {shortest}")
     reader = reader_of(tokenizer.content)
     picture = decode_upload(content, reader, 4 * LONGEST_PX)
-    scale = longest / max(picture.size)
-    width, height = (max(factor, round(side * scale) // factor * factor) for side in picture.size)
-    if (height // factor) * (width // factor) > MOST_CELLS:
-        raise InputError(f"{height}x{width} pixels are too many for the page")
-    # The part that is kept has the proportions of whole codes.
-    share = max(width / picture.width, height / picture.height)
-    box_width, box_height = width / share, height / share
-    left, top = (picture.width - box_width) / 2, (picture.height - box_height) / 2
-    box = (left, top, left + box_width, top + box_height)
-    resized = picture.resize((width, height), reader.resampling, box)
+    height, width = pipeline.size
+    if opened.can_grow:
+        scale, factor = shortest / min(picture.size), pipeline.factor
+        width, height = (round(side * scale) // factor * factor for side in picture.size)
+    opened.size_of([height, width])
+    resized = ImageOps.fit(picture, (width, height), reader.resampling)
     images = content_images(tokenizer.content)
     image = reader.to_image(resized)
     return {

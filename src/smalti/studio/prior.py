@@ -53,6 +53,11 @@ class OpenedPrior:
         pipeline = Pipeline.from_pretrained(path).to(device)
         return cls(pipeline, Codebook(pipeline.tokenizer, device))
 
+    @property
+    def can_grow(self) -> bool:
+        """Whether the prior makes images larger than its window."""
+        return self.pipeline.config.ordering == "row_major"
+
     def facts(self) -> dict[str, Any]:
         """What a page needs to know."""
         pipeline, config = self.pipeline, self.pipeline.config
@@ -63,8 +68,7 @@ class OpenedPrior:
             "factor": pipeline.factor,
             "codebook_size": config.codebook_size,
             "content": pipeline.tokenizer.content.kind,
-            "can_grow": config.ordering == "row_major",
-            "most_cells": MOST_CELLS,
+            "can_grow": self.can_grow,
             "most_stride": config.grid_width - config.grid_width // 2,
             "can_guide": config.condition_drop > 0 and bool(config.condition_kinds),
             "conditions": [_condition_facts(one) for one in conditions if one.is_asked],

@@ -3,12 +3,13 @@
 import { h, command, quoted } from "./dom.js";
 import { Library } from "./library.js";
 import * as codes from "./tabs/codes.js";
+import * as complete from "./tabs/complete.js";
 import * as make from "./tabs/make.js";
 import * as runs from "./tabs/runs.js";
 
 // A tab is a module with `id`, `title`, `hint`, and `make(panel, library)`, which returns an object
 // with `show()` and `hide()`.
-const TABS = [make, codes, runs];
+const TABS = [make, complete, codes, runs];
 
 const library = new Library();
 const tablist = document.getElementById("tabs");

@@ -19,6 +19,11 @@ export class Easel {
     this.queue = Promise.resolve(); // the events are drawn one after the other
   }
 
+  /** Whether anything was drawn. */
+  get isBegun() {
+    return this.rowCount !== undefined;
+  }
+
   /** Hears the events of a job. */
   on(event, data) {
     if (["grid", "cells", "rows"].includes(event)) {

@@ -176,7 +176,10 @@ class Make {
       on: (event, data) => easel.on(event, data),
     });
     this.start.disabled = this.next.disabled = false;
-    if (!made) return;
+    if (!made) {
+      if (!easel.isBegun) easel.element.remove();
+      return;
+    }
     files = made.files;
     await easel.finish(made.images);
     for (const one of easel.element.querySelectorAll("button")) one.disabled = false;

@@ -1,0 +1,217 @@
+// The tab "Complete": a part of a photograph, or what lies around it, is made anew.
+
+import { h, button, command, field, quoted } from "../dom.js";
+import { loaded } from "../board.js";
+import { JobLine } from "../jobline.js";
+import { Compare } from "../prior/compare.js";
+import { Conditions } from "../prior/conditions.js";
+import { Easel } from "../prior/easel.js";
+import { Examples, save } from "../prior/files.js";
+import { Options } from "../prior/options.js";
+import { PhotoInput } from "../prior/photo.js";
+import { PriorPicker } from "../prior/picker.js";
+import { Rubber } from "../prior/rubber.js";
+
+export const id = "complete";
+export const title = "Complete";
+export const hint = "A part of a photograph, or what lies around it, made anew";
+
+const COUNT = 4;
+const PASTE_PX = 8;
+
+export function make(panel, library) {
+  return new Complete(panel, library);
+}
+
+class Complete {
+  constructor(panel, library) {
+    this.picker = new PriorPicker(library, {
+      hint: "What draws the missing part; it must make photographs.",
+      onopen: (facts) => this.open(facts),
+      onclose: () => this.close(),
+    });
+    this.line = new JobLine();
+    this.photo = new PhotoInput(this.picker, this.line, (ready) => this.start(ready));
+    this.examples = new Examples((blob) => this.photo.use(blob));
+    this.examples.onfound = () => this.photo.isEmpty && this.examples.first && this.photo.use(this.examples.first);
+    this.rubber = new Rubber(() => this.changed());
+    this.conditions = new Conditions(
+      (name) => this.picker.path(name),
+      () => this.changed(),
+    );
+    this.options = new Options(() => this.changed());
+    this.paste = h("input", { type: "checkbox", checked: true, onchange: () => this.changed() });
+    this.go = button("complete", "Draws four completions", () => this.draw(), { class: "primary" });
+    this.next = button("another four", "Draws four others, with the next seed", () => {
+      this.options.seed = this.options.seed + 1;
+      this.draw();
+    });
+    this.buttons = h("div", { class: "row", hidden: true }, this.go, this.next);
+    this.stage = h("div", { class: "stage" });
+    this.compare = new Compare();
+    this.same = h("div", { class: "same" });
+    this.form = h(
+      "section",
+      { class: "card form", "aria-label": "what to complete", hidden: true },
+      this.photo.element,
+      this.examples.element,
+      this.rubber.element,
+      this.conditions.element,
+      h(
+        "div",
+        { class: "fields" },
+        this.options.seedField,
+        field("Keep the known pixels", this.paste, `Puts them back, mixed over ${PASTE_PX} pixels; else all is as decoded.`),
+      ),
+      this.options.element,
+    );
+    panel.append(
+      h("div", { class: "controls" }, this.picker.field),
+      this.picker.line.element,
+      h(
+        "div",
+        { class: "split maker" },
+        this.form,
+        h("div", {}, this.buttons, this.line.element, this.compare.element, this.stage, this.same),
+      ),
+    );
+    this.photo.listenToDrops(panel);
+  }
+
+  show() {
+    this.picker.show();
+  }
+
+  hide() {
+    this.picker.hide();
+  }
+
+  open(facts) {
+    this.facts = facts;
+    if (facts.content !== "rgb") {
+      this.line.say("This prior does not make photographs, and only photographs can be completed.", true);
+      return;
+    }
+    this.options.open(facts);
+    this.conditions.open(facts, facts.size);
+    this.photo.open(facts);
+    this.examples.open(facts.id);
+    this.form.hidden = this.buttons.hidden = false;
+    this.stage.replaceChildren(
+      h(
+        "p",
+        { class: "hint placeholder" },
+        "Choose a photograph, rub a part out or let the canvas grow, and have it completed.",
+      ),
+    );
+    this.changed();
+  }
+
+  close() {
+    this.facts = null;
+    this.line.control?.abort();
+    this.line.say("");
+    this.photo.close();
+    this.examples.close();
+    this.rubber.close();
+    this.conditions.close();
+    this.compare.hide();
+    this.form.hidden = this.buttons.hidden = true;
+    this.stage.replaceChildren();
+    this.same.replaceChildren();
+  }
+
+  /** Begins with a photograph that is ready. */
+  async start(ready) {
+    await this.rubber.open(ready, this.facts.factor, this.facts.can_grow);
+    this.compare.hide();
+    await this.conditions.resize(this.rubber.size);
+    await this.conditions.usePhotograph(this.photo.blob);
+  }
+
+  changed() {
+    if (!this.facts) return;
+    const ready = Boolean(this.rubber.picture);
+    const [height, width] = ready ? this.rubber.size : [0, 0];
+    const canDraw = ready && (this.rubber.isRubbed || height > this.rubber.height || width > this.rubber.width);
+    this.go.disabled = this.next.disabled = !canDraw || this.isDrawing;
+    if (ready && !this.conditions.isEmpty) this.conditions.resize(this.rubber.size);
+    if (!canDraw) {
+      this.same.replaceChildren();
+      return;
+    }
+    this.same.replaceChildren(
+      h("p", { class: "hint" }, "The command that makes the same four completions:"),
+      command(this.words()),
+      h(
+        "div",
+        { class: "row" },
+        button("save photo.png", "Saves the photograph as it is completed", () =>
+          save(this.photo.ready.file, "photo.png"),
+        ),
+        button("save mask.png", "Saves what is rubbed out, white on black", () =>
+          save(this.rubber.mask, "mask.png"),
+        ),
+      ),
+    );
+  }
+
+  words() {
+    const grown = Object.entries(this.rubber.sides).filter(([, pixels]) => pixels > 0);
+    const words = ["smalti complete", quoted(this.facts.path), "photo.png"];
+    if (this.rubber.isRubbed) words.push("--mask mask.png");
+    if (grown.length) words.push(`--extend ${grown.map(([side, px]) => `${side}=${px}`).join(" ")}`);
+    if (this.paste.checked) words.push(`--paste ${PASTE_PX}`);
+    words.push(`-n ${COUNT}`);
+    return [...words, ...this.options.words, ...this.conditions.words].join(" ");
+  }
+
+  async draw() {
+    if (!this.rubber.picture || !this.options.isValid) return;
+    const facts = this.facts,
+      original = this.rubber.original,
+      seed = this.options.seed;
+    this.changed();
+    const conditions = await this.conditions.value();
+    if (!conditions || facts !== this.facts) return;
+    let files = null,
+      pictures = null;
+    const easel = new Easel(COUNT, (number) => [
+      button("compare", "Lays it over the original", () => this.compare.show(original, pictures[number]), {
+        disabled: true,
+      }),
+      button(
+        "download",
+        "Saves the picture as a PNG",
+        () => save(files[number], `completed_seed${seed}_${number}.png`),
+        { disabled: true },
+      ),
+    ]);
+    this.compare.hide();
+    this.stage.replaceChildren(easel.element);
+    this.isDrawing = this.go.disabled = this.next.disabled = true;
+    const made = await this.line.run("completing", this.picker.path("complete"), {
+      body: JSON.stringify({
+        ...this.options.values,
+        ...this.rubber.sides,
+        n: COUNT,
+        file: this.photo.ready.file,
+        missing: [...this.rubber.missing],
+        paste: this.paste.checked,
+        conditions,
+      }),
+      on: (event, data) => easel.on(event, data),
+    });
+    this.isDrawing = this.go.disabled = this.next.disabled = false;
+    if (!made) {
+      if (!easel.isBegun) easel.element.remove();
+      return;
+    }
+    files = made.files;
+    await easel.finish(made.images);
+    pictures = await Promise.all(made.images.map(loaded));
+    if (facts !== this.facts) return;
+    for (const one of easel.element.querySelectorAll("button")) one.disabled = false;
+    this.compare.show(original, pictures[0]);
+  }
+}
