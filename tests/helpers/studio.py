@@ -12,7 +12,9 @@ from PIL import Image
 
 from smalti.conditions import ConditionConfig
 from smalti.conditions.grid import SpatialConfig
+from smalti.conditions.maps import SegmentationConfig
 from smalti.conditions.none import UnconditionalConfig
+from smalti.content import LabelsContent
 from smalti.data.config import TransformConfig
 from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.model import GPT
@@ -25,6 +27,9 @@ from smalti.tokenizer.vqgan import VQGAN
 TOKEN = "0123456789abcdefTOKEN"
 ORIGIN = "http://127.0.0.1:8765"
 TINY = VQGANConfig(channel_multipliers=(1, 1), channels=8, codebook_size=16, code_dim=4)
+SPATIAL = {"codebook_size": 16, "grid_height": 4, "grid_width": 4}
+MAPS = SegmentationConfig(content=LabelsContent(classes=6), **SPATIAL)
+"""A condition of `make_prior`."""
 LINES = [
     {"step": 0, "group": "images", "training": 19, "held_out": 5},
     {"step": 10, "group": "train", "reconstruction_loss": 0.5, "seconds": 9.0},

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from helpers.browser import Opened
-from helpers.studio import LINES, make_run, write_lines
+from helpers.studio import LINES, MAPS, make_prior, make_run, write_lines
+from smalti.conditions.class_label import ClassLabelConfig
 from smalti.studio.worker import Worker
 from smalti.training.run_lock import HOLDER_FILE
 
@@ -196,10 +197,11 @@ def test_all_is_reached_by_keyboard(run, visit):
     page.locator("figure.chart").first.get_by_text("(step 10)").wait_for()
 
 
-def test_every_control_has_a_name_and_an_explanation(run, visit):
+def test_every_control_has_a_name_and_an_explanation(run, runs, visit):
+    make_prior(runs / "prior", ClassLabelConfig(class_names=("cat", "dog")))
     page = visit().page
-    board(page, 2).wait_for()
-    for tab in ("Codes", "Runs"):
+    page.get_by_label("Class").wait_for()
+    for tab in ("Make", "Complete", "Surprise", "Codes", "Runs"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(300)
         controls = page.locator("button:visible, input:visible, select:visible")
@@ -214,12 +216,13 @@ def test_every_control_has_a_name_and_an_explanation(run, visit):
             assert explained, html
 
 
-@pytest.mark.parametrize("tab", ["Codes", "Runs"])
+@pytest.mark.parametrize("tab", ["Make", "Complete", "Surprise", "Codes", "Runs"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_in_dark_and_light(run, visit, tab, scheme):
+def test_it_fits_a_phone_in_dark_and_light(run, runs, visit, tab, scheme):
+    make_prior(runs / "prior", MAPS)
     opened = visit(viewport=PHONE, color_scheme=scheme)
     page = opened.page
-    board(page, 2).wait_for()
+    page.get_by_label("the painted map").wait_for()
     page.get_by_role("tab", name=tab).click()
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -1,5 +1,6 @@
 """Pictures are made, completed and scored in a real browser; see `test_browser`."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -7,17 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.studio import make_prior
+from helpers.studio import MAPS, SPATIAL, make_prior
 from smalti.conditions.class_label import ClassLabelConfig
-from smalti.conditions.maps import EdgesConfig, SegmentationConfig
-from smalti.content import EdgesContent, LabelsContent
+from smalti.conditions.maps import EdgesConfig
+from smalti.content import EdgesContent
+from smalti.ranges import from_pil
 from smalti.sampling.completion import Margins, complete
 from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.scoring import score_codes
 from smalti.studio.worker import Worker
 
 pytestmark = pytest.mark.browser
-SPATIAL = {"codebook_size": 16, "grid_height": 4, "grid_width": 4}
-MAPS = SegmentationConfig(content=LabelsContent(classes=6), **SPATIAL)
 
 
 @pytest.fixture
@@ -186,3 +187,31 @@ def test_a_part_that_was_rubbed_out_is_completed(runs, visit, tmp_path):
     opened.screenshot("complete")
     panel.get_by_role("button", name="undo").click()
     assert "--mask" not in command.inner_text()
+
+
+def test_two_priors_are_surprised_beside_each_other(runs, visit, tmp_path):
+    make_prior(runs / "first")
+    make_prior(runs / "second", ClassLabelConfig(class_names=("cat", "dog")))
+    Image.radial_gradient("L").convert("RGB").resize((80, 60)).save(tmp_path / "own.png")
+    opened = visit()
+    page = opened.page
+    page.get_by_role("tab", name="Surprise").click()
+    panel = page.locator("#panel-surprise")
+    panel.get_by_label("Photograph", exact=True).set_input_files(tmp_path / "own.png")
+    panel.get_by_label("Beside it").select_option(label="second")
+    panel.get_by_label("Class").select_option("dog")
+    panel.locator(".command code").nth(1).wait_for()
+    assert "--size 8x10 --condition 'dog'" in panel.locator(".command code").nth(1).inner_text()
+    panel.get_by_role("button", name="show surprise").click()
+    panel.get_by_text("who knows nothing needs 4.00").nth(1).wait_for()
+    photo = downloaded(page, "save photo.png", 0, tmp_path / "photo.png", panel)
+    pipeline = Pipeline.from_pretrained(runs / "second")
+    codes = pipeline.tokenizer.encode(from_pil(photo.convert("RGB"))[None])
+    bits = score_codes(pipeline, codes, pipeline.request(1, "dog", (8, 10)).values) / math.log(2)
+    panel.locator(".overlay").nth(0).click(position={"x": 3, "y": 3})
+    panel.get_by_text(f"{bits[0, 0, 0]:.2f} bits with second").wait_for()
+    panel.get_by_text(f"{bits.mean():.2f} bits a code;").wait_for()
+    before = panel.locator("canvas.layer").first.evaluate("one => one.toDataURL()")
+    opened.screenshot("surprise")
+    panel.get_by_label("Colour").fill("0")
+    assert panel.locator("canvas.layer").first.evaluate("one => one.toDataURL()") != before

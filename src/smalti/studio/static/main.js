@@ -6,10 +6,11 @@ import * as codes from "./tabs/codes.js";
 import * as complete from "./tabs/complete.js";
 import * as make from "./tabs/make.js";
 import * as runs from "./tabs/runs.js";
+import * as surprise from "./tabs/surprise.js";
 
 // A tab is a module with `id`, `title`, `hint`, and `make(panel, library)`, which returns an object
 // with `show()` and `hide()`.
-const TABS = [make, complete, codes, runs];
+const TABS = [make, complete, surprise, codes, runs];
 
 const library = new Library();
 const tablist = document.getElementById("tabs");
