@@ -36,12 +36,16 @@ def worker() -> Iterator[Worker]:
 
 def board(page, number: int):
     """Picture, codes, reconstruction or result: the layer that takes clicks."""
-    return page.locator(".boards .overlay").nth(number)
+    return page.locator("#panel-codes .boards .overlay").nth(number)
 
 
 def pixels(page, number: int) -> str:
     """All pixels of a board."""
-    return page.locator(".boards canvas.layer").nth(number).evaluate("one => one.toDataURL()")
+    return (
+        page.locator("#panel-codes .boards canvas.layer")
+        .nth(number)
+        .evaluate("one => one.toDataURL()")
+    )
 
 
 def test_a_code_is_exchanged_by_hand(run, visit, tmp_path):

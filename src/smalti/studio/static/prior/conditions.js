@@ -1,6 +1,6 @@
 // What a prior is told: a class, a painted label map, or pictures that are made to fit.
 
-import { h, button, field } from "../dom.js";
+import { h, button, field, quoted } from "../dom.js";
 import { JobLine } from "../jobline.js";
 import { bytesOf, MOST_BYTES, save } from "./files.js";
 import { Painter } from "./painter.js";
@@ -175,7 +175,7 @@ export class Conditions {
   get words() {
     const words = this.parts.flatMap((part) => {
       const kind = this.parts.length > 1 ? `${part.kind}=` : "";
-      if (part.select) return part.select.value ? [`'${kind}${part.select.value}'`] : [];
+      if (part.select) return part.select.value ? [quoted(`${kind}${part.select.value}`)] : [];
       return [`${kind}${part.kind}.${part.shown ? "png" : "json"}`];
     });
     return words.length ? [`--condition ${words.join(" ")}`] : [];

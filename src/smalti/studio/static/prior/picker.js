@@ -39,7 +39,7 @@ export class PriorPicker {
     }
     if (this.isShown && this.select.value !== (this.opened ?? "")) this.open(this.select.value);
     if (!this.entries.length)
-      this.line.say("No prior yet. It is what draws: smalti train prior --data PHOTOS --tokenizer RUN --out PRIOR");
+      this.line.say("No prior yet. It is what draws: smalti train prior --data PHOTOS --vqgan RUN --out PRIOR");
   }
 
   async open(id) {
