@@ -183,7 +183,7 @@ def test_later_values_win_over_earlier_ones(succeed, here):
     preset = yaml.safe_load(succeed(*line.split()[:6], "--print_config").out)
     assert config["training"]["batch_size"] == 3
     assert config["training"]["total_steps"] == 7
-    assert config["training"]["ema_decay"] == preset["training"]["ema_decay"] == 0.99
+    assert config["training"]["ema_decay"] == preset["training"]["ema_decay"] == 0.98
 
 
 def test_config_file_wins_wherever_the_preset_stands(succeed, here):

@@ -128,7 +128,7 @@ def test_each_file_is_read_once(here, monkeypatch):
 
 def test_options_win_over_a_preset_wherever_it_stands():
     assert vqgan("--training.total-steps 7 --preset vqgan-demo").training.total_steps == 7
-    assert vqgan("--preset vqgan-demo").training.total_steps == 500
+    assert vqgan("--preset vqgan-demo").training.total_steps == 400
 
 
 def test_a_preset_of_another_stage_is_none():
