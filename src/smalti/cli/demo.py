@@ -50,8 +50,8 @@ def parser() -> Parser:
     parser = Parser(
         "demo",
         "Train both stages on photographs that come with scikit-image, and write a page, which "
-        "grows meanwhile. Takes 3 to 10 minutes on two processor cores, by their age; the same "
-        "command goes on where it was stopped.",
+        "grows meanwhile. Takes about four minutes on two idle processor cores, and longer on old "
+        "ones; the same command goes on where it was stopped.",
     )
     parser.add_out("demo", "folder for photographs, runs and page")
     parser.add_seed("seed of everything random")
