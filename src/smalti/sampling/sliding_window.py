@@ -104,16 +104,8 @@ def draw_canvas(
 ) -> Iterator[list[int]]:
     """Draw the unknown codes of a canvas, in place, a group of cells at a time.
 
-    Args:
-        prior: this and the following arguments are those of `sample_canvas`.
-        model: see there.
-        conditioning: see there.
-        condition_codes: see there.
-        canvas: see there.
-        config: see there.
-        choose: see there.
-        count: see there.
-        group_seconds: time after which a group ends.
+    A group ends after `group_seconds`. The other arguments are those of `sample_canvas`, which does
+    not return before all is drawn.
 
     Yields:
         The row-major numbers of the cells that were drawn since the group before. On a graphics

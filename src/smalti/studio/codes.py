@@ -15,9 +15,9 @@ from smalti.studio.codebook import Codebook, Encoded, data_url, strip
 from smalti.studio.examples import Examples
 from smalti.studio.library import Entry
 from smalti.studio.requests import entry_of, json_body, whole_number
-from smalti.studio.streams import stream_job
+from smalti.studio.streams import stream_model_job
 from smalti.studio.uploads import decode_upload
-from smalti.studio.worker import Job, Worker
+from smalti.studio.worker import Job
 
 
 @dataclass(slots=True)
@@ -54,13 +54,7 @@ Asked = Callable[[Opened, Entry, Job], object]
 def _answer(request: Request, asked: Asked) -> Response:
     """Put a request for the tokenizer that the address names into the worker's queue."""
     entry = entry_of(request)
-    worker: Worker = request.app.state.worker
-
-    def work(job: Job) -> object:
-        entry.check_exists()
-        return asked(worker.models.get(entry.tokenizer, Opened.load), entry, job)
-
-    return stream_job(request, work)
+    return stream_model_job(request, entry, entry.tokenizer, Opened.load, asked)
 
 
 async def facts(request: Request) -> Response:

@@ -22,9 +22,9 @@ from smalti.studio.condition_files import SizePx, asked_of, decoded, fit, of_lab
 from smalti.studio.library import Entry
 from smalti.studio.prior import MOST_IMAGES, OpenedPrior, drawing_of, whole
 from smalti.studio.requests import UnknownError, entry_of, json_body, whole_number
-from smalti.studio.streams import stream_job
+from smalti.studio.streams import stream_model_job
 from smalti.studio.uploads import decode_upload
-from smalti.studio.worker import Job, Worker
+from smalti.studio.worker import Job
 
 MOST_SEED = 2**31 - 1
 PASTE_PX = 8
@@ -41,13 +41,7 @@ def _answer(request: Request, asked: Asked) -> Response:
     entry = entry_of(request)
     if entry.kind != "prior":
         raise UnknownError(f"{entry.name} is no prior")
-    worker: Worker = request.app.state.worker
-
-    def work(job: Job) -> object:
-        entry.check_exists()
-        return asked(worker.models.get(entry.path, OpenedPrior.load), entry, job)
-
-    return stream_job(request, work)
+    return stream_model_job(request, entry, entry.path, OpenedPrior.load, asked)
 
 
 async def facts(request: Request) -> Response:
