@@ -31,7 +31,7 @@ TEMPERATURE, TOP_P = 0.7, 0.8
 RELOAD_SECONDS = 10
 CURVES = {
     "vqgan": ("reconstruction_loss", "psnr_db", "code_use"),
-    "prior": ("nll", "bits_per_dimension"),
+    "prior": ("nll",),
 }
 """Numbers of each stage whose curves are shown; the page of a run has all of them."""
 _TRAINING_IMAGES = """ The tokenizer learned from these very photographs, none was held out: ones
