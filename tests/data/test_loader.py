@@ -108,6 +108,14 @@ def test_augmented_batches_are_the_samples_of_an_epoch_in_order(photos: Path) ->
     assert torch.equal(images, expected)
 
 
+def test_workers_that_read_for_the_code_cache_end_well(photos: Path) -> None:
+    batches = make_loader(photos, workers=2).augmented_batches(epoch=0, batch_size=4)
+    next(batches)
+    workers = multiprocessing.active_children()
+    assert len(list(batches)) == 1
+    assert [worker.exitcode for worker in workers] == [0, 0]
+
+
 def test_labels_are_stacked_and_absent_without_classes(photos: Path) -> None:
     source = FolderSource(str(photos), classes=True)
     loader = BatchLoader(ImageDataset([source], CROP, 0), 6, 0, 0)

@@ -105,7 +105,8 @@ class BatchLoader:
     def augmented_batches(self, epoch: int, batch_size: int) -> Generator[Batch, None, None]:
         """The training images of an epoch (random crops, flips) in the order of the data set.
 
-        Image `i` of the result is sample `i`; the last batch may be smaller.
+        Image `i` of the result is sample `i`; the last batch may be smaller. Without workers, a
+        thread reads each batch while the caller computes with the one before.
 
         Args:
             epoch: which crops and flips.
@@ -116,7 +117,10 @@ class BatchLoader:
                 out, or workers have too little shared memory for the batches.
         """
         self.check_workers(batch_size)
-        return self._fetch(self._in_order(epoch, batch_size))
+        batches = self._fetch(self._in_order(epoch, batch_size))
+        # Workers read ahead by themselves. Started by a thread of a pool, they would end with exit
+        # code 1, for they would wait for that thread; PyTorch then stops the whole run.
+        return batches if self.workers else read_ahead(batches)
 
     def evaluation_batches(self) -> Generator[Batch, None, None]:
         """Each good image once, center crop, in order; the last batch may be smaller.
@@ -251,7 +255,10 @@ class _Reader(Dataset[_Fetched]):
 
 
 def read_ahead(batches: Iterator[T]) -> Generator[T, None, None]:
-    """Read each batch in a thread while the caller computes with the one before."""
+    """Read each batch in a thread while the caller computes with the one before.
+
+    `batches` must start no processes.
+    """
     with ThreadPoolExecutor(max_workers=1) as pool:
         following = pool.submit(next, batches, None)
         while (batch := following.result()) is not None:

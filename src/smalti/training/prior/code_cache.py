@@ -31,7 +31,7 @@ from tqdm import tqdm
 from smalti.conditions import Condition
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
-from smalti.data.loader import BatchLoader, Drawn, read_ahead
+from smalti.data.loader import BatchLoader, Drawn
 from smalti.distributed import from_first, together
 from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
 from smalti.model_folder import map_tensors, write_tensors
@@ -240,7 +240,7 @@ def _encode(
     ):
         for view in range(views):
             chunks: dict[str, list[Tensor]] = defaultdict(list)
-            for batch in read_ahead(loader.augmented_batches(view, batch_size)):
+            for batch in loader.augmented_batches(view, batch_size):
                 codes = encoder.encode(batch)
                 chunks[CODES].append(codes.codes.to(dtype))
                 for kind, condition in codes.conditions.items():
