@@ -83,6 +83,39 @@ def test_a_map_is_painted_and_pictures_are_made_as_the_command_makes_them(runs, 
     assert {*after.tobytes()} == {4}
 
 
+def test_a_loaded_map_is_fitted_anew_to_another_size(runs, visit, tmp_path):
+    make_prior(runs / "prior", MAPS)
+    labels = Image.new("L", (32, 8), 1)
+    labels.paste(3, (24, 0, 32, 8))
+    labels.save(tmp_path / "map.png")
+    page = visit().page
+    page.get_by_label("Label map").set_input_files(tmp_path / "map.png")
+    page.get_by_text("reading the label map").wait_for(state="hidden")
+    width = page.locator("#panel-make").get_by_label("Width")
+    width.fill("32")
+    width.press("Tab")
+    page.get_by_text("--size 8x32").wait_for()
+    page.get_by_text("reading the label map").wait_for(state="hidden")
+    fitted = downloaded(page, "save PNG", 0, tmp_path / "fitted.png")
+    assert fitted.tobytes() == labels.tobytes()
+
+
+def test_the_keyboard_goes_on_where_it_was(runs, visit):
+    make_prior(runs / "prior", ClassLabelConfig(class_names=("cat", "dog")))
+    page = visit().page
+    start = page.get_by_role("button", name="make four")
+    start.focus()
+    page.keyboard.press("Enter")
+    wait_until_drawn(page)
+    assert start.evaluate("one => one === document.activeElement")
+    page.locator("#panel-make").get_by_label("Height").fill("96")
+    start.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile("drawing: [1-9]")).wait_for()
+    page.keyboard.press("Enter")  # on the button that cancels
+    page.get_by_text("drawing: given up").wait_for()
+
+
 def test_a_map_is_painted_by_keyboard_and_loaded(runs, visit, tmp_path):
     make_prior(runs / "prior", MAPS)
     page = visit().page
@@ -140,6 +173,10 @@ def test_a_wrong_value_is_said_where_it_stands(runs, visit):
         .get_by_label("Height")
         .evaluate("one => one === document.activeElement")
     )
+    page.locator("#panel-make").get_by_label("Height").fill("8")
+    page.locator("#panel-make").get_by_label("Seed").fill("")  # is not taken for 0
+    page.get_by_role("button", name="make four").click()
+    page.wait_for_function("document.activeElement.labels?.[0]?.innerText === 'Seed'")
     assert page.locator(".stage canvas").count() == 0
 
 

@@ -27,6 +27,11 @@ def test_a_run_and_a_model_can_be_named_themselves(run, tmp_path):
     assert (second.name, second.kind, second.is_run) == ("vqgan", "vqgan", True)
 
 
+def test_runs_below_several_folders_are_told_by_these(runs, run, tmp_path, photos):
+    make_run(tmp_path / "more" / "vqgan", photos)
+    assert names(runs, tmp_path / "more") == ["more/vqgan", "runs/vqgan"]
+
+
 def test_runs_of_one_name_are_told_by_their_paths(run, tmp_path, photos):
     other = make_run(tmp_path / "other" / "vqgan", photos)
     assert names(run, other) == [str(other), str(run)]

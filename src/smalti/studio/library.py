@@ -34,7 +34,8 @@ class Entry:
     """What the page calls it: letters and digits that follow from its place."""
     path: Path
     name: str
-    """Its place below the named folder, for people; the whole path if another has the same."""
+    """Its place below the named folder, for people, with that folder's name if several were named;
+    the whole path if another has the same."""
     kind: str
     """vqgan, pixels or prior."""
     is_run: bool
@@ -71,8 +72,9 @@ class Library:
         """All that is there now, by name."""
         found: dict[str, Entry] = {}
         for root in self.roots:
+            above = root if len(self.roots) == 1 else root.parent
             for folder in _folders(root):
-                entry = _entry(root, folder)
+                entry = _entry(root, folder, above)
                 if entry is not None:
                     found.setdefault(entry.id, entry)
         count = Counter(entry.name for entry in found.values())
@@ -115,12 +117,12 @@ def _children(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _entry(root: Path, folder: Path) -> Entry | None:
+def _entry(root: Path, folder: Path, above: Path) -> Entry | None:
     kind = _kind(folder)
     if kind is None:
         return None
     digest = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()
-    name = folder.absolute().name if folder == root else folder.relative_to(root).as_posix()
+    name = folder.absolute().name if folder == root else folder.relative_to(above).as_posix()
     return Entry(digest[:16], folder, name, kind, _stage(folder) is not None)
 
 

@@ -29,12 +29,18 @@ export function button(text, hint, onclick, attributes = {}) {
 
 /** A command to type, with a button that copies it. */
 export function command(text) {
-  const copied = h("span", { role: "status" });
+  const code = h("code", {}, text),
+    copied = h("span", { role: "status" });
   const copy = button("copy", `Copies: ${text}`, async () => {
-    await navigator.clipboard.writeText(text);
-    copied.textContent = "copied";
+    try {
+      await navigator.clipboard.writeText(text);
+      copied.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code); // browsers copy from this machine's pages only
+      copied.textContent = "selected: press Ctrl-C";
+    }
   });
-  return h("p", { class: "command" }, h("code", {}, text), copy, copied);
+  return h("p", { class: "command" }, code, copy, copied);
 }
 
 /** A path as a shell reads it. */

@@ -14,7 +14,7 @@ const TITLES = {
   keypoints: "Pose",
 };
 const HINTS = {
-  segmentation: "A label map, whose numbers are classes; it can be painted on.",
+  segmentation: "A label map, whose numbers are classes; it is cut to the size of the pictures, and can be painted on.",
   depth: "A depth map: grey, dark to bright as in the training.",
   edges: "A photograph, whose edges are found, or a drawing of white lines on black.",
   low_resolution: "A photograph, which is made small.",
@@ -22,6 +22,10 @@ const HINTS = {
 };
 /** Kinds that a photograph gives. */
 const OF_PHOTOGRAPHS = ["edges", "low_resolution"];
+
+function fileName(part) {
+  return `${part.kind}.${part.shown ? "png" : "json"}`;
+}
 
 export class Conditions {
   /** `path(name)` is an address of the prior; `onchange()` hears when what is told changes. */
@@ -46,7 +50,7 @@ export class Conditions {
     this.line.control?.abort();
     this.line.say("");
     this.parts = [];
-    this.painter = null;
+    this.painter = this.map = null;
     this.box.replaceChildren();
   }
 
@@ -63,8 +67,9 @@ export class Conditions {
   async resize(size) {
     if (size.join() === this.size?.join()) return;
     this.size = size;
+    if (this.painter?.isTouched) this.map.source = null;
     this.painter?.resize(...size);
-    for (const part of this.parts) if (part.source && part !== this.map) await this.take(part, part.source);
+    for (const part of this.parts) if (part.source) await this.take(part, part.source);
   }
 
   /** Uses a photograph for those conditions that photographs give. */
@@ -130,9 +135,9 @@ export class Conditions {
       body: file,
     });
     if (!found) return;
+    part.source = file;
     if (found.labels) this.painter.text = found.labels;
     else {
-      part.source = file;
       part.file = found.file;
       part.shown.src = found.shown;
       part.shown.hidden = part.save.disabled = false;
@@ -148,7 +153,7 @@ export class Conditions {
   }
 
   async save(part) {
-    const address = part === this.map && this.painter ? await this.paintedFile() : part.file;
+    const address = part === this.map ? await this.paintedFile() : part.file;
     if (address) save(URL.createObjectURL(bytesOf(address)), `${part.kind}.png`);
   }
 
@@ -160,9 +165,9 @@ export class Conditions {
         if (part.select.value) told[part.kind] = part.select.value;
         continue;
       }
-      const file = this.painter && part === this.map ? await this.paintedFile() : part.file;
+      const file = part === this.map ? await this.paintedFile() : part.file;
       if (!file) {
-        if (!(this.painter && part === this.map))
+        if (part !== this.map)
           this.line.say(`choose a file for: ${part.title.toLowerCase()}`, true);
         return undefined;
       }
@@ -171,12 +176,17 @@ export class Conditions {
     return told;
   }
 
+  /** The names under which pictures of the conditions are saved. */
+  get files() {
+    return this.parts.filter((part) => part.save).map(fileName);
+  }
+
   /** The words of a command that say the same, with the names under which files are saved. */
   get words() {
     const words = this.parts.flatMap((part) => {
       const kind = this.parts.length > 1 ? `${part.kind}=` : "";
       if (part.select) return part.select.value ? [quoted(`${kind}${part.select.value}`)] : [];
-      return [`${kind}${part.kind}.${part.shown ? "png" : "json"}`];
+      return [`${kind}${fileName(part)}`];
     });
     return words.length ? [`--condition ${words.join(" ")}`] : [];
   }

@@ -68,7 +68,7 @@ export class Easel {
     });
   }
 
-  /** Shows the finished pictures. */
+  /** Shows the finished pictures, and returns them as images. */
   async finish(images) {
     await this.queue;
     const pictures = await Promise.all(images.map(loaded));
@@ -78,5 +78,6 @@ export class Easel {
       canvas.height = picture.height;
       canvas.getContext("2d").drawImage(picture, 0, 0);
     });
+    return pictures;
   }
 }

@@ -5,10 +5,10 @@ import { h, field } from "../dom.js";
 const NUMBERS = [
   // name, label, value of the command if it is left out, attributes, explanation
   ["seed", "Seed", 0, { min: 0, max: 2147483647, step: 1 }, "The same seed makes the same pictures."],
-  ["temperature", "Temperature", 1, { min: 0, max: 10, step: 0.05 }, "Below 1 likelier codes, above 1 bolder ones; 0 always the likeliest."],
+  ["temperature", "Temperature", 1, { min: 0, max: 10, step: 0.01 }, "Below 1 likelier codes, above 1 bolder ones; 0 always the likeliest."],
   ["top_k", "Top-k", 100, { min: 0, max: 65536, step: 1 }, "Draws among the k likeliest codes only; 0 is off."],
-  ["top_p", "Top-p", 1, { min: 0.01, max: 1, step: 0.01 }, "Draws among the likeliest codes with this share of probability; 1 is off."],
-  ["guidance", "Guidance", 1, { min: 0, max: 50, step: 0.1 }, "How closely to follow the condition; 1 is off."],
+  ["top_p", "Top-p", 1, { min: 0.005, max: 1, step: 0.005 }, "Draws among the likeliest codes with this share of probability; 1 is off."],
+  ["guidance", "Guidance", 1, { min: 0, max: 50, step: 0.05 }, "How closely to follow the condition; 1 is off."],
   ["stride", "Stride", 1, { min: 1, max: 64, step: 1 }, "Codes drawn in one place of the window, for larger pictures; more is faster and sees less."],
 ];
 
@@ -17,7 +17,7 @@ export class Options {
     this.inputs = {};
     this.fields = {};
     for (const [name, label, value, attributes, hint] of NUMBERS) {
-      const input = h("input", { type: "number", value, onchange, ...attributes });
+      const input = h("input", { type: "number", required: true, value, onchange, ...attributes });
       this.inputs[name] = input;
       this.fields[name] = field(label, input, hint);
     }

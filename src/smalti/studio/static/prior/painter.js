@@ -117,6 +117,11 @@ export class Painter {
     this.onchange();
   }
 
+  /** Whether anything was painted since the whole map was shown. */
+  get isTouched() {
+    return this.history.length > 0;
+  }
+
   remember() {
     if (this.tool.value === "pick") return;
     this.history.push(this.labels.slice());

@@ -12,7 +12,7 @@ export class PhotoInput {
       accept: "image/*",
       onchange: () => this.use(this.input.files[0]),
     });
-    this.shortest = h("input", { type: "number", max: 1024, onchange: () => this.use(this.blob) });
+    this.shortest = h("input", { type: "number", required: true, max: 1024, onchange: () => this.use(this.blob) });
     this.element = h(
       "div",
       { class: "part" },

@@ -1,11 +1,9 @@
 // The tab "Complete": a part of a photograph, or what lies around it, is made anew.
 
-import { h, button, command, field, quoted } from "../dom.js";
-import { loaded } from "../board.js";
-import { JobLine } from "../jobline.js";
+import { h, button, field, quoted } from "../dom.js";
 import { Compare } from "../prior/compare.js";
 import { Conditions } from "../prior/conditions.js";
-import { Easel } from "../prior/easel.js";
+import { COUNT, Drawing } from "../prior/drawing.js";
 import { Examples, save } from "../prior/files.js";
 import { Options } from "../prior/options.js";
 import { PhotoInput } from "../prior/photo.js";
@@ -16,7 +14,6 @@ export const id = "complete";
 export const title = "Complete";
 export const hint = "A part of a photograph, or what lies around it, made anew";
 
-const COUNT = 4;
 const PASTE_PX = 8;
 
 export function make(panel, library) {
@@ -30,8 +27,15 @@ class Complete {
       onopen: (facts) => this.open(facts),
       onclose: () => this.close(),
     });
-    this.line = new JobLine();
-    this.photo = new PhotoInput(this.picker, this.line, (ready) => this.start(ready));
+    this.options = new Options(() => this.changed());
+    this.drawing = new Drawing({
+      text: "complete",
+      hint: "Draws four completions",
+      placeholder: "Choose a photograph, rub a part out or let the canvas grow, and have it completed.",
+      options: this.options,
+      draw: () => this.draw(),
+    });
+    this.photo = new PhotoInput(this.picker, this.drawing.line, (ready) => this.start(ready));
     this.examples = new Examples((blob) => this.photo.use(blob));
     this.examples.onfound = () => this.photo.isEmpty && this.examples.first && this.photo.use(this.examples.first);
     this.rubber = new Rubber(() => this.changed());
@@ -39,17 +43,8 @@ class Complete {
       (name) => this.picker.path(name),
       () => this.changed(),
     );
-    this.options = new Options(() => this.changed());
     this.paste = h("input", { type: "checkbox", checked: true, onchange: () => this.changed() });
-    this.go = button("complete", "Draws four completions", () => this.draw(), { class: "primary" });
-    this.next = button("another four", "Draws four others, with the next seed", () => {
-      this.options.seed = this.options.seed + 1;
-      this.draw();
-    });
-    this.buttons = h("div", { class: "row", hidden: true }, this.go, this.next);
-    this.stage = h("div", { class: "stage" });
     this.compare = new Compare();
-    this.same = h("div", { class: "same" });
     this.form = h(
       "section",
       { class: "card form", "aria-label": "what to complete", hidden: true },
@@ -65,6 +60,7 @@ class Complete {
       ),
       this.options.element,
     );
+    const { buttons, line, stage, same } = this.drawing;
     panel.append(
       h("div", { class: "controls" }, this.picker.field),
       this.picker.line.element,
@@ -72,7 +68,7 @@ class Complete {
         "div",
         { class: "split maker" },
         this.form,
-        h("div", {}, this.buttons, this.line.element, this.compare.element, this.stage, this.same),
+        h("div", {}, buttons, line.element, this.compare.element, stage, same),
       ),
     );
     this.photo.listenToDrops(panel);
@@ -89,36 +85,27 @@ class Complete {
   open(facts) {
     this.facts = facts;
     if (facts.content !== "rgb") {
-      this.line.say("This prior does not make photographs, and only photographs can be completed.", true);
+      this.drawing.line.say("This prior does not make photographs, and only photographs can be completed.", true);
       return;
     }
     this.options.open(facts);
     this.conditions.open(facts, facts.size);
     this.photo.open(facts);
     this.examples.open(facts.id);
-    this.form.hidden = this.buttons.hidden = false;
-    this.stage.replaceChildren(
-      h(
-        "p",
-        { class: "hint placeholder" },
-        "Choose a photograph, rub a part out or let the canvas grow, and have it completed.",
-      ),
-    );
+    this.form.hidden = false;
+    this.drawing.open();
     this.changed();
   }
 
   close() {
     this.facts = null;
-    this.line.control?.abort();
-    this.line.say("");
+    this.drawing.close();
     this.photo.close();
     this.examples.close();
     this.rubber.close();
     this.conditions.close();
     this.compare.hide();
-    this.form.hidden = this.buttons.hidden = true;
-    this.stage.replaceChildren();
-    this.same.replaceChildren();
+    this.form.hidden = true;
   }
 
   /** Begins with a photograph that is ready. */
@@ -134,15 +121,17 @@ class Complete {
     const ready = Boolean(this.rubber.picture);
     const [height, width] = ready ? this.rubber.size : [0, 0];
     const canDraw = ready && (this.rubber.isRubbed || height > this.rubber.height || width > this.rubber.width);
-    this.go.disabled = this.next.disabled = !canDraw || this.isDrawing;
+    this.drawing.enable(canDraw);
     if (ready && !this.conditions.isEmpty) this.conditions.resize(this.rubber.size);
     if (!canDraw) {
-      this.same.replaceChildren();
+      this.drawing.same.replaceChildren();
       return;
     }
-    this.same.replaceChildren(
-      h("p", { class: "hint" }, "The command that makes the same four completions:"),
-      command(this.words()),
+    const files = ["photo.png", ...(this.rubber.isRubbed ? ["mask.png"] : []), ...this.conditions.files];
+    this.drawing.showCommand(
+      "four completions",
+      this.words(),
+      files,
       h(
         "div",
         { class: "row" },
@@ -174,44 +163,30 @@ class Complete {
     this.changed();
     const conditions = await this.conditions.value();
     if (!conditions || facts !== this.facts) return;
-    let files = null,
-      pictures = null;
-    const easel = new Easel(COUNT, (number) => [
-      button("compare", "Lays it over the original", () => this.compare.show(original, pictures[number]), {
-        disabled: true,
-      }),
+    this.compare.hide();
+    const asked = {
+      ...this.options.values,
+      ...this.rubber.sides,
+      file: this.photo.ready.file,
+      missing: [...this.rubber.missing],
+      paste: this.paste.checked,
+      conditions,
+    };
+    const buttons = (number, made) => [
+      button(
+        "compare",
+        "Lays it over the original",
+        () => this.compare.show(original, made.pictures[number]),
+        { disabled: true },
+      ),
       button(
         "download",
         "Saves the picture as a PNG",
-        () => save(files[number], `completed_seed${seed}_${number}.png`),
+        () => save(made.files[number], `completed_seed${seed}_${number}.png`),
         { disabled: true },
       ),
-    ]);
-    this.compare.hide();
-    this.stage.replaceChildren(easel.element);
-    this.isDrawing = this.go.disabled = this.next.disabled = true;
-    const made = await this.line.run("completing", this.picker.path("complete"), {
-      body: JSON.stringify({
-        ...this.options.values,
-        ...this.rubber.sides,
-        n: COUNT,
-        file: this.photo.ready.file,
-        missing: [...this.rubber.missing],
-        paste: this.paste.checked,
-        conditions,
-      }),
-      on: (event, data) => easel.on(event, data),
-    });
-    this.isDrawing = this.go.disabled = this.next.disabled = false;
-    if (!made) {
-      if (!easel.isBegun) easel.element.remove();
-      return;
-    }
-    files = made.files;
-    await easel.finish(made.images);
-    pictures = await Promise.all(made.images.map(loaded));
-    if (facts !== this.facts) return;
-    for (const one of easel.element.querySelectorAll("button")) one.disabled = false;
-    this.compare.show(original, pictures[0]);
+    ];
+    const made = await this.drawing.run("completing", this.picker.path("complete"), asked, buttons);
+    if (made && facts === this.facts) this.compare.show(original, made.pictures[0]);
   }
 }

@@ -1,9 +1,8 @@
 // The tab "Make": new pictures, drawn before the eyes.
 
-import { h, button, command, field, quoted } from "../dom.js";
-import { JobLine } from "../jobline.js";
+import { h, button, field, quoted } from "../dom.js";
 import { Conditions } from "../prior/conditions.js";
-import { Easel } from "../prior/easel.js";
+import { COUNT, Drawing } from "../prior/drawing.js";
 import { Examples, save } from "../prior/files.js";
 import { Options } from "../prior/options.js";
 import { PriorPicker } from "../prior/picker.js";
@@ -11,8 +10,6 @@ import { PriorPicker } from "../prior/picker.js";
 export const id = "make";
 export const title = "Make";
 export const hint = "New pictures, drawn before your eyes";
-
-const COUNT = 4;
 
 export function make(panel, library) {
   return new Make(panel, library);
@@ -31,7 +28,14 @@ class Make {
     );
     this.examples = new Examples((blob) => this.conditions.usePhotograph(blob));
     this.options = new Options(() => this.drawCommand());
-    this.line = new JobLine();
+    this.drawing = new Drawing({
+      text: "make four",
+      hint: "Draws four pictures",
+      placeholder:
+        "Four pictures appear here, code by code: first each code's swatch, then row by row what they give together.",
+      options: this.options,
+      draw: () => this.draw(),
+    });
     this.height = this.sizeInput();
     this.width = this.sizeInput();
     this.sizes = h(
@@ -41,16 +45,6 @@ class Make {
       field("Width", this.width, "In pixels."),
       this.options.seedField,
     );
-    this.start = button("make four", "Draws four pictures", () => this.draw(), {
-      class: "primary",
-    });
-    this.next = button("another four", "Draws four others, with the next seed", () => {
-      this.options.seed = this.options.seed + 1;
-      this.draw();
-    });
-    this.buttons = h("div", { class: "row", hidden: true }, this.start, this.next);
-    this.command = h("div", { class: "same" });
-    this.stage = h("div", { class: "stage" });
     this.kept = h("div", { class: "easel kept" });
     this.keptBox = h("section", { class: "card", hidden: true }, h("h2", {}, "Kept"), this.kept);
     this.form = h(
@@ -61,11 +55,7 @@ class Make {
       this.sizes,
       this.options.element,
     );
-    this.empty = h(
-      "p",
-      { class: "hint placeholder" },
-      "Four pictures appear here, code by code: first each code's swatch, then row by row what they give together.",
-    );
+    const { buttons, line, stage, same } = this.drawing;
     panel.append(
       h("div", { class: "controls" }, this.picker.field),
       this.picker.line.element,
@@ -73,13 +63,13 @@ class Make {
         "div",
         { class: "split maker" },
         this.form,
-        h("div", {}, this.buttons, this.line.element, this.stage, this.command, this.keptBox),
+        h("div", {}, buttons, line.element, stage, same, this.keptBox),
       ),
     );
   }
 
   sizeInput() {
-    return h("input", { type: "number", onchange: () => this.resize() });
+    return h("input", { type: "number", required: true, onchange: () => this.resize() });
   }
 
   show() {
@@ -105,20 +95,18 @@ class Make {
       this.examples.onfound = () => this.conditions.usePhotograph(this.examples.first);
       this.examples.open(facts.id);
     }
-    this.form.hidden = this.buttons.hidden = false;
-    this.stage.replaceChildren(this.empty);
+    this.form.hidden = false;
+    this.drawing.open();
+    this.drawing.enable(true);
     this.drawCommand();
   }
 
   close() {
     this.facts = null;
-    this.line.control?.abort();
-    this.line.say("");
+    this.drawing.close();
     this.conditions.close();
     this.examples.close();
-    this.form.hidden = this.buttons.hidden = true;
-    this.stage.replaceChildren();
-    this.command.replaceChildren();
+    this.form.hidden = true;
   }
 
   get size() {
@@ -144,11 +132,8 @@ class Make {
   }
 
   drawCommand() {
-    if (!this.facts) return;
-    this.command.replaceChildren(
-      h("p", { class: "hint" }, "The command that makes the same four pictures:"),
-      command(this.words()),
-    );
+    if (this.facts)
+      this.drawing.showCommand("four pictures", this.words(), this.conditions.files);
   }
 
   async draw() {
@@ -159,30 +144,21 @@ class Make {
     const conditions = await this.conditions.value();
     if (!conditions || facts !== this.facts) return;
     const name = (number) => `${facts.path.split("/").pop()}_seed${seed}_${number}.png`;
-    let files = null;
-    const buttons = (number) => [
-      button("keep", "Keeps the picture below, until the page is closed", (event) =>
-        this.keep(files[number], name(number), event.target),
-      { disabled: true }),
-      button("download", "Saves the picture as a PNG", () => save(files[number], name(number)), {
-        disabled: true,
-      }),
-    ];
-    const easel = new Easel(COUNT, buttons);
-    this.stage.replaceChildren(easel.element);
-    this.start.disabled = this.next.disabled = true;
-    const made = await this.line.run("drawing", this.picker.path("make"), {
-      body: JSON.stringify({ ...this.options.values, n: COUNT, size: this.size, conditions }),
-      on: (event, data) => easel.on(event, data),
-    });
-    this.start.disabled = this.next.disabled = false;
-    if (!made) {
-      if (!easel.isBegun) easel.element.remove();
-      return;
-    }
-    files = made.files;
-    await easel.finish(made.images);
-    for (const one of easel.element.querySelectorAll("button")) one.disabled = false;
+    const asked = { ...this.options.values, size: this.size, conditions };
+    await this.drawing.run("drawing", this.picker.path("make"), asked, (number, made) => [
+      button(
+        "keep",
+        "Keeps the picture below, until the page is closed",
+        (event) => this.keep(made.files[number], name(number), event.target),
+        { disabled: true },
+      ),
+      button(
+        "download",
+        "Saves the picture as a PNG",
+        () => save(made.files[number], name(number)),
+        { disabled: true },
+      ),
+    ]);
   }
 
   keep(file, name, source) {
@@ -195,6 +171,7 @@ class Make {
       h(
         "figcaption",
         {},
+        h("span", { class: "name" }, name.replace(".png", "")),
         button("download", "Saves the picture as a PNG", () => save(file, name)),
         button("drop", "Takes it away from here", () => {
           figure.remove();
