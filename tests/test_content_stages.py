@@ -6,11 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 from skimage import data
 
+from smalti.cli.inspect_model import describe_model
+from smalti.conditions.grid import spatial_sizes
+from smalti.conditions.maps import Segmentation, SegmentationConfig
 from smalti.config import InputError
 from smalti.content import DepthContent, EdgesContent, LabelsContent
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.folder import check_run_folder
 from smalti.runs.pixels import train_pixels
 from smalti.runs.prior import train_prior
 from smalti.runs.settle import fit_loss, settle_vqgan
@@ -127,6 +132,39 @@ def test_a_prior_learns_label_maps(scenes: Path, label_run: Path, tmp_path: Path
     (picture,) = pipeline.sample(1, progress=False)
     assert picture.mode == "P"
     assert np.asarray(picture).max() < CLASSES
+
+
+def test_names_of_label_classes_stay_with_tokenizer_and_prior(
+    scenes: Path, label_run: Path, tmp_path: Path, capsys: Any
+) -> None:
+    config = config_of(scenes, label_run, "labels")
+    names = scenes / "segmentations" / "classes.txt"
+    names.write_text("night\ndusk\ndawn\nday\n", encoding="utf-8")
+    expected = ("night", "dusk", "dawn", "day")
+    try:  # a run that began without names, and may go on with them
+        check_run_folder(label_run, settle_vqgan(config))
+        run = train_vqgan(config_of(scenes, tmp_path / "labels", "labels"))
+    finally:
+        names.unlink()
+    assert settle_vqgan(config_of(scenes, run, "labels")).vqgan.content.class_names == expected
+    init = config_of(scenes, tmp_path / "more", "labels", init=str(run))
+    assert settle_vqgan(init).vqgan.content.class_names == expected
+    describe_model(run)
+    assert "classes:      night, dusk, dawn, day" in capsys.readouterr().out
+    sizes = spatial_sizes(load_tokenizer(run), 8, 8)
+    segmentation = Segmentation(SegmentationConfig(**sizes), load_tokenizer(run))
+    assert segmentation.details() == {"labels": "night, dusk, dawn, day"}
+    stored = SegmentationConfig.model_validate_json(segmentation.config.model_dump_json())
+    assert stored.content.class_names == expected
+
+
+def test_models_without_names_are_written_as_before() -> None:
+    assert "class_names" not in LabelsContent(classes=2).model_dump(mode="json")
+
+
+def test_names_must_be_as_many_as_the_classes() -> None:
+    with pytest.raises(ValidationError, match="class-names has 1 names, but there are 2 classes"):
+        LabelsContent(classes=2, class_names=("sky",))
 
 
 def test_a_prior_learns_pixels(scenes: Path, tmp_path: Path, capsys: Any) -> None:

@@ -92,7 +92,21 @@ class LabelsContent(_Content):
     shift: bool = False
     """Whether number n of a file is class n + 1, and 255 (unlabelled) is class 0, as the released
     code reads COCO-Stuff: 182 labels are 183 classes. It cannot be set together with `ignore`."""
+    class_names: tuple[str, ...] | None = Field(
+        default=None, exclude_if=lambda names: names is None
+    )
+    """Name of each class by its number, for people; null takes the lines of the file classes.txt
+    beside the maps, if there is one."""
     part: ClassVar[str] = "segmentations"
+
+    @model_validator(mode="after")
+    def _each_class_is_named(self) -> Self:
+        names = self.class_names
+        if names is not None and len(names) != self.classes:
+            raise ValueError(
+                f"class-names has {len(names)} names, but there are {self.classes} classes"
+            )
+        return self
 
     @model_validator(mode="after")
     def _shift_fits(self) -> Self:

@@ -1,4 +1,8 @@
-"""Numbers of things in words, for messages."""
+"""Numbers of things and their names in words, for messages."""
+
+from collections.abc import Sequence
+
+MOST_LISTED = 20  # names in a line
 
 
 def counted(number: int, noun: str) -> str:
@@ -13,3 +17,9 @@ def all_are(number: int, noun: str) -> str:
     Such as `all 3,000 images are`, or `the only image is`.
     """
     return f"the only {noun} is" if number == 1 else f"all {counted(number, noun)} are"
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The names of classes in a line, the first ones only if there are many."""
+    more = ", ..." if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more

@@ -10,8 +10,8 @@ from PIL import Image
 
 from helpers.studio import MAPS, SPATIAL, make_prior
 from smalti.conditions.class_label import ClassLabelConfig
-from smalti.conditions.maps import EdgesConfig
-from smalti.content import EdgesContent
+from smalti.conditions.maps import EdgesConfig, SegmentationConfig
+from smalti.content import EdgesContent, LabelsContent
 from smalti.ranges import from_pil
 from smalti.sampling.completion import Margins, complete
 from smalti.sampling.pipeline import Pipeline
@@ -98,6 +98,15 @@ def test_a_loaded_map_is_fitted_anew_to_another_size(runs, visit, tmp_path):
     page.get_by_text("reading the label map").wait_for(state="hidden")
     fitted = downloaded(page, "save PNG", 0, tmp_path / "fitted.png")
     assert fitted.tobytes() == labels.tobytes()
+
+
+def test_classes_of_the_map_are_called_by_their_names(runs, visit):
+    names = ("sky", "road", "car", "tree", "house", "fence")
+    content = LabelsContent(classes=6, class_names=names)
+    make_prior(runs / "prior", SegmentationConfig(content=content, **SPATIAL))
+    page = visit().page
+    page.get_by_label("car, class 2", exact=True).click()
+    page.get_by_text("Car, class 2 of 0 to 5").wait_for()
 
 
 def test_the_keyboard_goes_on_where_it_was(runs, visit):

@@ -7,6 +7,7 @@ from torch import nn
 
 from smalti.compute import choose_compute
 from smalti.config import InputError
+from smalti.content import LabelsContent
 from smalti.health.findings import in_words
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
@@ -30,7 +31,7 @@ from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.checkpoint import read_counters
 from smalti.training.config import TrainingConfig
 from smalti.weights import count_parameters
-from smalti.words import counted
+from smalti.words import counted, first_names
 
 MIB = 2**20
 
@@ -81,6 +82,8 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
     f = vqgan.downsampling_factor
     print(f"{'kind:':14}VQGAN, f = {f}, K = {vqgan.codebook_size}")
     print(f"{'content:':14}{vqgan.content.kind}, {counted(vqgan.content.channels, 'channel')}")
+    if isinstance(vqgan.content, LabelsContent) and vqgan.content.class_names:
+        print(f"{'classes:':14}{first_names(vqgan.content.class_names)}")
     for name in ("encoder", "quantizer", "decoder"):
         print(f"{name + ':':14}{count_parameters(getattr(vqgan, name)):,} parameters")
     print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")

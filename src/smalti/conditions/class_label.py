@@ -18,9 +18,7 @@ from smalti.config import Config, InputError
 from smalti.data.dataset import ImageDataset
 from smalti.registry import unknown_name
 from smalti.types import Batch
-from smalti.words import counted
-
-MOST_LISTED = 20  # classes in a line
+from smalti.words import counted, first_names
 
 
 class ClassLabelConfig(Config):
@@ -155,7 +153,7 @@ class ClassLabel(Condition[ClassLabelConfig]):
 
     def details(self) -> Mapping[str, str]:
         """The names of the first classes."""
-        return {"classes": ", ".join(self.config.class_names[:MOST_LISTED])}
+        return {"classes": first_names(self.config.class_names)}
 
 
 def _name_or_number(item: object) -> str | int:

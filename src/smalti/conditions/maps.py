@@ -5,6 +5,7 @@ Reference: arXiv:2012.09841, Sec. 4.2: semantic image synthesis, depth-to-image,
     synthesis.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from smalti.data.pairing.base import FilePair, MadePair, Paired, require_photogr
 from smalti.data.readers import reader_of
 from smalti.data.transforms import Crop
 from smalti.data.upright import upright
+from smalti.words import first_names
 
 DRAWING_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B")
 """Colour layouts, by Pillow's names, of pictures that are drawings rather than photographs."""
@@ -127,6 +129,12 @@ class Segmentation(MapCondition[SegmentationConfig]):
     content_kind = "labels"
     config_type = SegmentationConfig
     files = pair_type = SegmentationPair
+
+    def details(self) -> Mapping[str, str]:
+        """The names of the first classes, if they have names."""
+        content = self.config.content
+        names = content.class_names if isinstance(content, LabelsContent) else None
+        return {"labels": first_names(names)} if names else {}
 
 
 @CONDITIONS.register("depth")

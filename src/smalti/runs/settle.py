@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from smalti.config import InputError
-from smalti.content import ContentConfig
+from smalti.content import ContentConfig, LabelsContent
+from smalti.data.label_names import read_label_names
 from smalti.health.run_images import RunImages
 from smalti.losses.build import resolve_perceptual
 from smalti.losses.config import PixelKind
@@ -62,6 +63,7 @@ def settle_vqgan(user_config: VQGANRunConfig) -> VQGANRunConfig:
         if user_config.init is None
         else _initial_shape(user_config, user_config.init, begun)
     )
+    vqgan = vqgan.model_copy(update={"content": _with_class_names(user_config, vqgan, begun)})
     loss = fit_loss(user_config.loss, vqgan.content)
     perceptual = loss.perceptual
     if begun is None:
@@ -85,12 +87,35 @@ def _initial_shape(
             check_same_init(user_config, begun.init, init, model)
     for name, default in VQGANConfig():
         option, of_model = getattr(user_config.vqgan, name), getattr(shape, name)
+        if name == "content":
+            option, of_model = _without_class_names(option), _without_class_names(of_model)
         if option not in (default, of_model):
             raise InputError(
                 f"vqgan.{name} is {option}, but the model of --init {init} has {of_model}; leave "
                 "vqgan's options out, they come from the model"
             )
     return shape
+
+
+def _with_class_names(
+    user_config: VQGANRunConfig, vqgan: VQGANConfig, begun: VQGANRunConfig | None
+) -> ContentConfig:
+    """The content of a tokenizer's images; label maps get the names of their classes, where known.
+
+    They are those of the config, else of the data, else of the model or run that is gone on with.
+    """
+    content = vqgan.content
+    if not isinstance(content, LabelsContent):
+        return content
+    known = [one.content for one in (user_config.vqgan, vqgan, *([begun.vqgan] if begun else []))]
+    names = [one.class_names for one in known if isinstance(one, LabelsContent)]
+    names.insert(1, read_label_names(user_config.data, content))
+    found = next((one for one in names if one is not None), None)
+    return content.model_copy(update={"class_names": found})
+
+
+def _without_class_names(content: ContentConfig) -> ContentConfig:
+    return content.model_copy(update={"class_names": None}) if content.kind == "labels" else content
 
 
 def fit_loss(loss: VQGANLossConfig, content: ContentConfig) -> VQGANLossConfig:

@@ -19,6 +19,7 @@ CONFIG_FILE = RUN_CONFIG_FILE
 CHANGEABLE = {
     "out",
     "image.small",
+    "vqgan.content.class_names",
     "training.total_steps",
     "training.log_steps",
     "training.eval_steps",

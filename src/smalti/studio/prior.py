@@ -192,6 +192,7 @@ def _condition_facts(condition: Condition[Any]) -> dict[str, Any]:
     content = condition.config.content
     if isinstance(content, LabelsContent):
         facts["palette"] = label_colours(content.classes).tolist()
+        facts["labels"] = content.class_names
     return facts | {"is_picture": True}
 
 

@@ -194,6 +194,7 @@ def _made_from_condition(condition: Condition[Any]) -> dict[str, object]:
     config = condition.config.model_dump(mode="json")
     if config["content"].get("white_level") is None:  # the first caches were written without it
         config["content"].pop("white_level", None)
+    config["content"].pop("class_names", None)  # they are for people
     return {"config": config, "tokenizer": weights}
 
 

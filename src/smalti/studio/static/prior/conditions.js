@@ -94,7 +94,7 @@ export class Conditions {
       });
       if (facts.palette) {
         this.map = part;
-        this.painter = new Painter(facts.palette, () => this.onchange());
+        this.painter = new Painter(facts.palette, facts.labels, () => this.onchange());
         children.unshift(this.painter.element);
         this.painter.tools.lastChild.append(part.save);
       } else children.push(part.shown, h("div", { class: "row" }, part.save));

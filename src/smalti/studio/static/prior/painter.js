@@ -6,9 +6,13 @@ import { listenToStrokes } from "./strokes.js";
 const MOST_UNDO = 50;
 
 export class Painter {
-  /** `palette` has a colour [red, green, blue] for each class; `onchange()` hears of each change. */
-  constructor(palette, onchange) {
+  /**
+   * `palette` has a colour [red, green, blue] for each class, `names` their names or is null;
+   * `onchange()` hears of each change.
+   */
+  constructor(palette, names, onchange) {
     this.palette = palette;
+    this.names = palette.map((_, label) => (names ? `${names[label]}, class ${label}` : `class ${label}`));
     this.onchange = onchange;
     this.history = [];
     this.canvas = h("canvas", {
@@ -54,9 +58,9 @@ export class Painter {
       this.onchange();
     });
     this.swatches = this.palette.map(([red, green, blue], label) => {
-      const one = button("", `Paints with class ${label}`, () => this.choose(label), {
+      const one = button("", `Paints with ${this.names[label]}`, () => this.choose(label), {
         class: "class",
-        "aria-label": `class ${label}`,
+        "aria-label": this.names[label],
         "aria-pressed": false,
       });
       one.style.backgroundColor = `rgb(${red}, ${green}, ${blue})`;
@@ -89,7 +93,8 @@ export class Painter {
   choose(label) {
     this.label = label;
     this.swatches.forEach((one, at) => one.setAttribute("aria-pressed", at === label));
-    this.words.textContent = `Class ${label} of 0 to ${this.palette.length - 1}; the numbers are those of the training maps.`;
+    const chosen = this.names[label].replace(/^./, (first) => first.toUpperCase());
+    this.words.textContent = `${chosen} of 0 to ${this.palette.length - 1}; the numbers are those of the training maps.`;
     if (this.tool.value === "pick") this.tool.value = "brush";
   }
 
