@@ -21,9 +21,14 @@ from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, V
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = PROJECT / "src" / "smalti", PROJECT / "tests"
 PYTHON = [
-    path for top in ("src", "tests", "docs", "benchmarks") for path in (PROJECT / top).rglob("*.py")
+    path
+    for top in ("src", "tests", "docs", "benchmarks", "examples")
+    for path in (PROJECT / top).rglob("*.py")
 ]
-PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *TESTS.rglob("*.md")]
+PAGES = [
+    *PROJECT.glob("*.md"),
+    *(page for top in ("docs", "examples", "tests") for page in (PROJECT / top).rglob("*.md")),
+]
 PAGES = sorted(page for page in PAGES if page.name != "CHANGELOG.md")  # it tells what once was
 ROOTS = {"vqgan": VQGANRunConfig, "prior": PriorRunConfig, "pixels": PixelsRunConfig}
 TRAIN_WORDS = {"--preset", "--config", "--dry-run", "--print-config", "--help"}
