@@ -49,6 +49,13 @@ class Typed(NamedTuple):
         return f"{self.page.relative_to(PROJECT)}: {' '.join(self.words)}"
 
 
+def pictures(page: Path) -> set[Path]:
+    """The pictures of this project that a page shows."""
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"", text)
+    return {(page.parent / (markdown or html)).resolve() for markdown, html in shown}
+
+
 def commands() -> Iterator[Typed]:
     """The smalti commands of all pages and presets, as whole lines and in sentences."""
     for page in [*PAGES, *presets()]:
@@ -159,3 +166,14 @@ def test_architecture_names_all_folders() -> None:
     named = set(re.findall(r"`([a-z_/]+)/`", text))
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"} <= named
     assert [name for name in sorted(named) if not (PACKAGE / name).is_dir()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_pictures_that_a_page_shows_exist(page: Path) -> None:
+    assert [one for one in pictures(page) if not one.is_file()] == []
+
+
+def test_pictures_of_the_docs_are_shown_and_small() -> None:
+    taken = {path.resolve() for path in (PROJECT / "docs" / "pictures").glob("*.png")}
+    assert taken <= set().union(*map(pictures, PAGES))
+    assert max(path.stat().st_size for path in taken) < 300_000

@@ -123,8 +123,9 @@ def parser() -> Parser:
     """The options of the command."""
     parser = Parser(
         "studio",
-        "A page in the browser that looks into runs and models of this machine: the codes of a "
-        "picture, exchanged by hand, the codebook, and the curves of runs while they train.",
+        "A page in the browser for the runs and models of this machine: pictures drawn code by "
+        "code, photographs completed, where they surprise a prior, codes exchanged by hand, and "
+        "the curves of runs while they train.",
     )
     parser.add_argument(
         "what",
