@@ -78,6 +78,23 @@ def test_what_is_made_is_what_the_command_makes(opened, runs):
     ]
 
 
+def test_what_is_made_is_decoded_together_as_by_the_command(opened, monkeypatch):
+    """One by one, pictures would differ from the command's by rounding."""
+    asked = []
+
+    def pictures(pipeline, codes):
+        asked.append(len(codes))
+        return [Image.new("RGB", (8, 8), "red")] * len(codes)
+
+    monkeypatch.setattr(Pipeline, "pictures", pictures)
+    made = result(opened()("make", json=PLAIN | {"n": 3}))
+    assert asked == [3]
+    assert made["images"] == made["files"]
+    assert {pixels(one) for one in made["files"]} == {
+        pixels(address(Image.new("RGB", (8, 8), "red")))
+    }
+
+
 def test_the_swatches_of_all_codes_come_with_them_once(opened):
     told = [data for event, data in events(opened()("make", json=PLAIN).text) if event == "cells"]
     with_swatch: list[int] = []

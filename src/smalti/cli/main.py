@@ -31,7 +31,7 @@ COMMANDS = {
     "decode": "codes of a file -> pictures",
     "inspect": "what is in a data set, a model or a run",
     "plot": "losses, NLL and use of the codes of runs, over steps and over time",
-    "studio": "a page in the browser: codes of pictures, the codebook, and runs while they train",
+    "studio": "a page in the browser: make and complete pictures, codes, and runs while they train",
     "import": "another program's tokenizer -> a model",
     "export": "a tokenizer -> files of another program",
     "reproduce": "a comparison of the paper: its runs, a table beside the paper's, and a verdict",

@@ -86,9 +86,10 @@ async def make(request: Request) -> Response:
         pipeline.check_sampling(config, (wanted.height, wanted.width))
         job.tell("grid", {"rows": wanted.height, "columns": wanted.width})
         codes = opened.draw(job, wanted, seed, config, wanted.blank_canvas(pipeline.device))
-        shown, is_shown = opened.shown(codes), pipeline.tokenizer.content.kind == "rgb"
-        files = shown if is_shown else [data_url(one) for one in pipeline.pictures(codes)]
-        return {"images": shown, "files": files}
+        # Decoded together, as the command does: one by one they would differ by rounding.
+        files = [data_url(one) for one in pipeline.pictures(codes)]
+        is_shown = pipeline.tokenizer.content.kind == "rgb"
+        return {"images": files if is_shown else opened.shown(codes), "files": files}
 
     return _answer(request, asked)
 
