@@ -207,6 +207,10 @@ def test_a_part_that_was_rubbed_out_is_completed(runs, visit, tmp_path):
     mask = downloaded(page, "save mask.png", 0, tmp_path / "mask.png", panel)
     white = [at for at, one in enumerate(mask.convert("L").tobytes()) if one]
     assert [(at // 10, at % 10) for at in white] == [(4, 4), (4, 5), (5, 4), (5, 5)]  # one code
+    panel.get_by_label("Grow top").fill("9999")
+    panel.get_by_label("Grow top").press("Tab")
+    assert panel.get_by_label("Grow top").input_value() == "512"
+    panel.get_by_label("Grow top").fill("-3")
     panel.get_by_label("Grow right").fill("3")
     panel.get_by_label("Grow right").press("Tab")
     assert panel.get_by_label("Grow right").input_value() == "4"

@@ -164,9 +164,12 @@ def test_a_palette_shows_its_colours(palette):
     assert palette.longest_px == 128
 
 
-def test_a_codebook_that_no_page_can_show_is_refused():
+def test_a_codebook_that_no_page_can_show_whole_is_refused(tmp_path):
+    tokenizer = PixelTokenizer(PixelTokenizerConfig(codebook_size=MOST_CODES + 1))
+    tokenizer.save_pretrained(tmp_path)
     with pytest.raises(InputError, match="has 16,385 codes; at most 16,384"):
-        Codebook(PixelTokenizer(PixelTokenizerConfig(codebook_size=MOST_CODES + 1)), CPU)
+        Codebook.load(tmp_path, CPU)
+    assert [*Codebook(tokenizer, CPU).swatches([MOST_CODES], job())] == [MOST_CODES]
 
 
 def test_a_strip_has_pictures_side_by_side():

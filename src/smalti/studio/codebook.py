@@ -34,7 +34,7 @@ DECODED_AT_ONCE = 4
 MOST_SWATCHES = 512
 """Swatches of a request."""
 MOST_CODES = 2**14
-"""Codes of a codebook that a page can show."""
+"""Codes of a codebook that a page can show whole."""
 CELLS = 32
 """Codes along the longer side of a picture, unless it would be very small or large then."""
 SHORTEST_PX, LONGEST_PX = 128, 512
@@ -59,29 +59,27 @@ class Codebook:
     Args:
         tokenizer: on the device, in eval mode.
         device: on which it computes.
-
-    Raises:
-        InputError: it has too many codes to show.
     """
 
     def __init__(self, tokenizer: Tokenizer, device: torch.device) -> None:
-        if tokenizer.codebook_size > MOST_CODES:
-            raise InputError(
-                f"the codebook has {tokenizer.codebook_size:,} codes; at most {MOST_CODES:,} can "
-                "be shown"
-            )
         self.tokenizer, self._device = tokenizer, device
         self._images = content_images(tokenizer.content)
         self._swatches: dict[int, Image.Image] = {}
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> Self:
-        """Load the tokenizer of a run or folder.
+        """Load the tokenizer of a run or folder, whose whole codebook will be shown.
 
         Raises:
             InputError: there is none, it is damaged, or it has too many codes.
         """
-        return cls(load_tokenizer(path).to(device), device)
+        tokenizer = load_tokenizer(path)
+        if tokenizer.codebook_size > MOST_CODES:
+            raise InputError(
+                f"the codebook has {tokenizer.codebook_size:,} codes; at most {MOST_CODES:,} can "
+                "be shown"
+            )
+        return cls(tokenizer.to(device), device)
 
     @property
     def reader(self) -> Reader:

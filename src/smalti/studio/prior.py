@@ -48,7 +48,7 @@ class OpenedPrior:
         """Load a prior with its tokenizers.
 
         Raises:
-            InputError: there is none, it is damaged, or it has too many codes to show.
+            InputError: there is none, or it is damaged.
         """
         pipeline = Pipeline.from_pretrained(path).to(device)
         return cls(pipeline, Codebook(pipeline.tokenizer, device))

@@ -5,6 +5,7 @@ import { loaded } from "../board.js";
 import { listenToStrokes } from "./strokes.js";
 
 const SIDES = ["top", "bottom", "left", "right"];
+const MOST_GROWN = 512;
 
 export class Rubber {
   /** `onchange()` hears of each change. */
@@ -70,7 +71,7 @@ export class Rubber {
     this.undoButton.disabled = true;
     for (const input of Object.values(this.grown)) {
       input.step = side;
-      input.max = 512;
+      input.max = Math.floor(MOST_GROWN / side) * side;
       input.value = 0;
       input.disabled = !canGrow;
     }
@@ -87,8 +88,9 @@ export class Rubber {
   get sides() {
     return Object.fromEntries(
       SIDES.map((side) => {
-        const pixels = Math.max(0, Number(this.grown[side].value) || 0);
-        return [side, Math.ceil(pixels / this.side) * this.side];
+        const { value, max } = this.grown[side];
+        const pixels = Math.ceil(Math.max(0, Number(value)) / this.side) * this.side;
+        return [side, Math.min(pixels, Number(max))];
       }),
     );
   }
