@@ -43,7 +43,7 @@ LAYERS = (
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},
     {"conditions", "evaluation", "health"},
     {"sampling"},
-    {"training", "interop"},
+    {"training", "interop", "annotate"},
     {"runs"},
 )
 TOP = len(LAYERS)

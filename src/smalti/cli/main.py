@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "figures of a tokenizer, of a prior or of pictures, with their protocol",
     "encode": "pictures -> codes, in a file",
     "decode": "codes of a file -> pictures",
+    "annotate": "photographs -> depth maps, label maps and poses, for a prior's conditions",
     "inspect": "what is in a data set, a model or a run",
     "plot": "losses, NLL and use of the codes of runs, over steps and over time",
     "studio": "a page in the browser: make and complete pictures, codes, and runs while they train",
