@@ -33,7 +33,7 @@ from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning
 from smalti.conditions.none import Unconditional, UnconditionalConfig
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config as PapersConfig
 from smalti.prior.gpt.model import GPT
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.prior import train_prior
@@ -91,9 +91,9 @@ def transformers_step(arguments: argparse.Namespace, codes: Tensor) -> Step:
     return step
 
 
-def our_shape(arguments: argparse.Namespace) -> GPTConfig:
+def our_shape(arguments: argparse.Namespace) -> PapersConfig:
     """The shape of the prior, without dropout."""
-    return GPTConfig(
+    return PapersConfig(
         layers=arguments.layers, heads=arguments.heads, width=arguments.width, dropout=0
     )
 

@@ -29,7 +29,7 @@ from torch import Tensor
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from smalti.prior.base import GridSizes, SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config as PapersConfig
 from smalti.prior.gpt.model import GPT
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.prior.pixelsnail.model import PixelSNAIL
@@ -53,7 +53,7 @@ def our_model(size: argparse.Namespace) -> GPT:
     """A GPT with new weights; speed does not depend on them."""
     shape = {"layers": size.layers, "heads": size.heads, "width": size.width}
     sizes = SequenceSizes(CODES + 1, size.tokens)
-    return GPT(GPTConfig(**shape, dropout=0), sizes).eval().to(size.device)
+    return GPT(PapersConfig(**shape, dropout=0), sizes).eval().to(size.device)
 
 
 def our_pixelsnail(tokens: int, device: torch.device) -> PixelSNAIL:

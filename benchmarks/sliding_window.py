@@ -26,7 +26,7 @@ from torch import Tensor
 from smalti.conditions.maps import SegmentationConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.content import LabelsContent
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
@@ -56,7 +56,7 @@ class Task:
         length = (SIDE * SIDE if kind == "conditioned" else 1) + SIDE * SIDE - 1
         values = CODES + 1 if kind == "conditioned" else 1
         self.model = PriorModelConfig(
-            prior=GPTConfig(layers=size.layers, heads=size.heads, width=size.width, dropout=0),
+            prior=GPT2Config(layers=size.layers, heads=size.heads, width=size.width, dropout=0),
             vocab_size=CODES + values,
             max_length=length,
             codebook_size=CODES,

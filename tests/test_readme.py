@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
@@ -24,7 +24,7 @@ def demo_folder(tmp_path: Path) -> Path:
     vqgan = VQGAN(VQGANConfig(channel_multipliers=(1, 1, 1, 1), codebook_size=16, code_dim=8))
     config = PriorModelConfig(
         codebook_size=16,
-        prior=GPTConfig(layers=1, heads=1, width=8, dropout=0),
+        prior=GPT2Config(layers=1, heads=1, width=8, dropout=0),
         vocab_size=17,
         max_length=16,
         grid_height=4,

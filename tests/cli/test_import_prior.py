@@ -80,7 +80,7 @@ def test_shape_of_the_first_prior_counts_for_what_no_option_says(here, succeed, 
     for model in ("first", "first/checkpoints/best"):
         line += ["--init", model, "--image.size=16", *shape]
         prior = yaml.safe_load(succeed(*line, "--print-config").out)["prior"]
-        assert prior == {"kind": "gpt", "layers": 1, "heads": 3, "width": 18, "dropout": "auto"}
+        assert prior == {"kind": "gpt2", "layers": 1, "heads": 3, "width": 18, "dropout": "auto"}
     succeed(*line, "--out", "second")
     assert Pipeline.from_pretrained("second").config.prior.heads == 3
 

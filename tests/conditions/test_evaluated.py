@@ -17,7 +17,7 @@ from smalti.data.order import order
 from smalti.data.sources import open_source
 from smalti.evaluation.extractors import EXTRACTORS
 from smalti.prior.build import build_prior
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.runs.prior_evaluation import PriorEvaluation
 from smalti.runs.prior_images import PriorImages
 from smalti.sampling.config import SamplingConfig
@@ -43,7 +43,7 @@ def pipeline_of(kind: str, data: Path, tokenizers: Path) -> Pipeline:
     transform = TransformConfig(size=(HEIGHT, WIDTH))
     dataset = ImageDataset([source], transform, 0, paired=conditions.pairs(setup))
     config = PriorModelConfig(
-        prior=GPTConfig(layers=1, heads=2, width=16, dropout=0),
+        prior=GPT2Config(layers=1, heads=2, width=16, dropout=0),
         vocab_size=1200,
         max_length=80,
         codebook_size=16,

@@ -14,7 +14,7 @@ from smalti.conditions.maps import SegmentationConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.content import LabelsContent
 from smalti.prior.build import build_prior
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
@@ -53,7 +53,7 @@ def model_of(
 ) -> PriorModelConfig:
     """Config of a tiny prior."""
     options = {
-        "prior": GPTConfig(layers=2, heads=2, width=16, dropout=0),
+        "prior": GPT2Config(layers=2, heads=2, width=16, dropout=0),
         "vocab_size": 32,
         "max_length": 60,
         "condition_drop": 0.1,

@@ -16,7 +16,7 @@ from smalti.conditions.maps import SegmentationConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.content import LabelsContent
 from smalti.data.config import TransformConfig
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.runs.config import VQGANRunConfig
 from smalti.sampling.pipeline import Pipeline
@@ -60,7 +60,7 @@ def make_run(folder: Path, photos: Path, **options: object) -> Path:
 def make_prior(folder: Path, condition: ConditionConfig | None = None) -> Path:
     """A prior that learned nothing, of a window of 8x8 pixels and 4x4 codes."""
     config = PriorModelConfig(
-        prior=GPTConfig(layers=1, heads=1, width=8, dropout=0),
+        prior=GPT2Config(layers=1, heads=1, width=8, dropout=0),
         vocab_size=64,
         max_length=40,
         codebook_size=16,

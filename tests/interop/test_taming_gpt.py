@@ -9,7 +9,7 @@ from smalti.config import InputError
 from smalti.interop.taming_gpt import import_gpt, name_gpt
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
@@ -17,7 +17,7 @@ from smalti.sampling.filters import keep_top_k
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import RowMajor
 
-TINY = GPTConfig(layers=2, heads=2, width=32, dropout=0)
+TINY = GPT2Config(layers=2, heads=2, width=32, dropout=0)
 SIZES = SequenceSizes(vocab_size=33, max_length=32)
 GREEDY = SamplingConfig(temperature=0, top_k=0)
 

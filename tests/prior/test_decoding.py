@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.decoding import prepare_norm
 from smalti.prior.gpt.model import GPT
 
@@ -16,7 +16,7 @@ def test_prepared_norm_is_the_modules(generator):
 
 
 def test_cache_counts_what_it_holds(generator):
-    gpt = GPT(GPTConfig(layers=2, heads=2, width=8, dropout=0), SequenceSizes(5, 6)).eval()
+    gpt = GPT(GPT2Config(layers=2, heads=2, width=8, dropout=0), SequenceSizes(5, 6)).eval()
     cache = gpt.new_cache(3)
     tokens = torch.randint(5, (3, 4), generator=generator)
     gpt.logits(tokens[:, :3], cache)
@@ -26,6 +26,6 @@ def test_cache_counts_what_it_holds(generator):
 
 
 def test_single_tokens_leave_no_graph(generator):
-    gpt = GPT(GPTConfig(layers=1, heads=2, width=8, dropout=0), SequenceSizes(5, 6)).eval()
+    gpt = GPT(GPT2Config(layers=1, heads=2, width=8, dropout=0), SequenceSizes(5, 6)).eval()
     logits = gpt.logits(torch.randint(5, (3, 1), generator=generator), gpt.new_cache(3))
     assert not logits.requires_grad

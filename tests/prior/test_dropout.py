@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from smalti.prior.attention import CausalSelfAttention
 from smalti.prior.base import GridSizes
-from smalti.prior.gpt.block import Block
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.block import Block
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.prior.pixelsnail.cell_attention import CellAttention
 from smalti.prior.pixelsnail.cond_features import CondLayer
@@ -21,7 +21,8 @@ from smalti.prior.pixelsnail.model import PixelSNAIL
 BATCH, LENGTH, WIDTH, HEADS = 32, 5, 8, 2
 OPTIONS = {"width": WIDTH, "heads": HEADS, "dropout": 0.5}
 SIZES = GridSizes(11, LENGTH, cond_length=2, grid_height=2, grid_width=2)
-GPT_CONFIG = GPTConfig(layers=2, **OPTIONS)
+GPT_CONFIG = GPT2Config(layers=2, **OPTIONS)
+BLOCK = GPT_CONFIG.block
 SNAIL_CONFIG = PixelSNAILConfig(blocks=2, **OPTIONS)
 
 
@@ -59,7 +60,7 @@ def blank() -> Tensor:
 
 def test_an_attention_weight_is_dropped():
     """The first position looks at itself alone, with a weight of 1; a head's values share it."""
-    layer = CausalSelfAttention(0, WIDTH, HEADS, dropout=0.5)
+    layer = CausalSelfAttention(0, BLOCK, dropout=0.5)
     attend_evenly(layer)
     first = layer(blank())[:, 0]
     assert_dropped(first)
@@ -96,7 +97,7 @@ def test_an_attention_weight_of_the_conditioning_is_dropped():
 
 @pytest.mark.parametrize("layer_class", [Block, CondLayer])
 def test_the_output_of_the_attention_is_dropped(layer_class):
-    layer = Block(0, WIDTH, HEADS, 0.5) if layer_class is Block else CondLayer(WIDTH, HEADS, 0.5)
+    layer = Block(0, BLOCK, 0.5) if layer_class is Block else CondLayer(WIDTH, HEADS, 0.5)
     constant(layer.attention.projection if layer_class is Block else layer.projection, 1.0)
     constant(layer.mlp.contract, 0.0)
     assert_dropped(layer(blank()))
@@ -105,7 +106,7 @@ def test_the_output_of_the_attention_is_dropped(layer_class):
 
 @pytest.mark.parametrize("layer_class", [Block, CondLayer])
 def test_the_output_of_the_mlp_is_dropped(layer_class):
-    layer = Block(0, WIDTH, HEADS, 0.5) if layer_class is Block else CondLayer(WIDTH, HEADS, 0.5)
+    layer = Block(0, BLOCK, 0.5) if layer_class is Block else CondLayer(WIDTH, HEADS, 0.5)
     add_nothing(layer.attention if layer_class is Block else layer)
     constant(layer.mlp.contract, 1.0)
     assert_dropped(layer(blank()))

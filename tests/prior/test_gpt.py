@@ -7,15 +7,15 @@ from torch import Tensor
 
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.weights import count_parameters
 
-TINY = GPTConfig(layers=2, heads=2, width=16, dropout=0)
+TINY = GPT2Config(layers=2, heads=2, width=16, dropout=0)
 SIZES = SequenceSizes(vocab_size=11, max_length=9)
 
 
-def random_gpt(config: GPTConfig, generator: torch.Generator) -> GPT:
+def random_gpt(config: GPT2Config, generator: torch.Generator) -> GPT:
     """A GPT in which every weight matters: none is zero or one."""
     gpt = GPT(config, SIZES)
     with torch.no_grad():
@@ -175,13 +175,13 @@ def test_parameters_are_those_of_the_papers_table_3(layers, width, codes, millio
     """The rows IN and RIN; the table rounds, and does not say what it counts."""
     shape = {"dropout": 0, "layers": layers, "heads": 16, "width": width}
     with torch.device("meta"):
-        gpt = GPT(GPTConfig(**shape), SequenceSizes(codes + 1, 512))
+        gpt = GPT(GPT2Config(**shape), SequenceSizes(codes + 1, 512))
     assert count_parameters(gpt) == pytest.approx(millions * 1e6, rel=0.02)
 
 
 def test_heads_must_divide_the_width():
     with pytest.raises(ValidationError, match="width 16 is not a multiple of heads 3"):
-        GPTConfig(heads=3, width=16)
+        GPT2Config(heads=3, width=16)
 
 
 @pytest.mark.gpu

@@ -6,25 +6,33 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from helpers.generation import Prompt, generate
-from smalti.prior.base import PRIORS, GridSizes
+from smalti.prior.base import PRIORS, GridSizes, MapTokens
 from smalti.prior.build import build_prior
 from smalti.prior.config import PriorConfig
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
 
 COND_LENGTH = 2
-SIZES = GridSizes(11, 13, cond_length=COND_LENGTH, grid_height=3, grid_width=4)
+SIZES = GridSizes(11, 13, COND_LENGTH, 3, 4, maps=(MapTokens(1, 1, 1),))
 OPTIONS = {"width": 16, "heads": 2, "dropout": 0}
+PLAIN = {"norm": "layer", "mlp": "gelu", "query_key_norm": False, "positions": "learned"}
 CONFIGS = {
+    "gpt2": GPT2Config(layers=2, **OPTIONS),
     "gpt": GPTConfig(layers=2, **OPTIONS),
+    "gpt with rms": GPTConfig(layers=2, **OPTIONS, **PLAIN | {"norm": "rms"}),
+    "gpt with swiglu": GPTConfig(layers=2, **OPTIONS, **PLAIN | {"mlp": "swiglu"}),
+    "gpt with query-key norm": GPTConfig(layers=2, **OPTIONS, **PLAIN | {"query_key_norm": True}),
+    "gpt with rotary positions": GPTConfig(layers=2, **OPTIONS, **PLAIN | {"positions": "rotary"}),
+    "gpt with shared keys": GPTConfig(layers=2, **OPTIONS, **PLAIN, kv_heads=1),
+    "gpt by class": GPTConfig(layers=2, **OPTIONS, class_by="norm"),
     "pixelsnail": PixelSNAILConfig(blocks=1, **OPTIONS),
 }
 
 
-@pytest.fixture(params=list(PRIORS))
+@pytest.fixture(params=list(CONFIGS))
 def prior(request, generator):
     prior = build_prior(CONFIGS[request.param], SIZES)
     with torch.no_grad():
@@ -144,14 +152,18 @@ def test_a_sequence_that_is_too_long_is_refused(prior, tokens):
         prior.logits(torch.cat([tokens, tokens[:, :1]], dim=1))
 
 
-@pytest.mark.parametrize("kind", list(PRIORS))
+@pytest.mark.parametrize("kind", list(CONFIGS))
 def test_configs_survive_a_round_trip_and_name_their_class(kind):
     adapter = TypeAdapter(PriorConfig)
     read = adapter.validate_json(adapter.dump_json(CONFIGS[kind]))
     assert read == CONFIGS[kind]
-    assert type(build_prior(read, SIZES)) is PRIORS[kind]
+    assert type(build_prior(read, SIZES)) is PRIORS[read.kind]
 
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValidationError, match="kind"):
         TypeAdapter(PriorConfig).validate_python({"kind": "lstm", **OPTIONS})
+
+
+def test_each_registered_kind_is_tried():
+    assert {config.kind for config in CONFIGS.values()} == set(PRIORS)

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from smalti.prior.base import SequenceSizes
 from smalti.prior.gpt import decoding
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 
 LENGTH = 7
@@ -12,7 +12,7 @@ LENGTH = 7
 
 @pytest.fixture
 def gpt(generator) -> GPT:
-    gpt = GPT(GPTConfig(layers=2, heads=2, width=8, dropout=0), SequenceSizes(5, LENGTH)).eval()
+    gpt = GPT(GPT2Config(layers=2, heads=2, width=8, dropout=0), SequenceSizes(5, LENGTH)).eval()
     with torch.no_grad():
         for weight in gpt.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)

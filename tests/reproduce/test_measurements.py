@@ -2,7 +2,7 @@ import pytest
 
 from smalti.config import InputError
 from smalti.prior.base import GridSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.reproduce.matching import check_matched, matched_pixelsnail, parameters_of
 from smalti.reproduce.nll import lowest_until
 from smalti.reproduce.results import Results
@@ -38,7 +38,7 @@ def test_the_lowest_nll_of_a_budget(until, lowest):
 @pytest.mark.parametrize(("layers", "heads", "width"), [(4, 4, 128), (12, 12, 768), (24, 16, 1024)])
 def test_pixelsnail_has_as_many_parameters(layers, heads, width):
     sizes = GridSizes(1025, 256, 1, 16, 16)
-    transformer = GPTConfig(layers=layers, heads=heads, width=width)
+    transformer = GPT2Config(layers=layers, heads=heads, width=width)
     matched = matched_pixelsnail(transformer, sizes)
     ratio = parameters_of(matched, sizes) / parameters_of(transformer, sizes)
     assert 0.95 < ratio < 1.05

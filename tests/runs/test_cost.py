@@ -8,7 +8,7 @@ from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PatchDiscriminatorConfig, PerceptualConfig
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.runs import cost as costs
 from smalti.runs.cost import (
@@ -28,7 +28,7 @@ CPU = Compute(torch.device("cpu"), torch.float32)
 CARD = Compute(torch.device("cuda"), torch.bfloat16)
 LAYOUT = Layout(codebook_size=16, cond_length=1, cond_vocab_size=1, image_length=8)
 SIZES = SequenceSizes(vocab_size=17, max_length=8)
-SHAPE = GPTConfig(layers=2, heads=2, width=16, dropout=0.1)
+SHAPE = GPT2Config(layers=2, heads=2, width=16, dropout=0.1)
 TINY = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=8, codebook_size=16)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smalti.config import InputError
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.ranges import from_pil
 from smalti.sampling.completion import (
@@ -32,7 +32,7 @@ K, HEIGHT, WIDTH = 16, 3, 4  # a window of 6x8 pixels: f = 2
 @pytest.fixture
 def pipeline(generator) -> Pipeline:
     config = PriorModelConfig(
-        prior=GPTConfig(layers=1, heads=2, width=16, dropout=0),
+        prior=GPT2Config(layers=1, heads=2, width=16, dropout=0),
         vocab_size=K + 1,
         max_length=12,
         codebook_size=K,

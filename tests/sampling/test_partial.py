@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smalti.config import InputError
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.partial import PartialCodes
@@ -20,7 +20,7 @@ QUIET = {"progress": False}
 @pytest.fixture
 def pipeline(generator) -> Pipeline:
     config = PriorModelConfig(
-        prior=GPTConfig(layers=1, heads=2, width=16, dropout=0),
+        prior=GPT2Config(layers=1, heads=2, width=16, dropout=0),
         vocab_size=K + 1,
         max_length=12,
         codebook_size=K,

@@ -11,7 +11,7 @@ from smalti.config import InputError
 from smalti.content import RGBContent
 from smalti.model_folder import write_model_files
 from smalti.prior.base import GridSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.config import SamplingConfig
@@ -27,7 +27,7 @@ QUIET = {"progress": False}
 
 
 def prior_config(conditioner=CLASSES, vocab_size=CODES + 4, **changes) -> PriorModelConfig:
-    gpt = GPTConfig(layers=2, heads=2, width=16, dropout=0)
+    gpt = GPT2Config(layers=2, heads=2, width=16, dropout=0)
     sizes = {"vocab_size": vocab_size, "max_length": HEIGHT * WIDTH}
     grid = {"codebook_size": CODES, "grid_height": HEIGHT, "grid_width": WIDTH}
     options = {"prior": gpt, "condition_drop": 0.1} | sizes | grid | changes
@@ -230,7 +230,7 @@ def test_condition_tokenizer_with_another_codebook_is_refused(pipeline):
         content=RGBContent(), codebook_size=6, grid_height=HEIGHT, grid_width=WIDTH
     )
     config = PriorModelConfig(
-        prior=GPTConfig(layers=1, width=8, dropout=0),
+        prior=GPT2Config(layers=1, width=8, dropout=0),
         vocab_size=CODES + 7,
         max_length=2 * HEIGHT * WIDTH,
         codebook_size=CODES,
@@ -302,4 +302,4 @@ def test_config_file_of_a_former_pixelsnail_that_contradicts_itself_is_refused(n
 
 def test_trained_prior_has_a_number_for_dropout():
     with pytest.raises(ValidationError, match="dropout of a trained prior must be a number"):
-        prior_config(prior=GPTConfig())
+        prior_config(prior=GPT2Config())

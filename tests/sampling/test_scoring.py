@@ -10,7 +10,7 @@ from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.build import build_prior
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import invert_cdf
@@ -25,7 +25,7 @@ from smalti.tokenizer.vqgan import VQGAN
 CODES, H, W, N = 8, 4, 6, 3
 NONE, CLASSES = UnconditionalConfig(), ClassLabelConfig(class_names=("cat", "dog"))
 COORDINATES = CoordinatesConfig(rows=4, columns=4)
-GPT_SHAPE = GPTConfig(layers=2, heads=2, width=16, dropout=0)
+GPT_SHAPE = GPT2Config(layers=2, heads=2, width=16, dropout=0)
 SNAIL_SHAPE = PixelSNAILConfig(blocks=1, width=16, dropout=0)
 ALL_CODES = {"top_k": 0, "temperature": 1.0}
 

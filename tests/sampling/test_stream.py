@@ -11,7 +11,7 @@ from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.config import InputError
 from smalti.prior.build import build_prior
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling import pipeline as pipelines
 from smalti.sampling.completion import Margins, begin, complete
@@ -23,7 +23,7 @@ from smalti.tokenizer.vqgan import VQGAN
 
 K, HEIGHT, WIDTH = 16, 3, 4  # a window of 6x8 pixels: f = 2
 PRIORS = {
-    "gpt": GPTConfig(layers=1, heads=2, width=16, dropout=0),
+    "gpt": GPT2Config(layers=1, heads=2, width=16, dropout=0),
     "pixelsnail": PixelSNAILConfig(blocks=1, residual_blocks=1, width=8, heads=1, dropout=0),
 }
 CLASSES = ClassLabelConfig(class_names=("cat", "dog"))

@@ -5,7 +5,7 @@ from torch import Tensor
 from helpers.generation import Prompt, generate
 from smalti.config import InputError
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
@@ -18,7 +18,7 @@ GREEDY = SamplingConfig(temperature=0)
 @pytest.fixture
 def gpt(generator) -> GPT:
     gpt = GPT(
-        GPTConfig(layers=2, heads=2, width=16, dropout=0), SequenceSizes(CODES + 3, LENGTH + 2)
+        GPT2Config(layers=2, heads=2, width=16, dropout=0), SequenceSizes(CODES + 3, LENGTH + 2)
     )
     with torch.no_grad():
         for weight in gpt.parameters():

@@ -6,7 +6,7 @@ import torch
 from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.maps import EdgesConfig
 from smalti.content import EdgesContent
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.training.prior.aligned_positions import align_positions
@@ -17,7 +17,7 @@ LENGTH = HEIGHT * WIDTH
 
 def positions_of(conditioners, ordering="row_major") -> tuple[PriorModelConfig, torch.Tensor]:
     model = PriorModelConfig(
-        prior=GPTConfig(layers=1, heads=2, width=16, dropout=0),
+        prior=GPT2Config(layers=1, heads=2, width=16, dropout=0),
         vocab_size=64,
         max_length=100,
         codebook_size=K,

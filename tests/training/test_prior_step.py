@@ -10,7 +10,7 @@ from smalti.compute import Compute
 from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
 from smalti.conditions.conditioning import Conditioning, draw_present
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS
@@ -54,7 +54,7 @@ def new_state(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         vocab_size = config.layout.vocab_size
-        prior = GPT(GPTConfig(**shape), SequenceSizes(vocab_size, LENGTH))
+        prior = GPT(GPT2Config(**shape), SequenceSizes(vocab_size, LENGTH))
     compute = Compute(torch.device("cpu"), torch.float32)
     adam = ScheduledAdamW(prior, optimizer, steps)
     return PriorState(prior, prior, EMA(prior, 0.5), adam, compute)

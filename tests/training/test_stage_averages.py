@@ -13,7 +13,7 @@ from smalti.conditions.keypoints import KeypointsConfig
 from smalti.losses.build import choose_perceptual
 from smalti.losses.config import PerceptualConfig
 from smalti.prior.build import build_prior
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
@@ -35,7 +35,7 @@ from smalti.types import Batch
 K, ROWS, COLUMNS = 8, 2, 3
 CLASSES = ClassLabelConfig(class_names=("cat", "dog"))
 POSE = KeypointsConfig(joints=("head",), height_px=4, width_px=6, positions=2)
-GPT_SHAPE = GPTConfig(layers=1, heads=2, width=8, dropout=0)
+GPT_SHAPE = GPT2Config(layers=1, heads=2, width=8, dropout=0)
 SNAIL_SHAPE = PixelSNAILConfig(blocks=1, width=8, dropout=0)
 CPU = Compute(torch.device("cpu"), torch.float32)
 VQGAN_CONFIG = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=4, codebook_size=K)
@@ -64,7 +64,7 @@ def prior_stage(
     batches: list[CodeBatch],
     seed: int = 0,
     conditioner: ClassLabelConfig | KeypointsConfig = CLASSES,
-    shape: GPTConfig | PixelSNAILConfig = GPT_SHAPE,
+    shape: GPT2Config | PixelSNAILConfig = GPT_SHAPE,
     **options: float,
 ) -> PriorLearner:
     """Of a prior in which every weight matters."""

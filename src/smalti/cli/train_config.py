@@ -26,6 +26,7 @@ from smalti.cli.validation import Values, validated
 from smalti.config import InputError
 from smalti.paths import expand
 from smalti.plain_data import read_yaml
+from smalti.prior.gpt.config import of_former_file
 from smalti.registry import nearest
 from smalti.runs.config import ROOTS, BaseRunConfig, PriorRunConfig
 from smalti.runs.stored import read_run_config
@@ -237,8 +238,8 @@ def _shape_of(folder: Path) -> Values:
     from smalti.model_folder import find_model, read_description
 
     with contextlib.suppress(InputError):
-        shape = read_description(find_model(folder))["config"].get("prior", {})
-        fields = sections_of(PriorRunConfig)["prior"].members[shape.get("kind", "gpt")]
+        shape = of_former_file(read_description(find_model(folder))["config"].get("prior", {}))
+        fields = sections_of(PriorRunConfig)["prior"].members[shape.get("kind", "gpt2")]
         names = fields.model_fields.keys() & shape.keys() - {"dropout"}  # it is one of training
         return {name: shape[name] for name in names}
     return {}

@@ -3,7 +3,7 @@
 Axes: B batch, n conditions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smalti.conditions import CONDITIONS, Condition, ConditionConfig
 from smalti.conditions.asked import Asked, by_kind
+from smalti.conditions.grid import GridCondition
 from smalti.config import InputError
 from smalti.tokenizer.base import Tokenizer
 from smalti.types import Batch, Window
@@ -111,6 +112,14 @@ class Conditioning:
             segments.append(tokens + offset)
             offset += condition.vocab_size
         return torch.cat(segments, dim=1)
+
+    def grids(self) -> Iterator[tuple[int, tuple[int, int]]]:
+        """The first token, rows and columns of each condition with a token for each cell."""
+        start = 0
+        for condition in self.conditions:
+            if isinstance(condition, GridCondition):
+                yield start, (condition.config.grid_height, condition.config.grid_width)
+            start += condition.length
 
     def pictures(self, codes: Mapping[str, Tensor]) -> list[Image.Image]:
         """Make RGB pictures of codes (B, ...) by kind, of the conditions that have pictures.

@@ -27,7 +27,7 @@ from smalti.metrics.frechet import frechet_distance
 from smalti.metrics.moments import FeatureMoments
 from smalti.metrics.nll import bits_per_dimension, nats_per_token, uniform_nats_per_token
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.randomness import generator_for
 from smalti.sequence.layout import Layout
@@ -35,7 +35,7 @@ from smalti.tokenizer.base import Tokenizer
 from smalti.words import counted
 
 # The budget is the same for all tokenizers, or the figures would not compare.
-SHAPE = GPTConfig(layers=4, heads=4, width=128, dropout=0.1)
+SHAPE = GPT2Config(layers=4, heads=4, width=128, dropout=0.1)
 STEPS, BATCH_SIZE, EVALUATE_STEPS = 400, 16, 25
 LEARNING_RATE, WARMUP_STEPS = 1e-3, 40
 SEED = 0

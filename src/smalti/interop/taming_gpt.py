@@ -12,7 +12,7 @@ from torch import Tensor
 
 from smalti.config import InputError, describe
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 
 NAMES = {
@@ -47,7 +47,7 @@ def import_gpt(tensors: Mapping[str, Tensor], heads: int) -> GPT:
         max_length = named["position_embedding"].shape[0]
         layers = sum(name.endswith(".attention.qkv.weight") for name in named)
         gpt = GPT(
-            GPTConfig(layers=layers, heads=heads, width=width, dropout=0),
+            GPT2Config(layers=layers, heads=heads, width=width, dropout=0),
             SequenceSizes(vocab_size, max_length),
         )
         gpt.load_state_dict(named)

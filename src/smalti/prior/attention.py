@@ -1,61 +1,103 @@
 """Causal self-attention: each position attends to itself and to the positions before it.
 
-Axes: B batch, H heads, L sequence length, C channels of one head, W = H * C width.
-Reference: arXiv:2012.09841, Eq. 1, causally masked; App. A, "Transformer Architecture".
+Axes: B batch, H heads of queries, G heads of keys and values, L sequence length, C channels of one
+head, W = H * C width.
+Reference: arXiv:2012.09841, Eq. 1, causally masked; App. A, "Transformer Architecture". For the
+    choices: Ainslie et al. 2023, "GQA", arXiv:2305.13245 (fewer heads of keys and values); Henry et
+    al. 2020, "Query-Key Normalization for Transformers", arXiv:2010.04245.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smalti.prior.kv_cache import KVCache
+from smalti.prior.rotary import Rotation, rotate
+from smalti.prior.transformer_config import BlockShape
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""Attention of a layer: number of the layer; q (B, H, l, C) of some tokens, k and v (B, G, l, C) of
+the same; the result is (B, H, l, C). What else they attend to, and which may see which, is its
+affair."""
 
 
 class CausalSelfAttention(nn.Module):
     """Multi-head attention with PyTorch's fused kernel and one projection for q, k and v.
 
     Args:
-        layer: number of this layer in a cache.
-        width: W.
-        heads: H, divides the width.
+        layer: number of this layer, for `Attend`.
+        shape: what the block is made of.
         dropout: probability of dropping an attention weight, in training only.
     """
 
-    def __init__(self, layer: int, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, layer: int, shape: BlockShape, dropout: float) -> None:
         super().__init__()
         self.layer = layer
-        self.heads = heads
+        self.heads = shape.heads
         self.dropout = dropout
-        self.qkv = nn.Linear(width, 3 * width)
+        width, channels = shape.width, shape.head_channels
+        kv_width = shape.kv_heads * channels
+        self.widths = [width, kv_width, kv_width]
+        self.qkv = nn.Linear(width, sum(self.widths))
         self.projection = nn.Linear(width, width)
+        self.query_norm = nn.RMSNorm(channels, eps=1e-6) if shape.query_key_norm else None
+        self.key_norm = nn.RMSNorm(channels, eps=1e-6) if shape.query_key_norm else None
 
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        """(B, L, W) -> (B, L, W); with a cache, x are the positions that follow the cached ones."""
-        q, k, v = self._heads(self.qkv(x)).unbind()
-        return self._attend(q, k, v, cache)
+    def forward(
+        self, x: Tensor, attend: Attend | None = None, rotation: Rotation | None = None
+    ) -> Tensor:
+        """(B, L, W) -> (B, L, W).
 
-    def last(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+        Args:
+            x: (B, L, W).
+            attend: how the positions attend; None is to those up to each of them.
+            rotation: rotation of the positions; None turns nothing.
+        """
+        q, k, v = (self._heads(part) for part in self.qkv(x).split_with_sizes(self.widths, dim=-1))
+        return self._attend(self.query(q, rotation), self.key(k, rotation), v, attend)
+
+    def last(
+        self, x: Tensor, attend: Attend | None = None, rotation: Rotation | None = None
+    ) -> Tensor:
         """The last position (B, 1, W) of what `forward` returns.
 
-        All positions have keys and values still, which go to the cache; the others have no query.
+        All positions have keys and values still; the others have no query.
         """
         width, weight, bias = x.shape[2], self.qkv.weight, self.qkv.bias
-        q = self._heads(F.linear(x[:, -1:], weight[:width], bias[:width])).squeeze(0)
-        k, v = self._heads(F.linear(x, weight[width:], bias[width:])).unbind()
-        return self._attend(q, k, v, cache)
+        end = None if rotation is None else rotation.of(slice(-1, None))
+        q = self._heads(F.linear(x[:, -1:], weight[:width], bias[:width]))
+        kv = F.linear(x, weight[width:], bias[width:]).split_with_sizes(self.widths[1:], -1)
+        k, v = map(self._heads, kv)
+        return self._attend(self.query(q, end), self.key(k, rotation), v, attend)
+
+    def query(self, q: Tensor, rotation: Rotation | None) -> Tensor:
+        """Normalise and turn queries (B, H, L, C)."""
+        return _comparable(q, self.query_norm, rotation)
+
+    def key(self, k: Tensor, rotation: Rotation | None) -> Tensor:
+        """Normalise and turn keys (B, G, L, C)."""
+        return _comparable(k, self.key_norm, rotation)
 
     def _heads(self, x: Tensor) -> Tensor:
-        """(B, L, n * W) -> (n, B, H, L, C)."""
-        batch, length, _ = x.shape
-        parts = x.shape[2] // self.projection.in_features
-        return x.view(batch, length, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
+        """Split into heads: (B, L, n C) -> (B, n, L, C)."""
+        channels = self.projection.in_features // self.heads
+        return x.view(*x.shape[:2], -1, channels).transpose(1, 2)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, cache: KVCache | None) -> Tensor:
-        """Outputs (B, l, W) of queries, keys and values (B, H, l or L, C) of new positions."""
-        if cache is not None:
-            k, v = cache.append(self.layer, k, v)
-        attended = causal_attention(q, k, v, self.dropout if self.training else 0.0)
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, attend: Attend | None) -> Tensor:
+        """Outputs (B, l, W)."""
+        if attend is None:
+            attended = causal_attention(q, k, v, self.dropout if self.training else 0.0)
+        else:
+            attended = attend(self.layer, q, k, v)
         return self.projection(attended.transpose(1, 2).flatten(2))
+
+
+def _comparable(x: Tensor, norm: nn.RMSNorm | None, rotation: Rotation | None) -> Tensor:
+    """Queries or keys (B, n, L, C) as they are compared."""
+    if norm is not None:
+        x = norm(x.float()).to(x.dtype)
+    return x if rotation is None else rotate(x, rotation)
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
@@ -63,8 +105,8 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
 
     Args:
         q: (B, H, l, C), the queries of the last l positions.
-        k: (B, H, L, C), the keys of all positions, L >= l.
-        v: (B, H, L, C), the values of all positions.
+        k: (B, G, L, C), the keys of all positions, L >= l.
+        v: (B, G, L, C), the values of all positions.
         dropout: probability of dropping an attention weight.
 
     Returns:
@@ -72,8 +114,30 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     """
     queries, keys = q.shape[2], k.shape[2]
     if queries == 1:  # the newest position may look everywhere
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        return attend_freely(q, k, v, dropout=dropout)
+    k, v = (_for_each_query_head(x, q.shape[1]) for x in (k, v))
     if queries == keys:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
     mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+
+
+def attend_freely(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Attention of one position (B, H, 1, C) to all keys and values (B, G, L, C).
+
+    `mask` (1, L) bool is false where a key is left out. No key is copied for the heads of queries
+    that share it: they are treated as several positions.
+
+    Returns:
+        (B, H, 1, C).
+    """
+    by_key = q.view(q.shape[0], k.shape[1], -1, q.shape[3])
+    attended = F.scaled_dot_product_attention(by_key, k, v, attn_mask=mask, dropout_p=dropout)
+    return attended.view(q.shape)
+
+
+def _for_each_query_head(x: Tensor, heads: int) -> Tensor:
+    """Repeat heads (B, G, L, C) of keys or values for all heads (B, H, L, C) of queries."""
+    return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], dim=1)

@@ -24,8 +24,18 @@ class SequenceSizes:
 
 
 @dataclass(frozen=True, slots=True)
+class MapTokens:
+    """Conditioning tokens that are a map of the scene: a grid, line by line."""
+
+    start: int
+    """Number of the first of the tokens in the sequence."""
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
 class GridSizes(SequenceSizes):
-    """Sizes of sequences whose image tokens are a grid, which a convolutional prior needs."""
+    """Sizes of sequences whose image tokens are a grid, for priors that know rows and columns."""
 
     cond_length: int
     """S, number of conditioning tokens."""
@@ -33,3 +43,7 @@ class GridSizes(SequenceSizes):
     """h, rows of image tokens."""
     grid_width: int
     """w, image tokens of a row."""
+    maps: tuple[MapTokens, ...] = ()
+    """The conditioning tokens that are maps."""
+    order: tuple[int, ...] | None = None
+    """Row-major numbers of the grid's cells in the order of the sequence; None is row-major."""

@@ -1,10 +1,10 @@
-"""Config of a prior of either kind. Imports no torch."""
+"""Config of a prior of any kind. Imports no torch."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 
-PriorConfig = Annotated[GPTConfig | PixelSNAILConfig, Field(discriminator="kind")]
+PriorConfig = Annotated[GPT2Config | GPTConfig | PixelSNAILConfig, Field(discriminator="kind")]

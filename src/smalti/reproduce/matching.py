@@ -11,7 +11,7 @@ from smalti.config import InputError
 from smalti.prior.base import GridSizes
 from smalti.prior.build import build_prior
 from smalti.prior.config import PriorConfig
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.weights import count_parameters
 
@@ -28,7 +28,7 @@ def parameters_of(config: PriorConfig, sizes: GridSizes) -> int:
         return count_parameters(build_prior(config.model_copy(update={"dropout": 0.0}), sizes))
 
 
-def matched_pixelsnail(transformer: GPTConfig, sizes: GridSizes) -> PixelSNAILConfig:
+def matched_pixelsnail(transformer: GPT2Config, sizes: GridSizes) -> PixelSNAILConfig:
     """The PixelSNAIL whose number of parameters is nearest to that of a transformer.
 
     It has half as many blocks as the transformer has layers, as a block is convolutions and an

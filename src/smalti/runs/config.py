@@ -10,7 +10,7 @@ from smalti.data.config import TransformConfig
 from smalti.losses.config import PatchDiscriminatorConfig
 from smalti.paths import expand, path_fields
 from smalti.prior.config import PriorConfig
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.tokenizer.config import VQGANConfig
 from smalti.training.config import OptimizerConfig, TrainingConfig
 from smalti.training.vqgan.config import VQGANLossConfig
@@ -161,8 +161,8 @@ class PriorRunConfig(RunConfig):
     """Seed of the `random` ordering; it has no effect on others."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """Options of the codes of the data, which are encoded once."""
-    prior: PriorConfig = GPTConfig()
-    """The prior: gpt (the transformer) or pixelsnail."""
+    prior: PriorConfig = GPT2Config()
+    """The prior: gpt2 (the paper's transformer), gpt (with choices of its blocks) or pixelsnail."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Optimizer of the prior."""
     training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
@@ -173,7 +173,7 @@ class PriorRunConfig(RunConfig):
     @field_validator("prior", mode="before")
     @classmethod
     def _transformer_unless_said(cls, prior: object) -> object:
-        return {"kind": "gpt", **prior} if isinstance(prior, dict) else prior
+        return {"kind": "gpt2", **prior} if isinstance(prior, dict) else prior
 
     @field_validator("condition", mode="before")
     @classmethod

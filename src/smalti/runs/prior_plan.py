@@ -259,7 +259,7 @@ def continued_model_config(
 def _initial_shape(config: PriorRunConfig, initial: Pipeline) -> PriorConfig:
     """Shape of the prior that a run begins with; a config with another shape is refused."""
     shape, of_model = config.prior, initial.config.prior
-    _check_same(config, "prior.kind", shape.kind, "gpt", of_model.kind)
+    _check_same(config, "prior.kind", shape.kind, "gpt2", of_model.kind)
     if shape.kind != of_model.kind:
         shape = type(of_model)(dropout=shape.dropout)
     for name, field in type(of_model).model_fields.items():

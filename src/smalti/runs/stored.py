@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from smalti.config import Config, InputError
 from smalti.plain_data import read_yaml
+from smalti.prior.gpt.config import of_former_file
 from smalti.training.config import RUN_CONFIG_FILE
 
 CONFIG_FILE = RUN_CONFIG_FILE
@@ -57,6 +58,8 @@ def read_run_config(folder: Path) -> dict[str, Any] | None:
     stored = read_yaml(path.read_bytes(), str(path))
     if not isinstance(stored, dict):
         raise InputError(f"{path} is not a run's config")
+    if isinstance(stored.get("prior"), dict):
+        stored["prior"] = of_former_file(stored["prior"])
     return stored
 
 

@@ -18,8 +18,9 @@ from smalti.conditions import CONDITIONS, ConditionConfig
 from smalti.conditions.conditioning import Conditioning, conditioning_of
 from smalti.conditions.none import UnconditionalConfig
 from smalti.config import Config
-from smalti.prior.base import GridSizes
+from smalti.prior.base import GridSizes, MapTokens
 from smalti.prior.config import PriorConfig
+from smalti.prior.gpt.config import GPTConfig, of_former_file
 from smalti.prior.pixelsnail.cond_features import COND_LAYERS
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
@@ -66,7 +67,7 @@ class PriorModelConfig(Config):
         """In files the sizes stand in `prior`; in former ones of PixelSNAIL there is more."""
         if not isinstance(values, dict) or not isinstance(values.get("prior"), dict):
             return values
-        prior = dict(values["prior"])
+        prior = of_former_file(dict(values["prior"]))
         sizes = {name: prior.pop(name) for name in IN_PRIOR if name in prior}
         prior.pop("cond_length", None)  # it follows from the conditions
         follows = {"cond_layers": COND_LAYERS} | values
@@ -107,6 +108,9 @@ class PriorModelConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         self.build_ordering()  # raises where it is not defined on the grid
+        is_modulated = isinstance(self.prior, GPTConfig) and self.prior.class_by == "norm"
+        if is_modulated and self.conditioners[0].kind != "class":
+            raise ValueError("prior.class-by norm needs class as the first condition")
         layout = self.layout
         if self._needed_vocab_size > self.vocab_size:
             raise ValueError(
@@ -136,12 +140,16 @@ class PriorModelConfig(Config):
     @property
     def sizes(self) -> GridSizes:
         """Sizes of the sequences that the prior has room for."""
+        conditioning = self.build_conditioning()
+        is_row_major = self.ordering == "row_major"
         return GridSizes(
             self.vocab_size,
             self.max_length,
-            self.build_conditioning().length,
+            conditioning.length,
             self.grid_height,
             self.grid_width,
+            tuple(MapTokens(start, *grid) for start, grid in conditioning.grids()),
+            None if is_row_major else tuple(self.build_ordering().forward.tolist()),
         )
 
     @property

@@ -1,33 +1,37 @@
-"""Config of the transformer. Imports no torch."""
+"""Configs of the transformer: that of the paper, and one with choices of its blocks. No torch."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from annotated_types import Ge, Lt
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from smalti.config import Config
+from smalti.prior.transformer_config import BlockChoices, TransformerConfig
 
 
-class GPTConfig(Config):
-    """Shape of the transformer; vocabulary and length follow from tokenizer and conditions."""
+class GPT2Config(TransformerConfig):
+    """Shape of the paper's transformer, which has the blocks of GPT-2."""
+
+    kind: Literal["gpt2"] = "gpt2"
+
+
+class GPTConfig(BlockChoices):
+    """Shape of a transformer whose blocks can be chosen."""
 
     kind: Literal["gpt"] = "gpt"
-    layers: int = Field(default=6, ge=1)
-    """Number of transformer blocks."""
-    heads: int = Field(default=4, ge=1)
-    """Number of attention heads of each block."""
-    width: int = Field(default=256, ge=1)
-    """Channels of the residual stream, a multiple of `heads`."""
-    dropout: Annotated[float, Ge(0), Lt(1)] | Literal["auto"] = "auto"
-    """Share of activations dropped in training. auto is higher for fewer images."""
+    positions: Literal["learned", "rotary"] = "rotary"
+    """learned adds a learned vector to each token; rotary also turns queries and keys by row and
+    column, so that attention knows how far two cells are from each other."""
+    class_by: Literal["token", "norm"] = "token"
+    """How the class of an image is told: by its token alone, or also by the normalisations, which
+    it scales and shifts. norm needs the condition `class`."""
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+    def _channels_turn(self) -> Self:
+        if self.positions == "rotary":
+            self.check_rotary()
         return self
 
-    @property
-    def in_words(self) -> str:
-        """The shape for people, such as `6 layers, 4 heads, 256 wide`."""
-        return f"{self.layers} layers, {self.heads} heads, {self.width} wide"
+
+def of_former_file(shape: dict[str, object]) -> dict[str, object]:
+    """The section `prior` of a file of before there were choices, when `gpt` was the paper's."""
+    is_former = shape.get("kind") == "gpt" and "norm" not in shape
+    return {**shape, "kind": "gpt2"} if is_former else shape

@@ -1,21 +1,25 @@
-"""GPT: the transformer of the paper, of GPT-2's shape.
+"""GPT: the transformer of the paper, of GPT-2's shape, or with other choices of its blocks.
 
 Axes: B batch, L sequence length, V vocabulary size, W width.
 Reference: arXiv:2012.09841, Sec. 3.2, App. A "Transformer Architecture"; Radford
     et al. 2019, "Language Models are Unsupervised Multitask Learners", Sec. 2.3.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from smalti.prior.base import PRIORS, SequenceSizes
-from smalti.prior.gpt.block import Block
-from smalti.prior.gpt.config import GPTConfig
-from smalti.prior.gpt.decoding import DecodingCache
+from smalti.prior.base import PRIORS, GridSizes, SequenceSizes
+from smalti.prior.block import Block, build_norm
+from smalti.prior.gpt.class_modulation import ClassModulation
+from smalti.prior.gpt.config import GPT2Config, GPTConfig
+from smalti.prior.gpt.decoding import DecodingCache, TokenStep
+from smalti.prior.places import Turning
 
 
+@PRIORS.register("gpt2")
 @PRIORS.register("gpt")
 class GPT(nn.Module):
     """Autoregressive transformer with learned positions and an untied head without bias.
@@ -24,10 +28,11 @@ class GPT(nn.Module):
 
     Args:
         config: shape of the transformer; `dropout` must be a number.
-        sizes: vocabulary and length.
+        sizes: vocabulary and length; with rotary positions, or a class in the normalisations, also
+            the grid.
     """
 
-    def __init__(self, config: GPTConfig, sizes: SequenceSizes) -> None:
+    def __init__(self, config: GPT2Config | GPTConfig, sizes: SequenceSizes) -> None:
         super().__init__()
         assert config.dropout != "auto", "the config was not settled"
         self.config, self.sizes = config, sizes
@@ -35,15 +40,20 @@ class GPT(nn.Module):
         self.position_embedding = nn.Parameter(torch.empty(sizes.max_length, config.width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            Block(layer, config.width, config.heads, config.dropout)
-            for layer in range(config.layers)
+            Block(layer, config.block, config.dropout) for layer in range(config.layers)
         )
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = build_norm(config.block.norm, config.width)
         self.head = nn.Linear(config.width, sizes.vocab_size, bias=False)
+        is_modulated = isinstance(config, GPTConfig) and config.class_by == "norm"
+        self.modulation = ClassModulation(config.layers, config.width) if is_modulated else None
+        is_turned = isinstance(config, GPTConfig) and config.positions == "rotary"
+        self.turning = Turning(_with_grid(sizes), config.block) if is_turned else None
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw new weights, as the released code does: normal with deviation 0.02, biases zero.
+
+        A class changes nothing at first.
 
         Args:
             generator: generator on the device of the weights; None is torch's default generator.
@@ -54,6 +64,8 @@ class GPT(nn.Module):
                 nn.init.normal_(module.weight, std=0.02, generator=generator)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
+        if self.modulation is not None:
+            self.modulation.reset_parameters()
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (B, L, V) of tokens (B, L), as `logits`, where wrappers expect a forward pass."""
@@ -74,27 +86,56 @@ class GPT(nn.Module):
         end = start + tokens.shape[1]
         if end > self.sizes.max_length:
             raise ValueError(f"a sequence of {end} tokens exceeds {self.sizes.max_length}")
-        x = self.dropout(self.token_embedding(tokens) + self.position_embedding[start:end])
-        if cache is not None and tokens.shape[1] == 1:
+        embedded = self.token_embedding(tokens)
+        x = self.dropout(embedded + self.position_embedding[start:end])
+        reads_class = self.modulation is not None and start == 0
+        if cache is not None and tokens.shape[1] == 1 and not reads_class:
             return cache.step(x.squeeze(1)).unsqueeze(1)
-        *blocks, last_block = cast(list[Block], list(self.blocks))
-        for block in blocks:
-            x = block(x, cache)
-        x = last_block.last(x, cache) if last_only else last_block(x, cache)
+        rotation = None if self.turning is None else self.turning.rotation.of(slice(start, end))
+        attend = None if cache is None else cache.attend
+        modulations = self._modulations(embedded, cache)
+        *blocks, (last_block, modulation) = zip(self._blocks, modulations, strict=True)
+        for block, of_block in blocks:
+            x = block(x, attend, rotation, of_block)
+        last = last_block.last if last_only else last_block
+        x = last(x, attend, rotation, modulation)
         if cache is not None:
             cache.advance(tokens.shape[1])
         return self.head(self.norm(x))
+
+    def _modulations(
+        self, embedded: Tensor, cache: DecodingCache | None
+    ) -> Sequence[Tensor | None]:
+        """By what the class changes each block: of tokens (B, L, W) from the first on, or kept."""
+        if self.modulation is None:
+            return [None] * len(self.blocks)
+        if cache is not None and cache.modulations is not None and cache.length > 0:
+            return cache.modulations
+        modulations = self.modulation(embedded[:, 0])
+        if cache is not None:
+            cache.keep_modulations(modulations)
+        return modulations.unbind()
+
+    @property
+    def _blocks(self) -> list[Block]:
+        return cast(list[Block], list(self.blocks))
 
     def new_cache(self, batch_size: int) -> DecodingCache:
         """Make an empty cache for `max_length` tokens, in the dtype (autocast or not) in use now.
 
         It serves generation in eval mode, with the present weights.
         """
-        weight = self.head.weight
+        weight, block = self.head.weight, self.config.block
         kind = weight.device.type
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else weight.dtype
-        heads, width = self.config.heads, self.config.width
-        shape = (batch_size, heads, self.sizes.max_length, width // heads)
-        blocks = cast(list[Block], list(self.blocks))
-        return DecodingCache(blocks, self.norm, self.head, shape, dtype)
+        shape = (batch_size, block.kv_heads, self.sizes.max_length, block.head_channels)
+        step = TokenStep(self._blocks, self.norm, self.head, batch_size, dtype)
+        rotation = None if self.turning is None else self.turning.rotation
+        modulated_width = None if self.modulation is None else self.config.width
+        return DecodingCache(step, shape, dtype, weight.device, rotation, modulated_width)
+
+
+def _with_grid(sizes: SequenceSizes) -> GridSizes:
+    assert isinstance(sizes, GridSizes), "rotary positions need the grid"
+    return sizes

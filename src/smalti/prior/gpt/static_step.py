@@ -12,14 +12,10 @@ import functools
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from smalti.prior.attention import Attend, attend_freely
 from smalti.prior.kv_cache import KVCache
-
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""Attention of a layer: number of the layer; q, k and v (R, H, 1, C) of the new tokens, of which k
-and v are added to the cache; the result is (R, H, 1, C)."""
 
 WARM_UP = 3  # calls before the recording, in which libraries choose kernels and take memory
 
@@ -34,10 +30,11 @@ class StaticStep:
 
     Args:
         cache: cache whose keys and values are used.
-        compute: computes the logits (R, V) of embedded tokens (R, W), with a given attention.
+        compute: computes the logits (R, V) of embedded tokens (R, W), with a given attention and
+            the number of their position, (1,) int64 on their device.
     """
 
-    def __init__(self, cache: KVCache, compute: Callable[[Tensor, Attend], Tensor]) -> None:
+    def __init__(self, cache: KVCache, compute: Callable[[Tensor, Attend, Tensor], Tensor]) -> None:
         length, device = cache.keys.shape[3], cache.keys.device
         self._layers = list(zip(cache.keys.unbind(), cache.values.unbind(), strict=True))
         self._compute = compute
@@ -61,14 +58,14 @@ class StaticStep:
 
     def _logits(self, x: Tensor) -> Tensor:
         torch.le(self._numbers, self._position, out=self._read[0])
-        return self._compute(x, self._attend)
+        return self._compute(x, self._attend, self._position)
 
     def _attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Write the new tokens into the cache, and attend to all that have been read: `Attend`."""
         keys, values = self._layers[layer]
         keys.index_copy_(2, self._position, k.to(keys.dtype))
         values.index_copy_(2, self._position, v.to(values.dtype))
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=self._read)
+        return attend_freely(q, keys, values, self._read)
 
 
 def record(run: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.prior.base import GridSizes
-from smalti.prior.gpt.block import MLP
+from smalti.prior.block import MLP
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 
 COND_LAYERS = 1  # of attention among the conditioning tokens

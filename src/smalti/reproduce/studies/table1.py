@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.reproduce.experiment import Experiment, PlannedRun, PriorSetup
 from smalti.reproduce.matching import check_matched, matched_pixelsnail, parameters_of
 from smalti.reproduce.nll import lowest_until, nll_curve
@@ -155,7 +155,7 @@ class Table1(Study):
         transformer = experiment.prior(f"table1-{cell}-transformer", seed, setup)
         config = experiment.config(transformer)
         assert isinstance(config, PriorRunConfig)
-        assert isinstance(config.prior, GPTConfig)
+        assert isinstance(config.prior, GPT2Config)
         matched = matched_pixelsnail(config.prior, sizes_of(experiment, transformer))
         shape = (
             f"--prior.kind pixelsnail --prior.blocks {matched.blocks} --prior.heads "

@@ -1,0 +1,65 @@
+"""Places in the image of the tokens of a sequence, in cells of its grid.
+
+Axes: S conditioning length, L sequence length, h/w grid of image tokens.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from smalti.prior.base import GridSizes
+from smalti.prior.rotary import Rotation, rotation_of
+from smalti.prior.transformer_config import BlockShape
+
+
+class Turning(nn.Module):
+    """The rotation of all positions of a sequence, on the device of the prior; nothing is learned.
+
+    Args:
+        sizes: conditioning and grid.
+        block: heads of the prior.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, sizes: GridSizes, block: BlockShape) -> None:
+        super().__init__()
+        with torch.device("cpu"):  # it is no weight, which may be made without values at first
+            table = rotation_of(places_of(sizes), block.head_channels)
+        self.register_buffer("cos", table.cos, persistent=False)
+        self.register_buffer("sin", table.sin, persistent=False)
+
+    @property
+    def rotation(self) -> Rotation:
+        """The rotation of all L positions."""
+        return Rotation(self.cos, self.sin)
+
+
+def places_of(sizes: GridSizes) -> Tensor:
+    """Row and column (L, 2) float32 of each token that a prior reads; NaN where it has no place.
+
+    Image tokens have those of their cells, the tokens of a map those of the cells that they show,
+    which lie between cells of the image if its grid is coarser. Other conditioning tokens, such as
+    a class, have no place.
+    """
+    height, width = sizes.grid_height, sizes.grid_width
+    places = torch.full((sizes.max_length, 2), math.nan)
+    for grid in sizes.maps:
+        cells = grid_places(grid.rows, grid.columns, height, width)
+        places[grid.start : grid.start + len(cells)] = cells
+    cells = grid_places(height, width, height, width)
+    in_order = cells if sizes.order is None else cells[list(sizes.order)]
+    places[sizes.cond_length :] = in_order[: sizes.max_length - sizes.cond_length]
+    return places
+
+
+def grid_places(rows: int, columns: int, height: int, width: int) -> Tensor:
+    """Places (rows * columns, 2) float32 of the cells of a grid that covers one of height x width.
+
+    Both axes are counted in cells of the second grid, from the centre of its first cell.
+    """
+    down = (torch.arange(rows) + 0.5) * height / rows - 0.5
+    right = (torch.arange(columns) + 0.5) * width / columns - 0.5
+    return torch.cartesian_prod(down, right)
