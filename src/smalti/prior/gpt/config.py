@@ -1,6 +1,6 @@
 """Configs of the transformer: that of the paper, and one with choices of its blocks. No torch."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -31,7 +31,7 @@ class GPTConfig(BlockChoices):
         return self
 
 
-def of_former_file(shape: dict[str, object]) -> dict[str, object]:
+def of_former_file(shape: dict[str, Any]) -> dict[str, Any]:
     """The section `prior` of a file of before there were choices, when `gpt` was the paper's."""
     is_former = shape.get("kind") == "gpt" and "norm" not in shape
     return {**shape, "kind": "gpt2"} if is_former else shape
