@@ -147,8 +147,8 @@ def prior_model_config(
     """Make the config of the prior of a run from its settled config.
 
     Raises:
-        InputError: the image size does not divide by the tokenizer's factor, or the ordering is
-            unknown or not defined on the grid.
+        InputError: the image size does not divide by the tokenizer's factor, the ordering is
+            unknown or not defined on the grid, or the prior does not fit conditions or grid.
     """
     check_divides(config, tokenizer.downsampling_factor)
     height = config.image.height_px // tokenizer.downsampling_factor
@@ -156,18 +156,21 @@ def prior_model_config(
     build_ordering(config.ordering, height, width, config.ordering_seed)
     assert config.condition_drop is not None
     conditioning = conditioning_of(conditioners)
-    return PriorModelConfig(
-        prior=config.prior,
-        vocab_size=tokenizer.codebook_size + conditioning.vocab_size,
-        max_length=conditioning.length + height * width - 1,  # the last token is not read
-        codebook_size=tokenizer.codebook_size,
-        conditioners=conditioners,
-        condition_drop=config.condition_drop if config.condition else 0.0,
-        ordering=config.ordering,
-        ordering_seed=config.ordering_seed,
-        grid_height=height,
-        grid_width=width,
-    )
+    try:
+        return PriorModelConfig(
+            prior=config.prior,
+            vocab_size=tokenizer.codebook_size + conditioning.vocab_size,
+            max_length=conditioning.length + height * width - 1,  # the last token is not read
+            codebook_size=tokenizer.codebook_size,
+            conditioners=conditioners,
+            condition_drop=config.condition_drop if config.condition else 0.0,
+            ordering=config.ordering,
+            ordering_seed=config.ordering_seed,
+            grid_height=height,
+            grid_width=width,
+        )
+    except ValidationError as error:
+        raise InputError(describe(error)) from error
 
 
 def open_initial(config: PriorRunConfig) -> Pipeline | None:

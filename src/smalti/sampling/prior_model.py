@@ -110,7 +110,7 @@ class PriorModelConfig(Config):
         self.build_ordering()  # raises where it is not defined on the grid
         is_modulated = isinstance(self.prior, GPTConfig) and self.prior.class_by == "norm"
         if is_modulated and self.conditioners[0].kind != "class":
-            raise ValueError("prior.class-by norm needs class as the first condition")
+            raise ValueError("prior.class-by is norm, which needs class as the first condition")
         layout = self.layout
         if self._needed_vocab_size > self.vocab_size:
             raise ValueError(
