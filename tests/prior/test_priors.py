@@ -10,6 +10,7 @@ from smalti.prior.base import PRIORS, GridSizes, MapTokens
 from smalti.prior.build import build_prior
 from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.config import GPT2Config, GPTConfig
+from smalti.prior.local.config import LocalConfig
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
@@ -28,6 +29,11 @@ CONFIGS = {
     "gpt with rotary positions": GPTConfig(layers=2, **OPTIONS, **PLAIN | {"positions": "rotary"}),
     "gpt with shared keys": GPTConfig(layers=2, **OPTIONS, **PLAIN, kv_heads=1),
     "gpt by class": GPTConfig(layers=2, **OPTIONS, class_by="norm"),
+    # All columns: else the last code of a row does not change what follows it at once.
+    "local": LocalConfig(layers=2, neighbour_columns=4, **OPTIONS),
+    "local with shared keys": LocalConfig(
+        layers=2, neighbour_rows=1, neighbour_columns=4, kv_heads=1, **OPTIONS
+    ),
     "pixelsnail": PixelSNAILConfig(blocks=1, **OPTIONS),
 }
 

@@ -138,6 +138,15 @@ def attend_freely(
     return attended.view(q.shape)
 
 
+def masked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: float = 0.0) -> Tensor:
+    """Attention (B, H, l, C) of q (B, H, l, C) to those of k and v (B, G, L, C) that a mask allows.
+
+    `mask` (l, L) bool is true where a query sees a key.
+    """
+    k, v = (_for_each_query_head(x, q.shape[1]) for x in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+
+
 def _for_each_query_head(x: Tensor, heads: int) -> Tensor:
     """Repeat heads (B, G, L, C) of keys or values for all heads (B, H, L, C) of queries."""
     return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], dim=1)

@@ -25,6 +25,15 @@ def build_norm(kind: Norm, width: int) -> nn.LayerNorm | nn.RMSNorm:
     return nn.LayerNorm(width) if kind == "layer" else nn.RMSNorm(width, eps=1e-6)
 
 
+def reset_linear(network: nn.Module, generator: torch.Generator | None) -> None:
+    """Draw new weights of all linear layers and embeddings: normal, deviation 0.02, biases zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02, generator=generator)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 class MLP(nn.Module):
     """Two linear layers with an exact GELU between them, at each position separately."""
 

@@ -3,9 +3,10 @@
 from smalti.prior.base import PRIORS, GridSizes
 from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.model import GPT
+from smalti.prior.local.model import LocalGPT
 from smalti.prior.pixelsnail.model import PixelSNAIL
 
-PriorModel = GPT | PixelSNAIL
+PriorModel = GPT | LocalGPT | PixelSNAIL
 
 
 def build_prior(config: PriorConfig, sizes: GridSizes) -> PriorModel:

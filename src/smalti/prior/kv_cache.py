@@ -9,6 +9,13 @@ import torch
 from torch import Tensor
 
 
+def dtype_in_use(weight: Tensor) -> torch.dtype:
+    """The number format in which a network with this weight computes now, autocast or not."""
+    kind = weight.device.type
+    is_autocast = torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if is_autocast else weight.dtype
+
+
 @dataclass(frozen=True, slots=True)
 class SavedKV:
     """Keys and values of the tokens that a cache had read, copied."""

@@ -55,7 +55,7 @@ def places_of(sizes: GridSizes) -> Tensor:
     return places
 
 
-def grid_places(rows: int, columns: int, height: int, width: int) -> Tensor:
+def grid_places(rows: int, columns: int, height: float, width: float) -> Tensor:
     """Places (rows * columns, 2) float32 of the cells of a grid that covers one of height x width.
 
     Both axes are counted in cells of the second grid, from the centre of its first cell.

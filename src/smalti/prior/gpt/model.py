@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from smalti.prior.base import PRIORS, GridSizes, SequenceSizes
-from smalti.prior.block import Block, build_norm
+from smalti.prior.block import Block, build_norm, reset_linear
 from smalti.prior.gpt.class_modulation import ClassModulation
 from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.gpt.decoding import DecodingCache, TokenStep
+from smalti.prior.kv_cache import dtype_in_use
 from smalti.prior.places import Turning
 
 
@@ -59,11 +60,7 @@ class GPT(nn.Module):
             generator: generator on the device of the weights; None is torch's default generator.
         """
         nn.init.zeros_(self.position_embedding)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02, generator=generator)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        reset_linear(self, generator)
         if self.modulation is not None:
             self.modulation.reset_parameters()
 
@@ -126,9 +123,7 @@ class GPT(nn.Module):
         It serves generation in eval mode, with the present weights.
         """
         weight, block = self.head.weight, self.config.block
-        kind = weight.device.type
-        autocast = torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if autocast else weight.dtype
+        dtype = dtype_in_use(weight)
         shape = (batch_size, block.kv_heads, self.sizes.max_length, block.head_channels)
         step = TokenStep(self._blocks, self.norm, self.head, batch_size, dtype)
         rotation = None if self.turning is None else self.turning.rotation

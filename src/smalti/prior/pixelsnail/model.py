@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from smalti.config import InputError
 from smalti.prior.base import PRIORS, GridSizes
-from smalti.prior.kv_cache import KVCache
+from smalti.prior.kv_cache import KVCache, dtype_in_use
 from smalti.prior.pixelsnail.block import SnailBlock
 from smalti.prior.pixelsnail.causal_conv import CausalConv
 from smalti.prior.pixelsnail.cell_cache import CellCache
@@ -180,9 +180,7 @@ class PixelSNAIL(nn.Module):
         cell by cell.
         """
         config, sizes, weight = self.config, self.sizes, self.head.weight
-        kind = weight.device.type
-        autocast = torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if autocast else weight.dtype
+        dtype = dtype_in_use(weight)
         shape = (batch_size, config.heads, sizes.max_length, config.width // config.heads)
         kv = KVCache(config.blocks, shape, dtype, weight.device)
         return CellCache(kv, (sizes.grid_height, sizes.grid_width), dtype)

@@ -1,0 +1,1 @@
+"""The local prior: a transformer whose cells attend to their neighbourhood only."""
