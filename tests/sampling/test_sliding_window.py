@@ -24,7 +24,8 @@ from smalti.config import InputError
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.sliding_window import CellCount, sample_canvas
+from smalti.sampling.progress import CellCount
+from smalti.sampling.sliding_window import sample_canvas
 from smalti.sequence.ordering import ORDERINGS, Ordering
 
 GREEDY = SamplingConfig(temperature=0, top_k=0)

@@ -21,7 +21,7 @@ from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling import kept_windows, sliding_window
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.sliding_window import CellCount
+from smalti.sampling.progress import CellCount
 
 
 def conditioners(kind: str, h: int, w: int) -> tuple:

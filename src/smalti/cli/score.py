@@ -58,10 +58,10 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.compute import choose_compute
     from smalti.runs.prior_images import PriorImages, transform_of_run
     from smalti.sampling.pipeline import Pipeline
-    from smalti.sampling.window_plan import check_stride
+    from smalti.sampling.sliding_window import check_stride_of
 
     pipeline = Pipeline.from_pretrained(options.model)
-    check_stride(options.stride, pipeline.config.grid_width)
+    check_stride_of(options.stride, pipeline.config)
     transform = transform_of_run(options.model, options.small)
     images = PriorImages(pipeline, options.pictures, transform, options.size, condition)
     compute = choose_compute(options.device, "float32")

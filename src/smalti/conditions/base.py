@@ -68,6 +68,8 @@ class Condition(abc.ABC, Generic[C]):
     """Whether the condition needs the classes of the data set."""
     is_asked: ClassVar[bool] = True
     """Whether a user can give the condition; False if its values follow from the images' size."""
+    moves_with_window: ClassVar[bool] = False
+    """Whether the tokens depend on where the window lies, without being cells of a grid."""
     has_default: ClassVar[bool] = False
     """Whether the condition has values if a user does not give it."""
 

@@ -102,16 +102,43 @@ class Conditioning:
         Returns:
             (B, length) int64 in [0, vocab_size), on the device of the codes.
         """
-        segments, offset = [], 0
-        for number, condition in enumerate(self.conditions):
-            tokens = condition.tokens(codes[condition.kind])
-            if present is not None:
-                null_tokens = condition.null_tokens(len(tokens)).to(tokens.device)
-                is_present = present[:, number, None].to(tokens.device)
-                tokens = torch.where(is_present, tokens, null_tokens)
-            segments.append(tokens + offset)
-            offset += condition.vocab_size
-        return torch.cat(segments, dim=1)
+        of_each = (self._tokens(number, codes, present) for number in range(len(self.conditions)))
+        return torch.cat([*of_each], dim=1)
+
+    def _tokens(self, number: int, codes: Mapping[str, Tensor], present: Tensor | None) -> Tensor:
+        """Tokens (B, n) of one of the conditions, of codes of any size; see `tokens`."""
+        condition = self.conditions[number]
+        tokens = condition.tokens(codes[condition.kind])
+        if present is not None:
+            dropped = condition.null_tokens(len(tokens)).to(tokens.device)
+            if isinstance(condition, GridCondition):  # of which all tokens are the same
+                dropped = dropped[:, :1]
+            tokens = torch.where(present[:, number, None].to(tokens.device), tokens, dropped)
+        return tokens + sum(before.vocab_size for before in self.conditions[:number])
+
+    def placeless_tokens(self, codes: Mapping[str, Tensor], present: Tensor | None) -> Tensor:
+        """Those of `tokens` that are no cells of a grid: (B, n)."""
+        of_each = [
+            self._tokens(number, codes, present)
+            for number, condition in enumerate(self.conditions)
+            if not isinstance(condition, GridCondition)
+        ]
+        first = next(iter(codes.values()))
+        nothing = torch.zeros(len(first), 0, dtype=torch.int64, device=first.device)
+        return torch.cat([nothing, *of_each], dim=1)
+
+    def grid_tokens(self, codes: Mapping[str, Tensor], present: Tensor | None) -> list[Tensor]:
+        """Tokens (B, H, W) of each condition with a grid, of codes (B, H, W) of any size."""
+        return [
+            self._tokens(number, codes, present).view(codes[condition.kind].shape)
+            for number, condition in enumerate(self.conditions)
+            if isinstance(condition, GridCondition)
+        ]
+
+    @property
+    def moves_with_window(self) -> bool:
+        """Whether tokens without a place differ from window to window."""
+        return any(condition.moves_with_window for condition in self.conditions)
 
     def grids(self) -> Iterator[tuple[int, tuple[int, int]]]:
         """The first token, rows and columns of each condition with a token for each cell."""

@@ -56,6 +56,7 @@ class Coordinates(Condition[CoordinatesConfig]):
 
     kind = "coordinates"
     is_asked = False
+    moves_with_window = True
     has_default = True
     length = 2
 

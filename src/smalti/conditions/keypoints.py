@@ -185,6 +185,7 @@ class Keypoints(Condition[KeypointsConfig]):
     """
 
     kind = "keypoints"
+    moves_with_window = True
     files = KeypointsPair
 
     @classmethod

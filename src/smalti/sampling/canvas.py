@@ -15,7 +15,7 @@ from smalti.conditions.conditioning import Conditioning
 from smalti.sampling.guidance import Guidance
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.token_loop import Alike
-from smalti.sampling.window_plan import Run
+from smalti.sampling.window_plan import Run, window_start
 from smalti.types import Window
 
 
@@ -129,3 +129,25 @@ class CanvasView:
         columns = slice(run.left, run.left + w)
         tokens = self.ordering.to_tokens(self.codes[:, rows, columns])[:, : run.offset]
         return torch.cat([cond_tokens, tokens.repeat(len(self.masks), 1)], dim=1)
+
+    def placeless_tokens(self, row: int, column: int) -> Tensor:
+        """Conditioning tokens (P * B, n) without a place, of the window around a cell."""
+        model = self.model
+        window = Window(
+            window_start(row, self.height, model.grid_height),
+            window_start(column, self.width, model.grid_width),
+            model.grid_height,
+            model.grid_width,
+            self.height,
+            self.width,
+        )
+        codes = self.conditioning.at(self.condition_codes, window)
+        prefixes = [self.conditioning.placeless_tokens(codes, mask) for mask in self.masks]
+        return self.layout.shift(torch.cat(prefixes))
+
+    def grid_tokens(self) -> list[Tensor]:
+        """Tokens (P * B, rows, columns) of each condition with a grid, of the whole canvas."""
+        by_prefix = [
+            self.conditioning.grid_tokens(self.condition_codes, mask) for mask in self.masks
+        ]
+        return [self.layout.shift(torch.cat(grids)) for grids in zip(*by_prefix, strict=True)]

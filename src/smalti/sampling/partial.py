@@ -20,8 +20,8 @@ from smalti.model_folder import read_tensors, write_tensors
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.progress import CellCount
 from smalti.sampling.request import Request
-from smalti.sampling.sliding_window import CellCount
 from smalti.weights import tensors_hash
 
 SAVE_SECONDS = 60.0

@@ -30,9 +30,8 @@ from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.request import Request
-from smalti.sampling.sliding_window import check_size, draw_canvas
+from smalti.sampling.sliding_window import check_size, check_stride_of, draw_canvas
 from smalti.sampling.stream import GROUP_SECONDS, DrawnCells, DrawnPictures, drawn_cells
-from smalti.sampling.window_plan import check_stride
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
 
@@ -344,7 +343,7 @@ class Pipeline:
         """
         build_guidance(config, self.conditioning.kinds, self.config.condition_drop)
         check_size(self.config, *cells)
-        check_stride(config.stride, self.config.grid_width)
+        check_stride_of(config.stride, self.config)
 
     @torch.no_grad()
     def encode_conditions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

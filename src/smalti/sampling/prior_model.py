@@ -21,6 +21,7 @@ from smalti.config import Config
 from smalti.prior.base import GridSizes, MapTokens
 from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.config import GPTConfig, of_former_file
+from smalti.prior.local.config import LocalConfig
 from smalti.prior.pixelsnail.cond_features import COND_LAYERS
 from smalti.sequence.layout import Layout
 from smalti.sequence.ordering import ORDERINGS, Ordering, build_ordering
@@ -108,6 +109,8 @@ class PriorModelConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         self.build_ordering()  # raises where it is not defined on the grid
+        if isinstance(self.prior, LocalConfig):
+            self._check_local(self.prior)
         is_modulated = isinstance(self.prior, GPTConfig) and self.prior.class_by == "norm"
         if is_modulated and self.conditioners[0].kind != "class":
             raise ValueError("prior.class-by is norm, which needs class as the first condition")
@@ -124,6 +127,14 @@ class PriorModelConfig(Config):
                 f"{self.grid_height} x {self.grid_width} and its conditioning"
             )
         return self
+
+    def _check_local(self, prior: LocalConfig) -> None:
+        prior.reach(self.grid_height, self.grid_width)  # raises where it is larger than the grid
+        if self.ordering != "row_major":
+            raise ValueError(
+                f"prior.kind local reads rows from the top; its ordering must be row_major, got "
+                f"{self.ordering}"
+            )
 
     @property
     def layout(self) -> Layout:

@@ -20,13 +20,15 @@ from tqdm import tqdm
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.metrics.nll import nats_of_codes
+from smalti.prior.local.model import LocalGPT
 from smalti.sampling.canvas import Canvas, CanvasView
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import build_guidance
+from smalti.sampling.local_canvas import score_rows
 from smalti.sampling.pipeline import Pipeline, in_eval_mode
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.sliding_window import check_size
-from smalti.sampling.window_plan import Run, check_stride, plan
+from smalti.sampling.sliding_window import check_size, check_stride_of
+from smalti.sampling.window_plan import Run, plan
 from smalti.types import Prior
 
 
@@ -105,26 +107,36 @@ def score_canvas(
     """
     batch, height, width = codes.shape
     check_size(model, height, width)
-    check_stride(stride, model.grid_width)
+    check_stride_of(stride, model)
     without = build_guidance(SamplingConfig(), conditioning.kinds, model.condition_drop)
     view = CanvasView(model, conditioning, condition_codes, Canvas.unknown(codes), without)
-    flat = codes.flatten(1)
-    nats = torch.zeros(flat.shape, device=codes.device)
-    runs = plan(height, width, model.grid_height, model.grid_width, stride)
-    for group in _alike(runs, max(1, batch_size // batch)):
-        cells = torch.tensor([view.cells[run.start : run.stop] for run in group])
-        targets = torch.cat([flat[:, row] for row in cells])  # (windows * B, steps)
-        contexts = torch.cat([view.context(run) for run in group])
-        logits = prior.logits(torch.cat([contexts, targets[:, :-1]], dim=1))
-        scored = nats_of_codes(logits[:, -targets.shape[1] :], targets, model.codebook_size)
-        for row, of_run in zip(cells, torch.split(scored, batch), strict=True):
-            nats[:, row] = of_run
+    if isinstance(prior, LocalGPT):
+        rows = zip(score_rows(prior, view), codes.unbind(1), strict=True)
+        nats = torch.stack([nats_of_codes(*row, model.codebook_size) for row in rows], dim=1)
+    else:
+        nats = _score_windows(prior, view, stride, max(1, batch_size // batch))
     if not nats.isfinite().all():
         raise InputError(
             "the prior's scores are not finite numbers: its weights are damaged, or its training "
             "diverged"
         )
     return nats.view(codes.shape)
+
+
+def _score_windows(prior: Prior, view: CanvasView, stride: int, most: int) -> Tensor:
+    """Negative log-likelihood (B, H * W) float32, nats, of codes, `most` windows at once."""
+    model, flat = view.model, view.codes.flatten(1)
+    nats = torch.zeros(flat.shape, device=flat.device)
+    runs = plan(view.height, view.width, model.grid_height, model.grid_width, stride)
+    for group in _alike(runs, most):
+        cells = torch.tensor([view.cells[run.start : run.stop] for run in group])
+        targets = torch.cat([flat[:, row] for row in cells])  # (windows * B, steps)
+        contexts = torch.cat([view.context(run) for run in group])
+        logits = prior.logits(torch.cat([contexts, targets[:, :-1]], dim=1))
+        scored = nats_of_codes(logits[:, -targets.shape[1] :], targets, model.codebook_size)
+        for row, of_run in zip(cells, torch.split(scored, len(flat)), strict=True):
+            nats[:, row] = of_run
+    return nats
 
 
 def _alike(runs: Sequence[Run], most: int) -> Iterator[Sequence[Run]]:

@@ -15,44 +15,28 @@ Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images", Fig. 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
+from smalti.prior.local.model import LocalGPT
 from smalti.sampling.canvas import Canvas, CanvasView
 from smalti.sampling.choice import Choose
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.kept_windows import KeptWindows
+from smalti.sampling.local_canvas import draw_rows
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sampling.progress import CellCount, Progress
 from smalti.sampling.token_loop import Alike, TokenLoop
-from smalti.sampling.window_plan import Run, check_stride, plan, waves
+from smalti.sampling.window_plan import check_stride, plan, waves
 from smalti.types import Prior
 
 ROWS_AT_ONCE = 16
 """Rows of the prior's batch on a graphics card, where windows are read together."""
-
-
-@dataclass(slots=True)
-class CellCount:
-    """How many cells of a canvas are done, known ones included, in the order of drawing.
-
-    Drawing goes on from there: if it was stopped, by an exception from `on_done` for example, and
-    is resumed with the same canvas and count, it ends with the same codes.
-    """
-
-    done: int = 0
-    on_done: Callable[[int], object] = lambda done: None
-    """Function that is called with the new number as soon as the cells are on the canvas."""
-
-    def advance(self, done: int) -> None:
-        """Set the number of cells that are done."""
-        self.done = done
-        self.on_done(done)
 
 
 def sample_canvas(
@@ -116,13 +100,17 @@ def draw_canvas(
     """
     height, width = canvas.codes.shape[1:]
     check_size(model, height, width)
-    check_stride(config.stride, model.grid_width)
+    check_stride_of(config.stride, model)
     guidance = build_guidance(config, conditioning.kinds, model.condition_drop)
 
     def draw() -> Iterator[int]:
         view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
         loop = TokenLoop(prior, guidance, config, choose, model.codebook_size, height * width)
-        yield from _draw_windows(view, loop, config.stride, count or CellCount())
+        progress = Progress(count or CellCount(), view.unknown_steps())
+        if isinstance(prior, LocalGPT):
+            yield from draw_rows(prior, view, loop, progress)
+        else:
+            yield from _draw_windows(view, loop, config.stride, progress)
 
     cells, is_going_on = draw(), True
     while is_going_on:
@@ -144,10 +132,9 @@ def _next_group(cells: Iterator[int], seconds: float) -> tuple[list[int], bool]:
 
 
 def _draw_windows(
-    view: CanvasView, loop: TokenLoop, stride: int, count: CellCount
+    view: CanvasView, loop: TokenLoop, stride: int, progress: Progress
 ) -> Iterator[int]:
     """Draw the unknown cells of a canvas; their row-major numbers come out as they are drawn."""
-    progress = Progress(count, view.unknown_steps())
     model = view.model
 
     def place(step: int, drawn: Tensor) -> Tensor:
@@ -194,43 +181,6 @@ def _precision(
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-class Progress:
-    """Which cells of a canvas are done; it keeps a count up to date.
-
-    Args:
-        count: the count, which may have begun.
-        unknown: for each step, whether there is something to draw.
-    """
-
-    def __init__(self, count: CellCount, unknown: Sequence[bool]) -> None:
-        self.count = count
-        self.start = count.done
-        self.unknown = list(unknown)
-        self._advance()
-
-    def is_done_before(self, step: int) -> bool:
-        """Whether a step was done before the work was resumed."""
-        return step < self.start
-
-    def runs_to_draw(self, runs: Sequence[Run]) -> list[Run]:
-        """The runs that hold anything to draw, without known cells at their ends."""
-        shortened = (run.without_known(self.unknown) for run in runs)
-        return [run for run in shortened if run is not None]
-
-    def finish(self, step: int) -> None:
-        """Say that the cell of a step is done."""
-        self.unknown[step] = False
-        self._advance()
-
-    def _advance(self) -> None:
-        """Count the cells before the first that is still unknown."""
-        done = self.count.done
-        while done < len(self.unknown) and not self.unknown[done]:
-            done += 1
-        if done > self.count.done:
-            self.count.advance(done)
-
-
 def windows_at_once(device: torch.device, rows: int) -> int:
     """How many windows of neighbouring rows of an image to read together.
 
@@ -261,3 +211,17 @@ def check_size(model: PriorModelConfig, height: int, width: int) -> None:
             f"{height}x{width} codes (height x width) need a prior of ordering row_major; this one "
             f"has {model.ordering}, and makes {window} codes only"
         )
+
+
+def check_stride_of(stride: int, model: PriorModelConfig) -> None:
+    """Refuse a stride that is not possible with a prior; see `check_stride`.
+
+    Raises:
+        InputError: it does not fit the window, or the prior has no windows.
+    """
+    if model.prior.kind == "local" and stride != 1:
+        raise InputError(
+            f"stride {stride} is for priors that read a window for each code; this one is local "
+            "and reads each code once; leave it at 1"
+        )
+    check_stride(stride, model.grid_width)

@@ -112,7 +112,7 @@ class TokenLoop:
             self.cache.restore(saved)
         logits = self._read(context, alike)
         for step in steps:
-            codes = place(step, self._draw_codes(logits, step))
+            codes = place(step, self.draw_codes(logits, step))
             yield step
             if step + 1 < steps.stop:
                 tokens = codes.repeat(len(self.guidance.prefixes))
@@ -148,10 +148,10 @@ class TokenLoop:
         shape = (len(self.guidance.prefixes), len(steps), -1, logits.shape[1])
         of_steps = logits.view(shape).unbind(1)  # n times (P, B, V)
         for step, of_step in zip(steps, of_steps, strict=True):
-            place(step, self._draw_codes(of_step.flatten(0, 1), step))
+            place(step, self.draw_codes(of_step.flatten(0, 1), step))
             yield step
 
-    def _draw_codes(self, logits: Tensor, step: int) -> Tensor:
+    def draw_codes(self, logits: Tensor, step: int) -> Tensor:
         """Draw codes (B,) by the logits (R, V) of a step."""
         logits = self.guidance.mix(logits[:, : self.codebook_size], step / self.last_step)
         # Asked once at the end: asking now would make the device wait at each token.

@@ -71,6 +71,8 @@ class Band:
     def read_globals(self, tokens: Tensor) -> None:
         """Read the conditioning tokens (B, n) int64 without a place, in place of former ones."""
         count = tokens.shape[1]
+        if count == 0:
+            return
         rotation = self._rotation_of(torch.full((count, 2), torch.nan))
         everything = torch.ones(count, count, dtype=torch.bool, device=self.device)
         self.globals = self._read(self.network.embed_globals(tokens), [], rotation, everything)[1]
