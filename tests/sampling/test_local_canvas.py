@@ -150,7 +150,7 @@ def test_a_stride_is_refused():
     ("changes", "message"),
     [
         ({"ordering": "alternate"}, "must be row_major, got alternate"),
-        ({"prior": LocalConfig(neighbour_rows=H + 1, dropout=0)}, "neighbour-rows 5"),
+        ({"prior": LocalConfig(neighbour_rows=H + 1, dropout=0)}, "are 5 and null; allowed"),
     ],
 )
 def test_models_that_cannot_be_are_refused(changes, message):

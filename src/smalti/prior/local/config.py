@@ -48,8 +48,9 @@ class LocalConfig(BlockChoices):
         rows, columns = self.neighbour_rows, self.neighbour_columns
         if (rows or 1) > height or (columns or 1) > width:
             raise ValueError(
-                f"neighbour-rows {rows} and neighbour-columns {columns} must be at most the grid's "
-                f"{height} rows and {width} columns of codes"
+                f"neighbour-rows and neighbour-columns are {rows or 'null'} and "
+                f"{columns or 'null'}; allowed are at most the grid's {height} rows and {width} "
+                "columns of codes"
             )
         half = Reach((height + 1) // 2, (width + 1) // 2)
         return Reach(rows or half.rows, columns or half.columns)

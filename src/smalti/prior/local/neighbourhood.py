@@ -38,8 +38,8 @@ class Tokens:
 def visible(queries: Tokens, keys: Tokens, reach: Reach) -> Tensor:
     """Which of the keys each query sees, (Q, K) bool."""
     of_image = queries.kind == IMAGE
-    places = queries.places.clone()
-    places[of_image, 1] += 1  # the target
+    to_target = of_image[:, None] * torch.tensor([0.0, 1.0], device=of_image.device)
+    places = queries.places + to_target
     down, right = (places[:, None] - keys.places).unbind(-1)  # from the key to the query or target
     is_near = (down.abs() <= reach.rows) & (right.abs() <= reach.columns)
     is_before = (down > 0) | (down == 0) & (right > 0)
