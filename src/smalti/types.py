@@ -71,5 +71,7 @@ class Prior(Protocol):
         once may be read by fewer rows than `batch_size`; after that, `spread(rows)` lets row i hold
         what row rows[i] has read. `reads_together` says whether several tokens after the cached
         ones are computed together. If so, `save()` copies what is in the cache, `restore(saved)`
-        goes back to that, and `nbytes` is the size of the cache in bytes.
+        goes back to that, and `nbytes` is the size of the cache in bytes. A cache that can forget
+        its newest tokens has `rewind(length)`, which leaves the first `length` of them; without it
+        a prior cannot sample speculatively.
         """

@@ -10,8 +10,10 @@ from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
 
 OPTIONS = ["--seed", "7", "--temperature", "0.9", "--top-k", "5", "--top-p", "0.8"]
-OPTIONS += ["--batch-size", "3", "--stride", "2", "--precision", "bfloat16"]
-DRAWING = SamplingConfig(temperature=0.9, top_k=5, top_p=0.8, stride=2, precision="bfloat16")
+OPTIONS += ["--batch-size", "3", "--stride", "2", "--precision", "bfloat16", "--speculative", "4"]
+DRAWING = SamplingConfig(
+    temperature=0.9, top_k=5, top_p=0.8, stride=2, precision="bfloat16", speculative=4
+)
 
 
 @pytest.fixture

@@ -105,6 +105,21 @@ def test_a_cache_goes_back_to_what_was_saved(prior, tokens, read, chunk):
         torch.testing.assert_close(torch.cat(cached, dim=1), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_a_cache_forgets_its_newest_tokens(prior, tokens, chunk):
+    cache = prior.new_cache(3)
+    if not hasattr(cache, "rewind"):
+        assert not cache.reads_together
+        return
+    others = (tokens + 1).remainder(11)
+    prior.logits(torch.cat([tokens[:, :4], others[:, 4:7]], 1), cache)
+    cache.rewind(4)
+    assert cache.length == 4
+    cached = [prior.logits(part, cache) for part in tokens[:, 4:].split(chunk, dim=1)]
+    expected = prior.logits(tokens)[:, 4:]
+    torch.testing.assert_close(torch.cat(cached, dim=1), expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("read", [2, 7])
 def test_rows_go_on_from_what_one_row_has_read(prior, tokens, read):
     tokens[2] = tokens[1]

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from smalti.prior import products
-from smalti.prior.products import PackedProduct, ProductInParts, prepare
+from smalti.prior.products import PackedProduct, ProductInParts, packed_copy, prepare
 
 
 @pytest.mark.parametrize("can_pack", [True, False])
@@ -40,3 +40,21 @@ def test_weights_are_rounded_once_for_another_format(generator):
     x = torch.randn(2, 6, generator=generator).bfloat16()
     expected = F.linear(x, linear.weight.bfloat16(), linear.bias.bfloat16())
     assert torch.equal(prepare(linear, 2, torch.bfloat16)(x), expected)
+
+
+def test_packed_copy_computes_the_same_with_the_same_parameters(generator):
+    model = nn.Sequential(nn.Linear(6, 8), nn.Sequential(nn.GELU(), nn.Linear(8, 5, bias=False)))
+    copied, x = packed_copy(model, 12), torch.randn(3, 4, 6, generator=generator)
+    torch.testing.assert_close(copied(x), model(x))
+    assert isinstance(copied[1][1].forward, PackedProduct) is products.can_pack()
+    assert not isinstance(model[1][1].forward, PackedProduct)
+    assert [*map(id, copied.parameters())] == [*map(id, model.parameters())]
+
+
+def test_no_copy_is_made_where_packing_does_not_help(monkeypatch):
+    model = nn.Linear(6, 8)
+    assert packed_copy(model.bfloat16(), 4) is model
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert packed_copy(model.float(), 4) is model
+    monkeypatch.setattr(products, "can_pack", lambda: False)
+    assert packed_copy(model, 4) is model

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smalti.sampling.choice import invert_cdf, seeded_choice
+from smalti.sampling.choice import RacingChoice, invert_cdf, seeded_choice
 
 CPU = torch.device("cpu")
 
@@ -56,3 +56,43 @@ def test_global_randomness_is_neither_used_nor_changed():
     before = torch.random.get_rng_state()
     draws(7, [0])
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def race(seed: int, images: list[int], rows: torch.Tensor, steps: int) -> torch.Tensor:
+    """Tokens (images, steps) that a race draws from the same probabilities (K,) at every step."""
+    chances = rows.expand(len(images), steps, -1)
+    return RacingChoice(seed, images, len(rows), CPU).several(chances, 0)
+
+
+def test_race_takes_codes_as_often_as_their_probability_says():
+    rows = torch.tensor([0.1, 0.0, 0.6, 0.3])
+    counts = race(0, [0, 1, 2, 3], rows, 1000).flatten().bincount(minlength=4)
+    assert counts.tolist() == pytest.approx([400, 0, 2400, 1200], abs=100)  # about 3 deviations
+    assert counts[1] == 0
+
+
+def test_race_of_an_image_depends_on_neither_batch_nor_order():
+    even = torch.full((50,), 1 / 50)
+    together = race(7, [0, 1, 2, 3], even, 30)
+    apart = torch.cat([race(7, [0], even, 30), race(7, [1, 2, 3], even, 30)])
+    assert torch.equal(together, apart)
+    alone = RacingChoice(7, [2], 50, CPU)
+    backwards = [int(alone(even[None], step)) for step in reversed(range(30))]
+    assert backwards[::-1] == together[2].tolist()
+    assert len(torch.cat([together, race(8, [0, 1], even, 30)]).unique(dim=0)) == 6
+
+
+def test_race_repeats_a_step_however_many_came_between(monkeypatch):
+    monkeypatch.setattr("smalti.sampling.choice.KEPT_STEPS", 2)
+    even, choose = torch.full((1, 50), 1 / 50), RacingChoice(0, [0], 50, CPU)
+    first = [int(choose(even, step)) for step in range(6)]
+    assert [int(choose(even, step)) for step in range(6)] == first
+
+
+def test_races_by_similar_probabilities_mostly_agree(generator):
+    logits = torch.randn(100, generator=generator)
+    one = logits.softmax(0)
+    other = (logits + 0.3 * torch.randn(100, generator=generator)).softmax(0)
+    distance = float((one - other).abs().sum() / 2)
+    agreement = race(0, [0, 1], one, 1000) == race(0, [0, 1], other, 1000)
+    assert agreement.float().mean() > (1 - distance) / (1 + distance) - 0.03

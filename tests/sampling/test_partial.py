@@ -40,6 +40,11 @@ def test_hashes_of_versions_without_number_formats_stay():
     assert SamplingConfig(precision="bfloat16").settings()["precision"] == "bfloat16"
 
 
+def test_hashes_of_versions_without_speculation_stay():
+    assert "speculative" not in SamplingConfig().settings()
+    assert SamplingConfig(speculative=4).settings()["speculative"] == 4
+
+
 class StopError(Exception):
     """Ctrl-C, at a cell that the test chooses."""
 

@@ -95,7 +95,8 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
     from smalti.cli.validation import validated
     from smalti.sampling.config import SamplingConfig
 
-    values = {name: getattr(options, name) for name in SamplingConfig.model_fields}
+    given = vars(options)
+    values = {name: given[name] for name in SamplingConfig.model_fields if name in given}
     return validated(SamplingConfig, values | {"guidance": options.guidance or [1.0]})
 
 
@@ -108,6 +109,14 @@ def sampling_arguments(parser: Parser) -> None:
         "(default: all classes in turn). KIND= where the prior has several conditions",
     )
     drawing_arguments(parser)
+    parser.add_argument(
+        "--speculative",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="guess N codes and check them in one pass: faster for one image at a time on a "
+        "processor; other images for a seed than without, of the same distribution; 1 is off",
+    )
     parser.add_batch_size(16, "images made at a time")
     parser.add_device()
 
@@ -125,7 +134,7 @@ def condition_argument(parser: Parser, meaning: str) -> None:
 
 
 def drawing_arguments(parser: Parser) -> None:
-    """Add the options of `SamplingConfig`."""
+    """Add the options of `SamplingConfig` that decide the distribution of the images."""
     parser.add_argument(
         "--temperature", type=number, default=1.0, help="below 1 likelier, above 1 bolder; 0 greedy"
     )

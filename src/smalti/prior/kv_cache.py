@@ -80,6 +80,11 @@ class KVCache:
         """Forget all tokens: the next ones are the first of a new sequence."""
         self.length = 0
 
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens, at most as many as it holds."""
+        assert 0 <= length <= self.length, f"{length} of {self.length} tokens"
+        self.length = length
+
     def spread(self, rows: Tensor) -> None:
         """Let row i hold what row rows[i] holds, rows being (B,) int64 in [0, B)."""
         for cached in (self.keys, self.values):

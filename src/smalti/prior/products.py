@@ -7,6 +7,7 @@ only, or packs the weight anew each time.
 Axes: R rows, I/O input and output features.
 """
 
+import copy
 import functools
 import math
 from collections.abc import Callable
@@ -87,3 +88,32 @@ def prepare_product(weight: Tensor, bias: Tensor | None, rows: int, dtype: torch
         if can_pack():
             return PackedProduct(weight, bias, rows)
     return functools.partial(F.linear, weight=weight, bias=bias)
+
+
+def packed_copy(model: nn.Module, rows: int) -> nn.Module:
+    """A copy of a model in eval mode that reads a few tokens at a time faster.
+
+    It shares the parameters, and has the packed weights of the linear layers beside them
+    (`PackedProduct`). Other than in float32 on a processor it is the model itself.
+
+    Args:
+        model: the model, whose parameters must stay as they are.
+        rows: about so many rows of features come to a linear layer.
+    """
+    is_float = all(one.is_cpu and one.dtype == torch.float32 for one in model.parameters())
+    if not is_float or torch.is_autocast_enabled("cpu") or not can_pack():
+        return model
+    return _packed(model, rows)
+
+
+def _packed(module: nn.Module, rows: int) -> nn.Module:
+    """A copy of a module and of those in it, whose linear layers are packed."""
+    copied = copy.copy(module)
+    copied._modules = {
+        name: None if child is None else _packed(child, rows)
+        for name, child in module._modules.items()
+    }
+    if isinstance(copied, nn.Linear):
+        bias = None if copied.bias is None else copied.bias.detach()
+        copied.forward = PackedProduct(copied.weight.detach(), bias, rows)  # type: ignore[assignment]
+    return copied

@@ -4,7 +4,7 @@ Axes: B batch, H/W canvas in cells, h/w window in cells, P prefixes of the condi
 `guidance`), K codebook size. A step is the number of a cell in the order of drawing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -95,6 +95,22 @@ class CanvasView:
         row, column = divmod(self.cells[step], self.width)
         codes = self.codes_at(step)
         return codes.copy_(torch.where(self.known[:, row, column], codes, drawn))
+
+    def with_known(self, done: int) -> Callable[[int, Tensor], Tensor]:
+        """A function that replaces drawn codes by those that the canvas has and keeps.
+
+        It takes a step and codes (B, n) of the steps from there on. The canvas keeps its known
+        codes, and those of the first `done` steps.
+        """
+        order = torch.tensor(self.cells, device=self.codes.device)
+        known = self.known.flatten(1)[:, order]  # (B, H * W), a copy
+        known[:, :done] = True
+
+        def replace(step: int, drawn: Tensor) -> Tensor:
+            steps = slice(step, step + drawn.shape[1])
+            return torch.where(known[:, steps], self.codes.flatten(1)[:, order[steps]], drawn)
+
+        return replace
 
     def alike_conditions(self) -> Alike | None:
         """Which rows of the prior's batch have the same conditions, in every window."""

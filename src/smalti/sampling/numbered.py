@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from smalti.sampling.canvas import Canvas
-from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline, in_eval_mode
 from smalti.sampling.sliding_window import sample_canvas
@@ -47,6 +46,6 @@ def sample_numbered(
             pipeline.encode_conditions(values),
             canvas,
             config,
-            seeded_choice(seed, numbers, height * width, pipeline.device),
+            pipeline.choice(config, seed, numbers, height * width),
         )
     return canvas.codes

@@ -24,13 +24,14 @@ from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
 from smalti.paths import expand
 from smalti.prior.build import PriorModel, build_prior
 from smalti.sampling.canvas import Canvas
-from smalti.sampling.choice import seeded_choice
+from smalti.sampling.choice import Choose, RacingChoice, seeded_choice
 from smalti.sampling.config import SamplingConfig, sampling_config
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.request import Request
 from smalti.sampling.sliding_window import check_size, check_stride_of, draw_canvas
+from smalti.sampling.speculative import check_speculative
 from smalti.sampling.stream import GROUP_SECONDS, DrawnCells, DrawnPictures, drawn_cells
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
@@ -106,6 +107,7 @@ class Pipeline:
         batch_size: int = 16,
         size: int | tuple[int, int] | None = None,
         stride: int = 1,
+        speculative: int = 1,
         precision: str = "float32",
         progress: bool = True,
     ) -> list[Image.Image]:
@@ -130,6 +132,8 @@ class Pipeline:
                 that of the training.
             stride: codes drawn in one window position; 1 is the paper's sliding window, more is
                 faster and loses context.
+            speculative: codes checked in one pass of the prior; more than 1 is faster for a prior
+                of some size on a processor, and gives other images, of the same distribution.
             precision: "float32", or "bfloat16", which is faster on a card and draws other codes.
             progress: show a bar.
 
@@ -147,6 +151,7 @@ class Pipeline:
             guidance=guidance,
             guidance_schedule=guidance_schedule,
             stride=stride,
+            speculative=speculative,
             precision=precision,
         )
         request = self.request(n, condition, size)
@@ -178,8 +183,8 @@ class Pipeline:
             size: as `sample`.
             cancelled: ends the iterator, without pictures, once it is set, from another thread or
                 between two events.
-            **drawing: temperature, top_k, top_p, guidance, guidance_schedule, stride and precision,
-                as `sample`.
+            **drawing: temperature, top_k, top_p, guidance, guidance_schedule, stride, speculative
+                and precision, as `sample`.
 
         Yields:
             `DrawnCells`, a few cells at a time, in the order in which they are drawn; at the end
@@ -328,7 +333,7 @@ class Pipeline:
                     self.encode_conditions(request.rows(images)),
                     canvas.rows(images),
                     config,
-                    seeded_choice(seed, images, cells, self.device),
+                    self.choice(config, seed, images, cells),
                     partial.of_batch(number * cells, cells),
                     group_seconds,
                 )
@@ -339,11 +344,22 @@ class Pipeline:
         """Refuse settings with which the prior cannot draw a grid of `cells`, rows and columns.
 
         Raises:
-            InputError: guidance, stride or size is not possible.
+            InputError: guidance, stride or size is not possible, or the prior cannot sample
+                speculatively.
         """
         build_guidance(config, self.conditioning.kinds, self.config.condition_drop)
         check_size(self.config, *cells)
         check_stride_of(config.stride, self.config)
+        if config.speculative > 1:
+            check_speculative(self.prior)
+
+    def choice(
+        self, config: SamplingConfig, seed: int, images: Sequence[int], cells: int
+    ) -> Choose:
+        """The random choice of codes of some images, each of so many cells."""
+        if config.speculative > 1:
+            return RacingChoice(seed, images, self.config.codebook_size, self.device)
+        return seeded_choice(seed, images, cells, self.device)
 
     @torch.no_grad()
     def encode_conditions(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -24,13 +24,14 @@ from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
 from smalti.prior.local.model import LocalGPT
 from smalti.sampling.canvas import Canvas, CanvasView
-from smalti.sampling.choice import Choose
+from smalti.sampling.choice import Choose, RacingChoice
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.guidance import build_guidance
+from smalti.sampling.guidance import Guidance, build_guidance
 from smalti.sampling.kept_windows import KeptWindows
 from smalti.sampling.local_canvas import draw_rows
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.progress import CellCount, Progress
+from smalti.sampling.speculative import SpeculativeLoop
 from smalti.sampling.token_loop import Alike, TokenLoop
 from smalti.sampling.window_plan import check_stride, plan, waves
 from smalti.types import Prior
@@ -105,8 +106,8 @@ def draw_canvas(
 
     def draw() -> Iterator[int]:
         view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
-        loop = TokenLoop(prior, guidance, config, choose, model.codebook_size, height * width)
         progress = Progress(count or CellCount(), view.unknown_steps())
+        loop = _build_loop(prior, guidance, config, choose, view, progress)
         if isinstance(prior, LocalGPT):
             yield from draw_rows(prior, view, loop, progress)
         else:
@@ -129,6 +130,23 @@ def _next_group(cells: Iterator[int], seconds: float) -> tuple[list[int], bool]:
         if time.monotonic() >= end:
             return group, True
     return group, False
+
+
+def _build_loop(
+    prior: Prior,
+    guidance: Guidance,
+    config: SamplingConfig,
+    choose: Choose,
+    view: CanvasView,
+    progress: Progress,
+) -> TokenLoop:
+    """The loop that draws one code a pass, or several."""
+    sizes = view.model.codebook_size, len(view.cells)
+    if config.speculative == 1:
+        return TokenLoop(prior, guidance, config, choose, *sizes)
+    assert isinstance(choose, RacingChoice), "speculative sampling needs a race"
+    known = view.with_known(progress.start)
+    return SpeculativeLoop(prior, guidance, config, choose, *sizes, known)
 
 
 def _draw_windows(

@@ -104,19 +104,23 @@ class TokenLoop:
                 only the rest is read then.
             alike: rows of the context that begin alike; the beginning is read once for them.
         """
-        if self.cache is None:
-            self.cache = self.prior.new_cache(len(context))
-        if saved is None:
-            self.cache.reset()
-        else:
-            self.cache.restore(saved)
-        logits = self._read(context, alike)
+        logits = self._begin(context, saved, alike)
         for step in steps:
             codes = place(step, self.draw_codes(logits, step))
             yield step
             if step + 1 < steps.stop:
                 tokens = codes.repeat(len(self.guidance.prefixes))
                 logits = self.prior.logits(tokens[:, None], self.cache)[:, -1]
+
+    def _begin(self, context: Tensor, saved: Any, alike: Alike | None) -> Tensor:
+        """Logits (R, V) of what follows a context, as `run` takes it; the cache holds it then."""
+        if self.cache is None:
+            self.cache = self.prior.new_cache(len(context))
+        if saved is None:
+            self.cache.reset()
+        else:
+            self.cache.restore(saved)
+        return self._read(context, alike)
 
     def _read(self, context: Tensor, alike: Alike | None) -> Tensor:
         """Logits (R, V) of what follows a context (R, l), of which the cache may hold a part."""
@@ -153,11 +157,19 @@ class TokenLoop:
 
     def draw_codes(self, logits: Tensor, step: int) -> Tensor:
         """Draw codes (B,) by the logits (R, V) of a step."""
-        logits = self.guidance.mix(logits[:, : self.codebook_size], step / self.last_step)
+        guided = self._guided(logits, step)
+        self._watch(guided)
+        return self.choose(probabilities(guided, self.config), step)
+
+    def _guided(self, logits: Tensor, step: int) -> Tensor:
+        """Logits (B, K) of the codes, mixed of the logits (R, V) of a step."""
+        return self.guidance.mix(logits[:, : self.codebook_size], step / self.last_step)
+
+    def _watch(self, logits: Tensor) -> None:
+        """Note whether all logits are finite numbers, for `check_finite`."""
         # Asked once at the end: asking now would make the device wait at each token.
         finite = logits.isfinite().all()
         self.finite = finite if self.finite is None else self.finite.logical_and_(finite)
-        return self.choose(probabilities(logits, self.config), step)
 
     def check_finite(self) -> None:
         """Check that all logits were finite numbers.
