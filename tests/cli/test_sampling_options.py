@@ -61,3 +61,21 @@ def test_complete_draws_as_asked(succeed, here, world, asked, monkeypatch):
     rows, columns = known.any(1).nonzero().flatten(), known.any(0).nonzero().flatten()
     assert (int(rows[0]), int(columns[0])) == (1, 2)  # two pixels a code
     assert (len(rows), len(columns)) == (10, 12)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_slower"),
+    [
+        (["-n", "1", "--speculative", "8"], False),
+        (["-n", "2", "--speculative", "8"], True),
+        (["-n", "2", "--speculative", "8", "--batch-size", "1"], False),
+        (["-n", "2"], False),
+    ],
+)
+def test_speculation_for_several_images_at_a_time_is_said_to_be_slower(
+    succeed, here, world, asked, options, is_slower
+):
+    for command in (["sample", world.prior], ["complete", world.prior, world.picture]):
+        extended = ["--extend", "left=4"] if command[0] == "complete" else []
+        printed = succeed(*command, *options, *extended, "--device", "cpu").out
+        assert ("note: --speculative is slower" in printed) is is_slower

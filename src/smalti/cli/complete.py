@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, not_negative, number, positive
 from smalti.cli.places import output_folder
-from smalti.cli.sample import parse_conditions, sampling_arguments, sampling_options
+from smalti.cli.sample import note_if_slower, parse_conditions, sampling_arguments, sampling_options
 from smalti.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str]) -> None:
     photograph = _read_picture(Path(options.photo), "photograph", white_level=white_level)
     missing = _missing(options, photograph)
     to_device(pipeline, options.device)
+    note_if_slower(config, min(options.n, options.batch_size), pipeline.device)
     partial = out / PARTIAL_FILE
     with unfinished_in(partial):
         pictures = complete(

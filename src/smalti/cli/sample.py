@@ -18,6 +18,8 @@ from smalti.errors import InputError
 from smalti.words import counted
 
 if TYPE_CHECKING:
+    import torch
+
     from smalti.sampling.config import SamplingConfig
 
 
@@ -44,6 +46,7 @@ def run(arguments: Sequence[str]) -> None:
         request = request.repeated(judge.rejection.draw)
     images = counted(request.n, "image")
     print(f"device: {compute}; {images} of {request.height}x{request.width} codes")
+    note_if_slower(config, min(request.n, options.batch_size), pipeline.device)
     partial = out / PARTIAL_FILE
     with unfinished_in(partial):
         codes = pipeline.sample_codes(
@@ -98,6 +101,21 @@ def sampling_options(options: argparse.Namespace) -> "SamplingConfig":
     given = vars(options)
     values = {name: given[name] for name in SamplingConfig.model_fields if name in given}
     return validated(SamplingConfig, values | {"guidance": options.guidance or [1.0]})
+
+
+def note_if_slower(config: "SamplingConfig", together: int, device: "torch.device") -> None:
+    """Say so where speculative sampling was measured to cost time, not to save it.
+
+    Args:
+        config: config of sampling.
+        together: images of a batch.
+        device: device of the prior.
+    """
+    if config.speculative > 1 and together > 1 and device.type == "cpu":
+        print(
+            f"note: --speculative is slower than without for {together} images at a time on a "
+            "processor; it is for one image, or --batch-size 1"
+        )
 
 
 def sampling_arguments(parser: Parser) -> None:
