@@ -58,8 +58,9 @@ def sample_canvas(
         conditioning: conditioning of the prior.
         condition_codes: (B, ...) of the whole canvas, by kind, on the prior's device.
         canvas: the canvas, on the prior's device.
-        config: temperature, top-k, top-p, guidance, stride.
-        choose: draws codes from probabilities, at the steps 0 to H * W - 1.
+        config: temperature, top-k, top-p, guidance, stride, speculative.
+        choose: draws codes from probabilities, at the steps 0 to H * W - 1; for speculative
+            sampling a `RacingChoice`.
         count: count of the cells that are done; None begins with the first cell.
 
     Returns:
