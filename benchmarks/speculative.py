@@ -25,7 +25,7 @@ from measure import Timings, take_turns
 from torch import Tensor
 
 from smalti.prior.base import SequenceSizes
-from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.prior.products import packed_copy
 from smalti.sampling.choice import RacingChoice
@@ -93,7 +93,7 @@ def spread(timings: Timings, name: str) -> list[float]:
 
 def measure_passes(options: argparse.Namespace) -> list[dict[str, Any]]:
     """What a pass over n tokens costs, in passes over one token."""
-    shape = GPTConfig(layers=options.layers, width=options.width, heads=4, dropout=0)
+    shape = GPT2Config(layers=options.layers, width=options.width, heads=4, dropout=0)
     gpt = GPT(shape, SequenceSizes(1025, 256)).eval()
     figures = []
     for batch in BATCHES:

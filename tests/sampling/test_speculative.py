@@ -11,6 +11,8 @@ from torch import Tensor
 
 from helpers.canvases import CODES, CPU, KINDS, H, W, blank, conditions_of, model_of, prior_of
 from smalti.config import InputError
+from smalti.prior.gpt.config import GPTConfig
+from smalti.prior.local.config import LocalConfig
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling import speculative
 from smalti.sampling.canvas import Canvas
@@ -18,6 +20,7 @@ from smalti.sampling.choice import RacingChoice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.filters import probabilities
 from smalti.sampling.guidance import Guidance
+from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import CellCount, sample_canvas
 from smalti.sampling.speculative import SpeculativeLoop, check_speculative, count_right
 from smalti.sampling.token_loop import TokenLoop
@@ -197,10 +200,11 @@ def paint(
     canvas: Canvas,
     images: Sequence[int] | None = None,
     kind: str = "class",
+    model: PriorModelConfig | None = None,
     **options: Any,
 ) -> Tensor:
     """Codes of a canvas; image i has the seed and the condition i."""
-    model = model_of(*KINDS[kind])
+    model = model or model_of(*KINDS[kind])
     n, height, width = canvas.codes.shape
     images = images or range(n)
     conditions = conditions_of(model, max(images) + 1, height, width)
@@ -232,6 +236,15 @@ DRAWINGS = [
 def test_codes_do_not_depend_on_the_number_of_codes_a_pass(config, together):
     plain = paint(config, blank(2, H, W))
     assert torch.equal(paint(speculating(config, together), blank(2, H, W)), plain)
+
+
+@pytest.mark.parametrize("options", [{}, {"class_by": "norm"}, {"kv_heads": 1}], ids=str)
+def test_blocks_of_today_have_the_codes_of_the_plain_loop(options):
+    shape = GPTConfig(layers=2, heads=2, width=16, dropout=0, **options)
+    model = model_of(*KINDS["class"], prior=shape, max_length=H * W)
+    config = SamplingConfig(top_k=0, temperature=0.5, guidance=2)
+    plain = paint(config, blank(2, H, W), model=model)
+    assert torch.equal(paint(speculating(config, 4), blank(2, H, W), model=model), plain)
 
 
 def test_image_does_not_depend_on_its_batch():
@@ -325,9 +338,18 @@ def test_broken_weights_give_one_clear_error():
         )
 
 
-def test_prior_that_cannot_take_codes_back_is_refused():
-    shape = PixelSNAILConfig(width=8, heads=2, blocks=1, dropout=0)
-    pixelsnail = prior_of(model_of(*KINDS["none"], prior=shape, max_length=H * W))
-    with pytest.raises(InputError, match=r"PixelSNAIL.*leave speculative at 1"):
-        check_speculative(pixelsnail)
+ONE_BY_ONE = {
+    "PixelSNAIL": PixelSNAILConfig(width=8, heads=2, blocks=1, dropout=0),
+    "LocalGPT": LocalConfig(width=16, heads=2, layers=1, dropout=0),
+}
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_prior_that_cannot_take_codes_back_is_refused(name):
+    prior = prior_of(model_of(*KINDS["none"], prior=ONE_BY_ONE[name], max_length=H * W))
+    with pytest.raises(InputError, match=rf"{name}.*leave speculative at 1"):
+        check_speculative(prior)
+
+
+def test_prior_that_can_take_codes_back_is_not_refused():
     check_speculative(prior_of(model_of(*KINDS["none"])))
