@@ -16,8 +16,9 @@ from smalti.conditions.maps import SegmentationConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.content import LabelsContent
 from smalti.data.config import TransformConfig
+from smalti.prior.build import build_prior
+from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.config import GPT2Config
-from smalti.prior.gpt.model import GPT
 from smalti.runs.config import VQGANRunConfig
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
@@ -27,6 +28,7 @@ from smalti.tokenizer.vqgan import VQGAN
 TOKEN = "0123456789abcdefTOKEN"
 ORIGIN = "http://127.0.0.1:8765"
 TINY = VQGANConfig(channel_multipliers=(1, 1), channels=8, codebook_size=16, code_dim=4)
+SHAPE = GPT2Config(layers=1, heads=1, width=8, dropout=0)
 SPATIAL = {"codebook_size": 16, "grid_height": 4, "grid_width": 4}
 MAPS = SegmentationConfig(content=LabelsContent(classes=6), **SPATIAL)
 """A condition of `make_prior`."""
@@ -57,10 +59,12 @@ def make_run(folder: Path, photos: Path, **options: object) -> Path:
     return folder
 
 
-def make_prior(folder: Path, condition: ConditionConfig | None = None) -> Path:
+def make_prior(
+    folder: Path, condition: ConditionConfig | None = None, shape: PriorConfig = SHAPE
+) -> Path:
     """A prior that learned nothing, of a window of 8x8 pixels and 4x4 codes."""
     config = PriorModelConfig(
-        prior=GPT2Config(layers=1, heads=1, width=8, dropout=0),
+        prior=shape,
         vocab_size=64,
         max_length=40,
         codebook_size=16,
@@ -75,7 +79,7 @@ def make_prior(folder: Path, condition: ConditionConfig | None = None) -> Path:
         for one in config.conditioners
         if isinstance(one, SpatialConfig)
     }
-    prior = GPT(config.prior, config.sizes)
+    prior = build_prior(config.prior, config.sizes)
     for weight in prior.parameters():
         torch.nn.init.normal_(weight)
     Pipeline(VQGAN(TINY).eval(), prior, config, tokenizers).save_pretrained(folder)

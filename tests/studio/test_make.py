@@ -15,6 +15,7 @@ from smalti.conditions.class_label import ClassLabelConfig
 from smalti.conditions.low_resolution import LowResolutionConfig
 from smalti.conditions.maps import DepthConfig, EdgesConfig, SegmentationConfig
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.prior.local.config import LocalConfig
 from smalti.ranges import from_pil
 from smalti.sampling.completion import Margins, complete
 from smalti.sampling.pipeline import Pipeline
@@ -48,8 +49,8 @@ def address(image: Image.Image) -> str:
 def opened(runs, client):
     """Makes a prior with a condition, and returns how it is asked."""
 
-    def opened(condition=None):
-        make_prior(runs / "prior", condition)
+    def opened(condition=None, **options):
+        make_prior(runs / "prior", condition, **options)
         (entry,) = client.get("/api/library").json()["entries"]
         return lambda name, **options: client.post(f"/api/prior/{entry['id']}/{name}", **options)
 
@@ -93,6 +94,14 @@ def test_what_is_made_is_decoded_together_as_by_the_command(opened, monkeypatch)
     assert {pixels(one) for one in made["files"]} == {
         pixels(address(Image.new("RGB", (8, 8), "red")))
     }
+
+
+def test_a_local_prior_has_no_stride_and_grows(opened):
+    ask = opened(shape=LocalConfig(layers=1, heads=1, width=16, dropout=0))
+    facts = result(ask("facts"))
+    assert (facts["most_stride"], facts["can_grow"]) == (1, True)
+    (made,) = result(ask("make", json=PLAIN | {"size": [8, 12]}))["images"]
+    assert picture(made).size == (12, 8)
 
 
 def test_the_swatches_of_all_codes_come_with_them_once(opened):

@@ -62,6 +62,7 @@ class OpenedPrior:
         """What a page needs to know."""
         pipeline, config = self.pipeline, self.pipeline.config
         conditions = pipeline.conditioning.conditions
+        is_local = config.prior.kind == "local"  # it has no window that could stride
         return {
             "size": list(pipeline.size),
             "cell_px": pipeline.tokenizer.downsampling_factor,
@@ -69,7 +70,7 @@ class OpenedPrior:
             "codebook_size": config.codebook_size,
             "content": pipeline.tokenizer.content.kind,
             "can_grow": self.can_grow,
-            "most_stride": config.grid_width - config.grid_width // 2,
+            "most_stride": 1 if is_local else config.grid_width - config.grid_width // 2,
             "can_guide": config.condition_drop > 0 and bool(config.condition_kinds),
             "conditions": [_condition_facts(one) for one in conditions if one.is_asked],
         }

@@ -33,6 +33,7 @@ export class Options {
 
   open(facts) {
     this.inputs.stride.max = facts.most_stride;
+    this.fields.stride.hidden = facts.most_stride === 1;
     if (this.inputs.stride.value > facts.most_stride) this.inputs.stride.value = 1;
     this.fields.guidance.hidden = !facts.can_guide;
     if (!facts.can_guide) this.inputs.guidance.value = 1;
