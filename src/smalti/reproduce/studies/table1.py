@@ -6,14 +6,13 @@ faster one counts in full, and the slower one up to the step that it reaches in 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from smalti.prior.gpt.config import GPT2Config
+from smalti.reproduce.budgets import add_budgets
 from smalti.reproduce.experiment import Experiment, PlannedRun, PriorSetup
 from smalti.reproduce.matching import check_matched, matched_pixelsnail, parameters_of
-from smalti.reproduce.nll import lowest_until, nll_curve
-from smalti.reproduce.paces import seconds_a_step, sizes_of
+from smalti.reproduce.paces import sizes_of
 from smalti.reproduce.recipes import PAPER_PRIOR, SMALL_PRIOR, TINY_PRIOR, TINY_SHAPE
 from smalti.reproduce.results import Results
 from smalti.reproduce.samples import Sampling, draw_codes, open_pipeline, write_sheet
@@ -170,20 +169,9 @@ class Table1(Study):
         for cell in CELLS[experiment.scale]:
             pair = self._pair(experiment, seed, cell)
             results.add(f"{cell}/parameters", _parameters(experiment, pair))
-            results.measure(f"{cell}/seconds", partial(_paces, experiment, pair))
-            curves = {name: nll_curve(experiment.path(run)) for name, run in pair.items()}
-            paces = {name: results.figures[f"{cell}/seconds/{name}"] for name in pair}
-            for name, curve in curves.items():
-                in_seconds = [(step * paces[name], nll) for step, nll in curve]
-                results.add_curve(f"{cell}/{name}", in_seconds)
-            steps = min(curve[-1][0] for curve in curves.values())
-            seconds = min(curve[-1][0] * paces[name] for name, curve in curves.items())
-            at_steps = {name: lowest_until(curve, steps) for name, curve in curves.items()}
-            at_seconds = {
-                name: lowest_until(curve, seconds / paces[name]) for name, curve in curves.items()
-            }
-            results.add(f"{cell}/steps", at_steps)
-            results.add(f"{cell}/time", at_seconds)
+            add_budgets(experiment, results, cell, pair)
+            seconds = [results.figures[f"{cell}/seconds/{name}"] for name in pair]
+            results.add(f"{cell}/seconds", {"ratio": seconds[0] / seconds[1]})
 
     def tables(self, scale: str) -> Sequence[Table]:
         """The NLL at equal steps and seconds, and what both models are."""
@@ -262,9 +250,3 @@ def _parameters(experiment: Experiment, pair: Mapping[str, PlannedRun]) -> dict[
         found[name] = parameters_of(config.prior, sizes_of(experiment, run))
     check_matched(found["pixelsnail"], found["transformer"])
     return {name: count / 1e6 for name, count in found.items()}
-
-
-def _paces(experiment: Experiment, pair: Mapping[str, PlannedRun]) -> dict[str, float]:
-    """Seconds of a step of both models, and their ratio."""
-    seconds = seconds_a_step(experiment, pair)
-    return seconds | {"ratio": seconds["transformer"] / seconds["pixelsnail"]}

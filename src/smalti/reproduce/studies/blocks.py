@@ -1,0 +1,174 @@
+"""Choices of the transformer's blocks, each in place of that of GPT-2, and all together."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from smalti.reproduce.budgets import add_budgets, add_sizes
+from smalti.reproduce.experiment import Experiment, PlannedRun, PriorSetup
+from smalti.reproduce.recipes import PAPER_PRIOR, SMALL_PRIOR, TINY_PRIOR, TINY_SHAPE
+from smalti.reproduce.results import Results
+from smalti.reproduce.study import STUDIES, Plot, Row, Study, Table
+from smalti.reproduce.verdict import Claim
+
+GPT2 = (
+    "--prior.kind gpt --prior.norm layer --prior.mlp gelu --prior.query-key-norm false "
+    "--prior.positions learned"
+)
+CHOICES: Mapping[str, str] = {
+    "gpt2": "--prior.kind gpt2",
+    "rms": f"{GPT2} --prior.norm rms",
+    "swiglu": f"{GPT2} --prior.mlp swiglu",
+    "query_key_norm": f"{GPT2} --prior.query-key-norm true",
+    "rotary": f"{GPT2} --prior.positions rotary",
+    "shared_keys": f"{GPT2} --prior.kv-heads 1",
+    "class_by_norm": f"{GPT2} --prior.class-by norm",
+    "all": "--prior.kind gpt",
+}
+LABELS = {
+    "gpt2": "the paper's: GPT-2",
+    "rms": "RMS norm",
+    "swiglu": "SwiGLU",
+    "query_key_norm": "normalised queries and keys",
+    "rotary": "rotary positions",
+    "shared_keys": "one head of keys and values",
+    "class_by_norm": "class in the normalisations",
+    "all": "the first four together",
+}
+OF_CLASSES = ("class_by_norm",)  # choices for priors of classes
+CELLS: Mapping[str, Mapping[str, PriorSetup]] = {
+    "tiny": {
+        "cifar10": PriorSetup(
+            "cifar10",
+            "cifar10-f4",
+            f"{TINY_PRIOR} --image.size 32 --codes.views 2",
+            400,
+            {"class": ""},
+            TINY_SHAPE,
+        ),
+        "photos": PriorSetup(
+            "photos",
+            "photos-f8",
+            f"{TINY_PRIOR} --image.size 64 --image.resize-px 128 --image.small skip --held-out 0.2",
+            400,
+            shape=TINY_SHAPE,
+        ),
+    },
+    "small": {
+        "cifar10": PriorSetup(
+            "cifar10", "cifar10-f2", f"{SMALL_PRIOR} --image.size 32", 5000, {"class": ""}
+        ),
+        "photos": PriorSetup(
+            "photos", "photos-f16", f"{SMALL_PRIOR} --image.size 256 --image.resize-px 256", 5000
+        ),
+    },
+    "paper": {
+        "cifar10": PriorSetup(
+            "cifar10",
+            "cifar10-f2",
+            f"--preset prior-cifar10-f2 {PAPER_PRIOR}",
+            100_000,
+            {"class": ""},
+        ),
+        "photos": PriorSetup("photos", "photos-f16", f"--preset prior-in {PAPER_PRIOR}", 300_000),
+    },
+}
+CELL_LABELS = {"cifar10": "CIFAR-10, with classes", "photos": "photographs"}
+
+
+@STUDIES.register("blocks")
+class Blocks(Study):
+    """Choices of the transformer's blocks."""
+
+    title = "Blocks of the transformer (not in the paper)"
+    paper = (
+        "The paper's transformer has the blocks of GPT-2, and is compared with no others. Here "
+        "each choice of today takes the place of GPT-2's alone, and then all do."
+    )
+    remarks = (
+        "The NLL is that of unseen images, the lowest within the budget, in nats a token. Seconds "
+        "are those of training steps, measured in turn in one process of this machine. A head of "
+        "keys and values for all queries, and classes in the normalisations, change the number of "
+        "parameters."
+    )
+
+    def runs(self, experiment: Experiment, seed: int) -> Sequence[PlannedRun]:
+        """A prior of each choice for each data set."""
+        cells = CELLS[experiment.scale]
+        return [run for cell in cells for run in self._runs(experiment, seed, cell).values()]
+
+    def _runs(self, experiment: Experiment, seed: int, cell: str) -> dict[str, PlannedRun]:
+        setup = CELLS[experiment.scale][cell]
+        return {
+            choice: experiment.prior(f"blocks-{cell}-{choice}", seed, setup, words.split())
+            for choice, words in choices_of(setup).items()
+        }
+
+    def measure(self, experiment: Experiment, seed: int, results: Results) -> None:
+        """NLL at equal steps and equal seconds, parameters and pace."""
+        for cell in CELLS[experiment.scale]:
+            runs = self._runs(experiment, seed, cell)
+            add_budgets(experiment, results, cell, runs)
+            add_sizes(experiment, results, cell, runs, "gpt2")
+
+    def tables(self, scale: str) -> Sequence[Table]:
+        """One table for each data set."""
+        columns = [
+            "NLL at equal steps",
+            "NLL at equal seconds",
+            "parameters, M",
+            "time of a step, relative",
+        ]
+        figures = ("steps", "time", "parameters", "pace")
+        return [
+            Table(
+                CELL_LABELS[cell],
+                columns,
+                [
+                    Row(LABELS[choice], [f"{cell}/{figure}/{choice}" for figure in figures])
+                    for choice in choices_of(setup)
+                ],
+            )
+            for cell, setup in CELLS[scale].items()
+        ]
+
+    def claims(self, scale: str) -> Sequence[Claim]:
+        """Each choice is below GPT-2's at equal steps, and all together also at equal seconds."""
+        claims = []
+        for cell, setup in CELLS[scale].items():
+            for choice in choices_of(setup):
+                kinds = {"steps": "steps"} | ({"time": "seconds"} if choice == "all" else {})
+                claims += [
+                    Claim(
+                        f"{CELL_LABELS[cell]}: {LABELS[choice]} below GPT-2 at equal {words}",
+                        f"{cell}/{kind}/{choice}",
+                        f"{cell}/{kind}/gpt2",
+                    )
+                    for kind, words in kinds.items()
+                    if choice != "gpt2"
+                ]
+        return claims
+
+    def plots(self, scale: str) -> Sequence[Plot]:
+        """The NLL over the seconds, for each data set."""
+        return [
+            Plot(
+                f"nll_{cell}",
+                f"seconds of training ({CELL_LABELS[cell]})",
+                "NLL of unseen images, nats a token",
+                {LABELS[choice]: f"{cell}/{choice}" for choice in choices_of(setup)},
+            )
+            for cell, setup in CELLS[scale].items()
+        ]
+
+    def draw(self, experiment: Experiment, seed: int, folder: Path) -> None:
+        """No pictures: those of priors of nearly the same NLL look alike."""
+
+
+def choices_of(setup: PriorSetup) -> Mapping[str, str]:
+    """Options of the choices that are possible on a data set."""
+    has_classes = "class" in setup.conditions
+    return {
+        choice: words
+        for choice, words in CHOICES.items()
+        if has_classes or choice not in OF_CLASSES
+    }
