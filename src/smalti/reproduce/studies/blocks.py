@@ -167,8 +167,5 @@ class Blocks(Study):
 def choices_of(setup: PriorSetup) -> Mapping[str, str]:
     """Options of the choices that are possible on a data set."""
     has_classes = "class" in setup.conditions
-    return {
-        choice: words
-        for choice, words in CHOICES.items()
-        if has_classes or choice not in OF_CLASSES
-    }
+    possible = [choice for choice in CHOICES if has_classes or choice not in OF_CLASSES]
+    return {choice: CHOICES[choice] for choice in possible}
