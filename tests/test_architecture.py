@@ -38,6 +38,7 @@ LAYERS = (
         "environment",
         "weights",
         "published_weights",
+        "sharding",
         "words",
     },
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},

@@ -160,7 +160,10 @@ def wrap(module: nn.Module) -> nn.Module:
 
 
 def without_sync(module: nn.Module, unless: bool) -> contextlib.AbstractContextManager[object]:
-    """Context in which gradients are not averaged yet, unless it is the last chunk of a batch."""
+    """Context in which gradients are not averaged yet, unless it is the last chunk of a batch.
+
+    Those of a sharded module are averaged after each chunk, since no process could hold them whole.
+    """
     if unless or not isinstance(module, DistributedDataParallel):
         return contextlib.nullcontext()
     return module.no_sync()

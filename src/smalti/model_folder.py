@@ -75,7 +75,7 @@ class ModelFiles:
                 raise InputError(
                     f"the weights of {self.folder} are no numbers: {name} holds NaN or infinity"
                 )
-        model = _without_memory(make)
+        model = without_memory(make)
         expected = model.state_dict()
         try:
             fitting = {
@@ -96,7 +96,7 @@ def _is_finite(tensor: Tensor) -> bool:
     return not tensor.numel() or all(bool(end.isfinite()) for end in torch.aminmax(tensor))
 
 
-def _without_memory(make: Callable[[], M]) -> M:
+def without_memory(make: Callable[[], M]) -> M:
     """Make a model on the meta device, or as usual if it has tensors that no file holds."""
     with torch.device("meta"):
         model = make()

@@ -27,6 +27,7 @@ from smalti.model_folder import read_tensors
 from smalti.training import loop
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.config import TrainingConfig
+from smalti.training.learner import Learner
 from smalti.training.log import read_metrics
 from smalti.training.loop import NotFiniteError, Stopped, Trainer
 from smalti.training.run_lock import HOLDER_FILE
@@ -56,7 +57,7 @@ class Sum(nn.Module):
         self.total = nn.Parameter(torch.zeros(()))
 
 
-class SumLearner:
+class SumLearner(Learner[Numbers]):
     """Adds up the batches; the score of step n is `scores[n]`, else 0."""
 
     shown = ("loss",)

@@ -104,12 +104,16 @@ class VQGANRunConfig(RunConfig):
 
 
 class PriorTrainingConfig(TrainingConfig):
-    """Training options of stage 2: the common ones and early stopping."""
+    """Training options of stage 2: the common ones, early stopping and sharding."""
 
     early_stop: PositiveInt | Literal["auto"] | None = "auto"
     """Early stopping: end the run after so many evaluations in a row without a lower held-out NLL;
     the best model is saved anyway. null never stops early, auto does on small data sets. Without
     held-out images it is off. A stopped run goes on if this is raised, or null."""
+    parallel: Literal["replicated", "sharded"] = "replicated"
+    """What each of several processes holds: the whole prior, or a part of its weights, gradients
+    and averages, which trains priors that one card does not hold. With one process they are the
+    same, and a run may go on with the other."""
 
 
 class CodeCacheConfig(Config):

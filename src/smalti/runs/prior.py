@@ -8,7 +8,7 @@ import torch
 from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning
 from smalti.data.pairing.matching import describe
-from smalti.distributed import from_first, together, wrap
+from smalti.distributed import from_first, is_distributed, together, world_size, wrap
 from smalti.health.run_images import RunImages
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.model import GPT
@@ -21,6 +21,7 @@ from smalti.runs.settle import regularisation_in_words, settled
 from smalti.runs.training_images import count_overlap, keep_tokenizer_images, write_training_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
+from smalti.sharding import is_sharded, shard
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
@@ -57,7 +58,7 @@ def train_prior(config: PriorRunConfig, after_save: Callable[[], object] | None 
     _announce(plan, images, state)
     with open_run(folder, config):
         pipeline.to(plan.compute.device)
-        from_first(lambda: _keep_beginning(plan, pipeline, state))
+        from_first(lambda: _keep_beginning(plan, pipeline))
         encoder = BatchEncoder(plan.tokenizer, pipeline.conditioning, plan.compute.device)
         cache = load_or_encode(codes_folder, plan.loader, encoder, settled(config.codes.views))
         with together():
@@ -93,13 +94,17 @@ def _announce(plan: PriorPlan, images: RunImages, state: PriorState) -> None:
         f"prior: {millions(state.prior)} M parameters, sequences of {layout.input_length} tokens "
         f"from {layout.vocab_size}"
     )
+    if is_sharded(state.prior):
+        say(f"sharded: each of the {world_size()} processes holds a part of the prior")
+    elif plan.config.training.parallel == "sharded":
+        say("sharded: with one process nothing is divided")
 
 
-def _keep_beginning(plan: PriorPlan, pipeline: Pipeline, state: PriorState) -> None:
+def _keep_beginning(plan: PriorPlan, pipeline: Pipeline) -> None:
     """Write what the run begins with into its folder, unless it is there already."""
     folder = Path(plan.config.out)
-    has_new_weights = plan.initial is None or has_begun(plan.config)
-    keep_origin(folder, plan.split, None if has_new_weights else state.prior)
+    begins_with = None if plan.initial is None or has_begun(plan.config) else plan.initial.prior
+    keep_origin(folder, plan.split, begins_with)
     if not (folder / TOKENIZER_FOLDER).is_dir():
         plan.tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
     pipeline.save_condition_tokenizers(folder)
@@ -134,11 +139,18 @@ def prior_state(
             align_positions(prior, model_config, torch.default_generator)
     if initial is not None:
         prior.load_state_dict(initial.prior.state_dict())
-    prior.to(compute.device)
+    average = EMA(prior, config.training.ema_decay)
+    if config.training.parallel == "sharded" and is_distributed():
+        # From the processor's memory, so that no card ever holds the whole.
+        shard(prior, compute.device)
+        shard(average.model, compute.device)
+    else:
+        prior.to(compute.device)
+        average.model.to(compute.device)
     return PriorState(
         prior=prior,
-        forward=wrap(prior),
-        average=EMA(prior, config.training.ema_decay),
+        forward=prior if is_sharded(prior) else wrap(prior),
+        average=average,
         optimizer=ScheduledAdamW(prior, config.optimizer, config.training.total_steps),
         compute=compute,
     )

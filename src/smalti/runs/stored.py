@@ -32,6 +32,7 @@ CHANGEABLE = {
     "training.track",
     "training.auto_remedy",
     "training.early_stop",
+    "training.parallel",
 }
 # What may differ too: it changes what is trained from there on, so each change is a line of the
 # run's metrics.

@@ -3,9 +3,12 @@
 checkpoints/step_00000500/   config.json, model.safetensors   the averaged model, as `best/`
                              training.safetensors             weights, averages, optimizers
                              training.json                    counters, and a hash of each file
+                             shard-*.safetensors              of a sharded run, instead of training.
+                                                              safetensors: a part by each process
 checkpoints/best/            config.json, model.safetensors   the best model so far
 """
 
+import contextlib
 import json
 import logging
 import math
@@ -19,8 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from smalti.config import Config, InputError
-from smalti.files import atomic_folder, remove_leftovers, sha256, write_json
+from smalti.distributed import from_first
+from smalti.files import atomic_folder, disk_errors, remove_leftovers, sha256, write_json
 from smalti.model_folder import read_tensors, step_folders, write_model_files, write_tensors
+from smalti.sharding import is_sharded, whole_weights
+from smalti.training.shards import read_shards, sizes_in, write_shards
 
 STATE_FILE = "training.safetensors"
 COUNTERS_FILE = "training.json"
@@ -51,6 +57,11 @@ class TrainingState:
     modules: Mapping[str, nn.Module]
     optimizers: Mapping[str, torch.optim.Optimizer]
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds a part of it."""
+        return any(is_sharded(module) for module in self.modules.values())
+
 
 @dataclass(frozen=True, slots=True)
 class InferenceModel:
@@ -66,23 +77,37 @@ def save_checkpoint(
 ) -> Path:
     """Write `step_XXXXXXXX`, then delete all older ones but the one before.
 
+    Called in all processes: process 0 writes, and of a sharded state each process its part.
+
     Raises:
         InputError: the disk is full or the folder cannot be written; older checkpoints stay.
     """
     folder = checkpoints / f"step_{counters.step:08d}"
-    with atomic_folder(folder) as temporary:
-        write_model_files(temporary, model.kind, model.config, model.module.state_dict())
-        write_tensors(temporary / STATE_FILE, _flatten(state))
-        hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
-        description = {
-            "counters": asdict(counters),
-            "torch": torch.__version__,
-            "sha256": hashes,
-        }
-        write_json(temporary / COUNTERS_FILE, description)
-    for old in step_folders(checkpoints)[:-2]:
-        shutil.rmtree(old, ignore_errors=True)
+    weights = whole_weights(model.module)
+    with contextlib.ExitStack() as writing:
+        temporary = from_first(lambda: writing.enter_context(atomic_folder(folder)))
+        if state.is_sharded:
+            write_shards(temporary, _tensors(state))
+
+        def finish() -> None:
+            with disk_errors(folder):
+                write_model_files(temporary, model.kind, model.config, weights)
+                if not state.is_sharded:
+                    write_tensors(temporary / STATE_FILE, _copied(_tensors(state)))
+                _describe(temporary, counters)
+            writing.close()  # here, so that all processes learn if the disk refuses it
+            for old in step_folders(checkpoints)[:-2]:
+                shutil.rmtree(old, ignore_errors=True)
+
+        from_first(finish)
     return folder
+
+
+def _describe(folder: Path, counters: Counters) -> None:
+    """Write the counters and the hashes of all files that are in the folder."""
+    hashes = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    description = {"counters": asdict(counters), "torch": torch.__version__, "sha256": hashes}
+    write_json(folder / COUNTERS_FILE, description)
 
 
 def resume(checkpoints: Path, state: TrainingState) -> Counters | None:
@@ -100,7 +125,9 @@ def resume(checkpoints: Path, state: TrainingState) -> Counters | None:
         except InputError as error:
             log.warning("%s; trying the checkpoint before it", error)
             continue
-        _restore(state, read_tensors(folder / STATE_FILE))
+        is_divided = state.is_sharded or not (folder / STATE_FILE).is_file()
+        tensors = _read_shards(state, folder) if is_divided else read_tensors(folder / STATE_FILE)
+        _restore(state, tensors)
         return counters
     check_checkpoints(checkpoints)
     return None
@@ -161,19 +188,23 @@ def newest_step(checkpoints: Path) -> int:
     return 0
 
 
-def _flatten(state: TrainingState) -> dict[str, Tensor]:
-    """Clone all tensors of a state, under the names `module/KEY` and `optimizer/INDEX/FIELD`."""
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
+    """All tensors of a state, under the names `module/KEY` and `optimizer/INDEX/FIELD`."""
     tensors: dict[str, Tensor] = {}
     for name, module in state.modules.items():
         tensors |= {f"{name}/{key}": tensor for key, tensor in module.state_dict().items()}
     for name, optimizer in state.optimizers.items():
         for index, fields in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}/{index}/{field}": value for field, value in fields.items()}
+    return tensors
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
 def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
-    """Load the tensors of `_flatten` into a state."""
+    """Load the tensors of `_tensors` into a state."""
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         group, key = name.split("/", 1)
@@ -190,3 +221,21 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
             index, field = key.split("/")
             fields.setdefault(int(index), {})[field] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": fields})
+
+
+def _read_shards(state: TrainingState, folder: Path) -> dict[str, Tensor]:
+    """Read a checkpoint, if it or the state is sharded; of a sharded state only this part."""
+    tensors = _tensors(TrainingState(state.modules, optimizers={}))
+    for name, size in sizes_in(folder).items():
+        group, _, key = name.partition("/")
+        if group in state.optimizers:
+            tensors[name] = _blank(state.optimizers[group], int(key.partition("/")[0]), size)
+    read_shards(folder, tensors)
+    return tensors
+
+
+def _blank(optimizer: torch.optim.Optimizer, index: int, size: torch.Size) -> Tensor:
+    """Zeros of a size, divided as the parameter of this number is if it has this size."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    same = [p for p in parameters[index : index + 1] if p.shape == size]
+    return torch.zeros_like(same[0]) if same else torch.zeros(size)

@@ -4,7 +4,9 @@ import copy
 from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from smalti.sharding import own_part
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -28,8 +30,8 @@ class EMA(Generic[M]):
     def update(self, model: nn.Module, step: int) -> None:
         """Update the average after step number `step` of the model (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averages: list[Tensor] = list(self.model.parameters())
-        weights: list[Tensor] = list(model.parameters())
+        averages = [own_part(average) for average in self.model.parameters()]
+        weights = [own_part(weight) for weight in model.parameters()]
         torch._foreach_lerp_(averages, weights, 1 - decay)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(buffer)

@@ -1,5 +1,6 @@
 """The protocol by which the loop trains either stage."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -51,6 +52,10 @@ class Learner(Protocol[B_contra]):
     def comparable_from(self) -> int:
         """First step whose scores may be the best; earlier scores cannot be compared with later."""
         return 0
+
+    def drawing(self) -> contextlib.AbstractContextManager[None]:
+        """Context, in all processes, in which process 0 has what `pictures` needs."""
+        return contextlib.nullcontext()
 
     def pictures(self) -> Mapping[str, Image.Image]:
         """Draw pictures to save, by name, in process 0 alone."""

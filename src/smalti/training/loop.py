@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -25,6 +26,7 @@ from smalti.health.run_images import GROUP as RUN_IMAGES
 from smalti.health.run_images import RunImages
 from smalti.model_folder import BEST, save_model
 from smalti.randomness import generator_for
+from smalti.sharding import own_part, whole_weights
 from smalti.training.checkpoint import Counters, newest_step, resume, save_checkpoint
 from smalti.training.config import TrainingConfig
 from smalti.training.learner import Keyed, Learner
@@ -181,7 +183,8 @@ class Trainer(Generic[B]):
             self._examine(run_log)
         last = last or self._has_stopped_early()
         if last or step % self.config.picture_steps == 0:
-            from_first(lambda: self._draw(run_log))
+            with self.learner.drawing():
+                from_first(lambda: self._draw(run_log))
         self.counters.seconds += time.monotonic() - started
         if last or step % self.config.save_steps == 0:
             self._save(must=last)
@@ -224,9 +227,9 @@ class Trainer(Generic[B]):
         self.counters.without_gain = 0 if has_gained else self.counters.without_gain + 1
         if has_gained:
             model = self.learner.model()
-            weights = model.module.state_dict()
-            best = self.checkpoints / BEST
-            if self._guarded(lambda: save_model(best, model.kind, model.config, weights)):
+            weights, best = whole_weights(model.module), self.checkpoints / BEST
+            save = partial(save_model, best, model.kind, model.config, weights)
+            if self._guarded(lambda: from_first(save)):
                 self.counters.best_step, self.counters.best_score = step, score
 
     def _draw(self, run_log: RunLog) -> None:
@@ -261,13 +264,13 @@ class Trainer(Generic[B]):
         self._guarded(lambda: save_checkpoint(self.checkpoints, state, model, self.counters), must)
 
     def _guarded(self, save: Callable[[], object], must: bool = False) -> bool:
-        """Save in process 0; returns whether it succeeded.
+        """Save, in all processes; returns whether it succeeded.
 
         A full disk must not end a long run at once: it may be cleared before the next save.
         """
         from_first(lambda: check_held(self.folder))
         try:
-            from_first(save)
+            save()
         except InputError as error:
             self._failed_saves += 1
             if must or self._failed_saves >= MAX_FAILED_SAVES:
@@ -299,7 +302,8 @@ class Trainer(Generic[B]):
     def _check_weights(self) -> None:
         """Refuse to save infinite weights, which a step with a finite loss may cause."""
         for name, module in self.learner.state().modules.items():
-            if not all(bool(tensor.isfinite().all()) for tensor in module.state_dict().values()):
+            weights = map(own_part, module.state_dict().values())
+            if not all(bool(tensor.isfinite().all()) for tensor in weights):
                 raise self._not_finite(
                     name, f"weights of {name} became infinite or NaN by step {self.counters.step}"
                 )

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from smalti.sharding import whole
 from smalti.training.config import OptimizerConfig
 
 
@@ -39,7 +40,9 @@ class ScheduledAdamW(torch.optim.AdamW):
         The schedule begins in the step `start` of the run, and `factor` multiplies its rate.
         Returns the gradients' norm before clipping, a scalar >= 0.
         """
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm)
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        norm = whole(nn.utils.get_total_norm(gradients))
+        nn.utils.clip_grads_with_norm_(self.module.parameters(), self.config.clip_norm, norm)
         rate = learning_rate_at(step - start, self.total_steps - start, self.config)
         for group in self.param_groups:
             group["lr"] = factor * rate

@@ -1,23 +1,29 @@
 """The learner of stage 2: its model, a step, the evaluation and pictures."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from smalti.content_images import content_images
-from smalti.distributed import sum_over_processes
+from smalti.distributed import largest, rank, sum_over_processes
 from smalti.health.examine import examine
 from smalti.health.findings import Finding
 from smalti.health.history import Line
 from smalti.metrics.nll import bits_per_dimension, nats_of_codes, uniform_nats_per_token
+from smalti.model_folder import without_memory
+from smalti.prior.build import PriorModel, build_prior
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sheet import contact_sheet
 from smalti.sampling.sliding_window import sample_canvas
+from smalti.sharding import is_sharded, whole_weights
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.learner import Learner
 from smalti.training.prior.code_cache import CodeBatch
@@ -73,6 +79,7 @@ class PriorLearner(Learner[CodeBatch]):
         """
         layout, device = self._pipeline.layout, self.training.compute.device
         total, images = 0.0, 0
+        most = largest(len(self._evaluation))  # batches of a process
         for batch in self._evaluation:
             sequence = self.config.sequence(batch)
             with self.training.compute.autocast():
@@ -81,6 +88,8 @@ class PriorLearner(Learner[CodeBatch]):
                 layout.image_logits(logits), sequence.targets.to(device), layout.codebook_size
             )
             total, images = total + float(nats.mean(1).sum()), images + len(nats)
+        if is_sharded(self.training.average.model):
+            self._accompany(most - len(self._evaluation))
         # Each process has its share of the images.
         sums = sum_over_processes(torch.tensor([total, images], dtype=torch.float64))
         total, images = float(sums[0]), int(sums[1])
@@ -93,6 +102,28 @@ class PriorLearner(Learner[CodeBatch]):
             "bits_per_dimension_uniform": bits_per_dimension(uniform, layout.image_length, *size),
             "score": mean,
         }
+
+    def _accompany(self, calls: int) -> None:
+        """Call the sharded prior without use, for processes with more batches than this one."""
+        device = self.training.compute.device
+        blank = torch.zeros(1, self._pipeline.layout.input_length, dtype=torch.int64, device=device)
+        for _ in range(calls):
+            with self.training.compute.autocast():
+                self.training.average.model(blank)
+
+    @contextlib.contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Context, in all processes, in which process 0 has a whole copy of a sharded prior."""
+        pipeline, average = self._pipeline, self.training.average.model
+        if is_sharded(average):
+            weights = whole_weights(average)
+            if rank() == 0:
+                self._pipeline = copy.copy(pipeline)
+                self._pipeline.prior = _with_weights(pipeline.config, weights).to(pipeline.device)
+        try:
+            yield
+        finally:
+            self._pipeline = pipeline
 
     def pictures(self) -> Mapping[str, Image.Image]:
         """Draw new images, with the same seeds each time.
@@ -130,3 +161,10 @@ class PriorLearner(Learner[CodeBatch]):
     def examine(self, lines: Sequence[Line]) -> Sequence[Finding]:
         """Find what is wrong with the run, by the lines of its metrics so far."""
         return examine(lines, vqgan=None)
+
+
+def _with_weights(config: PriorModelConfig, weights: dict[str, Tensor]) -> PriorModel:
+    """A prior with given weights, without a second copy of them."""
+    prior = without_memory(lambda: build_prior(config.prior, config.sizes))
+    prior.load_state_dict(weights, assign=True)
+    return prior.eval().requires_grad_(False)

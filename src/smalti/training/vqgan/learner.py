@@ -15,6 +15,7 @@ from smalti.health.remedies import Treatment
 from smalti.metrics.codebook import CodebookUse
 from smalti.sampling.sheet import contact_sheet
 from smalti.training.checkpoint import InferenceModel, TrainingState
+from smalti.training.learner import Learner
 from smalti.training.vqgan.codebook_picture import codebook_pictures
 from smalti.training.vqgan.held_out import loss_measures, score
 from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, latent_of_all, vqgan_step
@@ -24,7 +25,7 @@ from smalti.words import counted
 PICTURES = 8  # images in the picture of reconstructions
 
 
-class VQGANLearner:
+class VQGANLearner(Learner[Batch]):
     """The learner of stage 1.
 
     `evaluated_batches` gives this process's share of the images to evaluate, anew at each call.
