@@ -51,6 +51,25 @@ def test_prior(world, succeed, contents, here, condition):
     assert contents(world.root) == before
 
 
+def test_prior_too_large_for_a_card_is_planned(world, succeed, here):
+    """Of 1.4 thousand million parameters, of which nothing is computed."""
+    text = succeed(
+        *("train", "prior", "--data", world.photos, "--vqgan", world.vqgan, "--out", here / "run"),
+        *world.tiny_prior,
+        *("--prior.layers", 12, "--prior.width", 3120, "--prior.heads", 16),
+        *("--training.batch-size", 4, "--training.precision", "float32", "--dry-run"),
+    ).out
+    assert numbers_after(text, "prior") == pytest.approx(1.4e9, rel=0.01)
+    assert re.search(
+        r"processes: +GiB of each with --training.parallel replicated, and sharded", text
+    )
+    assert re.search(r" +2 +3\d\.\d\d +1\d\.\d\d\n", text)
+    assert "cards of 24 GiB: 2 with --training.parallel sharded" in text
+    assert "cards of 80 GiB: one is enough" in text
+    assert "more processes need another training.batch-size" in text
+    assert list(here.iterdir()) == []
+
+
 def test_palette(world, succeed, here):
     text = succeed(
         *("train", "pixels", "--data", world.photos, "--out", here / "run", "--dry-run"),

@@ -1,5 +1,7 @@
 """`smalti train STAGE ... --dry-run`: prints what the run would take."""
 
+from collections.abc import Sequence
+
 from smalti.compute import choose_compute
 from smalti.health.run_images import RunImages
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
@@ -11,9 +13,12 @@ from smalti.runs.dry_run import (
     dry_run_prior,
     dry_run_vqgan,
 )
+from smalti.runs.process_memory import PROCESSES, ProcessMemory, fewest, fits
 from smalti.words import counted
 
 GIB = 2**30
+CARDS_GIB = (24, 80)
+"""Memory of the cards for which the fewest processes are told, smallest first."""
 
 
 def describe_dry_run(config: BaseRunConfig) -> None:
@@ -82,6 +87,30 @@ def _describe_memory(found: DryRun) -> None:
     )
     _line("", f"{cost.activation_bytes / GIB:.2f} GiB of activations")
     _line("", "not counted: PyTorch itself, work space of kernels, images that wait")
+    if found.processes and not fits(cost.memory_bytes, CARDS_GIB[0] * GIB):
+        _describe_processes(found.processes)
+
+
+def _describe_processes(found: Sequence[ProcessMemory]) -> None:
+    """Print what each process holds, and how many cards a prior needs that is large for one."""
+    _line("processes", "GiB of each with --training.parallel replicated, and sharded")
+    for one in found:
+        replicated, sharded = one.replicated_bytes / GIB, one.sharded_bytes / GIB
+        _line("", f"{one.processes:>3}{replicated:>10.2f}{sharded:>10.2f}")
+    for size in CARDS_GIB:
+        _line("", f"cards of {size} GiB: {_cards(found, size * GIB)}")
+    if found[-1].processes < PROCESSES[-1]:
+        _line("", "more processes need another training.batch-size or training.accumulation-steps")
+
+
+def _cards(found: Sequence[ProcessMemory], card_bytes: int) -> str:
+    """How many cards of a size a prior needs, in words."""
+    needed = fewest(found, card_bytes)
+    if needed is None:
+        return f"{counted(found[-1].processes, 'process')} are too few"
+    if needed.processes == 1:
+        return "one is enough"
+    return f"{needed.processes} with --training.parallel sharded"
 
 
 def _describe_palette(found: PaletteDryRun) -> None:

@@ -1,7 +1,7 @@
 """`--dry-run`: what a run of any stage would take, without training and without writing."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from smalti.runs.data import open_data, training_loader
 from smalti.runs.folder import check_run_folder
 from smalti.runs.prior import prior_state, prior_step_config
 from smalti.runs.prior_plan import PriorPlan, plan_prior
+from smalti.runs.process_memory import ProcessMemory, memory_of_processes
 from smalti.runs.settle import settle_vqgan, settled
 from smalti.runs.vqgan import check_size, vqgan_state
 from smalti.sequence.layout import Layout
@@ -60,6 +61,8 @@ class DryRun:
     """Layout of the prior's sequence; None in stage 1."""
     split: Split
     cost: StepCost
+    processes: Sequence[ProcessMemory]
+    """Memory of each of several processes that train a prior; empty in stage 1."""
     time: StepTime
     encoding_seconds: float | None
     """Seconds to encode all views of the training images before the first step; None in stage 1."""
@@ -107,6 +110,7 @@ def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
         layout=None,
         split=split,
         cost=cost,
+        processes=(),
         time=time_of_step(lambda: _vqgan_trial(config, compute), cost, compute),
         encoding_seconds=None,
         config=config,
@@ -141,6 +145,7 @@ def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
         layout=model_config.layout,
         split=split,
         cost=cost,
+        processes=memory_of_processes(prior, cost, config.training, compute),
         time=time_of_step(lambda: prior_trial(plan), cost, compute),
         encoding_seconds=_encoding_seconds(plan),
         config=config,
