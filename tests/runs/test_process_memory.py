@@ -3,7 +3,7 @@
 import torch
 
 from smalti.compute import Compute
-from smalti.prior.base import SequenceSizes
+from smalti.prior.base import GridSizes
 from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.model import GPT
 from smalti.runs.cost import StepCost, weight_bytes
@@ -11,7 +11,7 @@ from smalti.runs.process_memory import ProcessMemory, fewest, memory_of_processe
 from smalti.training.config import TrainingConfig
 
 CPU = Compute(torch.device("cpu"), torch.float32)
-PRIOR = GPT(GPTConfig(layers=4, heads=1, width=8, dropout=0.0), SequenceSizes(5, 4))
+PRIOR = GPT(GPTConfig(layers=4, heads=1, width=8, dropout=0.0), GridSizes(5, 4, 1, 2, 2))
 WEIGHTS, BLOCK = weight_bytes(PRIOR), weight_bytes(PRIOR.blocks[0])
 FROZEN, ACTIVATIONS = 1000, 8_000_000
 
