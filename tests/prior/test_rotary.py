@@ -53,4 +53,4 @@ def test_places_of_a_sequence():
     sizes = GridSizes(9, 10, 5, 2, 3, maps=(MapTokens(1, 2, 2),), order=(5, 4, 3, 2, 1, 0))
     nowhere, expected = [-1.0, -1.0], [[0, 0.25], [0, 1.75], [1, 0.25], [1, 1.75]]
     image = [[1.0, 2.0], [1.0, 1.0], [1.0, 0.0], [0.0, 2.0], [0.0, 1.0]]
-    assert places_of(sizes).nan_to_num(nan=-1).tolist() == [nowhere, *expected, *image]
+    assert places_of(sizes, 10).nan_to_num(nan=-1).tolist() == [nowhere, *expected, *image]

@@ -19,15 +19,16 @@ class Turning(nn.Module):
     Args:
         sizes: conditioning and grid.
         block: heads of the prior.
+        length: L, number of positions.
     """
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, sizes: GridSizes, block: BlockShape) -> None:
+    def __init__(self, sizes: GridSizes, block: BlockShape, length: int) -> None:
         super().__init__()
         with torch.device("cpu"):  # it is no weight, which may be made without values at first
-            table = rotation_of(places_of(sizes), block.head_channels)
+            table = rotation_of(places_of(sizes, length), block.head_channels)
         self.register_buffer("cos", table.cos, persistent=False)
         self.register_buffer("sin", table.sin, persistent=False)
 
@@ -37,21 +38,21 @@ class Turning(nn.Module):
         return Rotation(self.cos, self.sin)
 
 
-def places_of(sizes: GridSizes) -> Tensor:
-    """Row and column (L, 2) float32 of each token that a prior reads; NaN where it has no place.
+def places_of(sizes: GridSizes, length: int) -> Tensor:
+    """Row and column (L, 2) float32 of each of L tokens; NaN where it has no place.
 
     Image tokens have those of their cells, the tokens of a map those of the cells that they show,
     which lie between cells of the image if its grid is coarser. Other conditioning tokens, such as
     a class, have no place.
     """
     height, width = sizes.grid_height, sizes.grid_width
-    places = torch.full((sizes.max_length, 2), math.nan)
+    places = torch.full((length, 2), math.nan)
     for grid in sizes.maps:
         cells = grid_places(grid.rows, grid.columns, height, width)
         places[grid.start : grid.start + len(cells)] = cells
     cells = grid_places(height, width, height, width)
     in_order = cells if sizes.order is None else cells[list(sizes.order)]
-    places[sizes.cond_length :] = in_order[: sizes.max_length - sizes.cond_length]
+    places[sizes.cond_length :] = in_order[: length - sizes.cond_length]
     return places
 
 

@@ -33,6 +33,10 @@ class Rotation(NamedTuple):
         """The rotation of some of the tokens."""
         return Rotation(self.cos[..., tokens, :], self.sin[..., tokens, :])
 
+    def of_each(self, positions: Tensor) -> "Rotation":
+        """The rotation (B, 1, L, 2 n) of sequences whose tokens have the positions (B, L) int64."""
+        return Rotation(self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1))
+
     def at(self, position: Tensor) -> "Rotation":
         """The rotation of one of L positions, whose number (1,) int64 is on the device."""
         return Rotation(*(table.index_select(0, position) for table in self))

@@ -1,9 +1,9 @@
 """The whole configs of `smalti train`, one for each stage, composed of all others."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from annotated_types import Gt, Le
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from smalti.config import Config
 from smalti.data.config import TransformConfig
@@ -129,6 +129,28 @@ class CodeCacheConfig(Config):
     _path = path_fields("folder")
 
 
+class RandomOrdersConfig(Config):
+    """Options of random orders of the codes, which a prior learns first.
+
+    They need `prior.kind gpt` with `prior.target-positions true`. Samples are drawn in the usual
+    order.
+    """
+
+    all_until: int = Field(default=0, ge=0)
+    """Step until which the codes of all images stand in random orders."""
+    none_from: int = Field(default=0, ge=0)
+    """Step from which all stand in the usual order; before it the share of random ones falls to
+    zero. 0 has no random orders."""
+
+    @model_validator(mode="after")
+    def _in_this_order(self) -> Self:
+        if self.none_from < self.all_until:
+            raise ValueError(
+                f"none-from is {self.none_from}; it must be at least all-until, {self.all_until}"
+            )
+        return self
+
+
 class PriorRunConfig(RunConfig):
     """The whole config of stage 2, `smalti train prior`."""
 
@@ -163,10 +185,13 @@ class PriorRunConfig(RunConfig):
     are powers of two), `subsample` (even sides), `alternate`, `spiral_in` or `random`."""
     ordering_seed: int = Field(default=1, ge=0, lt=2**32)
     """Seed of the `random` ordering; it has no effect on others."""
+    random_orders: RandomOrdersConfig = RandomOrdersConfig()
+    """Random orders of the codes in the first part of the training."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """Options of the codes of the data, which are encoded once."""
     prior: PriorConfig = GPT2Config()
-    """The prior: gpt2 (the paper's transformer), gpt (with choices of its blocks) or pixelsnail."""
+    """The prior: gpt2 (the paper's transformer), gpt (with choices of its blocks), local (for large
+    images) or pixelsnail."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Optimizer of the prior."""
     training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)

@@ -29,7 +29,7 @@ from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.aligned_positions import align_positions
 from smalti.training.prior.code_cache import BatchEncoder, load_or_encode, read_manifest
 from smalti.training.prior.learner import PriorLearner
-from smalti.training.prior.step import PriorState, PriorStepConfig
+from smalti.training.prior.step import PriorState, PriorStepConfig, RandomOrders
 from smalti.training.processes import processes
 
 CODES_FOLDER = "codes"
@@ -116,6 +116,8 @@ def prior_step_config(
     config: PriorRunConfig, model_config: PriorModelConfig, conditioning: Conditioning
 ) -> PriorStepConfig:
     """Make the config of a step from the settled config of a run."""
+    orders = config.random_orders
+    has_orders = orders.none_from > 0
     return PriorStepConfig(
         layout=model_config.layout,
         ordering=model_config.build_ordering(),
@@ -123,6 +125,7 @@ def prior_step_config(
         condition_drop=model_config.condition_drop,
         accumulation_steps=config.training.accumulation_steps,
         token_keep=settled(config.token_keep),
+        random_orders=RandomOrders(orders.all_until, orders.none_from) if has_orders else None,
     )
 
 

@@ -23,6 +23,7 @@ from smalti.data.loader import BatchLoader
 from smalti.data.split import Split
 from smalti.health.run_images import RunImages
 from smalti.prior.config import PriorConfig
+from smalti.prior.gpt.config import GPTConfig
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import check_divides, open_data, training_loader
 from smalti.runs.folder import begun_config, check_run_folder
@@ -87,6 +88,7 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     loader = training_loader(user_config, split, compute)
     loader.check_workers(encoded_together(setup.height_px, setup.width_px))
     config = settle_prior(user_config, RunImages.of(split))
+    check_orders(config)
     conditioners = conditions.configs(setup, split.train)
     model_config = (
         prior_model_config(config, tokenizer, conditioners)
@@ -104,6 +106,21 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
         tokenizer_images=tokenizer_images(config, conditions.tokenizers),
         initial=initial,
     )
+
+
+def check_orders(config: PriorRunConfig) -> None:
+    """Refuse random orders of a prior that cannot tell which code it predicts.
+
+    Raises:
+        InputError: it is of another kind, or without the places of the targets.
+    """
+    prior = config.prior
+    knows_targets = isinstance(prior, GPTConfig) and prior.target_positions
+    if config.random_orders.none_from > 0 and not knows_targets:
+        raise InputError(
+            f"random-orders.none-from is {config.random_orders.none_from}, but the prior is "
+            f"{prior.kind}; random orders need prior.kind gpt with prior.target-positions true"
+        )
 
 
 def _open_tokenizer(config: PriorRunConfig, copy: Path, initial: Pipeline | None) -> Tokenizer:

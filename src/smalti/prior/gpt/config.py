@@ -24,6 +24,10 @@ class GPTConfig(BlockChoices):
     """How the class of an image is told: by its token alone, or also by the normalisations, which
     it scales and shifts. norm needs the condition `class`."""
 
+    target_positions: bool = False
+    """Whether each token also tells the place of the token that follows it, with a learned vector;
+    random orders in training (`random-orders`) need that."""
+
     @model_validator(mode="after")
     def _channels_turn(self) -> Self:
         if self.positions == "rotary":

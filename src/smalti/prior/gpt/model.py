@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.prior.base import PRIORS, GridSizes, SequenceSizes
@@ -18,6 +19,7 @@ from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.gpt.decoding import DecodingCache, TokenStep
 from smalti.prior.kv_cache import dtype_in_use
 from smalti.prior.places import Turning
+from smalti.prior.rotary import Rotation
 
 
 @PRIORS.register("gpt2")
@@ -38,7 +40,9 @@ class GPT(nn.Module):
         assert config.dropout != "auto", "the config was not settled"
         self.config, self.sizes = config, sizes
         self.token_embedding = nn.Embedding(sizes.vocab_size, config.width)
-        self.position_embedding = nn.Parameter(torch.empty(sizes.max_length, config.width))
+        has_targets = isinstance(config, GPTConfig) and config.target_positions
+        self.positions = sizes.max_length + has_targets  # the last cell may be read, in any order
+        self.position_embedding = nn.Parameter(torch.empty(self.positions, config.width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             Block(layer, config.block, config.dropout) for layer in range(config.layers)
@@ -48,7 +52,13 @@ class GPT(nn.Module):
         is_modulated = isinstance(config, GPTConfig) and config.class_by == "norm"
         self.modulation = ClassModulation(config.layers, config.width) if is_modulated else None
         is_turned = isinstance(config, GPTConfig) and config.positions == "rotary"
-        self.turning = Turning(_with_grid(sizes), config.block) if is_turned else None
+        self.turning: Turning | None = None
+        if is_turned:
+            self.turning = Turning(_with_grid(sizes), config.block, self.positions)
+        self.target_embedding: nn.Parameter | None = None
+        if has_targets:
+            cells = self.positions - _with_grid(sizes).cond_length
+            self.target_embedding = nn.Parameter(torch.empty(cells, config.width))
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -60,21 +70,29 @@ class GPT(nn.Module):
             generator: generator on the device of the weights; None is torch's default generator.
         """
         nn.init.zeros_(self.position_embedding)
+        if self.target_embedding is not None:
+            nn.init.normal_(self.target_embedding, std=0.02, generator=generator)
         reset_linear(self, generator)
         if self.modulation is not None:
             self.modulation.reset_parameters()
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, order: Tensor | None = None) -> Tensor:
         """Logits (B, L, V) of tokens (B, L), as `logits`, where wrappers expect a forward pass."""
-        return self.logits(tokens)
+        return self.logits(tokens, order=order)
 
     def logits(
-        self, tokens: Tensor, cache: DecodingCache | None = None, last_only: bool = False
+        self,
+        tokens: Tensor,
+        cache: DecodingCache | None = None,
+        last_only: bool = False,
+        order: Tensor | None = None,
     ) -> Tensor:
         """Logits (B, L, V) of the token that follows each of tokens (B, L) int64 in [0, V).
 
         They depend on the tokens up to their position only. `Prior` tells of `cache` and
-        `last_only`.
+        `last_only`. `order` (B, cells) int64 tells that the image tokens of a whole sequence stand
+        in another order, which differs between the images: the number of each among all in the
+        usual order. It needs `target_positions`.
 
         Raises:
             ValueError: the sequence, with what is cached, is longer than `max_length`.
@@ -84,11 +102,14 @@ class GPT(nn.Module):
         if end > self.sizes.max_length:
             raise ValueError(f"a sequence of {end} tokens exceeds {self.sizes.max_length}")
         embedded = self.token_embedding(tokens)
-        x = self.dropout(embedded + self.position_embedding[start:end])
+        if order is None:
+            x = self.dropout(embedded + self._positions(start, end))
+        else:
+            x = self.dropout(embedded + self._positions_of(order))
         reads_class = self.modulation is not None and start == 0
         if cache is not None and tokens.shape[1] == 1 and not reads_class:
             return cache.step(x.squeeze(1)).unsqueeze(1)
-        rotation = None if self.turning is None else self.turning.rotation.of(slice(start, end))
+        rotation = self._rotation(start, end, order)
         attend = None if cache is None else cache.attend
         modulations = self._modulations(embedded, cache)
         *blocks, (last_block, modulation) = zip(self._blocks, modulations, strict=True)
@@ -99,6 +120,35 @@ class GPT(nn.Module):
         if cache is not None:
             cache.advance(tokens.shape[1])
         return self.head(self.norm(x))
+
+    def _positions(self, start: int, end: int) -> Tensor:
+        """What positions start to end add to their tokens, (l, W)."""
+        positions = self.position_embedding[start:end]
+        if self.target_embedding is None:
+            return positions
+        before = _with_grid(self.sizes).cond_length - 1  # positions without a target
+        targets = F.pad(self.target_embedding, (0, 0, before, 0))
+        return positions + targets[start:end]
+
+    def _positions_of(self, order: Tensor) -> Tensor:
+        """What each position adds in sequences of other orders, (B, L, W)."""
+        assert self.target_embedding is not None, "the run was not checked"
+        read = self.position_embedding[self._numbers(order)]
+        before = _with_grid(self.sizes).cond_length - 1
+        return read + F.pad(self.target_embedding[order], (0, 0, before, 0))
+
+    def _numbers(self, order: Tensor) -> Tensor:
+        """Number (B, L) int64 in the usual order of each position of sequences of other orders."""
+        cond_length = _with_grid(self.sizes).cond_length
+        conditioning = torch.arange(cond_length, device=order.device).expand(len(order), -1)
+        return torch.cat([conditioning, cond_length + order[:, :-1]], dim=1)
+
+    def _rotation(self, start: int, end: int, order: Tensor | None) -> Rotation | None:
+        if self.turning is None:
+            return None
+        if order is None:
+            return self.turning.rotation.of(slice(start, end))
+        return self.turning.rotation.of_each(self._numbers(order))
 
     def _modulations(
         self, embedded: Tensor, cache: DecodingCache | None
@@ -132,5 +182,5 @@ class GPT(nn.Module):
 
 
 def _with_grid(sizes: SequenceSizes) -> GridSizes:
-    assert isinstance(sizes, GridSizes), "rotary positions need the grid"
+    assert isinstance(sizes, GridSizes), "this choice needs the grid"
     return sizes

@@ -4,6 +4,7 @@ Axes: B batch, h/w latent grid, L sequence length.
 Reference: arXiv:2012.09841, Sec. 3.2, Eq. 9.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,6 +36,35 @@ class PriorState:
 
 
 @dataclass(frozen=True, slots=True)
+class RandomOrders:
+    """For how many images of a step the codes stand in random orders; the share falls to zero.
+
+    Reference: Yu et al. 2024, "Randomized Autoregressive Visual Generation", arXiv:2411.00776,
+        Sec. 3.2, Eq. 4.
+    """
+
+    all_until: int
+    """Step until which all are in random orders."""
+    none_from: int
+    """Step from which none is; between the two the share falls in a line."""
+
+    def share(self, step: int) -> float:
+        """Probability in [0, 1] that an image of a step is in a random order."""
+        if step < self.all_until:
+            return 1.0
+        if step >= self.none_from:
+            return 0.0
+        return 1 - (step - self.all_until) / (self.none_from - self.all_until)
+
+    def draw(self, images: int, cells: int, step: int, generator: torch.Generator) -> Tensor:
+        """The orders (images, cells) int64 of a step; `generator` is on the CPU."""
+        usual = torch.arange(cells).expand(images, -1)
+        random = torch.rand(images, cells, generator=generator).argsort(dim=1)
+        is_random = torch.rand(images, 1, generator=generator) < self.share(step)
+        return torch.where(is_random, random, usual)
+
+
+@dataclass(frozen=True, slots=True)
 class PriorStepConfig:
     """Settings of the run that a step needs."""
 
@@ -46,21 +76,37 @@ class PriorStepConfig:
     accumulation_steps: int
     token_keep: float = 1.0
     """Probability in (0, 1] that an image token is read as it is; else a random code is read."""
+    random_orders: RandomOrders | None = None
+    """Random orders of the codes; None has none."""
+
+    def orders(self, images: int, step: int, generator: torch.Generator) -> Tensor | None:
+        """The orders (images, cells) int64 of a step's images; None if all are the usual one."""
+        orders = self.random_orders
+        if orders is None or orders.share(step) == 0:
+            return None
+        return orders.draw(images, self.layout.image_length, step, generator)
 
     def sequence(
-        self, batch: CodeBatch, dropping: torch.Generator | None = None
+        self,
+        batch: CodeBatch,
+        dropping: torch.Generator | None = None,
+        order: Tensor | None = None,
     ) -> TrainingSequence:
         """Join conditioning and image.
 
         `dropping` is a generator on the CPU that chooses which conditions are dropped and which
-        image tokens are replaced; None changes nothing.
+        image tokens are replaced; None changes nothing. `order` (B, cells) int64 puts the image
+        tokens into other orders.
         """
         present = None
         if dropping is not None and self.condition_drop > 0:
             conditions = len(self.conditioning.kinds)
             present = draw_present(len(batch.codes), conditions, self.condition_drop, dropping)
         cond_tokens = self.conditioning.tokens(batch.conditions, present)
-        sequence = self.layout.join(cond_tokens, self.ordering.to_tokens(batch.codes))
+        image_tokens = self.ordering.to_tokens(batch.codes)
+        if order is not None:
+            image_tokens = image_tokens.gather(1, order)
+        sequence = self.layout.join(cond_tokens, image_tokens)
         if dropping is None or self.token_keep == 1:
             return sequence
         # After the conditions, so that what is dropped does not depend on what is kept here.
@@ -109,19 +155,22 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
         torch.manual_seed(torch.initial_seed() + rank())
     # The loop seeds each step; this stream is the same on every device.
     dropping = torch.Generator().manual_seed(torch.initial_seed())
-    sequence = config.sequence(batch, dropping)
+    ordering = torch.Generator().manual_seed(torch.initial_seed() + 1)
+    order = config.orders(len(batch.codes), state.step, ordering)
+    sequence = config.sequence(batch, dropping, order)
     tokens = sequence.tokens.to(state.compute.device, non_blocking=True)
     targets = sequence.targets.to(state.compute.device, non_blocking=True)
 
     total = torch.zeros((), device=tokens.device)
     chunks = tokens.chunk(config.accumulation_steps)
     target_chunks = targets.chunk(config.accumulation_steps)
-    for number, (chunk, chunk_targets) in enumerate(zip(chunks, target_chunks, strict=True), 1):
+    arguments = _chunks_with_orders(chunks, order)
+    for number, (chunk, chunk_targets) in enumerate(zip(arguments, target_chunks, strict=True), 1):
         with without_sync(state.forward, unless=number == len(chunks)):
             with state.compute.autocast():
-                logits = state.forward(chunk)
+                logits = state.forward(*chunk)
             mean = nats_per_token(config.layout.image_logits(logits), chunk_targets).mean()
-            loss = mean * (len(chunk) / len(tokens))
+            loss = mean * (len(chunk_targets) / len(tokens))
             loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
 
@@ -129,3 +178,13 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
     state.average.update(state.prior, state.step)
     state.step += 1
     return {"nll": total, "gradient_norm": norm}
+
+
+def _chunks_with_orders(
+    chunks: Sequence[Tensor], order: Tensor | None
+) -> Sequence[tuple[Tensor, ...]]:
+    """The arguments of the forward pass for each chunk: its tokens, and its orders if there are."""
+    if order is None:
+        return [(chunk,) for chunk in chunks]
+    orders = order.to(chunks[0].device, non_blocking=True).split_with_sizes([*map(len, chunks)])
+    return list(zip(chunks, orders, strict=True))
