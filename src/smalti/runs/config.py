@@ -186,12 +186,11 @@ class PriorRunConfig(RunConfig):
     ordering_seed: int = Field(default=1, ge=0, lt=2**32)
     """Seed of the `random` ordering; it has no effect on others."""
     random_orders: RandomOrdersConfig = RandomOrdersConfig()
-    """Random orders of the codes in the first part of the training."""
+    """Random orders of the codes."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """Options of the codes of the data, which are encoded once."""
     prior: PriorConfig = GPT2Config()
-    """The prior: gpt2 (the paper's transformer), gpt (with choices of its blocks), local (for large
-    images) or pixelsnail."""
+    """The prior; docs/tasks.md compares the kinds."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Optimizer of the prior."""
     training: PriorTrainingConfig = PriorTrainingConfig(batch_size=32)
