@@ -84,3 +84,8 @@ def test_its_help_does_not_wait_for_torch_or_the_server():
         "assert not {'torch', 'starlette', 'uvicorn'} & sys.modules.keys()"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_network_for_maps_that_is_not_there_is_refused(refused, served):
+    refused(["studio", "--port", "0", "--annotate-depth", "typo"], "typo does not exist")
+    assert served == []

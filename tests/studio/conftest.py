@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from helpers.browser import CHROMIUM, Opened
 from helpers.studio import ORIGIN, TOKEN, make_run
+from smalti.annotate.base import MapAnnotator
 from smalti.studio.addresses import address_of
 from smalti.studio.app import build_app
 from smalti.studio.library import Library
@@ -49,9 +50,17 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
-def stranger(runs: Path, worker: Worker) -> Iterator[TestClient]:
+def annotators() -> dict[str, MapAnnotator]:
+    """What makes maps of photographs on the page: nothing, unless a test says so."""
+    return {}
+
+
+@pytest.fixture
+def stranger(
+    runs: Path, worker: Worker, annotators: dict[str, MapAnnotator]
+) -> Iterator[TestClient]:
     """A client without the cookie."""
-    app = build_app(Library([runs]), worker, TOKEN)
+    app = build_app(Library([runs]), worker, TOKEN, annotators=annotators)
     headers = {"origin": ORIGIN}
     with TestClient(app, base_url=ORIGIN, headers=headers, raise_server_exceptions=False) as client:
         yield client
@@ -77,11 +86,11 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def address(runs: Path, worker: Worker) -> Iterator[str]:
+def address(runs: Path, worker: Worker, annotators: dict[str, MapAnnotator]) -> Iterator[str]:
     """The address of a studio of the folder `runs`, served by uvicorn in a thread."""
     import uvicorn
 
-    app = build_app(Library([runs]), worker, TOKEN)
+    app = build_app(Library([runs]), worker, TOKEN, annotators=annotators)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)

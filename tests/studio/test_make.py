@@ -283,3 +283,10 @@ def test_surprise_is_what_the_prior_scores(opened, runs):
 
 def test_the_page_says_where_a_prior_is(opened, runs):
     assert Path(result(opened()("facts"))["path"]) == runs / "prior"
+
+
+def test_maps_of_photographs_need_a_network(opened):
+    ask = opened(PICTURES["depth"])
+    answer = ask("condition?kind=depth&height=8&width=8&photograph=1", content=png(PHOTO))
+    assert answer.status_code == 400
+    assert "--annotate-depth" in answer.json()["message"]

@@ -13,6 +13,8 @@ from smalti.studio.addresses import LOOPBACK, SHORTEST_TOKEN, address_of
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from smalti.annotate.base import MapAnnotator
+
 DEFAULT_FOLDER = "runs"
 
 
@@ -23,15 +25,24 @@ def run(arguments: Sequence[str]) -> None:
     roots = [_place(name) for name in options.what] or [Path(DEFAULT_FOLDER)]
     _check_packages()
 
+    from smalti.annotate.depth import DepthAnnotator
+    from smalti.annotate.segmentation import SegmentationAnnotator
     from smalti.compute import choose_compute
     from smalti.studio.app import build_app
     from smalti.studio.library import Library
     from smalti.studio.worker import Worker
 
     compute = choose_compute(options.device, "float32")
+    annotators: dict[str, MapAnnotator] = {}
+    for kind, name in (
+        (DepthAnnotator, options.annotate_depth),
+        (SegmentationAnnotator, options.annotate_segmentation),
+    ):
+        if name is not None:
+            annotators[kind.kind] = kind.load({"model": name}, compute.device)
     with _listening(options.host, options.port) as listener:
         print(f"device: {compute}")
-        app = build_app(Library(roots), Worker(compute.device), token, options.host)
+        app = build_app(Library(roots), Worker(compute.device), token, options.host, annotators)
         address = address_of(options.host, listener.getsockname()[1], token)
         if options.host not in LOOPBACK:
             print(
@@ -148,6 +159,14 @@ def parser() -> Parser:
         help=f"secret in the address, at least {SHORTEST_TOKEN} letters and digits (default: a new "
         "one)",
     )
+    for kind, maps in (("depth", "depth maps"), ("segmentation", "label maps")):
+        parser.add_argument(
+            f"--annotate-{kind}",
+            type=expanded_path,
+            metavar="NAME_OR_FOLDER",
+            help=f"model that makes {maps} of photographs on the page, as --model of `smalti "
+            f"annotate --{kind}`; a hub id is downloaded before the page opens",
+        )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_device()
     return parser

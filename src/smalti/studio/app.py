@@ -1,7 +1,7 @@
 """The studio's server: the page's files, the addresses of its tabs, the worker and the guard."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from smalti.annotate.base import MapAnnotator
 from smalti.config import InputError
 from smalti.studio import codes, make, runs
 from smalti.studio.guard import Guard
@@ -25,7 +26,13 @@ from smalti.studio.worker import Worker
 STATIC = Path(__file__).parent / "static"
 
 
-def build_app(library: Library, worker: Worker, token: str, host: str = "127.0.0.1") -> Starlette:
+def build_app(
+    library: Library,
+    worker: Worker,
+    token: str,
+    host: str = "127.0.0.1",
+    annotators: Mapping[str, MapAnnotator] | None = None,
+) -> Starlette:
     """Put the server together.
 
     Args:
@@ -33,6 +40,7 @@ def build_app(library: Library, worker: Worker, token: str, host: str = "127.0.0
         worker: computes with the models; it is closed with the server.
         token: the secret that each request must carry, see `Guard`.
         host: on which the server listens.
+        annotators: what makes maps of photographs, by the kind of condition.
     """
 
     @contextlib.asynccontextmanager
@@ -61,6 +69,7 @@ def build_app(library: Library, worker: Worker, token: str, host: str = "127.0.0
         lifespan=lifespan,
     )
     app.state.library, app.state.worker = library, worker
+    app.state.annotators = annotators or {}
     return app
 
 

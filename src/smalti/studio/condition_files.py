@@ -5,6 +5,7 @@ Axes: H/W size of the images in pixels.
 
 import base64
 import binascii
+import io
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from smalti.annotate.base import MapAnnotator
+from smalti.annotate.segmentation import SegmentationAnnotator
 from smalti.conditions import Condition
 from smalti.conditions.asked import Asked, Items
 from smalti.conditions.grid import SpatialCondition
 from smalti.conditions.low_resolution import LowResolution, shrunk
 from smalti.config import InputError
+from smalti.content import LabelsContent, RGBContent
 from smalti.content_images import LabelMaps, content_images
 from smalti.data.decode import BrokenImageError, read_header
 from smalti.data.readers import reader_of
@@ -58,6 +62,34 @@ def fit(condition: Condition[Any], content: bytes, size: SizePx) -> Fitted:
     if condition.kind == "edges" and _is_drawing(content):
         return _as_file(condition, _drawing(condition, content, size))
     return _as_file(condition, reader.to_image(fitted))
+
+
+def of_photograph(
+    condition: Condition[Any], annotator: MapAnnotator, content: bytes, size: SizePx
+) -> Fitted:
+    """Make the file of a condition on maps from a photograph that was sent, by a network.
+
+    Raises:
+        InputError: it is no photograph, or the prior's classes are not those of the network.
+    """
+    assert isinstance(condition, SpatialCondition), "maps are pictures"
+    maps = condition.config.content
+    if isinstance(maps, LabelsContent) and isinstance(annotator, SegmentationAnnotator):
+        _check_classes(maps, annotator.class_names)
+    longest = max(size.height, size.width) * 8
+    (made,) = annotator.annotate([decode_upload(content, reader_of(RGBContent()), longest)])
+    file = io.BytesIO()
+    content_images(maps).to_picture(made).save(file, "PNG")
+    return fit(condition, file.getvalue(), size)
+
+
+def _check_classes(maps: LabelsContent, names: tuple[str, ...]) -> None:
+    known = maps.class_names
+    if maps.classes != len(names) or (known is not None and known != names):
+        raise InputError(
+            f"the classes of this prior are not the {len(names)} of the network that was given; "
+            "it must be the one that made the maps of the training"
+        )
 
 
 def _is_drawing(content: bytes) -> bool:

@@ -18,7 +18,7 @@ from smalti.data.readers import reader_of
 from smalti.sampling.completion import Margins, begin
 from smalti.sampling.scoring import score_codes
 from smalti.studio.codebook import data_url
-from smalti.studio.condition_files import SizePx, asked_of, decoded, fit, of_labels
+from smalti.studio.condition_files import SizePx, asked_of, decoded, fit, of_labels, of_photograph
 from smalti.studio.library import Entry
 from smalti.studio.prior import MOST_IMAGES, OpenedPrior, drawing_of, whole
 from smalti.studio.requests import UnknownError, entry_of, json_body, whole_number
@@ -45,17 +45,30 @@ def _answer(request: Request, asked: Asked) -> Response:
 
 
 async def facts(request: Request) -> Response:
-    """Load a prior and say what it is."""
-    return _answer(request, lambda opened, entry, job: opened.facts() | {"path": str(entry.path)})
+    """Load a prior and say what it is, and of which conditions a photograph gives the maps."""
+    more = {"annotated": sorted(request.app.state.annotators)}
+    return _answer(
+        request, lambda opened, entry, job: opened.facts() | more | {"path": str(entry.path)}
+    )
 
 
 async def condition(request: Request) -> Response:
-    """Make a condition of the picture that the request carries."""
+    """Make a condition of the picture that the request carries, which may be a photograph."""
     kind = request.query_params.get("kind", "")
     size = [whole_number(request, "height"), whole_number(request, "width")]
     content = await request.body()
+    annotator = None
+    if whole_number(request, "photograph"):
+        annotator = request.app.state.annotators.get(kind)
+        if annotator is None:
+            raise InputError(
+                f"start the studio with --annotate-{kind[:40]} for maps of photographs"
+            )
 
     def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        if annotator is not None:
+            found = opened.condition(kind), annotator
+            return of_photograph(*found, content, opened.size_of(size))
         return fit(opened.condition(kind), content, opened.size_of(size))
 
     return _answer(request, asked)

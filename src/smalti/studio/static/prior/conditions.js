@@ -41,6 +41,7 @@ export class Conditions {
   /** Shows the controls of a prior's conditions for pictures of a size. */
   open(facts, [height, width]) {
     this.size = [height, width];
+    this.annotated = facts.annotated;
     this.parts = facts.conditions.map((facts) => this.make(facts));
     this.box.replaceChildren(...this.parts.map((part) => part.element));
     this.painter?.resize(height, width);
@@ -60,7 +61,7 @@ export class Conditions {
 
   /** Whether a photograph gives one of the conditions. */
   get takesPhotographs() {
-    return this.parts.some((part) => OF_PHOTOGRAPHS.includes(part.kind));
+    return this.parts.some((part) => part.isAnnotated || OF_PHOTOGRAPHS.includes(part.kind));
   }
 
   /** Fits all to another size of the pictures. */
@@ -69,13 +70,14 @@ export class Conditions {
     this.size = size;
     if (this.painter?.isTouched) this.map.source = null;
     this.painter?.resize(...size);
-    for (const part of this.parts) if (part.source) await this.take(part, part.source);
+    for (const part of this.parts) if (part.source) await this.take(part, part.source, part.isOfPhotograph);
   }
 
   /** Uses a photograph for those conditions that photographs give. */
   async usePhotograph(blob) {
     for (const part of this.parts)
-      if (OF_PHOTOGRAPHS.includes(part.kind)) await this.take(part, blob);
+      if (part.isAnnotated || OF_PHOTOGRAPHS.includes(part.kind))
+        await this.take(part, blob, part.isAnnotated);
   }
 
   make(facts) {
@@ -99,8 +101,20 @@ export class Conditions {
         this.painter.tools.lastChild.append(part.save);
       } else children.push(part.shown, h("div", { class: "row" }, part.save));
     }
+    if (this.annotated.includes(facts.kind)) children.push(this.makeOfPhotograph(part));
     part.element = h("div", { class: "part" }, ...children);
     return part;
+  }
+
+  /** The control of a photograph of which a network makes the map. */
+  makeOfPhotograph(part) {
+    part.isAnnotated = true;
+    const input = h("input", {
+      type: "file",
+      accept: "image/*",
+      onchange: () => input.files[0] && this.take(part, input.files[0], true),
+    });
+    return field(`${part.title} from a photograph`, input, "A photograph, of which a network makes the map.");
   }
 
   makeClass(part, classes) {
@@ -118,8 +132,8 @@ export class Conditions {
     return part;
   }
 
-  /** Has a file made to fit. */
-  async take(part, file) {
+  /** Has a file made to fit, or a map made of a photograph. */
+  async take(part, file, isOfPhotograph = false) {
     if (file.size > MOST_BYTES) {
       this.line.say("the file is too large: it may have 64 MiB", true);
       return;
@@ -130,12 +144,14 @@ export class Conditions {
       return;
     }
     const [height, width] = this.size;
-    const address = this.path(`condition?kind=${part.kind}&height=${height}&width=${width}`);
+    const asked = `kind=${part.kind}&height=${height}&width=${width}`;
+    const address = this.path(`condition?${asked}&photograph=${isOfPhotograph ? 1 : 0}`);
     const found = await this.line.run(`reading the ${part.title.toLowerCase()}`, address, {
       body: file,
     });
     if (!found) return;
     part.source = file;
+    part.isOfPhotograph = isOfPhotograph;
     if (found.labels) this.painter.text = found.labels;
     else {
       part.file = found.file;
