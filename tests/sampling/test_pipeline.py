@@ -266,7 +266,7 @@ def test_config_survives_json(conditioner):
 def test_config_file_has_the_sizes_in_prior():
     stored = prior_config().model_dump(mode="json")
     assert list(stored["prior"].items())[:3] == [
-        ("kind", "gpt"),
+        ("kind", "gpt2"),
         ("vocab_size", CODES + 4),
         ("max_length", HEIGHT * WIDTH),
     ]
