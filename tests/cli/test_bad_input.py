@@ -59,7 +59,7 @@ def cut_short(world, here):
     ("line", "words"),
     [
         ("trian vqgan", ["unknown command 'trian'", "did you mean 'train'", "reconstruct"]),
-        ("zzz", ["unknown command 'zzz'.", "Known: complete"]),
+        ("zzz", ["unknown command 'zzz'.", "Known: annotate"]),
         ("train vqga", ["unknown stage 'vqga'", "did you mean 'vqgan'"]),
         ("sample", ["sample: needs model;"]),
         ("sample run --temprature 1", ["--temprature; did you mean '--temperature'? See"]),

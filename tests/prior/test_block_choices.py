@@ -117,5 +117,6 @@ def test_gpt_of_former_files_is_the_papers():
     assert of_former_file(former)["kind"] == "gpt2"
     new = GPTConfig(**SHAPE).model_dump()
     assert of_former_file(new) == new
+    assert of_former_file({"kind": "gpt", "width": 32})["kind"] == "gpt"  # a user's, of today
     snail = {"kind": "pixelsnail", "width": 8}
     assert of_former_file(snail) == snail

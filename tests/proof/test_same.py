@@ -88,6 +88,7 @@ def test_a_folder_that_is_not_compared_counts_as_one_file(same):
 
 def test_each_tiny_preset_of_a_prior_is_recorded(same):
     names = {path.stem.removeprefix("prior-") for path in PRESETS.rglob("prior-*-tiny.yaml")}
+    names -= {name for name in names if "-local-" in name}  # former versions do not know it
     assert {f"{name}-tiny" for name in importlib.import_module("tasks").PRESETS} == names
 
 

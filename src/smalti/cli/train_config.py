@@ -162,6 +162,8 @@ def read_config_file(file: str) -> dict[Any, Any]:
         raise InputError(f"config {path} has an alias (*name); write its value out")
     if not isinstance(content, dict):
         raise InputError(f"config {path} must hold options, as `image.size: 64`")
+    if isinstance(content.get("prior"), dict):
+        content["prior"] = of_former_file(content["prior"])
     return content
 
 

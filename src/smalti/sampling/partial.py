@@ -17,6 +17,7 @@ from tqdm import tqdm
 from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
+from smalti.prior.gpt.config import as_former_file
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
@@ -125,8 +126,10 @@ def fingerprint(
     """A hash of all that decides the codes of a generation."""
     sampling = config.settings()
     stride = sampling.pop("stride")
+    described = model.model_dump(mode="json")
+    described["prior"] = as_former_file(described["prior"])  # what was begun before goes on
     settings = {
-        "config": model.model_dump(mode="json"),
+        "config": described,
         "sampling": sampling,
         "choices": {"seed": seed, "batch_size": batch_size, "stride": stride},
         "size": [request.n, request.height, request.width],

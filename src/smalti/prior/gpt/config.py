@@ -36,6 +36,16 @@ class GPTConfig(BlockChoices):
 
 
 def of_former_file(shape: dict[str, Any]) -> dict[str, Any]:
-    """The section `prior` of a file of before there were choices, when `gpt` was the paper's."""
-    is_former = shape.get("kind") == "gpt" and "norm" not in shape
+    """The section `prior` of a file; in files of before there were choices `gpt` is the paper's.
+
+    Those name the whole shape and no choice.
+    """
+    papers = GPT2Config.model_fields.keys()
+    has_choices = bool((GPTConfig.model_fields.keys() - papers) & shape.keys())
+    is_former = shape.get("kind") == "gpt" and papers <= shape.keys() and not has_choices
     return {**shape, "kind": "gpt2"} if is_former else shape
+
+
+def as_former_file(shape: dict[str, Any]) -> dict[str, Any]:
+    """The section `prior` of a file as it was before there were choices, for comparing with one."""
+    return {**shape, "kind": "gpt"} if shape["kind"] == "gpt2" else shape
