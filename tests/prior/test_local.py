@@ -57,7 +57,7 @@ def cases(draw):
     return sizes_of(height, width, maps), reach, (height + more[0], width + more[1]), canvas
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(cases())
 def test_the_band_computes_what_the_whole_image_would(case):
     sizes, reach, (height, width), map_sizes = case
@@ -77,7 +77,7 @@ def test_the_band_computes_what_the_whole_image_would(case):
         torch.testing.assert_close(found, expected[:, row], rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(cases(), st.data())
 def test_rows_may_be_read_at_once_or_code_by_code_in_turn(case, data):
     sizes, reach, (height, width), map_sizes = case
