@@ -36,10 +36,9 @@ class CausalSelfAttention(nn.Module):
         self.layer = layer
         self.heads = shape.heads
         self.dropout = dropout
+        self.heads_of_each = [shape.heads, shape.kv_heads, shape.kv_heads]
         width, channels = shape.width, shape.head_channels
-        kv_width = shape.kv_heads * channels
-        self.widths = [width, kv_width, kv_width]
-        self.qkv = nn.Linear(width, sum(self.widths))
+        self.qkv = nn.Linear(width, sum(self.heads_of_each) * channels)
         self.projection = nn.Linear(width, width)
         self.query_norm = nn.RMSNorm(channels, eps=1e-6) if shape.query_key_norm else None
         self.key_norm = nn.RMSNorm(channels, eps=1e-6) if shape.query_key_norm else None
@@ -54,7 +53,7 @@ class CausalSelfAttention(nn.Module):
             attend: how the positions attend; None is to those up to each of them.
             rotation: rotation of the positions; None turns nothing.
         """
-        q, k, v = (self._heads(part) for part in self.qkv(x).split_with_sizes(self.widths, dim=-1))
+        q, k, v = self._heads(self.qkv(x)).split_with_sizes(self.heads_of_each, dim=1)
         return self._attend(self.query(q, rotation), self.key(k, rotation), v, attend)
 
     def last(
@@ -67,8 +66,7 @@ class CausalSelfAttention(nn.Module):
         width, weight, bias = x.shape[2], self.qkv.weight, self.qkv.bias
         end = None if rotation is None else rotation.of(slice(-1, None))
         q = self._heads(F.linear(x[:, -1:], weight[:width], bias[:width]))
-        kv = F.linear(x, weight[width:], bias[width:]).split_with_sizes(self.widths[1:], -1)
-        k, v = map(self._heads, kv)
+        k, v = self._heads(F.linear(x, weight[width:], bias[width:])).chunk(2, dim=1)
         return self._attend(self.query(q, end), self.key(k, rotation), v, attend)
 
     def query(self, q: Tensor, rotation: Rotation | None) -> Tensor:

@@ -22,6 +22,15 @@ class SequenceSizes:
     """Longest sequence that the prior reads, in tokens: the conditioning and all image tokens but
     the last one. Imported priors may have room for more."""
 
+    def check_length(self, length: int) -> None:
+        """Refuse a sequence of so many tokens, with those that are cached, if it is too long.
+
+        Raises:
+            ValueError: it is longer than `max_length`.
+        """
+        if length > self.max_length:
+            raise ValueError(f"a sequence of {length} tokens exceeds {self.max_length}")
+
 
 @dataclass(frozen=True, slots=True)
 class MapTokens:

@@ -10,25 +10,22 @@ from torch import Tensor, nn
 
 from smalti.prior.base import GridSizes
 from smalti.prior.rotary import Rotation, rotation_of
-from smalti.prior.transformer_config import BlockShape
 
 
 class Turning(nn.Module):
     """The rotation of all positions of a sequence, on the device of the prior; nothing is learned.
 
     Args:
-        sizes: conditioning and grid.
-        block: heads of the prior.
-        length: L, number of positions.
+        places: (L, 2) float32 on the CPU, row and column of each position; NaN without a place.
+        channels: channels of one head, a multiple of 8.
     """
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, sizes: GridSizes, block: BlockShape, length: int) -> None:
+    def __init__(self, places: Tensor, channels: int) -> None:
         super().__init__()
-        with torch.device("cpu"):  # it is no weight, which may be made without values at first
-            table = rotation_of(places_of(sizes, length), block.head_channels)
+        table = rotation_of(places, channels)
         self.register_buffer("cos", table.cos, persistent=False)
         self.register_buffer("sin", table.sin, persistent=False)
 

@@ -46,7 +46,7 @@ class BlockStep:
     def __init__(self, layer: int, block: Block, rows: int, dtype: torch.dtype) -> None:
         self.layer, self.attention = layer, block.attention
         channels = block.attention.projection.in_features // block.attention.heads
-        self.heads = [width // channels for width in block.attention.widths]
+        self.heads = block.attention.heads_of_each
         self.heads_shape = (rows, sum(self.heads), 1, channels)
         self.attention_norm = prepare_norm(block.attention_norm)
         self.qkv = prepare(block.attention.qkv, rows, dtype)

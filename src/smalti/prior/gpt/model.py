@@ -18,7 +18,7 @@ from smalti.prior.gpt.class_modulation import ClassModulation
 from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.gpt.decoding import DecodingCache, TokenStep
 from smalti.prior.kv_cache import dtype_in_use
-from smalti.prior.places import Turning
+from smalti.prior.places import Turning, places_of
 from smalti.prior.rotary import Rotation
 
 
@@ -54,7 +54,9 @@ class GPT(nn.Module):
         is_turned = isinstance(config, GPTConfig) and config.positions == "rotary"
         self.turning: Turning | None = None
         if is_turned:
-            self.turning = Turning(_with_grid(sizes), config.block, self.positions)
+            with torch.device("cpu"):  # it is no weight, which may be made without values at first
+                places = places_of(_with_grid(sizes), self.positions)
+                self.turning = Turning(places, config.block.head_channels)
         self.target_embedding: nn.Parameter | None = None
         if has_targets:
             cells = self.positions - _with_grid(sizes).cond_length
@@ -99,8 +101,7 @@ class GPT(nn.Module):
         """
         start = 0 if cache is None else cache.length
         end = start + tokens.shape[1]
-        if end > self.sizes.max_length:
-            raise ValueError(f"a sequence of {end} tokens exceeds {self.sizes.max_length}")
+        self.sizes.check_length(end)
         embedded = self.token_embedding(tokens)
         if order is None:
             x = self.dropout(embedded + self._positions(start, end))
@@ -127,8 +128,8 @@ class GPT(nn.Module):
         if self.target_embedding is None:
             return positions
         before = _with_grid(self.sizes).cond_length - 1  # positions without a target
-        targets = F.pad(self.target_embedding, (0, 0, before, 0))
-        return positions + targets[start:end]
+        targets = self.target_embedding[max(start - before, 0) : max(end - before, 0)]
+        return positions + F.pad(targets, (0, 0, len(positions) - len(targets), 0))
 
     def _positions_of(self, order: Tensor) -> Tensor:
         """What each position adds in sequences of other orders, (B, L, W)."""

@@ -26,7 +26,7 @@ from smalti.prior.local.config import LocalConfig
 from smalti.prior.local.neighbourhood import visible
 from smalti.prior.local.network import LocalNetwork
 from smalti.prior.local.sequence import tokens_of
-from smalti.prior.rotary import Rotation, rotation_of
+from smalti.prior.places import Turning
 
 
 @PRIORS.register("local")
@@ -41,18 +41,15 @@ class LocalGPT(LocalNetwork):
         sizes: vocabulary, conditioning and grid, in row-major order.
     """
 
-    cos: Tensor
-    sin: Tensor
     mask: Tensor
+    """(L, L) bool, which of the tokens of a sequence of the training size each one sees."""
 
     def __init__(self, config: LocalConfig, sizes: GridSizes) -> None:
         super().__init__(config, sizes)
-        with torch.device("cpu"):  # tables that follow from the sizes; they are no weights
+        with torch.device("cpu"):  # these are no weights, which may be made without values at first
             tokens = tokens_of(sizes)
-            rotation = rotation_of(tokens.places, config.block.head_channels)
+            self.turning = Turning(tokens.places, config.block.head_channels)
             mask = visible(tokens, tokens, self.reach)
-        self.register_buffer("cos", rotation.cos, persistent=False)
-        self.register_buffer("sin", rotation.sin, persistent=False)
         self.register_buffer("mask", mask, persistent=False)
         self.reset_parameters()
 
@@ -72,8 +69,7 @@ class LocalGPT(LocalNetwork):
             ValueError: the sequence, with what is cached, is longer than `max_length`.
         """
         end = tokens.shape[1] + (0 if cache is None else cache.length)
-        if end > self.sizes.max_length:
-            raise ValueError(f"a sequence of {end} tokens exceeds {self.sizes.max_length}")
+        self.sizes.check_length(end)
         wanted = 1 if last_only else tokens.shape[1]
         if cache is not None:
             return cache.read(tokens)[:, -wanted:]
@@ -90,7 +86,7 @@ class LocalGPT(LocalNetwork):
         length = cond_length + codes.shape[1] + codes.shape[1] // width + 1
         x = torch.cat([self.embed_conditioning(tokens[:, :cond_length]), self._rows(codes)], dim=1)
         x = self.dropout(x[:, :length])
-        rotation = Rotation(self.cos[:length], self.sin[:length])
+        rotation = self.turning.rotation.of(slice(length))
         for block in self.layers:
             x = block(x, self._attend, rotation)
         logits = self.head(self.norm(x[:, predicting]))

@@ -99,8 +99,7 @@ class PixelSNAIL(nn.Module):
             ValueError: the sequence, with what is cached, is longer than `max_length`.
         """
         end = tokens.shape[1] + (0 if cache is None else cache.length)
-        if end > self.sizes.max_length:
-            raise ValueError(f"a sequence of {end} tokens exceeds {self.sizes.max_length}")
+        self.sizes.check_length(end)
         wanted = 1 if last_only else tokens.shape[1]
         if cache is not None and cache.conditioning is not None:
             return self._cell_by_cell(tokens, cache)[:, -wanted:]

@@ -153,10 +153,10 @@ def prior_step(state: PriorState, batch: CodeBatch, config: PriorStepConfig) -> 
     """
     if rank() > 0:  # each process drops other conditions, tokens and activations
         torch.manual_seed(torch.initial_seed() + rank())
-    # The loop seeds each step; this stream is the same on every device.
+    # The loop seeds each step; this stream is the same on every device. Without random orders it
+    # gives none away, so that the rest is drawn as before.
     dropping = torch.Generator().manual_seed(torch.initial_seed())
-    ordering = torch.Generator().manual_seed(torch.initial_seed() + 1)
-    order = config.orders(len(batch.codes), state.step, ordering)
+    order = config.orders(len(batch.codes), state.step, dropping)
     sequence = config.sequence(batch, dropping, order)
     tokens = sequence.tokens.to(state.compute.device, non_blocking=True)
     targets = sequence.targets.to(state.compute.device, non_blocking=True)
