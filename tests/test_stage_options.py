@@ -29,6 +29,7 @@ from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.loop import Trainer
 from smalti.training.prior.learner import PriorLearner
+from smalti.training.prior.step import RandomOrders
 from smalti.training.vqgan.learner import VQGANLearner
 
 IMAGES = 24
@@ -275,6 +276,17 @@ def test_the_prior_has_the_optimizer_asked_for(second):
     assert isinstance(second.learner, PriorLearner)
     assert_optimizer(second.learner.training.optimizer, GENERATOR)
     assert second.learner.training.optimizer.config == OptimizerConfig(**GENERATOR)
+
+
+@pytest.mark.parametrize("until", [0, 20])
+def test_random_orders_are_for_those_who_ask(photos, tmp_path, trainers, until):
+    changes = {
+        "prior": {"kind": "gpt", "width": 32, "target_positions": True},
+        "random_orders": {"all_until": until // 2, "none_from": until},
+    }
+    train_prior(prior_config(photos, tmp_path / "run", **changes))
+    expected = RandomOrders(10, 20) if until else None
+    assert trainers[0].learner.config.random_orders == expected
 
 
 def test_lengths_of_stage_2_are_those_asked_for(second):

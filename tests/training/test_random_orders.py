@@ -4,10 +4,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from smalti.compute import Compute
+from smalti.conditions.conditioning import Conditioning
+from smalti.conditions.none import Unconditional, UnconditionalConfig
 from smalti.prior.base import GridSizes, MapTokens
 from smalti.prior.gpt.config import GPTConfig
 from smalti.prior.gpt.model import GPT
-from smalti.training.prior.step import RandomOrders
+from smalti.sequence.layout import Layout
+from smalti.sequence.ordering import ORDERINGS
+from smalti.training.config import OptimizerConfig
+from smalti.training.ema import EMA
+from smalti.training.optim import ScheduledAdamW
+from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.step import PriorState, PriorStepConfig, RandomOrders, prior_step
 
 SIZES = GridSizes(11, 10, 5, 2, 3, maps=(MapTokens(1, 2, 2),))
 CELLS = 6
@@ -88,3 +97,40 @@ def test_drawn_orders_are_permutations_and_a_share_is_random(generator):
     assert torch.equal(drawn.sort(1).values, torch.arange(CELLS).expand(400, -1))
     is_usual = (drawn == torch.arange(CELLS)).all(1)
     assert 0.65 < float(is_usual.float().mean()) < 0.85
+
+
+def codes_in_a_row() -> CodeBatch:
+    """Eight images whose codes tell their cells, without a condition."""
+    codes = torch.arange(CELLS).view(1, 2, 3).expand(8, -1, -1)
+    return CodeBatch([str(i) for i in range(8)], codes, {"none": torch.zeros(8, 0)})
+
+
+def step_state(config: PriorStepConfig) -> PriorState:
+    sizes = GridSizes(CELLS + 1, CELLS, 1, 2, 3)
+    shape = {"layers": 1, "heads": 2, "width": 16, "dropout": 0}
+    prior = GPT(GPTConfig(**shape, target_positions=True), sizes)
+    optimizer = ScheduledAdamW(prior, OptimizerConfig(), 100)
+    cpu = Compute(torch.device("cpu"), torch.float32)
+    return PriorState(prior, prior, EMA(prior, 0.5), optimizer, cpu)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_step_reads_each_image_in_its_order_until_there_are_none(parts):
+    config = PriorStepConfig(
+        layout=Layout(CELLS, 1, 1, CELLS),
+        ordering=ORDERINGS["row_major"](2, 3),
+        conditioning=Conditioning([Unconditional(UnconditionalConfig())]),
+        condition_drop=0.0,
+        accumulation_steps=parts,
+        random_orders=RandomOrders(all_until=1, none_from=1),
+    )
+    state, read = step_state(config), []
+    state.prior.register_forward_pre_hook(lambda _module, inputs: read.append(inputs))
+    prior_step(state, codes_in_a_row(), config)
+    tokens, order = (torch.cat(parts) for parts in zip(*read, strict=True))
+    assert torch.equal(tokens[:, 1:], order[:, :-1])  # a code is the number of its cell
+    assert len(order.unique(dim=0)) > 4
+    read.clear()
+    prior_step(state, codes_in_a_row(), config)
+    assert [len(inputs) for inputs in read] == [1] * parts
+    assert torch.equal(read[0][0][0, 1:], torch.arange(CELLS - 1))
