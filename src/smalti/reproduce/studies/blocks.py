@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from smalti.reproduce.budgets import add_budgets, add_sizes
-from smalti.reproduce.experiment import Experiment, PlannedRun, PriorSetup
+from smalti.reproduce.experiment import Experiment, PriorSetup
+from smalti.reproduce.prior_study import PriorStudy
 from smalti.reproduce.recipes import PAPER_PRIOR, SMALL_PRIOR, TINY_PRIOR, TINY_SHAPE
-from smalti.reproduce.results import Results
-from smalti.reproduce.study import STUDIES, Plot, Row, Study, Table
+from smalti.reproduce.study import STUDIES
 from smalti.reproduce.verdict import Claim
 
 GPT2 = (
@@ -72,11 +72,10 @@ CELLS: Mapping[str, Mapping[str, PriorSetup]] = {
         "photos": PriorSetup("photos", "photos-f16", f"--preset prior-in {PAPER_PRIOR}", 300_000),
     },
 }
-CELL_LABELS = {"cifar10": "CIFAR-10, with classes", "photos": "photographs"}
 
 
 @STUDIES.register("blocks")
-class Blocks(Study):
+class Blocks(PriorStudy):
     """Choices of the transformer's blocks."""
 
     title = "Blocks of the transformer (not in the paper)"
@@ -91,55 +90,29 @@ class Blocks(Study):
         "parameters."
     )
 
-    def runs(self, experiment: Experiment, seed: int) -> Sequence[PlannedRun]:
-        """A prior of each choice for each data set."""
-        cells = CELLS[experiment.scale]
-        return [run for cell in cells for run in self._runs(experiment, seed, cell).values()]
+    name = "blocks"
+    cells = CELLS
+    cell_labels: ClassVar[Mapping[str, str]] = {
+        "cifar10": "CIFAR-10, with classes",
+        "photos": "photographs",
+    }
+    labels = LABELS
 
-    def _runs(self, experiment: Experiment, seed: int, cell: str) -> dict[str, PlannedRun]:
-        setup = CELLS[experiment.scale][cell]
-        return {
-            choice: experiment.prior(f"blocks-{cell}-{choice}", seed, setup, words.split())
-            for choice, words in choices_of(setup).items()
-        }
-
-    def measure(self, experiment: Experiment, seed: int, results: Results) -> None:
-        """NLL at equal steps and equal seconds, parameters and pace."""
-        for cell in CELLS[experiment.scale]:
-            runs = self._runs(experiment, seed, cell)
-            add_budgets(experiment, results, cell, runs)
-            add_sizes(experiment, results, cell, runs, "gpt2")
-
-    def tables(self, scale: str) -> Sequence[Table]:
-        """One table for each data set."""
-        columns = [
-            "NLL at equal steps",
-            "NLL at equal seconds",
-            "parameters, M",
-            "time of a step, relative",
-        ]
-        figures = ("steps", "time", "parameters", "pace")
-        return [
-            Table(
-                CELL_LABELS[cell],
-                columns,
-                [
-                    Row(LABELS[choice], [f"{cell}/{figure}/{choice}" for figure in figures])
-                    for choice in choices_of(setup)
-                ],
-            )
-            for cell, setup in CELLS[scale].items()
-        ]
+    def options(self, setup: PriorSetup) -> Mapping[str, str]:
+        """Options of the choices that are possible on a data set."""
+        has_classes = "class" in setup.conditions
+        possible = [choice for choice in CHOICES if has_classes or choice not in OF_CLASSES]
+        return {choice: CHOICES[choice] for choice in possible}
 
     def claims(self, scale: str) -> Sequence[Claim]:
         """Each choice is below GPT-2's at equal steps, and all together also at equal seconds."""
         claims = []
-        for cell, setup in CELLS[scale].items():
-            for choice in choices_of(setup):
+        for cell, setup in self.cells[scale].items():
+            for choice in self.options(setup):
                 kinds = {"steps": "steps"} | ({"time": "seconds"} if choice == "all" else {})
                 claims += [
                     Claim(
-                        f"{CELL_LABELS[cell]}: {LABELS[choice]} below GPT-2 at equal {words}",
+                        f"{self.cell_labels[cell]}: {LABELS[choice]} below GPT-2 at equal {words}",
                         f"{cell}/{kind}/{choice}",
                         f"{cell}/{kind}/gpt2",
                     )
@@ -148,24 +121,5 @@ class Blocks(Study):
                 ]
         return claims
 
-    def plots(self, scale: str) -> Sequence[Plot]:
-        """The NLL over the seconds, for each data set."""
-        return [
-            Plot(
-                f"nll_{cell}",
-                f"seconds of training ({CELL_LABELS[cell]})",
-                "NLL of unseen images, nats a token",
-                {LABELS[choice]: f"{cell}/{choice}" for choice in choices_of(setup)},
-            )
-            for cell, setup in CELLS[scale].items()
-        ]
-
     def draw(self, experiment: Experiment, seed: int, folder: Path) -> None:
         """No pictures: those of priors of nearly the same NLL look alike."""
-
-
-def choices_of(setup: PriorSetup) -> Mapping[str, str]:
-    """Options of the choices that are possible on a data set."""
-    has_classes = "class" in setup.conditions
-    possible = [choice for choice in CHOICES if has_classes or choice not in OF_CLASSES]
-    return {choice: CHOICES[choice] for choice in possible}

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from smalti.reproduce.budgets import add_budgets, add_sizes
 from smalti.reproduce.experiment import Experiment, PlannedRun, PriorSetup
+from smalti.reproduce.prior_study import PriorStudy
 from smalti.reproduce.recipes import PAPER_PRIOR, SMALL_PRIOR, TINY_PRIOR, TINY_SHAPE
 from smalti.reproduce.results import Results
 from smalti.reproduce.samples import Sampling, decoded, draw_codes, open_pipeline, write_sheet
 from smalti.reproduce.seams import seam_ratio
 from smalti.reproduce.speed import seconds_in_turn
-from smalti.reproduce.study import STUDIES, Plot, Row, Study, Table
+from smalti.reproduce.study import STUDIES, Row, Table
 from smalti.reproduce.verdict import Claim
 
 KINDS = {"gpt2": "the paper's", "gpt": "with other blocks", "local": "local"}
@@ -42,7 +43,6 @@ CELLS: Mapping[str, Mapping[str, PriorSetup]] = {
         "photos": PriorSetup("photos", "photos-f16", f"--preset prior-in {PAPER_PRIOR}", 300_000),
     },
 }
-CELL_LABELS = {"cifar10": "CIFAR-10", "photos": "photographs"}
 LARGE: Mapping[str, Sampling] = {
     "tiny": Sampling(8, (192, 256), batch_size=8),
     "small": Sampling(64, (512, 1024), batch_size=16),
@@ -54,7 +54,7 @@ ROUNDS = 3
 
 
 @STUDIES.register("local")
-class Local(Study):
+class Local(PriorStudy):
     """The local prior beside the paper's."""
 
     title = "A prior with a neighbourhood in place of the window (not in the paper)"
@@ -71,49 +71,25 @@ class Local(Study):
         "1 is none."
     )
 
-    def runs(self, experiment: Experiment, seed: int) -> Sequence[PlannedRun]:
-        """A prior of each kind for each data set."""
-        cells = CELLS[experiment.scale]
-        return [run for cell in cells for run in self._runs(experiment, seed, cell).values()]
+    name = "local"
+    cells = CELLS
+    cell_labels: ClassVar[Mapping[str, str]] = {"cifar10": "CIFAR-10", "photos": "photographs"}
+    labels = KINDS
 
-    def _runs(self, experiment: Experiment, seed: int, cell: str) -> dict[str, PlannedRun]:
-        setup = CELLS[experiment.scale][cell]
-        return {
-            kind: experiment.prior(f"local-{cell}-{kind}", seed, setup, ["--prior.kind", kind])
-            for kind in KINDS
-        }
+    def options(self, setup: PriorSetup) -> Mapping[str, str]:
+        """The kinds of priors."""
+        return {kind: f"--prior.kind {kind}" for kind in KINDS}
 
     def measure(self, experiment: Experiment, seed: int, results: Results) -> None:
         """NLL at equal steps and seconds; seconds and seams of large pictures."""
-        for cell in CELLS[experiment.scale]:
-            runs = self._runs(experiment, seed, cell)
-            add_budgets(experiment, results, cell, runs)
-            add_sizes(experiment, results, cell, runs, "gpt2")
-        runs = self._runs(experiment, seed, "photos")
+        super().measure(experiment, seed, results)
+        runs = self.runs_of(experiment, seed, "photos")
         results.measure("picture", partial(_seconds_a_picture, experiment, runs, seed))
         for kind in ("gpt2", "local"):
             results.measure(f"large/{kind}", partial(_seam, experiment, runs[kind], kind, seed))
 
     def tables(self, scale: str) -> Sequence[Table]:
         """The NLLs, and large pictures."""
-        columns = [
-            "NLL at equal steps",
-            "NLL at equal seconds",
-            "parameters, M",
-            "time of a step, relative",
-        ]
-        figures = ("steps", "time", "parameters", "pace")
-        nlls = [
-            Table(
-                CELL_LABELS[cell],
-                columns,
-                [
-                    Row(label, [f"{cell}/{figure}/{kind}" for figure in figures])
-                    for kind, label in KINDS.items()
-                ],
-            )
-            for cell in CELLS[scale]
-        ]
         size = LARGE[scale].size_px
         assert isinstance(size, tuple)
         large = [
@@ -121,17 +97,17 @@ class Local(Study):
             for kind in ("gpt2", "local")
         ]
         pictures = f"Pictures of {size[0]}x{size[1]} pixels"
-        return [*nlls, Table(pictures, ["seconds a picture", "seam"], large)]
+        return [*super().tables(scale), Table(pictures, ["seconds a picture", "seam"], large)]
 
     def claims(self, scale: str) -> Sequence[Claim]:
         """The local prior has no higher NLL, and draws a large picture in less time."""
         nlls = [
             Claim(
-                f"{CELL_LABELS[cell]}: local below the paper's at equal {words}",
+                f"{self.cell_labels[cell]}: local below the paper's at equal {words}",
                 f"{cell}/{kind}/local",
                 f"{cell}/{kind}/gpt2",
             )
-            for cell in CELLS[scale]
+            for cell in self.cells[scale]
             for kind, words in (("steps", "steps"), ("time", "seconds"))
         ]
         faster = Claim(
@@ -139,24 +115,12 @@ class Local(Study):
         )
         return [*nlls, faster]
 
-    def plots(self, scale: str) -> Sequence[Plot]:
-        """The NLL over the seconds, for each data set."""
-        return [
-            Plot(
-                f"nll_{cell}",
-                f"seconds of training ({CELL_LABELS[cell]})",
-                "NLL of unseen images, nats a token",
-                {label: f"{cell}/{kind}" for kind, label in KINDS.items()},
-            )
-            for cell in CELLS[scale]
-        ]
-
     def draw(self, experiment: Experiment, seed: int, folder: Path) -> None:
         """Large pictures of both."""
         for kind in ("gpt2", "local"):
             path = folder / f"large_{kind}.png"
             if not path.is_file():
-                run = self._runs(experiment, seed, "photos")[kind]
+                run = self.runs_of(experiment, seed, "photos")[kind]
                 pipeline = open_pipeline(experiment, run)
                 codes = draw_codes(pipeline, LARGE[experiment.scale], seed)
                 write_sheet(path, pipeline.pictures(codes), columns=4)
