@@ -26,8 +26,9 @@ from torch import Tensor
 from smalti.conditions.maps import SegmentationConfig
 from smalti.conditions.none import UnconditionalConfig
 from smalti.content import LabelsContent
+from smalti.prior.build import build_prior
+from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.config import GPT2Config
-from smalti.prior.gpt.model import GPT
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.choice import seeded_choice
 from smalti.sampling.config import SamplingConfig
@@ -49,14 +50,20 @@ CONDITIONERS = {
 
 
 class Task:
-    """A canvas to draw, by a GPT with new weights; speed does not depend on them."""
+    """A canvas to draw, by a prior with new weights; speed does not depend on them.
 
-    def __init__(self, kind: str, size: argparse.Namespace) -> None:
+    Args:
+        kind: key of `CONDITIONERS`.
+        prior: kind and shape of the prior, with dropout 0.
+        shape: images, rows and columns of codes.
+    """
+
+    def __init__(self, kind: str, prior: PriorConfig, shape: tuple[int, int, int]) -> None:
         conditioner = CONDITIONERS[kind]
         length = (SIDE * SIDE if kind == "conditioned" else 1) + SIDE * SIDE - 1
         values = CODES + 1 if kind == "conditioned" else 1
         self.model = PriorModelConfig(
-            prior=GPT2Config(layers=size.layers, heads=size.heads, width=size.width, dropout=0),
+            prior=prior,
             vocab_size=CODES + values,
             max_length=length,
             codebook_size=CODES,
@@ -65,17 +72,14 @@ class Task:
             grid_width=SIDE,
         )
         torch.manual_seed(0)
-        self.prior = GPT(self.model.prior, self.model.sizes).eval()
-        self.prior.logits(torch.zeros(size.batch, length, dtype=torch.int64))  # warm up
+        self.prior = build_prior(prior, self.model.sizes).eval()
         self.conditioning = self.model.build_conditioning()
-        self.shape = (size.batch, size.rows, size.columns)
+        self.shape = shape
         self.condition: Mapping[str, Tensor] = {
-            "none": torch.zeros(size.batch, 0),
+            "none": torch.zeros(shape[0], 0),
             "segmentation": torch.randint(CODES, self.shape),
         }
-        self.choose = seeded_choice(
-            0, range(size.batch), size.rows * size.columns, torch.device("cpu")
-        )
+        self.choose = seeded_choice(0, range(shape[0]), shape[1] * shape[2], torch.device("cpu"))
 
     def ours(self) -> Tensor:
         """Our sampler's codes (B, H, W)."""
@@ -151,6 +155,7 @@ def measure(task: Task, rounds: int) -> Timings:
     def plain() -> None:
         drawn["plain"] = task.plain()
 
+    task.prior.logits(torch.zeros(task.shape[0], task.model.max_length, dtype=torch.int64))
     timings = take_turns({"ours": ours, "plain": plain}, rounds, warmup_rounds=0)
     assert torch.equal(drawn["ours"], drawn["plain"]), "the two ways drew different codes"
     return timings
@@ -167,9 +172,10 @@ def main() -> None:
     )
     print(f"{'':16}{'ms a code':>18}{'':8}{'plain / ours':>12}{'tokens, plain / ours':>24}")
     print(f"{'':16}{'ours':>9}{'plain':>9}{'':8}{'time':>12}{'a row':>12}{'ours':>12}")
+    prior = GPT2Config(layers=size.layers, heads=size.heads, width=size.width, dropout=0)
     ratios: dict[str, float] = {}
     for kind in CONDITIONERS:
-        task = Task(kind, size)
+        task = Task(kind, prior, (size.batch, size.rows, size.columns))
         timings = measure(task, size.rounds)
         ratios[kind] = timings.ratio("plain", "ours")
         ms = [1e3 * timings.median(name) / (size.rows * size.columns) for name in ("ours", "plain")]

@@ -20,17 +20,23 @@ def add_budgets(
 ) -> None:
     """Add curves and figures of trained priors: `CELL/steps/NAME`, `/time/`, `/seconds/`.
 
+    The curve `CELL/NAME` is that of NLL over the time of training. Its unit is a step of the first
+    prior, which is the same for all seeds, although their seconds were measured at other times.
+
     Args:
         experiment: where the runs lie.
-        results: of a seed; `CELL/NAME` is the curve of NLL over seconds.
+        results: of a seed.
         cell: name of the data set.
         runs: the priors by name.
     """
     results.measure(f"{cell}/seconds", partial(seconds_a_step, experiment, runs))
     curves = {name: nll_curve(experiment.path(run)) for name, run in runs.items()}
     paces = {name: results.figures[f"{cell}/seconds/{name}"] for name in runs}
+    unit = paces[next(iter(runs))]
     for name, curve in curves.items():
-        results.add_curve(f"{cell}/{name}", [(step * paces[name], nll) for step, nll in curve])
+        results.add_curve(
+            f"{cell}/{name}", [(step * paces[name] / unit, nll) for step, nll in curve]
+        )
     steps = min(curve[-1][0] for curve in curves.values())
     seconds = min(curve[-1][0] * paces[name] for name, curve in curves.items())
     at_steps = {name: lowest_until(curve, steps) for name, curve in curves.items()}

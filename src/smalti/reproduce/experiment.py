@@ -178,6 +178,10 @@ class Experiment:
         options += ["--codes.folder", str(self._codes_folder(setup, seed)), *words]
         return self.compared("prior", name, seed, setup.data, options, setup.steps, needs)
 
+    def grown(self, steps: int) -> int:
+        """Steps of a compared run that has so many at a budget of 1."""
+        return max(1, round(steps * self.budget))
+
     def _codes_folder(self, setup: PriorSetup, seed: int) -> Path:
         """Where the codes lie that the runs of a setup and a seed share."""
         setting = f"{setup.data} {setup.words} {sorted(setup.conditions.items())}"
@@ -208,8 +212,7 @@ class Experiment:
         Raises:
             InputError: its data are missing.
         """
-        total = max(1, round(steps * self.budget))
-        own = [*words, "--training.total-steps", str(total), "--seed", str(seed)]
+        own = [*words, "--training.total-steps", str(self.grown(steps)), "--seed", str(seed)]
         grown = "" if self.budget == 1 else f"-budget{self.budget:g}"
         return self._run(stage, f"{name}{grown}-seed{seed}", data, own, tuple(needs))
 

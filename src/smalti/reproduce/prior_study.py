@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from smalti.reproduce.budgets import add_budgets, add_sizes
@@ -34,7 +35,7 @@ class PriorStudy(Study):
 
     @abc.abstractmethod
     def options(self, setup: PriorSetup) -> Mapping[str, str]:
-        """Options of each kind that is possible on a data set."""
+        """Options of each kind that is possible on a data set, for the steps of the setup."""
 
     def runs(self, experiment: Experiment, seed: int) -> Sequence[PlannedRun]:
         """A prior of each kind for each data set."""
@@ -44,9 +45,10 @@ class PriorStudy(Study):
     def runs_of(self, experiment: Experiment, seed: int, cell: str) -> dict[str, PlannedRun]:
         """The priors of one data set, by kind."""
         setup = self.cells[experiment.scale][cell]
+        options = self.options(replace(setup, steps=experiment.grown(setup.steps)))
         return {
             kind: experiment.prior(f"{self.name}-{cell}-{kind}", seed, setup, words.split())
-            for kind, words in self.options(setup).items()
+            for kind, words in options.items()
         }
 
     def measure(self, experiment: Experiment, seed: int, results: Results) -> None:
@@ -71,11 +73,12 @@ class PriorStudy(Study):
         ]
 
     def plots(self, scale: str) -> Sequence[Plot]:
-        """The NLL over the seconds, for each data set."""
+        """The NLL over the time of training, for each data set."""
+        first = next(iter(self.labels.values()))
         return [
             Plot(
                 f"nll_{cell}",
-                f"seconds of training ({self.cell_labels[cell]})",
+                f"time of training, in steps of {first} ({self.cell_labels[cell]})",
                 "NLL of unseen images, nats a token",
                 {self.labels[kind]: f"{cell}/{kind}" for kind in self.options(setup)},
             )

@@ -181,6 +181,30 @@ def distances(
     return {short: found[name] for short, name in names.items()}
 
 
+def sampled_distances(
+    experiment: Experiment,
+    name: str,
+    pipeline: Pipeline,
+    sampling: Sampling,
+    seed: int,
+    extractor: Extractor,
+    reference: Reference,
+) -> dict[str, float]:
+    """The distances of samples that are drawn for it.
+
+    Args:
+        experiment: in whose folder the codes are kept while they are drawn.
+        name: the name of these samples in that folder.
+        pipeline: of a prior without conditions that a user must give.
+        sampling: how many samples, and how.
+        seed: of the samples and of the subsets of the kernel distance.
+        extractor: describes samples and photographs.
+        reference: the photographs.
+    """
+    codes = draw_codes(pipeline, sampling, seed, experiment.unfinished(name, seed))
+    return distances(features_of(decoded(pipeline, codes), extractor), reference, extractor, seed)
+
+
 def _key(name: str) -> str:
     return name.lower().replace("-", "_")
 

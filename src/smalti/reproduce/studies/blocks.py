@@ -25,7 +25,7 @@ CHOICES: Mapping[str, str] = {
     "all": "--prior.kind gpt",
 }
 LABELS = {
-    "gpt2": "the paper's: GPT-2",
+    "gpt2": "GPT-2, the paper's",
     "rms": "RMS norm",
     "swiglu": "SwiGLU",
     "query_key_norm": "normalised queries and keys",

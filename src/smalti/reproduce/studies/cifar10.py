@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from torch import Tensor
-
 from smalti.data.config import TransformConfig
 from smalti.evaluation.extractors import Extractor
 from smalti.evaluation.reference import Reference
@@ -17,13 +15,11 @@ from smalti.reproduce.recipes import PAPER_PRIOR, SMALL_PRIOR, TINY_PRIOR, TINY_
 from smalti.reproduce.results import Results
 from smalti.reproduce.samples import (
     Sampling,
-    decoded,
-    distances,
     draw_codes,
-    features_of,
     open_extractor,
     open_pipeline,
     reference_images,
+    sampled_distances,
     write_sheet,
 )
 from smalti.reproduce.speed import seconds_in_turn
@@ -101,12 +97,15 @@ class CIFAR10(Study):
             results.add_curve(name, nll_curve(experiment.path(run)))
         pipelines = {name: open_pipeline(experiment, run) for name, run in runs.items()}
         results.measure("seconds", lambda: _seconds(pipelines))
+        _, sampling = SETUPS[experiment.scale]
         extractor = open_extractor(experiment)
         reference = cache(lambda: _test_images(experiment, extractor))
 
         def measured(name: str) -> dict[str, float]:
-            features = _sampled_features(experiment, name, pipelines[name], seed, extractor)
-            return distances(features, reference(), extractor, seed)
+            pipeline = pipelines[name]
+            return sampled_distances(
+                experiment, name, pipeline, sampling, seed, extractor, reference()
+            )
 
         for name in pipelines:
             results.measure(name, partial(measured, name))
@@ -164,11 +163,3 @@ def _seconds(pipelines: Mapping[str, Pipeline]) -> dict[str, float]:
 def _test_images(experiment: Experiment, extractor: Extractor) -> Reference:
     data = experiment.find("cifar10-test")
     return reference_images(data, TransformConfig(size=SIDE_PX), extractor)
-
-
-def _sampled_features(
-    experiment: Experiment, name: str, pipeline: Pipeline, seed: int, extractor: Extractor
-) -> Tensor:
-    _, sampling = SETUPS[experiment.scale]
-    codes = draw_codes(pipeline, sampling, seed, experiment.unfinished(name, seed))
-    return features_of(decoded(pipeline, codes), extractor)

@@ -11,13 +11,11 @@ from smalti.reproduce.factors import FACTORS, factor_runs
 from smalti.reproduce.results import Results
 from smalti.reproduce.samples import (
     Sampling,
-    decoded,
-    distances,
     draw_codes,
-    features_of,
     open_extractor,
     open_pipeline,
     reference_images,
+    sampled_distances,
     write_sheet,
 )
 from smalti.reproduce.speed import seconds_in_turn
@@ -71,10 +69,10 @@ class ContextStudy(Study):
         def measured(factor: int) -> dict[str, float]:
             pipeline = pipelines[factor]
             count, stride, batch_size = COMPARED[experiment.scale]
-            keep = experiment.unfinished(f"f{factor}", seed)
-            codes = draw_codes(pipeline, Sampling(count, side, stride, batch_size), seed, keep)
-            features = features_of(decoded(pipeline, codes), extractor)
-            return distances(features, reference(), extractor, seed)
+            sampling = Sampling(count, side, stride, batch_size)
+            return sampled_distances(
+                experiment, f"f{factor}", pipeline, sampling, seed, extractor, reference()
+            )
 
         for factor in runs:
             results.measure(f"f{factor}", partial(measured, factor))

@@ -15,7 +15,7 @@ from smalti.reproduce.speed import seconds_in_turn
 from smalti.reproduce.study import STUDIES, Row, Table
 from smalti.reproduce.verdict import Claim
 
-KINDS = {"gpt2": "the paper's", "gpt": "with other blocks", "local": "local"}
+KINDS = {"gpt2": "GPT-2, the paper's", "gpt": "with other blocks", "local": "local"}
 CELLS: Mapping[str, Mapping[str, PriorSetup]] = {
     "tiny": {
         "cifar10": PriorSetup(

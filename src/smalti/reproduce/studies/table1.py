@@ -219,11 +219,11 @@ class Table1(Study):
         ]
 
     def plots(self, scale: str) -> Sequence[Plot]:
-        """The NLL of both models over the seconds, for each data set."""
+        """The NLL of both models over the time of training, for each data set."""
         return [
             Plot(
                 f"nll_{name}",
-                f"seconds of training ({cell.label})",
+                f"time of training, in steps of the transformer ({cell.label})",
                 "NLL of unseen images, nats a token",
                 {model: f"{name}/{model}" for model in ("transformer", "pixelsnail")},
             )
