@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,7 +22,7 @@ from PIL import Image
 import smalti
 from smalti.cli import inspect, sample
 from smalti.cli.decode import _file_names
-from smalti.cli.main import COMMANDS, console
+from smalti.cli.main import COMMANDS, SPINS, console
 from smalti.sampling.sheet import MARGIN_PX
 
 HELPS = [[command] for command in COMMANDS] + [["train", "vqgan"], ["train", "prior"]]
@@ -447,6 +448,39 @@ def test_sigterm_leaves_nothing_half_written(here):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("environment", "spins"),
+    [
+        ({}, SPINS),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "none"),
+    ],
+)
+def test_waiting_threads_sleep_soon_unless_the_environment_says_otherwise(environment, spins):
+    """On a machine that does other work, waiting threads would take the cores from others."""
+    program = textwrap.dedent("""
+        import os, sys
+        from smalti.cli import inspect, main
+
+        def run(arguments):
+            is_in_time = "torch" not in sys.modules
+            print(os.environ.get("GOMP_SPINCOUNT", "none"), is_in_time)
+
+        inspect.run = run
+        sys.argv = ["smalti", "inspect"]
+        main.console()
+    """)
+    untold = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        env=untold | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert printed.split() == [spins, "True"]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_names_that_the_terminal_has_no_letters_for_are_escaped(monkeypatch, encoding):
     shown = io.TextIOWrapper(io.BytesIO(), encoding)
@@ -454,6 +488,7 @@ def test_names_that_the_terminal_has_no_letters_for_are_escaped(monkeypatch, enc
     monkeypatch.setattr(sys, "argv", ["smalti", "inspect"])
     monkeypatch.setattr(inspect, "run", lambda _: print("cat 猫 \udcff"))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # so that this process's is not changed
     with pytest.raises(SystemExit, match="0"):
         console()
     shown.flush()

@@ -44,6 +44,11 @@ MODULES = {"import": "import_model", "export": "export_model"}  # where not name
 OWN_RESUME = {"demo": "smalti demo", "reproduce": "the same command"}
 """Commands that train several runs and go on themselves, and how that is said."""
 
+SPINS = "5000"
+"""How often a waiting thread of GCC's OpenMP looks for work before it sleeps. By its own default it
+looks some hundred thousand times, and where another program takes a core, threads that look hold up
+those that work: a training then takes many times as long."""
+
 EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN, Pipeline`."
 
 
@@ -185,8 +190,18 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+def _sleep_soon() -> None:
+    """Let waiting threads sleep soon, unless the environment says how they wait.
+
+    OpenMP reads it when torch is imported.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
 def console() -> None:
     """Entry point of the installed command."""
+    _sleep_soon()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal lacks letters for
             stream.reconfigure(errors="backslashreplace")
