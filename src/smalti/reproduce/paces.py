@@ -13,7 +13,7 @@ from smalti.runs.dry_run import prior_trial
 from smalti.runs.prior_plan import plan_prior
 from smalti.sequence.layout import Layout
 
-ROUNDS = 5
+ROUNDS = 15
 
 
 def sizes_of(experiment: Experiment, run: PlannedRun) -> GridSizes:

@@ -20,6 +20,7 @@ CHOICES: Mapping[str, str] = {
     "swiglu": f"{GPT2} --prior.mlp swiglu",
     "query_key_norm": f"{GPT2} --prior.query-key-norm true",
     "rotary": f"{GPT2} --prior.positions rotary",
+    "rotary_query_key_norm": f"{GPT2} --prior.positions rotary --prior.query-key-norm true",
     "shared_keys": f"{GPT2} --prior.kv-heads 1",
     "class_by_norm": f"{GPT2} --prior.class-by norm",
     "all": "--prior.kind gpt",
@@ -30,9 +31,10 @@ LABELS = {
     "swiglu": "SwiGLU",
     "query_key_norm": "normalised queries and keys",
     "rotary": "rotary positions",
+    "rotary_query_key_norm": "rotary positions, normalised queries and keys",
     "shared_keys": "one head of keys and values",
     "class_by_norm": "class in the normalisations",
-    "all": "the first four together",
+    "all": "the same with RMS norm and SwiGLU",
 }
 OF_CLASSES = ("class_by_norm",)  # choices for priors of classes
 CELLS: Mapping[str, Mapping[str, PriorSetup]] = {
