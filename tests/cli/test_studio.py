@@ -36,7 +36,7 @@ def test_a_place_that_does_not_exist_is_refused(refused):
 def test_a_port_in_use_is_refused(refused):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused(["studio", "--port", port], f"port {port}", "choose another --port")
+        refused(["studio", "--port", port], f"port {port} (Address already in use); choose")
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])

@@ -60,9 +60,12 @@ def make_run(folder: Path, photos: Path, **options: object) -> Path:
 
 
 def make_prior(
-    folder: Path, condition: ConditionConfig | None = None, shape: PriorConfig = SHAPE
+    folder: Path,
+    condition: ConditionConfig | None = None,
+    shape: PriorConfig = SHAPE,
+    side: int = 4,
 ) -> Path:
-    """A prior that learned nothing, of a window of 8x8 pixels and 4x4 codes."""
+    """A prior that learned nothing, of a window of `side` times `side` codes of 2x2 pixels."""
     config = PriorModelConfig(
         prior=shape,
         vocab_size=64,
@@ -70,8 +73,8 @@ def make_prior(
         codebook_size=16,
         conditioners=(condition or UnconditionalConfig(),),
         condition_drop=0.1,
-        grid_height=4,
-        grid_width=4,
+        grid_height=side,
+        grid_width=side,
     )
     torch.manual_seed(0)
     tokenizers = {

@@ -243,6 +243,21 @@ def test_a_part_that_was_rubbed_out_is_completed(runs, visit, tmp_path):
     assert "--mask" not in command.inner_text()
 
 
+def test_a_photograph_is_large_enough_for_both_priors(runs, visit, tmp_path):
+    make_prior(runs / "first")
+    make_prior(runs / "second", side=6)
+    Image.radial_gradient("L").convert("RGB").resize((80, 60)).save(tmp_path / "own.png")
+    page = visit().page
+    page.get_by_role("tab", name="Surprise").click()
+    panel = page.locator("#panel-surprise")
+    panel.get_by_label("Photograph", exact=True).set_input_files(tmp_path / "own.png")
+    panel.get_by_text("--size 8x10").wait_for()
+    panel.get_by_label("Beside it").select_option(label="second")
+    panel.get_by_text("--size 12x16").nth(1).wait_for()
+    panel.get_by_role("button", name="show surprise").click()
+    panel.get_by_text("who knows nothing needs").nth(1).wait_for()
+
+
 def test_two_priors_are_surprised_beside_each_other(runs, visit, tmp_path):
     make_prior(runs / "first")
     make_prior(runs / "second", ClassLabelConfig(class_names=("cat", "dog")))

@@ -232,6 +232,12 @@ def test_a_photograph_is_made_ready(opened):
     assert picture(found["file"]).size == (20, 12)
 
 
+def test_a_photograph_is_made_ready_for_another_prior_too(opened):
+    photo = Image.new("RGB", (50, 31), "olive")
+    found = result(opened()("photograph?shortest=13&multiple=6", content=png(photo)))
+    assert (found["height"], found["width"]) == (12, 18)
+
+
 def test_a_completion_is_that_of_the_command(opened, runs):
     ask = opened()
     missing = [0] * 10 + [1] * 6

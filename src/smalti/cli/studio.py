@@ -111,8 +111,9 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
+        reason = (error.strerror or "").partition(" (while ")[0]  # the address follows, once more
         raise InputError(
-            f"cannot listen on {host}, port {port} ({error.strerror}); choose another --port, "
+            f"cannot listen on {host}, port {port} ({reason}); choose another --port, "
             "or 0 for a free one"
         ) from error
 

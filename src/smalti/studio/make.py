@@ -108,16 +108,22 @@ async def make(request: Request) -> Response:
 
 
 async def photograph(request: Request) -> Response:
-    """Make a photograph ready: of a length asked for, cropped to whole codes."""
+    """Make a photograph ready: of a length asked for, cropped to whole codes.
+
+    The sides are multiples of `multiple` pixels, if that is asked for another prior's sake.
+    """
     content, shortest = await request.body(), whole_number(request, "shortest")
+    multiple = whole_number(request, "multiple")
 
     def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
-        return _photograph(opened, content, shortest)
+        return _photograph(opened, content, shortest, multiple or opened.pipeline.factor)
 
     return _answer(request, asked)
 
 
-def _photograph(opened: OpenedPrior, content: bytes, shortest: int) -> dict[str, Any]:
+def _photograph(
+    opened: OpenedPrior, content: bytes, shortest: int, multiple: int
+) -> dict[str, Any]:
     pipeline, tokenizer = opened.pipeline, opened.pipeline.tokenizer
     if not min(pipeline.size) <= shortest <= LONGEST_PX:
         least = min(pipeline.size)
@@ -126,8 +132,8 @@ def _photograph(opened: OpenedPrior, content: bytes, shortest: int) -> dict[str,
     picture = decode_upload(content, reader, 4 * LONGEST_PX)
     height, width = pipeline.size
     if opened.can_grow:
-        scale, factor = shortest / min(picture.size), pipeline.factor
-        width, height = (round(side * scale) // factor * factor for side in picture.size)
+        scale = shortest / min(picture.size)
+        width, height = (round(side * scale) // multiple * multiple for side in picture.size)
     opened.size_of([height, width])
     resized = ImageOps.fit(picture, (width, height), reader.resampling)
     images = content_images(tokenizer.content)

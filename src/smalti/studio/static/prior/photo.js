@@ -3,6 +3,12 @@
 import { h, field } from "../dom.js";
 import { MOST_BYTES } from "./files.js";
 
+function leastCommonMultiple(one, other) {
+  let multiple = one;
+  while (multiple % other) multiple += one;
+  return multiple;
+}
+
 export class PhotoInput {
   /** `onready(found)` hears of a photograph whose sides divide into codes. */
   constructor(picker, line, onready) {
@@ -29,12 +35,17 @@ export class PhotoInput {
     return !this.blob;
   }
 
-  open(facts) {
+  /** Makes ready for a prior, and for another one `beside` it that reads the same photograph. */
+  open(facts, beside = facts) {
+    const isOther = facts !== this.facts;
     this.facts = facts;
-    this.shortest.min = Math.max(...facts.size);
-    this.shortest.step = facts.factor;
-    this.shortest.value = Math.max(...facts.size);
+    this.multiple = leastCommonMultiple(facts.factor, beside.factor);
+    const largest = Math.max(...facts.size, ...beside.size);
+    this.shortest.min = Math.ceil(largest / this.multiple) * this.multiple;
+    this.shortest.step = this.multiple;
     this.shortest.disabled = !facts.can_grow;
+    if (isOther || this.shortest.validity.rangeUnderflow || this.shortest.validity.stepMismatch)
+      this.shortest.value = this.shortest.min;
     if (this.blob) this.use(this.blob);
   }
 
@@ -60,7 +71,8 @@ export class PhotoInput {
     this.blob = blob; // it is made ready for each prior anew
     if (!this.facts || !this.shortest.reportValidity()) return;
     const facts = this.facts;
-    const address = this.picker.path(`photograph?shortest=${this.shortest.value}`);
+    const asked = `shortest=${this.shortest.value}&multiple=${this.multiple}`;
+    const address = this.picker.path(`photograph?${asked}`);
     const found = await this.line.run("reading the photograph", address, { body: blob });
     if (!found || facts !== this.facts) return;
     this.ready = found;

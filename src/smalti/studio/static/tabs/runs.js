@@ -33,7 +33,7 @@ class Runs {
           h(
             "p",
             { class: "hint" },
-            `Choose a run by its name, or tick two to ${MOST} to lay them over each other.`,
+            `Choose a run by its name, or tick 2 to ${MOST} to lay them over each other.`,
           ),
           this.list,
           this.note,

@@ -144,11 +144,11 @@ class Surprise {
   }
 
   opened(side) {
+    if (this.first.facts) this.photo.open(this.first.facts, this.second.facts ?? undefined);
     if (side === this.first) {
-      this.photo.open(side.facts);
       this.examples.open(side.facts.id);
       this.form.hidden = false;
-    } else if (this.photo.ready) side.fit(this.photo);
+    }
     this.changed();
   }
 
