@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from smalti.annotate.depth import DepthAnnotator
+from smalti.annotate.keypoints import KeypointsAnnotator
+from smalti.annotate.segmentation import SegmentationAnnotator
+
 
 @pytest.fixture
 def served(monkeypatch):
@@ -89,3 +93,24 @@ def test_its_help_does_not_wait_for_torch_or_the_server():
 def test_a_network_for_maps_that_is_not_there_is_refused(refused, served):
     refused(["studio", "--port", "0", "--annotate-depth", "typo"], "typo does not exist")
     assert served == []
+
+
+def test_a_detector_without_a_network_for_poses_is_refused(refused, served):
+    refused(["studio", "--port", "0", "--annotate-detector", "boxes"], "--annotate-keypoints")
+    assert served == []
+
+
+def test_networks_for_photographs_are_loaded_by_their_kind(succeed, served, here, monkeypatch):
+    loaded = []
+
+    def load(kind, models, device):
+        loaded.append((kind.kind, models))
+        return kind.kind
+
+    for kind in (DepthAnnotator, SegmentationAnnotator, KeypointsAnnotator):
+        monkeypatch.setattr(kind, "load", classmethod(load))
+    named = ["--annotate-depth", "d", "--annotate-keypoints", "k", "--annotate-detector", "boxes"]
+    succeed("studio", "--port", "0", *named)
+    models = {"depth": {"model": "d"}, "keypoints": {"model": "k", "detector": "boxes"}}
+    assert dict(loaded) == models
+    assert served[0].state.annotators == {kind: kind for kind in models}

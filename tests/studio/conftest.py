@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from helpers.browser import CHROMIUM, Opened
 from helpers.studio import ORIGIN, TOKEN, make_run
-from smalti.annotate.base import MapAnnotator
+from smalti.annotate.base import Annotator
 from smalti.studio.addresses import address_of
 from smalti.studio.app import build_app
 from smalti.studio.library import Library
@@ -50,15 +50,13 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
-def annotators() -> dict[str, MapAnnotator]:
-    """What makes maps of photographs on the page: nothing, unless a test says so."""
+def annotators() -> dict[str, Annotator]:
+    """What makes maps and poses of photographs on the page: nothing, unless a test says so."""
     return {}
 
 
 @pytest.fixture
-def stranger(
-    runs: Path, worker: Worker, annotators: dict[str, MapAnnotator]
-) -> Iterator[TestClient]:
+def stranger(runs: Path, worker: Worker, annotators: dict[str, Annotator]) -> Iterator[TestClient]:
     """A client without the cookie."""
     app = build_app(Library([runs]), worker, TOKEN, annotators=annotators)
     headers = {"origin": ORIGIN}
@@ -86,7 +84,7 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def address(runs: Path, worker: Worker, annotators: dict[str, MapAnnotator]) -> Iterator[str]:
+def address(runs: Path, worker: Worker, annotators: dict[str, Annotator]) -> Iterator[str]:
     """The address of a studio of the folder `runs`, served by uvicorn in a thread."""
     import uvicorn
 

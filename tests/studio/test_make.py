@@ -12,15 +12,18 @@ from PIL import Image
 
 from helpers.studio import events, failure, make_prior, picture, result
 from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.keypoints import KeypointsConfig
 from smalti.conditions.low_resolution import LowResolutionConfig
 from smalti.conditions.maps import DepthConfig, EdgesConfig, SegmentationConfig
 from smalti.content import DepthContent, EdgesContent, LabelsContent, RGBContent
+from smalti.content_images import label_colours
 from smalti.prior.local.config import LocalConfig
 from smalti.ranges import from_pil
 from smalti.sampling.completion import Margins, complete
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.scoring import score_codes
 from smalti.studio import prior as priors
+from smalti.studio.condition_files import decoded
 
 SPATIAL = {"codebook_size": 16, "grid_height": 4, "grid_width": 4}
 SEGMENTATION = SegmentationConfig(content=LabelsContent(classes=3), **SPATIAL)
@@ -158,6 +161,35 @@ def test_a_drawing_of_edges_stays_one(opened):
     assert picture(found["file"]).tobytes() == drawing.tobytes()
 
 
+def test_a_pose_is_drawn_and_stays_as_its_file_has_it(opened):
+    ask = opened(KeypointsConfig(joints=("nose", "tail"), height_px=8, width_px=8, positions=4))
+    file = b'{"keypoints": [5, 2, 2, 99, 1e300, 2]}'
+    found = result(ask("condition?kind=keypoints&height=12&width=16", content=file))
+    assert decoded(found["file"]) == file
+    shown = picture(found["shown"])
+    assert shown.size == (16, 12)
+    nose = tuple(label_colours(2)[0].tolist())
+    assert [at for at in ((5, 2), (12, 9)) if shown.getpixel(at) == nose] == [(5, 2)]
+    assert "note" not in found
+    sent = PLAIN | {"conditions": {"keypoints": found["file"]}}
+    assert picture(result(ask("make", json=sent))["images"][0]).size == (8, 8)
+
+
+def test_a_pose_outside_of_the_picture_is_said_to_be_there(opened):
+    ask = opened(KeypointsConfig(joints=("nose",), height_px=8, width_px=8, positions=4))
+    file = b'{"keypoints": [5, 9, 2]}'
+    below = result(ask("condition?kind=keypoints&height=8&width=12", content=file))
+    assert below["note"] == "no joint of the pose lies in a picture of 8x12 pixels"
+    assert "note" not in result(ask("condition?kind=keypoints&height=12&width=12", content=file))
+
+
+def test_what_is_no_pose_is_said(opened):
+    ask = opened(KeypointsConfig(joints=("nose", "tail"), height_px=8, width_px=8, positions=4))
+    address = "condition?kind=keypoints&height=8&width=8"
+    assert "the pose: it is not JSON" in failure(ask(address, content=b"nose"))
+    assert "has 1 joint; wanted are 2" in failure(ask(address, content=b'{"keypoints": [1, 2, 2]}'))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -192,7 +224,7 @@ def test_what_is_no_condition_is_said(opened):
     assert "the picture" in failure(
         ask("condition?kind=segmentation&height=8&width=8", content=b"no picture")
     )
-    assert "no pictures" in failure(ask("condition?kind=pose&height=8&width=8", content=b""))
+    assert "no files" in failure(ask("condition?kind=pose&height=8&width=8", content=b""))
     short = {"size": [8, 8], "labels": "AAAA"}
     assert "does not have 8x8 labels" in failure(ask("labels", json=short))
     wrong = base64.b64encode(b"\x09\x00" * 64).decode()

@@ -18,6 +18,7 @@ from smalti.annotate.networks import Network, open_network
 from smalti.conditions.pose_file import read_pose
 from smalti.config import InputError
 from smalti.content_images import label_colours
+from smalti.data.decode import PixelSize
 from smalti.data.sources.part_names import KEYPOINTS
 from smalti.files import json_text
 
@@ -36,6 +37,26 @@ class Person(NamedTuple):
     """Left, top, width and height in pixels."""
     joints: list[float]
     """x, y and 2 for a joint that is seen, or three zeros, one joint after the other."""
+
+    def fitted(self, picture: PixelSize, size: PixelSize) -> "Person":
+        """The person where it is once the picture is fitted to a size, as `ImageOps.fit` does.
+
+        The picture is scaled until it covers the size, and cut around its middle. Joints may lie
+        outside of what is left.
+        """
+        scale = max(size.width / picture.width, size.height / picture.height)
+
+        def moved(x: float, y: float) -> tuple[float, float]:
+            right, down = x - picture.width / 2, y - picture.height / 2
+            return size.width / 2 + scale * right, size.height / 2 + scale * down
+
+        left, top, width, height = self.box
+        joints: list[float] = []
+        for x, y, seen in zip(*(self.joints[axis::3] for axis in range(3)), strict=True):
+            # Joints number the pixels, whose centres lie half a pixel further.
+            fitted = [one - 0.5 for one in moved(x + 0.5, y + 0.5)] if seen else [0.0, 0.0]
+            joints += [*fitted, seen]
+        return Person([*moved(left, top), scale * width, scale * height], joints)
 
 
 class KeypointsAnnotator(Annotator):
@@ -101,15 +122,19 @@ class KeypointsAnnotator(Annotator):
             for (picture, box), (one,) in zip(shown, found, strict=True)
         ]
 
-    def write(self, made: Person | None, path: Path) -> None:
-        """Write a person in COCO's form, or no annotation."""
+    def text(self, made: Person | None) -> str:
+        """The text of a file with a person in COCO's form, or without an annotation."""
         annotations = [] if made is None else [{"keypoints": made.joints, "bbox": made.box}]
         document = {
             "annotations": [annotation | {"category_id": 1} for annotation in annotations],
             "categories": [{"id": 1, "name": PERSON, "keypoints": list(self.joints)}],
             MARK: self.maker,
         }
-        path.write_text(json_text(document) + "\n", encoding="utf-8")
+        return json_text(document) + "\n"
+
+    def write(self, made: Person | None, path: Path) -> None:
+        """Write the file of a person, or of a photograph without one."""
+        path.write_text(self.text(made), encoding="utf-8")
 
     def maker_of(self, path: Path) -> str | None:
         """The text in a JSON file."""

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from smalti.config import InputError
 from smalti.studio.addresses import LOOPBACK, SHORTEST_TOKEN, address_of
 
 if TYPE_CHECKING:
+    import torch
     from starlette.applications import Starlette
 
-    from smalti.annotate.base import MapAnnotator
+    from smalti.annotate.base import Annotator
 
 DEFAULT_FOLDER = "runs"
 
@@ -25,21 +27,13 @@ def run(arguments: Sequence[str]) -> None:
     roots = [_place(name) for name in options.what] or [Path(DEFAULT_FOLDER)]
     _check_packages()
 
-    from smalti.annotate.depth import DepthAnnotator
-    from smalti.annotate.segmentation import SegmentationAnnotator
     from smalti.compute import choose_compute
     from smalti.studio.app import build_app
     from smalti.studio.library import Library
     from smalti.studio.worker import Worker
 
     compute = choose_compute(options.device, "float32")
-    annotators: dict[str, MapAnnotator] = {}
-    for kind, name in (
-        (DepthAnnotator, options.annotate_depth),
-        (SegmentationAnnotator, options.annotate_segmentation),
-    ):
-        if name is not None:
-            annotators[kind.kind] = kind.load({"model": name}, compute.device)
+    annotators = _annotators(options, compute.device)
     with _listening(options.host, options.port) as listener:
         print(f"device: {compute}")
         app = build_app(Library(roots), Worker(compute.device), token, options.host, annotators)
@@ -56,6 +50,35 @@ def run(arguments: Sequence[str]) -> None:
 
             webbrowser.open(address)
         _serve(app, listener)
+
+
+def _annotators(options: Namespace, device: "torch.device") -> "dict[str, Annotator]":
+    """What makes maps and poses of photographs with the networks that are named, by its kind.
+
+    Raises:
+        InputError: a network is not there or of another task, or the detector has no use.
+    """
+    from smalti.annotate.depth import DepthAnnotator
+    from smalti.annotate.keypoints import KeypointsAnnotator
+    from smalti.annotate.segmentation import SegmentationAnnotator
+
+    detector = options.annotate_detector
+    if detector is not None and options.annotate_keypoints is None:
+        raise InputError(
+            f"--annotate-detector {detector} finds persons for --annotate-keypoints; leave it out"
+        )
+    named: tuple[tuple[type[Annotator], dict[str, str | None]], ...] = (
+        (DepthAnnotator, {"model": options.annotate_depth}),
+        (SegmentationAnnotator, {"model": options.annotate_segmentation}),
+        (KeypointsAnnotator, {"model": options.annotate_keypoints, "detector": detector}),
+    )
+    return {
+        kind.kind: kind.load(
+            {role: name for role, name in models.items() if name is not None}, device
+        )
+        for kind, models in named
+        if models["model"] is not None
+    }
 
 
 def _token(host: str, token: str | None) -> str:
@@ -160,14 +183,25 @@ def parser() -> Parser:
         help=f"secret in the address, at least {SHORTEST_TOKEN} letters and digits (default: a new "
         "one)",
     )
-    for kind, maps in (("depth", "depth maps"), ("segmentation", "label maps")):
+    for kind, made in (
+        ("depth", "depth maps"),
+        ("segmentation", "label maps"),
+        ("keypoints", "poses"),
+    ):
         parser.add_argument(
             f"--annotate-{kind}",
             type=expanded_path,
             metavar="NAME_OR_FOLDER",
-            help=f"model that makes {maps} of photographs on the page, as --model of `smalti "
+            help=f"model that makes {made} of photographs on the page, as --model of `smalti "
             f"annotate --{kind}`; a hub id is downloaded before the page opens",
         )
+    parser.add_argument(
+        "--annotate-detector",
+        type=expanded_path,
+        metavar="NAME_OR_FOLDER",
+        help="model that finds the persons for --annotate-keypoints, as --detector of `smalti "
+        "annotate` (default: a small one of the hub)",
+    )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_device()
     return parser

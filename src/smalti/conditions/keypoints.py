@@ -246,16 +246,18 @@ class Keypoints(Condition[KeypointsConfig]):
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
         """Draw a dot for each joint that is seen, on black; joints have different colours."""
-        return [self._picture(joints) for joints in codes]
+        size = PixelSize(self.config.width_px, self.config.height_px)
+        return [draw_joints(joints, size) for joints in codes]
 
-    def _picture(self, joints: Tensor) -> Image.Image:
-        picture = Image.new("RGB", (self.config.width_px, self.config.height_px))
-        pen = ImageDraw.Draw(picture)
-        radius = max(1.0, JOINT_SHARE * max(picture.size))
-        for (x, y, seen), colour in zip(joints.tolist(), label_colours(len(joints)), strict=True):
-            if seen > 0:
-                pen.circle((x, y), radius, fill=tuple(colour.tolist()))
-        return picture
+
+def draw_joints(joints: Tensor, size: PixelSize) -> Image.Image:
+    """Draw a dot for each joint (joints, 3) that is seen, on a black picture of a size."""
+    picture = Image.new("RGB", size)
+    pen, radius = ImageDraw.Draw(picture), max(1.0, JOINT_SHARE * max(size))
+    for (x, y, seen), colour in zip(joints.tolist(), label_colours(len(joints)), strict=True):
+        if seen > 0 and 0 <= x < size.width and 0 <= y < size.height:
+            pen.circle((x, y), radius, fill=tuple(colour.tolist()))
+    return picture
 
 
 def _centred(pose: Pose) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from smalti.annotate.base import MapAnnotator
+from smalti.annotate.base import Annotator
 from smalti.config import InputError
 from smalti.studio import codes, make, runs
 from smalti.studio.guard import Guard
@@ -31,7 +31,7 @@ def build_app(
     worker: Worker,
     token: str,
     host: str = "127.0.0.1",
-    annotators: Mapping[str, MapAnnotator] | None = None,
+    annotators: Mapping[str, Annotator] | None = None,
 ) -> Starlette:
     """Put the server together.
 
@@ -40,7 +40,7 @@ def build_app(
         worker: computes with the models; it is closed with the server.
         token: the secret that each request must carry, see `Guard`.
         host: on which the server listens.
-        annotators: what makes maps of photographs, by the kind of condition.
+        annotators: what makes maps and poses of photographs, by the kind of condition.
     """
 
     @contextlib.asynccontextmanager

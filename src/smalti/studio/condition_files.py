@@ -17,23 +17,27 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from smalti.annotate.base import MapAnnotator
+from smalti.annotate.base import Annotator
+from smalti.annotate.keypoints import KeypointsAnnotator
 from smalti.annotate.segmentation import SegmentationAnnotator
 from smalti.conditions import Condition
 from smalti.conditions.asked import Asked, Items
 from smalti.conditions.grid import SpatialCondition
+from smalti.conditions.keypoints import Keypoints, draw_joints
 from smalti.conditions.low_resolution import LowResolution, shrunk
 from smalti.config import InputError
 from smalti.content import LabelsContent, RGBContent
 from smalti.content_images import LabelMaps, content_images
-from smalti.data.decode import BrokenImageError, read_header
+from smalti.data.decode import BrokenImageError, PixelSize, read_header
 from smalti.data.readers import reader_of
 from smalti.sampling.pipeline import Pipeline
 from smalti.studio.codebook import data_url
 from smalti.studio.uploads import NAME, decode_upload
 
+NOBODY = "no person was found in the photograph; all joints count as absent"
 Fitted = dict[str, Any]
-"""What a page gets of a condition: `file`, `shown` (both addresses) and for label maps `labels`."""
+"""What a page gets of a condition: `file` and `shown`, both addresses, for label maps `labels`, and
+where people should know more of it a `note`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,14 @@ class SizePx:
 def fit(condition: Condition[Any], content: bytes, size: SizePx) -> Fitted:
     """Make the file of a condition from a picture that was sent, cut to the size of the images.
 
-    A photograph gives edges and a small picture; label maps and depth are read as such.
+    A photograph gives edges and a small picture; label maps and depth are read as such. A pose
+    stays as its file has it, which does not tell the size of its picture.
 
     Raises:
         InputError: it is no picture, or one of another kind.
     """
+    if isinstance(condition, Keypoints):
+        return _as_pose(condition, content, size)
     assert isinstance(condition, SpatialCondition), "others are not pictures"
     reader = reader_of(condition.config.content)
     picture = decode_upload(content, reader, max(size.height, size.width) * 8)
@@ -65,22 +72,52 @@ def fit(condition: Condition[Any], content: bytes, size: SizePx) -> Fitted:
 
 
 def of_photograph(
-    condition: Condition[Any], annotator: MapAnnotator, content: bytes, size: SizePx
+    condition: Condition[Any], annotator: Annotator, content: bytes, size: SizePx
 ) -> Fitted:
-    """Make the file of a condition on maps from a photograph that was sent, by a network.
+    """Make the file of a condition from a photograph that was sent, by networks.
 
     Raises:
-        InputError: it is no photograph, or the prior's classes are not those of the network.
+        InputError: it is no photograph, or the prior's classes or joints are not those of the
+            network.
     """
+    longest = max(size.height, size.width) * 8
+    photograph = decode_upload(content, reader_of(RGBContent()), longest)
+    if isinstance(annotator, KeypointsAnnotator):
+        return _pose_of(condition, annotator, photograph, size)
     assert isinstance(condition, SpatialCondition), "maps are pictures"
     maps = condition.config.content
     if isinstance(maps, LabelsContent) and isinstance(annotator, SegmentationAnnotator):
         _check_classes(maps, annotator.class_names)
-    longest = max(size.height, size.width) * 8
-    (made,) = annotator.annotate([decode_upload(content, reader_of(RGBContent()), longest)])
+    (made,) = annotator.annotate([photograph])
     file = io.BytesIO()
     content_images(maps).to_picture(made).save(file, "PNG")
     return fit(condition, file.getvalue(), size)
+
+
+def _pose_of(
+    condition: Condition[Any], annotator: KeypointsAnnotator, photograph: Image.Image, size: SizePx
+) -> Fitted:
+    (person,) = annotator.annotate([photograph])
+    if person is None:
+        # The training counts all joints as absent then.
+        return fit(condition, annotator.text(None).encode(), size) | {"note": NOBODY}
+    fitted = person.fitted(PixelSize(*photograph.size), PixelSize(size.width, size.height))
+    return fit(condition, annotator.text(fitted).encode(), size)
+
+
+def _as_pose(condition: Keypoints, content: bytes, size: SizePx) -> Fitted:
+    try:
+        joints = condition.read(content, "the pose")
+    except BrokenImageError as error:
+        raise InputError(str(error)) from error
+    shown = draw_joints(joints, PixelSize(size.width, size.height))
+    file = f"data:application/json;base64,{base64.b64encode(content).decode('ascii')}"
+    fitted = {"file": file, "shown": data_url(shown)}
+    if shown.getbbox() is None:  # all is black
+        fitted["note"] = (
+            f"no joint of the pose lies in a picture of {size.height}x{size.width} pixels"
+        )
+    return fitted
 
 
 def _check_classes(maps: LabelsContent, names: tuple[str, ...]) -> None:

@@ -45,7 +45,7 @@ def _answer(request: Request, asked: Asked) -> Response:
 
 
 async def facts(request: Request) -> Response:
-    """Load a prior and say what it is, and of which conditions a photograph gives the maps."""
+    """Load a prior and say what it is, and which conditions a network makes of a photograph."""
     more = {"annotated": sorted(request.app.state.annotators)}
     return _answer(
         request, lambda opened, entry, job: opened.facts() | more | {"path": str(entry.path)}
@@ -53,7 +53,7 @@ async def facts(request: Request) -> Response:
 
 
 async def condition(request: Request) -> Response:
-    """Make a condition of the picture that the request carries, which may be a photograph."""
+    """Make a condition of the file that the request carries, which may be a photograph."""
     kind = request.query_params.get("kind", "")
     size = [whole_number(request, "height"), whole_number(request, "width")]
     content = await request.body()
@@ -62,7 +62,7 @@ async def condition(request: Request) -> Response:
         annotator = request.app.state.annotators.get(kind)
         if annotator is None:
             raise InputError(
-                f"start the studio with --annotate-{kind[:40]} for maps of photographs"
+                f"start the studio with --annotate-{kind[:40]} to make it of photographs"
             )
 
     def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:

@@ -14,6 +14,7 @@ from torch import Tensor
 from smalti.conditions import Condition
 from smalti.conditions.class_label import ClassLabel
 from smalti.conditions.grid import SpatialCondition
+from smalti.conditions.keypoints import Keypoints
 from smalti.config import InputError
 from smalti.content import LabelsContent
 from smalti.content_images import content_images, label_colours
@@ -76,15 +77,15 @@ class OpenedPrior:
         }
 
     def condition(self, kind: str) -> Condition[Any]:
-        """The condition of a kind.
+        """The condition of a kind, which a file tells.
 
         Raises:
-            InputError: the prior has none, or it is no picture.
+            InputError: the prior has none, or it is told by a word.
         """
         for condition in self.pipeline.conditioning.conditions:
-            if condition.kind == kind and isinstance(condition, SpatialCondition):
+            if condition.kind == kind and isinstance(condition, SpatialCondition | Keypoints):
                 return condition
-        raise InputError(f"this prior has no pictures of the condition {kind[:40]!r}")
+        raise InputError(f"this prior reads no files of the condition {kind[:40]!r}")
 
     def size_of(self, sent: object) -> SizePx:
         """Height and width in pixels that a page sent.

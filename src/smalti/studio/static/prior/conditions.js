@@ -18,13 +18,15 @@ const HINTS = {
   depth: "A depth map: grey, dark to bright as in the training.",
   edges: "A photograph, whose edges are found, or a drawing of white lines on black.",
   low_resolution: "A photograph, which is made small.",
-  keypoints: "A JSON file of keypoints, as beside the training images.",
+  keypoints: "A JSON file of keypoints, as beside the training images; its numbers are pixels of the pictures here.",
 };
+const HINT_OF_PHOTOGRAPHS = "A photograph, of which a network makes the map.";
+const HINT_OF_PERSONS = "A photograph, in which a network finds the largest person.";
 /** Kinds that a photograph gives. */
 const OF_PHOTOGRAPHS = ["edges", "low_resolution"];
 
 function fileName(part) {
-  return `${part.kind}.${part.shown ? "png" : "json"}`;
+  return `${part.kind}.${part.isPicture ? "png" : "json"}`;
 }
 
 export class Conditions {
@@ -81,7 +83,7 @@ export class Conditions {
   }
 
   make(facts) {
-    const part = { kind: facts.kind, title: TITLES[facts.kind] ?? facts.kind };
+    const part = { kind: facts.kind, title: TITLES[facts.kind] ?? facts.kind, isPicture: facts.is_picture };
     if (facts.classes) return this.makeClass(part, facts.classes);
     part.input = h("input", {
       type: "file",
@@ -89,24 +91,23 @@ export class Conditions {
       onchange: () => part.input.files[0] && this.take(part, part.input.files[0]),
     });
     const children = [field(part.title, part.input, HINTS[facts.kind] ?? "A file, as in the command.")];
-    if (facts.is_picture) {
-      part.shown = h("img", { class: "condition", alt: `the condition ${facts.kind}`, hidden: true });
-      part.save = button("save PNG", "Saves it as a file for the command", () => this.save(part), {
-        disabled: !facts.palette,
-      });
-      if (facts.palette) {
-        this.map = part;
-        this.painter = new Painter(facts.palette, facts.labels, () => this.onchange());
-        children.unshift(this.painter.element);
-        this.painter.tools.lastChild.append(part.save);
-      } else children.push(part.shown, h("div", { class: "row" }, part.save));
-    }
+    part.shown = h("img", { class: "condition", alt: `the condition ${facts.kind}`, hidden: true });
+    const text = facts.is_picture ? "save PNG" : "save JSON";
+    part.save = button(text, "Saves it as a file for the command", () => this.save(part), {
+      disabled: !facts.palette,
+    });
+    if (facts.palette) {
+      this.map = part;
+      this.painter = new Painter(facts.palette, facts.labels, () => this.onchange());
+      children.unshift(this.painter.element);
+      this.painter.tools.lastChild.append(part.save);
+    } else children.push(part.shown, h("div", { class: "row" }, part.save));
     if (this.annotated.includes(facts.kind)) children.push(this.makeOfPhotograph(part));
     part.element = h("div", { class: "part" }, ...children);
     return part;
   }
 
-  /** The control of a photograph of which a network makes the map. */
+  /** The control of a photograph of which a network makes the map or the pose. */
   makeOfPhotograph(part) {
     part.isAnnotated = true;
     const input = h("input", {
@@ -114,7 +115,8 @@ export class Conditions {
       accept: "image/*",
       onchange: () => input.files[0] && this.take(part, input.files[0], true),
     });
-    return field(`${part.title} from a photograph`, input, "A photograph, of which a network makes the map.");
+    const hint = part.isPicture ? HINT_OF_PHOTOGRAPHS : HINT_OF_PERSONS;
+    return field(`${part.title} from a photograph`, input, hint);
   }
 
   makeClass(part, classes) {
@@ -132,15 +134,10 @@ export class Conditions {
     return part;
   }
 
-  /** Has a file made to fit, or a map made of a photograph. */
+  /** Has a file made to fit, or a map or pose made of a photograph. */
   async take(part, file, isOfPhotograph = false) {
     if (file.size > MOST_BYTES) {
       this.line.say("the file is too large: it may have 64 MiB", true);
-      return;
-    }
-    if (!part.shown) {
-      part.file = `data:,${btoa(String.fromCharCode(...new Uint8Array(await file.arrayBuffer())))}`;
-      this.onchange();
       return;
     }
     const [height, width] = this.size;
@@ -158,6 +155,7 @@ export class Conditions {
       part.shown.src = found.shown;
       part.shown.hidden = part.save.disabled = false;
     }
+    if (found.note) this.line.say(found.note);
     this.onchange();
   }
 
@@ -170,7 +168,7 @@ export class Conditions {
 
   async save(part) {
     const address = part === this.map ? await this.paintedFile() : part.file;
-    if (address) save(URL.createObjectURL(bytesOf(address)), `${part.kind}.png`);
+    if (address) save(URL.createObjectURL(bytesOf(address)), fileName(part));
   }
 
   /** What is told, by kind; undefined, with a line that says so, if something is missing. */
@@ -192,7 +190,7 @@ export class Conditions {
     return told;
   }
 
-  /** The names under which pictures of the conditions are saved. */
+  /** The names under which the conditions are saved. */
   get files() {
     return this.parts.filter((part) => part.save).map(fileName);
   }

@@ -12,8 +12,8 @@ export function save(address, name) {
 
 /** The bytes that an address of the kind `data:` holds. */
 export function bytesOf(address) {
-  const text = atob(address.slice(address.indexOf(",") + 1));
-  return new Blob([Uint8Array.from(text, (one) => one.charCodeAt(0))], { type: "image/png" });
+  const [, type, text] = /^data:([^;]*);base64,(.*)$/s.exec(address);
+  return new Blob([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))], { type });
 }
 
 /** The pictures of a run's data, to choose from; `onchoose(blob)` hears which. */
