@@ -475,7 +475,7 @@ def test_waiting_threads_sleep_soon_unless_the_environment_says_otherwise(enviro
         [sys.executable, "-c", program],
         env=untold | environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     ).stdout
     assert printed.split() == [spins, "True"]
