@@ -41,6 +41,8 @@ def test_a_port_in_use_is_refused(refused):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused(["studio", "--port", port], f"port {port} (Address already in use); choose")
+        # It is told before networks are downloaded.
+        refused(["studio", "--port", port, "--annotate-depth", "typo"], "choose another --port")
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])

@@ -243,6 +243,35 @@ def test_a_part_that_was_rubbed_out_is_completed(runs, visit, tmp_path):
     assert "--mask" not in command.inner_text()
 
 
+def test_the_edges_of_a_photograph_stay_in_their_place_while_the_canvas_grows(
+    runs, visit, tmp_path
+):
+    make_prior(runs / "prior", EdgesConfig(content=EdgesContent(), **SPATIAL))
+    photo = Image.new("RGB", (16, 16), "white")
+    photo.paste("black", (0, 0, 8, 16))
+    photo.save(tmp_path / "own.png")
+    page = visit().page
+    page.get_by_role("tab", name="Complete").click()
+    panel = page.locator("#panel-complete")
+    panel.get_by_label("Photograph", exact=True).set_input_files(tmp_path / "own.png")
+    panel.get_by_alt_text("the condition edges").wait_for()
+
+    def columns(width: int) -> set[int]:
+        """The columns of the condition that hold an edge."""
+        panel.get_by_text("reading the edges").wait_for(state="hidden")
+        found = downloaded(page, "save PNG", 0, tmp_path / "edges.png", panel)
+        assert found.width == width
+        return {at % width for at, one in enumerate(found.convert("L").tobytes()) if one}
+
+    assert columns(8) <= {3, 4}
+    panel.get_by_label("Grow right").fill("12")
+    panel.get_by_label("Grow right").press("Tab")
+    page.wait_for_function(
+        "document.querySelector('#panel-complete img.condition').naturalWidth === 20"
+    )
+    assert columns(20) in ({3}, {4}, {3, 4})
+
+
 def test_a_photograph_is_large_enough_for_both_priors(runs, visit, tmp_path):
     make_prior(runs / "first")
     make_prior(runs / "second", side=6)

@@ -153,6 +153,22 @@ def test_a_picture_of_any_size_becomes_a_condition(opened, kind):
     assert picture(result(ask("make", json=sent))["images"][0]).size == (12, 8)
 
 
+def test_a_photograph_lies_within_the_margins_of_its_canvas(opened):
+    ask = opened(PICTURES["low_resolution"])
+    halves = Image.new("RGB", (16, 8), "red")
+    halves.paste("blue", (8, 0, 16, 8))
+    sent = "condition?kind=low_resolution&height=12&width=20&bottom=4&left=12"
+    small = picture(result(ask(sent, content=png(halves)))["file"])
+    assert small.size == (10, 6)
+    red, blue = (255, 0, 0), (0, 0, 255)
+    assert [small.getpixel((x, y)) for x in (0, 6, 9) for y in (0, 5)] == [red] * 4 + [blue] * 2
+
+
+def test_margins_leave_room_for_the_photograph(opened):
+    sent = "condition?kind=edges&height=8&width=8&left=4&right=4"
+    assert "no room on 8x8 pixels" in failure(opened(PICTURES["edges"])(sent, content=png(PHOTO)))
+
+
 def test_a_drawing_of_edges_stays_one(opened):
     drawing = Image.new("L", (8, 8))
     drawing.putpixel((3, 4), 255)

@@ -33,9 +33,9 @@ def run(arguments: Sequence[str]) -> None:
     from smalti.studio.worker import Worker
 
     compute = choose_compute(options.device, "float32")
-    annotators = _annotators(options, compute.device)
     with _listening(options.host, options.port) as listener:
         print(f"device: {compute}")
+        annotators = _annotators(options, compute.device)
         app = build_app(Library(roots), Worker(compute.device), token, options.host, annotators)
         address = address_of(options.host, listener.getsockname()[1], token)
         if options.host not in LOOPBACK:

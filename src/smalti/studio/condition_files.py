@@ -30,11 +30,14 @@ from smalti.content import LabelsContent, RGBContent
 from smalti.content_images import LabelMaps, content_images
 from smalti.data.decode import BrokenImageError, PixelSize, read_header
 from smalti.data.readers import reader_of
+from smalti.sampling.completion import Margins
 from smalti.sampling.pipeline import Pipeline
 from smalti.studio.codebook import data_url
 from smalti.studio.uploads import NAME, decode_upload
 
 NOBODY = "no person was found in the photograph; all joints count as absent"
+MOST_SCALE = 4
+"""Pixels of a photograph along each pixel of a canvas that has grown."""
 Fitted = dict[str, Any]
 """What a page gets of a condition: `file` and `shown`, both addresses, for label maps `labels`, and
 where people should know more of it a `note`."""
@@ -69,6 +72,36 @@ def fit(condition: Condition[Any], content: bytes, size: SizePx) -> Fitted:
     if condition.kind == "edges" and _is_drawing(content):
         return _as_file(condition, _drawing(condition, content, size))
     return _as_file(condition, reader.to_image(fitted))
+
+
+def within(photograph: bytes, size: SizePx, margins: Margins) -> bytes:
+    """Lay a photograph within margins; each pixel of these has the colour of the nearest of it.
+
+    Args:
+        photograph: bytes of a file of any size; it is cut to what the margins leave.
+        size: of the canvas.
+        margins: in pixels of the canvas.
+
+    Returns:
+        Bytes of a PNG, larger than the canvas if the photograph is, as networks see more in it.
+
+    Raises:
+        InputError: it is no photograph, or the margins leave no room.
+    """
+    height = size.height - margins.top - margins.bottom
+    width = size.width - margins.left - margins.right
+    if height < 1 or width < 1:
+        raise InputError(f"the margins leave no room on {size.height}x{size.width} pixels")
+    longest = max(size.height, size.width) * 8
+    picture = decode_upload(photograph, reader_of(RGBContent()), longest)
+    scale = min(MOST_SCALE, max(1, min(picture.height // height, picture.width // width)))
+    cut = ImageOps.fit(picture, (scale * width, scale * height))
+    rows = (scale * margins.top, scale * margins.bottom)
+    columns = (scale * margins.left, scale * margins.right)
+    canvas = np.pad(np.asarray(cut), (rows, columns, (0, 0)), mode="edge")
+    file = io.BytesIO()
+    Image.fromarray(canvas).save(file, "PNG")
+    return file.getvalue()
 
 
 def of_photograph(

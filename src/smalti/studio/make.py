@@ -18,7 +18,15 @@ from smalti.data.readers import reader_of
 from smalti.sampling.completion import Margins, begin
 from smalti.sampling.scoring import score_codes
 from smalti.studio.codebook import data_url
-from smalti.studio.condition_files import SizePx, asked_of, decoded, fit, of_labels, of_photograph
+from smalti.studio.condition_files import (
+    SizePx,
+    asked_of,
+    decoded,
+    fit,
+    of_labels,
+    of_photograph,
+    within,
+)
 from smalti.studio.library import Entry
 from smalti.studio.prior import MOST_IMAGES, OpenedPrior, drawing_of, whole
 from smalti.studio.requests import UnknownError, entry_of, json_body, whole_number
@@ -31,6 +39,9 @@ PASTE_PX = 8
 """Known pixels beside a completed part that are mixed with those of the result."""
 LONGEST_PX = 1024
 """Longer side of a photograph that is completed or scored."""
+
+SIDES = ("top", "bottom", "left", "right")
+"""On which a canvas grows."""
 
 Asked = Callable[[OpenedPrior, Entry, Job], object]
 """What a request asks of a prior."""
@@ -53,9 +64,13 @@ async def facts(request: Request) -> Response:
 
 
 async def condition(request: Request) -> Response:
-    """Make a condition of the file that the request carries, which may be a photograph."""
+    """Make a condition of the file that the request carries, which may be a photograph.
+
+    A photograph may lie within margins of a canvas that has grown.
+    """
     kind = request.query_params.get("kind", "")
     size = [whole_number(request, "height"), whole_number(request, "width")]
+    margins = Margins(**{side: whole_number(request, side) for side in SIDES})
     content = await request.body()
     annotator = None
     if whole_number(request, "photograph"):
@@ -66,10 +81,11 @@ async def condition(request: Request) -> Response:
             )
 
     def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:
+        known, wanted = opened.condition(kind), opened.size_of(size)
+        file = content if margins == Margins() else within(content, wanted, margins)
         if annotator is not None:
-            found = opened.condition(kind), annotator
-            return of_photograph(*found, content, opened.size_of(size))
-        return fit(opened.condition(kind), content, opened.size_of(size))
+            return of_photograph(known, annotator, file, wanted)
+        return fit(known, file, wanted)
 
     return _answer(request, asked)
 
@@ -155,9 +171,7 @@ async def complete(request: Request) -> Response:
         reader = reader_of(pipeline.tokenizer.content)
         picture = decode_upload(decoded(sent.get("file")), reader, LONGEST_PX)
         missing = _missing(sent.get("missing"), opened.pipeline.factor, picture.size)
-        sides = {
-            side: whole(sent, side, 0, LONGEST_PX) for side in ("top", "bottom", "left", "right")
-        }
+        sides = {side: whole(sent, side, 0, LONGEST_PX) for side in SIDES}
         size = SizePx(
             picture.height + sides["top"] + sides["bottom"],
             picture.width + sides["left"] + sides["right"],

@@ -35,6 +35,7 @@ export class Conditions {
     this.path = path;
     this.onchange = onchange;
     this.line = new JobLine();
+    this.margins = {};
     this.box = h("div", { class: "conditions" });
     this.element = h("div", {}, this.box, this.line.element);
     this.parts = [];
@@ -43,6 +44,7 @@ export class Conditions {
   /** Shows the controls of a prior's conditions for pictures of a size. */
   open(facts, [height, width]) {
     this.size = [height, width];
+    this.margins = {};
     this.annotated = facts.annotated;
     this.parts = facts.conditions.map((facts) => this.make(facts));
     this.box.replaceChildren(...this.parts.map((part) => part.element));
@@ -66,20 +68,22 @@ export class Conditions {
     return this.parts.some((part) => part.isAnnotated || OF_PHOTOGRAPHS.includes(part.kind));
   }
 
-  /** Fits all to another size of the pictures. */
-  async resize(size) {
+  /** Fits all to another size of the pictures; the photograph lies within `margins` in pixels. */
+  async resize(size, margins = {}) {
     if (size.join() === this.size?.join()) return;
     this.size = size;
+    this.margins = margins;
     if (this.painter?.isTouched) this.map.source = null;
     this.painter?.resize(...size);
-    for (const part of this.parts) if (part.source) await this.take(part, part.source, part.isOfPhotograph);
+    for (const part of this.parts)
+      if (part.source) await this.take(part, part.source, part.isOfPhotograph, part.isWithin);
   }
 
   /** Uses a photograph for those conditions that photographs give. */
   async usePhotograph(blob) {
     for (const part of this.parts)
       if (part.isAnnotated || OF_PHOTOGRAPHS.includes(part.kind))
-        await this.take(part, blob, part.isAnnotated);
+        await this.take(part, blob, part.isAnnotated, true);
   }
 
   make(facts) {
@@ -134,21 +138,28 @@ export class Conditions {
     return part;
   }
 
-  /** Has a file made to fit, or a map or pose made of a photograph. */
-  async take(part, file, isOfPhotograph = false) {
+  /** Has a file made to fit, or a map or pose made of a photograph, which may lie within margins. */
+  async take(part, file, isOfPhotograph = false, isWithin = false) {
     if (file.size > MOST_BYTES) {
       this.line.say("the file is too large: it may have 64 MiB", true);
       return;
     }
     const [height, width] = this.size;
-    const asked = `kind=${part.kind}&height=${height}&width=${width}`;
-    const address = this.path(`condition?${asked}&photograph=${isOfPhotograph ? 1 : 0}`);
+    const asked = new URLSearchParams({
+      kind: part.kind,
+      height,
+      width,
+      photograph: isOfPhotograph ? 1 : 0,
+      ...(isWithin ? this.margins : {}),
+    });
+    const address = this.path(`condition?${asked}`);
     const found = await this.line.run(`reading the ${part.title.toLowerCase()}`, address, {
       body: file,
     });
     if (!found) return;
     part.source = file;
     part.isOfPhotograph = isOfPhotograph;
+    part.isWithin = isWithin;
     if (found.labels) this.painter.text = found.labels;
     else {
       part.file = found.file;

@@ -112,7 +112,7 @@ class Complete {
   async start(ready) {
     await this.rubber.open(ready, this.facts.factor, this.facts.can_grow);
     this.compare.hide();
-    await this.conditions.resize(this.rubber.size);
+    await this.conditions.resize(this.rubber.size, this.rubber.sides);
     await this.conditions.usePhotograph(this.photo.blob);
   }
 
@@ -122,7 +122,7 @@ class Complete {
     const [height, width] = ready ? this.rubber.size : [0, 0];
     const canDraw = ready && (this.rubber.isRubbed || height > this.rubber.height || width > this.rubber.width);
     this.drawing.enable(canDraw);
-    if (ready && !this.conditions.isEmpty) this.conditions.resize(this.rubber.size);
+    if (ready && !this.conditions.isEmpty) this.conditions.resize(this.rubber.size, this.rubber.sides);
     if (!canDraw) {
       this.drawing.same.replaceChildren();
       return;
