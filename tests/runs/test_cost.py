@@ -29,6 +29,7 @@ CARD = Compute(torch.device("cuda"), torch.bfloat16)
 LAYOUT = Layout(codebook_size=16, cond_length=1, cond_vocab_size=1, image_length=8)
 SIZES = SequenceSizes(vocab_size=17, max_length=8)
 SHAPE = GPT2Config(layers=2, heads=2, width=16, dropout=0.1)
+CHECKPOINTED = {"activation_checkpointing": True}
 TINY = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=8, codebook_size=16)
 
 
@@ -68,6 +69,29 @@ def test_chunks_save_memory_and_no_operations():
     chunks = prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, batches(8, 4), CPU)
     assert chunks.operations == whole.operations
     assert chunks.activation_bytes < whole.activation_bytes / 3
+
+
+def test_activation_checkpointing_of_a_prior_saves_memory_and_repeats_its_blocks():
+    kept, checkpointed = (
+        prior_cost(lambda: GPT(SHAPE, SIZES), LAYOUT, training, CPU)
+        for training in (batches(8), batches(8).model_copy(update=CHECKPOINTED))
+    )
+    assert checkpointed.activation_bytes < 0.7 * kept.activation_bytes
+    assert checkpointed.state_bytes == kept.state_bytes
+    head = 2 * 8 * 8 * 16 * 17
+    # The forward pass is a third of all, and the head is no block.
+    assert checkpointed.operations == kept.operations + kept.operations // 3 - head
+
+
+def test_activation_checkpointing_of_a_tokenizer_saves_memory_and_takes_operations():
+    perceptual = choose_perceptual(PerceptualConfig(kind="none"))
+    kept, checkpointed = (
+        vqgan_cost(TINY, None, perceptual, (16, 16), training, CPU)
+        for training in (batches(8), batches(8).model_copy(update=CHECKPOINTED))
+    )
+    assert checkpointed.activation_bytes < 0.7 * kept.activation_bytes
+    assert checkpointed.state_bytes == kept.state_bytes
+    assert 1.2 * kept.operations < checkpointed.operations < 4 / 3 * kept.operations
 
 
 def test_a_graphics_card_keeps_less():

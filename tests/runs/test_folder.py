@@ -110,6 +110,7 @@ CHANGES = {
     "out": "elsewhere",
     "image.small": "skip",
     "training.total_steps": 9,
+    "training.activation_checkpointing": True,
     "training.log_steps": 9,
     "training.eval_steps": 9,
     "training.eval_images": 9,

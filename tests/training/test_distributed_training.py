@@ -142,6 +142,11 @@ def pair(photos, configs, evaluated, tmp_path_factory) -> Pair:
         discriminator=configs["spectral"]["discriminator"],
         training={"accumulation_steps": 2},
     )
+    jobs["ema_in_parts"]["config"] = vqgan_config(
+        photos,
+        quantizer=configs["ema_in_parts"]["vqgan"]["quantizer"],
+        training={"accumulation_steps": 2, "activation_checkpointing": True},
+    )
     jobs["prior"] = {"stage": "prior", "config": prior_config(photos, vqgan)}
     for name, disturbance in {
         "stopped": {"rank": 1, "step": 7, "how": "signal"},
@@ -186,7 +191,10 @@ def differences(run: Path, other: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", ["vector", "ema_in_parts", "lfq", "spectral"])
 def test_two_processes_train_the_same_tokenizer_as_one(pair, configs, name):
-    """`spectral` comes in two parts a step for the two processes, and whole for the one."""
+    """`spectral` comes in two parts a step for the two processes, and whole for the one.
+
+    The two compute `ema_in_parts` with activation checkpointing, the one without.
+    """
     assert pair.outcomes[name] == ["", ""]
     config = configs[name] | {"out": str(pair.alone(name))}
     train_vqgan(VQGANRunConfig.model_validate(config))

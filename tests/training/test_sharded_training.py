@@ -91,7 +91,7 @@ def runs(root) -> Path:
     jobs = [
         sharded(root, "gpt"),
         sharded(root, "pixelsnail", prior=PIXELSNAIL),
-        sharded(root, "begun_by_two", steps=HALF),
+        sharded(root, "begun_by_two", steps=HALF, activation_checkpointing=True),
         sharded(root, "begun_by_one"),
         sharded(root, "bfloat16", steps=2, precision="bfloat16"),
     ]
@@ -130,6 +130,7 @@ def test_sharded_prior_is_trained_as_a_whole_one(runs, name, prior):
 
 
 def test_sharded_run_goes_on_in_one_process_with_the_whole(runs):
+    """And without the activation checkpointing with which it began."""
     alone(runs, "begun_by_two")
     check_same(runs / "begun_by_two", runs / "gpt")
 

@@ -5,12 +5,13 @@ Axes: B batch, C channels, H/W image size in pixels, L sequence length.
 
 import contextlib
 import copy
+import functools
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from smalti.losses.discriminator import Judge, PatchDiscriminator
 from smalti.losses.perceptual import PerceptualLoss
 from smalti.metrics.nll import nats_per_token
 from smalti.prior.attention import CausalSelfAttention
+from smalti.prior.build import PriorModel
 from smalti.sequence.layout import Layout
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
@@ -38,15 +40,22 @@ MEASURED_STEPS = 1  # after one that does not count
 LONGEST_MEASURED_SECONDS = 10.0  # of a step at the speed of matrix products
 MOST_MEMORY = 0.8  # share of the free memory that a step may take and be tried
 
+N = TypeVar("N", bound=nn.Module)
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardCost:
     """Memory and operations of a forward pass."""
 
     saved_bytes: int
-    """Memory of what the backward pass needs, beside the weights."""
+    """Memory of what is kept for the backward pass, beside the weights."""
     operations: int
     """Number of multiplications and additions in convolutions and matrix products."""
+    peak_bytes: int
+    """Most memory of both passes, beside the weights: `saved_bytes`, and with activation
+    checkpointing what one block needs at a time."""
+    repeated_operations: int
+    """Number of the operations that the backward pass does again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class StepCost:
     state_bytes: int
     """Memory of weights, gradients, Adam's averages, averaged weights and frozen networks."""
     activation_bytes: int
-    """Memory of activations between the forward and the backward pass of one chunk of a batch."""
+    """Most memory that the activations of one chunk of a batch take."""
     operations: int
     """Number of multiplications and additions of a whole step."""
 
@@ -93,7 +102,7 @@ def time_of_step(
 
 
 def prior_cost(
-    build: Callable[[], nn.Module],
+    build: Callable[[], PriorModel],
     layout: Layout,
     training: TrainingConfig,
     compute: Compute,
@@ -105,12 +114,17 @@ def prior_cost(
         lambda: _PriorLoss(_as_on(compute, build()), layout),
         lambda: torch.zeros(tokens, dtype=torch.int64),
         lambda: _autocast(compute),
+        lambda loss: loss.prior.blocks if training.activation_checkpointing else (),
     )
     with torch.device("meta"):
         weights = weight_bytes(build())
     # A backward pass is two products for each one of the forward pass.
-    operations = 3 * training.accumulation_steps * forward.operations
-    return StepCost((LEARNED_COPIES + 1) * weights + frozen_bytes, forward.saved_bytes, operations)
+    operations = 3 * forward.operations + forward.repeated_operations
+    return StepCost(
+        state_bytes=(LEARNED_COPIES + 1) * weights + frozen_bytes,
+        activation_bytes=forward.peak_bytes,
+        operations=training.accumulation_steps * operations,
+    )
 
 
 def vqgan_cost(
@@ -128,6 +142,7 @@ def vqgan_cost(
         lambda: VQGAN(config),
         lambda: content_images(content).blank(images, *size),
         lambda: _autocast(compute),
+        lambda vqgan: vqgan.blocks if training.activation_checkpointing else (),
     )
     compared = forward_cost(
         lambda: _OnReconstructions(copy.deepcopy(perceptual)),
@@ -135,7 +150,7 @@ def vqgan_cost(
     )
     with torch.device("meta"):
         weights = (LEARNED_COPIES + 1) * weight_bytes(VQGAN(config)) + weight_bytes(perceptual)
-    judged, extra_passes = ForwardCost(0, 0), 0
+    judged, extra_passes = ForwardCost(0, 0, 0, 0), 0
     if discriminator is not None:
         judged = forward_cost(
             lambda: _OnReconstructions(Judge(PatchDiscriminator(discriminator, content.channels))),
@@ -150,10 +165,12 @@ def vqgan_cost(
     # Half of the losses' inputs are images, which need no gradient.
     of_losses = (3 * compared.operations + 7 * judged.operations) // 2
     operations = (3 + extra_passes) * autoencoder.operations + of_losses
+    operations += autoencoder.repeated_operations
+    # Each loss is differentiated down to the reconstructions before the next one.
+    with_loss = autoencoder.saved_bytes + max(compared.saved_bytes, judged.saved_bytes)
     return StepCost(
         state_bytes=weights,
-        # Each loss is differentiated down to the reconstructions before the next one.
-        activation_bytes=autoencoder.saved_bytes + max(compared.saved_bytes, judged.saved_bytes),
+        activation_bytes=max(with_loss, autoencoder.peak_bytes),
         operations=training.accumulation_steps * operations,
     )
 
@@ -194,31 +211,74 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def forward_cost(
-    build: Callable[[], nn.Module],
+    build: Callable[[], N],
     make_inputs: Callable[[], Tensor],
     autocast: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+    checkpointed: Callable[[N], Iterable[nn.Module]] = lambda _: (),
 ) -> ForwardCost:
     """Cost of a forward pass, with fake tensors, which have shapes: no values are computed.
 
     `build` makes the model, or copies one that exists. It runs in the context `autocast`; without
-    one it is float32.
+    one it is float32. `checkpointed` gives the blocks of the model that keep only their inputs.
     """
-    storages: dict[int, torch.UntypedStorage] = {}
+    counter = FlopCounterMode(display=False, custom_mapping=ATTENTION)
+    with FakeTensorMode(allow_non_fake_inputs=True), counter:
+        module, inputs = build(), make_inputs()
+        forward = _Forward(module, counter)
+        blocks = list(checkpointed(module))
+        for block in blocks:
+            block.forward = functools.partial(forward.run_checkpointed, block.forward)
+        with autocast(), torch.autograd.graph.saved_tensors_hooks(forward.keep, lambda kept: kept):
+            module(inputs)
+            is_rounded = torch.is_autocast_enabled("cpu")
+    # Autocast holds the weights that it has rounded until the forward pass ends.
+    rounded = sum(map(weight_bytes, blocks)) // 2 if is_rounded else 0
+    return ForwardCost(
+        saved_bytes=forward.kept_bytes,
+        operations=counter.get_total_flops(),
+        peak_bytes=max(forward.peak_bytes, forward.kept_bytes + rounded),
+        repeated_operations=forward.repeated_operations,
+    )
 
-    def keep(tensor: Tensor) -> Tensor:
+
+class _Forward:
+    """What the forward pass of a model keeps for the backward pass."""
+
+    def __init__(self, model: nn.Module, counter: FlopCounterMode) -> None:
+        self._counter = counter
+        self._weights = {weight.untyped_storage()._cdata for weight in model.parameters()}
+        self._kept: dict[int, torch.UntypedStorage] = {}
+        self.peak_bytes = 0
+        self.repeated_operations = 0
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Count a tensor; weights are there anyway."""
         storage = tensor.untyped_storage()  # views of a tensor, and of a weight, share it
-        storages[storage._cdata] = storage  # held, so that no other gets its number
+        if storage._cdata not in self._weights:
+            self._kept[storage._cdata] = storage  # held, so that no other gets its number
         return tensor
 
-    counter = FlopCounterMode(display=False, custom_mapping=ATTENTION)
-    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    with FakeTensorMode(allow_non_fake_inputs=True), counter, hooks:
-        module, inputs = build(), make_inputs()
-        with autocast():
-            module(inputs)
-    weights = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
-    saved = sum(storage.nbytes() for number, storage in storages.items() if number not in weights)
-    return ForwardCost(saved, counter.get_total_flops())
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of all that is kept."""
+        return sum(storage.nbytes() for storage in self._kept.values())
+
+    def run_checkpointed(self, forward: Callable[..., object], *inputs: object) -> object:
+        """Run a block that keeps only its inputs.
+
+        When the backward pass comes to it, what was kept before it is there still, and beside that
+        for a while all that the block needs.
+        """
+        for one in inputs:
+            if isinstance(one, Tensor):
+                self.keep(one)
+        before, self._kept = self._kept, dict(self._kept)
+        operations = self._counter.get_total_flops()
+        outputs = forward(*inputs)
+        self.repeated_operations += self._counter.get_total_flops() - operations
+        self.peak_bytes = max(self.peak_bytes, self.kept_bytes)
+        self._kept = before
+        return outputs
 
 
 def _attention_operations(
@@ -237,7 +297,7 @@ ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attent
 class _PriorLoss(nn.Module):
     """A prior with its loss, which stores activations too."""
 
-    def __init__(self, prior: nn.Module, layout: Layout) -> None:
+    def __init__(self, prior: PriorModel, layout: Layout) -> None:
         super().__init__()
         self.prior, self.layout = prior, layout
 
@@ -260,7 +320,7 @@ class _OnReconstructions(nn.Module):
         return self.network(reconstructions.detach(), reconstructions)
 
 
-def _as_on(compute: Compute, prior: nn.Module) -> nn.Module:
+def _as_on(compute: Compute, prior: PriorModel) -> PriorModel:
     """Make a prior store what it would on a device, although shapes are followed on the CPU."""
     if compute.device.type == "cuda":
         # Fused attention drops weights without keeping them; the processor's does not drop.

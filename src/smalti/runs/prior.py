@@ -22,6 +22,7 @@ from smalti.runs.training_images import count_overlap, keep_tokenizer_images, wr
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sharding import is_sharded, shard
+from smalti.training.activation_checkpointing import checkpoint_activations
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
@@ -150,6 +151,8 @@ def prior_state(
     else:
         prior.to(compute.device)
         average.model.to(compute.device)
+    if config.training.activation_checkpointing:
+        checkpoint_activations(prior.blocks)
     return PriorState(
         prior=prior,
         forward=prior if is_sharded(prior) else wrap(prior),

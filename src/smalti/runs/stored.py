@@ -22,6 +22,7 @@ CHANGEABLE = {
     "image.small",
     "vqgan.content.class_names",
     "training.total_steps",
+    "training.activation_checkpointing",
     "training.log_steps",
     "training.eval_steps",
     "training.eval_images",

@@ -28,6 +28,7 @@ from smalti.runs.origin import has_begun, keep_origin
 from smalti.runs.settle import settle_vqgan, settled
 from smalti.runs.training_images import write_training_images
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.activation_checkpointing import checkpoint_activations
 from smalti.training.boards import check_track
 from smalti.training.ema import EMA
 from smalti.training.log import say
@@ -139,7 +140,7 @@ def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
                 config.discriminator_optimizer,
                 config.training.total_steps,
             )
-    return VQGANState(
+    state = VQGANState(
         vqgan=vqgan,
         forward=vqgan,
         perceptual=choose_perceptual(config.loss.perceptual).to(compute.device),
@@ -148,6 +149,9 @@ def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
         adversary=adversary,
         compute=compute,
     )
+    if config.training.activation_checkpointing:
+        checkpoint_activations(vqgan.blocks)
+    return state
 
 
 def _wrap_networks(state: VQGANState) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from smalti.config import InputError
 from smalti.content_images import content_images
 from smalti.tokenizer.base import TOKENIZERS, Tokenizer
-from smalti.tokenizer.blocks import initialize
+from smalti.tokenizer.blocks import NonLocalAttention, ResidualBlock, initialize
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.decoder import Decoder
 from smalti.tokenizer.encoder import Encoder
@@ -60,6 +60,12 @@ class VQGAN(Tokenizer):
         self.from_code = nn.Conv2d(config.code_dim, config.inner_channels, 1)
         self.decoder = Decoder(config)
         self.apply(initialize)  # children before parents: a block's zeros come last
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """All residual and non-local blocks of encoder and decoder."""
+        kinds = (ResidualBlock, NonLocalAttention)
+        return [module for module in self.modules() if isinstance(module, kinds)]
 
     def forward(self, images: Tensor) -> Reconstruction:
         """Encode, quantize and decode images.
