@@ -17,6 +17,7 @@ from smalti.annotate.base import Annotator
 from smalti.studio.addresses import address_of
 from smalti.studio.app import build_app
 from smalti.studio.library import Library
+from smalti.studio.server import Server
 from smalti.studio.worker import Worker
 
 
@@ -86,13 +87,9 @@ def browser() -> Iterator[object]:
 @pytest.fixture
 def address(runs: Path, worker: Worker, annotators: dict[str, Annotator]) -> Iterator[str]:
     """The address of a studio of the folder `runs`, served by uvicorn in a thread."""
-    import uvicorn
-
     app = build_app(Library([runs]), worker, TOKEN, annotators=annotators)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-        )
+        server = Server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         yield address_of("127.0.0.1", listener.getsockname()[1], TOKEN)

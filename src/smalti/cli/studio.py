@@ -142,16 +142,9 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _serve(app: "Starlette", listener: socket.socket) -> None:
-    import uvicorn
+    from smalti.studio.server import Server
 
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,  # a page may wait for a job for long
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(app).run(sockets=[listener])
 
 
 def parser() -> Parser:
