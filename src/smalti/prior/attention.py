@@ -22,6 +22,10 @@ the same; the result is (B, H, l, C). What else they attend to, and which may se
 affair."""
 
 
+EPSILON = 1e-6
+"""Added to the mean square of a head of queries or keys."""
+
+
 class CausalSelfAttention(nn.Module):
     """Multi-head attention with PyTorch's fused kernel and one projection for q, k and v.
 
@@ -36,12 +40,13 @@ class CausalSelfAttention(nn.Module):
         self.layer = layer
         self.heads = shape.heads
         self.dropout = dropout
-        self.heads_of_each = [shape.heads, shape.kv_heads, shape.kv_heads]
+        self.compared_and_not = [shape.heads + shape.kv_heads, shape.kv_heads]
+        """Numbers of heads: of queries and keys, which are compared, and of values."""
         width, channels = shape.width, shape.head_channels
-        self.qkv = nn.Linear(width, sum(self.heads_of_each) * channels)
+        self.qkv = nn.Linear(width, sum(self.compared_and_not) * channels)
         self.projection = nn.Linear(width, width)
-        self.query_norm = nn.RMSNorm(channels, eps=1e-6) if shape.query_key_norm else None
-        self.key_norm = nn.RMSNorm(channels, eps=1e-6) if shape.query_key_norm else None
+        self.query_norm = nn.RMSNorm(channels, eps=EPSILON) if shape.query_key_norm else None
+        self.key_norm = nn.RMSNorm(channels, eps=EPSILON) if shape.query_key_norm else None
 
     def forward(
         self, x: Tensor, attend: Attend | None = None, rotation: Rotation | None = None
@@ -53,8 +58,9 @@ class CausalSelfAttention(nn.Module):
             attend: how the positions attend; None is to those up to each of them.
             rotation: rotation of the positions; None turns nothing.
         """
-        q, k, v = self._heads(self.qkv(x)).split_with_sizes(self.heads_of_each, dim=1)
-        return self._attend(self.query(q, rotation), self.key(k, rotation), v, attend)
+        qk, v = self._heads(self.qkv(x)).split_with_sizes(self.compared_and_not, dim=1)
+        qk = comparable(qk, self.head_weights(), rotation)
+        return self._attend(qk[:, : self.heads], qk[:, self.heads :], v, attend)
 
     def last(
         self, x: Tensor, attend: Attend | None = None, rotation: Rotation | None = None
@@ -67,15 +73,21 @@ class CausalSelfAttention(nn.Module):
         end = None if rotation is None else rotation.of(slice(-1, None))
         q = self._heads(F.linear(x[:, -1:], weight[:width], bias[:width]))
         k, v = self._heads(F.linear(x, weight[width:], bias[width:])).chunk(2, dim=1)
-        return self._attend(self.query(q, end), self.key(k, rotation), v, attend)
+        weights = self.head_weights()
+        q = comparable(q, None if weights is None else weights[: self.heads], end)
+        k = comparable(k, None if weights is None else weights[self.heads :], rotation)
+        return self._attend(q, k, v, attend)
 
-    def query(self, q: Tensor, rotation: Rotation | None) -> Tensor:
-        """Normalise and turn queries (B, H, L, C)."""
-        return _comparable(q, self.query_norm, rotation)
-
-    def key(self, k: Tensor, rotation: Rotation | None) -> Tensor:
-        """Normalise and turn keys (B, G, L, C)."""
-        return _comparable(k, self.key_norm, rotation)
+    def head_weights(self) -> Tensor | None:
+        """Weights (H + G, 1, C) of the norms of queries and keys, head by head; None without."""
+        if self.query_norm is None or self.key_norm is None:
+            return None
+        key_heads = self.compared_and_not[1]
+        weights = [
+            self.query_norm.weight.expand(self.heads, 1, -1),
+            self.key_norm.weight.expand(key_heads, 1, -1),
+        ]
+        return torch.cat(weights)
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split into heads: (B, L, n C) -> (B, n, L, C)."""
@@ -91,10 +103,17 @@ class CausalSelfAttention(nn.Module):
         return self.projection(attended.transpose(1, 2).flatten(2))
 
 
-def _comparable(x: Tensor, norm: nn.RMSNorm | None, rotation: Rotation | None) -> Tensor:
-    """Queries or keys (B, n, L, C) as they are compared."""
-    if norm is not None:
-        x = norm(x.float()).to(x.dtype)
+def comparable(x: Tensor, weights: Tensor | None, rotation: Rotation | None) -> Tensor:
+    """Queries and keys as they are compared.
+
+    Args:
+        x: (B, n, L, C), n heads of queries, of keys or of both.
+        weights: (n, 1, C), by which each head is multiplied after its root mean square was made 1;
+            None leaves the heads as they are.
+        rotation: rotation of the L positions; None turns nothing.
+    """
+    if weights is not None:
+        x = (F.rms_norm(x.float(), x.shape[-1:], eps=EPSILON) * weights).to(x.dtype)
     return x if rotation is None else rotate(x, rotation)
 
 

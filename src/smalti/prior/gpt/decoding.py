@@ -7,30 +7,55 @@ Axes: R rows (one token each), W width, H heads, C channels of one head, L seque
 V vocabulary size.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from smalti.prior.attention import Attend, attend_freely, causal_attention
+from smalti.prior.attention import EPSILON, Attend, attend_freely, causal_attention
 from smalti.prior.block import MODULATIONS, Block, modulated
 from smalti.prior.gpt.static_step import StaticStep, is_worth_it
 from smalti.prior.kv_cache import KVCache, SavedKV
 from smalti.prior.products import prepare
-from smalti.prior.rotary import Rotation
+from smalti.prior.rotary import Rotation, rotate
+
+Comparable = Callable[[Tensor, Rotation | None], Tensor]
+"""Queries and keys (R, H + G, 1, C) of a token and its rotation -> as they are compared."""
 
 
 def prepare_norm(norm: nn.LayerNorm | nn.RMSNorm) -> Callable[[Tensor], Tensor]:
     """A normalisation without the module around it."""
-    shape, weight = norm.normalized_shape, norm.weight
     if isinstance(norm, nn.RMSNorm):
-        return functools.partial(
-            torch.rms_norm, normalized_shape=shape, weight=weight, eps=norm.eps
-        )
-    bias, eps = norm.bias, norm.eps
+        assert norm.eps is not None
+        return _prepare_rms_norm(norm.weight, norm.eps)
+    shape, weight, bias, eps = norm.normalized_shape, norm.weight, norm.bias, norm.eps
     return lambda x: torch.layer_norm(x, shape, weight, bias, eps)
+
+
+def _prepare_rms_norm(weight: Tensor, eps: float) -> Callable[[Tensor], Tensor]:
+    """Root mean square normalisation over the last axis, in half of PyTorch's operations."""
+    channels = weight.shape[-1]
+    scaled = weight.detach() * channels**0.5
+    least = torch.tensor((channels * eps) ** 0.5, device=weight.device)
+
+    def normalise(x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        return (x * scaled).div_(torch.hypot(length, least)).to(x.dtype)
+
+    return normalise
+
+
+def prepare_heads(weights: Tensor | None) -> Comparable:
+    """What `comparable` does with weights (H + G, 1, C) of norms, or with None, without norms."""
+    normalise = None if weights is None else _prepare_rms_norm(weights, EPSILON)
+
+    def compared(x: Tensor, rotation: Rotation | None) -> Tensor:
+        if normalise is not None:
+            x = normalise(x)
+        return x if rotation is None else rotate(x, rotation)
+
+    return compared
 
 
 class BlockStep:
@@ -44,13 +69,15 @@ class BlockStep:
     """
 
     def __init__(self, layer: int, block: Block, rows: int, dtype: torch.dtype) -> None:
-        self.layer, self.attention = layer, block.attention
-        channels = block.attention.projection.in_features // block.attention.heads
-        self.heads = block.attention.heads_of_each
-        self.heads_shape = (rows, sum(self.heads), 1, channels)
+        attention = block.attention
+        self.layer, self.heads = layer, attention.heads
+        self.compared_and_not = attention.compared_and_not
+        channels = attention.projection.in_features // attention.heads
+        self.heads_shape = (rows, sum(self.compared_and_not), 1, channels)
+        self.compared = prepare_heads(attention.head_weights())
         self.attention_norm = prepare_norm(block.attention_norm)
-        self.qkv = prepare(block.attention.qkv, rows, dtype)
-        self.projection = prepare(block.attention.projection, rows, dtype)
+        self.qkv = prepare(attention.qkv, rows, dtype)
+        self.projection = prepare(attention.projection, rows, dtype)
         self.mlp_norm = prepare_norm(block.mlp_norm)
         self.expand = prepare(block.mlp.expand, rows, dtype)
         self.activate = block.mlp.activate
@@ -61,9 +88,10 @@ class BlockStep:
     ) -> Tensor:
         """(R, W) -> (R, W); the attention adds the tokens' keys and values to the cache."""
         heads = self.qkv(modulated(self.attention_norm(x), modulation, 0)).view(self.heads_shape)
-        q, k, v = heads.split_with_sizes(self.heads, dim=1)
-        q, k = self.attention.query(q, rotation), self.attention.key(k, rotation)
-        x = x + self.projection(attend(self.layer, q, k, v).reshape(x.shape))
+        qk, v = heads.split_with_sizes(self.compared_and_not, dim=1)
+        qk = self.compared(qk, rotation)
+        attended = attend(self.layer, qk[:, : self.heads], qk[:, self.heads :], v)
+        x = x + self.projection(attended.reshape(x.shape))
         hidden = self.activate(self.expand(modulated(self.mlp_norm(x), modulation, 1)))
         return x + self.contract(hidden)
 
