@@ -63,6 +63,12 @@ def test_normalised_queries_and_keys_do_not_grow(generator, tokens):
     torch.testing.assert_close(gpt.logits(tokens), before, rtol=1e-3, atol=1e-4)
 
 
+def test_last_position_alone_is_that_of_all(generator, tokens):
+    gpt = drawn(GPT(GPTConfig(**SHAPE, kv_heads=2), SIZES), generator)
+    last = gpt.logits(tokens, last_only=True)
+    torch.testing.assert_close(last, gpt.logits(tokens)[:, -1:])
+
+
 def test_shared_keys_are_those_of_several_equal_heads(generator, tokens):
     shared = drawn(GPT(GPTConfig(**SHAPE, **PAPERS, kv_heads=2), SIZES), generator)
     separate = GPT(GPTConfig(**SHAPE, **PAPERS), SIZES).eval()
