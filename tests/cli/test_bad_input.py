@@ -230,6 +230,14 @@ def test_one_picture_as_data(train, world):
     train("", "give the folder it lies in", data=world.picture)
 
 
+def test_networks_that_cannot_be_compiled_here(train, train_prior, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    for trained in (train, train_prior):
+        for also in ("", " --dry-run"):
+            options = f"--training.compile true --training.device cpu{also}"
+            trained(options, "compiler no-such-compiler is not there", "leave training.compile")
+
+
 def test_classes_of_data_without(train_prior, world):
     train_prior("--condition class", "no sub-folder", data=world.photos / "cat")
 

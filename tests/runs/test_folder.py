@@ -144,6 +144,7 @@ CHANGES_ON_RECORD = {
     "optimizer.learning_rate": (0.001, 0.0005),
     "discriminator_optimizer.learning_rate": (0.0005, 0.0001),
     "training.precision": ("auto", "float32"),
+    "training.compile": (False, True),
 }
 
 

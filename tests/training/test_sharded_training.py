@@ -1,6 +1,7 @@
 """Two processes, each with a part of the prior, train what one process with all of it does."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,23 @@ def check_same(run: Path, other: Path) -> None:
 @pytest.mark.parametrize(("name", "prior"), [("gpt", GPT), ("pixelsnail", PIXELSNAIL)])
 def test_sharded_prior_is_trained_as_a_whole_one(runs, name, prior):
     check_same(runs / name, alone(runs, f"{name}_alone", prior=prior))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs the C++ compiler g++")
+def test_two_processes_train_a_compiled_prior_as_one_does_another(root):
+    """Sharded or not, with activation checkpointing."""
+    changes = {"compile": True, "activation_checkpointing": True}
+    jobs = [sharded(root, "compiled_parts", **changes), config(root, "compiled", **changes)]
+    described = [{"stage": "prior", "config": job} for job in jobs]
+    (root / "compiled.json").write_text(json.dumps(described), encoding="utf-8")
+    assert [ended.code for ended in run_as_two([str(SCRIPT), str(root / "compiled.json")])] == [
+        0,
+        0,
+    ]
+    alone(root, "not_compiled")
+    for name in ("compiled_parts", "compiled"):
+        check_same(root / name, root / "not_compiled")
 
 
 def test_sharded_run_goes_on_in_one_process_with_the_whole(runs):

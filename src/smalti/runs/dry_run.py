@@ -39,6 +39,7 @@ from smalti.sequence.layout import Layout
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.compilation import check_compiler
 from smalti.training.prior.code_cache import BatchEncoder, CodeBatch
 from smalti.training.prior.step import prior_step
 from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
@@ -85,6 +86,7 @@ def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
     config = settle_vqgan(user_config)
     check_run_folder(Path(config.out), config)
     compute = choose_compute(config.training.device, config.training.precision)
+    check_compiler(config.training, compute.device)
     split = open_data(config, classes=False, content=config.vqgan.content)
     training_loader(config, split, compute)
     check_size(config)

@@ -23,6 +23,7 @@ from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sharding import is_sharded, shard
 from smalti.training.activation_checkpointing import checkpoint_activations
+from smalti.training.compilation import compile_blocks
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
@@ -151,6 +152,8 @@ def prior_state(
     else:
         prior.to(compute.device)
         average.model.to(compute.device)
+    if config.training.compile:
+        compile_blocks(prior.blocks)
     if config.training.activation_checkpointing:
         checkpoint_activations(prior.blocks)
     return PriorState(

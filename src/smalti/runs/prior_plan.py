@@ -37,6 +37,7 @@ from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.base import Tokenizer, encoded_together
 from smalti.tokenizer.load import load_tokenizer
 from smalti.training.boards import check_track
+from smalti.training.compilation import check_compiler
 
 CONDITION_DROP = 0.1
 """Default share of examples with dropped conditions."""
@@ -73,6 +74,7 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     user_config = adopt_options(user_config, initial)
     check_run_folder(folder, user_config)
     compute = choose_compute(user_config.training.device, user_config.training.precision)
+    check_compiler(user_config.training, compute.device)
     check_track(user_config.training.track)
     tokenizer = _open_tokenizer(user_config, folder / TOKENIZER_FOLDER, initial)
     tokenizer.to(compute.device)

@@ -41,6 +41,7 @@ CHANGEABLE_ON_RECORD = {
     "optimizer.learning_rate",
     "discriminator_optimizer.learning_rate",
     "training.precision",
+    "training.compile",
 }
 # What may lie elsewhere, if it is the same: the stages see to that, who open it.
 PLACES = {"data", "vqgan", "init", "condition"}

@@ -30,6 +30,7 @@ from smalti.runs.training_images import write_training_images
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.activation_checkpointing import checkpoint_activations
 from smalti.training.boards import check_track
+from smalti.training.compilation import check_compiler, compile_blocks
 from smalti.training.ema import EMA
 from smalti.training.log import say
 from smalti.training.loop import Trainer
@@ -54,6 +55,7 @@ def train_vqgan(config: VQGANRunConfig, after_save: Callable[[], object] | None 
         folder = Path(config.out)
         check_run_folder(folder, config)
         compute = choose_compute(config.training.device, config.training.precision)
+        check_compiler(config.training, compute.device)
         check_track(config.training.track)
         split = open_data(config, classes=False, content=config.vqgan.content)
         loader = training_loader(config, split, compute)
@@ -149,6 +151,8 @@ def vqgan_state(config: VQGANRunConfig, compute: Compute) -> VQGANState:
         adversary=adversary,
         compute=compute,
     )
+    if config.training.compile:
+        compile_blocks(vqgan.blocks)
     if config.training.activation_checkpointing:
         checkpoint_activations(vqgan.blocks)
     return state

@@ -26,6 +26,13 @@ class TrainingConfig(Config):
     computes the other activations again. It trains the same, with about half of the activations'
     memory or less, and up to a third more operations a step. A run may go on with the other
     value."""
+    compile: bool = False
+    """Whether to compile the blocks of the network with torch.compile, which may make steps faster.
+    It is meant for long runs on graphics cards, though it was not tried on one: compare the images
+    a second of some hundred steps with and without. On a processor it was slower. The first steps
+    take minutes. It needs a C++ compiler on a processor, and triton and a C compiler on a card. It
+    computes the same but for rounding, and dropout draws other numbers. A run may go on with the
+    other value, which is noted in its metrics."""
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     """Decay of the averaged weights, which are evaluated and saved; 0 is no average."""
     log_steps: int = Field(default=20, ge=1)

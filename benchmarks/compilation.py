@@ -1,0 +1,74 @@
+"""`torch.compile`: time of a step of stage 2 with it and without.
+
+    python benchmarks/compilation.py [--rounds R] [--threads T]
+
+6 layers of width 256, 256 tokens, batch 8, dropout 0.1, float32, on a processor. The time is that
+of the processor if there is one thread, so that what runs beside it counts little. The first
+compiled step, in which everything is compiled, stands apart.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+
+import torch
+from measure import take_turns
+
+from smalti.compute import Compute
+from smalti.runs.config import PriorRunConfig
+from smalti.runs.prior import prior_state, prior_step_config
+from smalti.sampling.prior_model import PriorModelConfig
+from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.step import prior_step
+
+BATCH, GRID, CODEBOOK_SIZE = 8, 16, 1024
+PRIOR = {"kind": "gpt2", "layers": 6, "heads": 8, "width": 256, "dropout": 0.1}
+
+
+def trial(compiled: bool) -> Callable[[], object]:
+    """A step on random codes."""
+    config = PriorRunConfig.model_validate(
+        {
+            "data": ("none",),
+            "prior": PRIOR,
+            "token_keep": 1,  # no tokens are replaced
+            "training": {"batch_size": BATCH, "compile": compiled},
+        }
+    )
+    model = PriorModelConfig(
+        prior=config.prior,
+        vocab_size=CODEBOOK_SIZE + 1,
+        max_length=GRID * GRID,
+        codebook_size=CODEBOOK_SIZE,
+        grid_height=GRID,
+        grid_width=GRID,
+    )
+    state = prior_state(config, model, Compute(torch.device("cpu"), torch.float32))
+    conditioning = model.build_conditioning()
+    step_config = prior_step_config(config, model, conditioning)
+    codes = torch.randint(CODEBOOK_SIZE, (BATCH, GRID, GRID))
+    batch = CodeBatch([""] * BATCH, codes, conditioning.blank(BATCH))
+    return lambda: prior_step(state, batch, step_config)
+
+
+def main() -> None:
+    """Print the times, and their ratio as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    trials = {"compiled": trial(True), "usual": trial(False)}
+    start = time.perf_counter()
+    trials["compiled"]()
+    first = time.perf_counter() - start
+    clock = time.process_time if arguments.threads == 1 else time.perf_counter
+    timings = take_turns(trials, arguments.rounds, clock=clock)
+    compiled, usual = timings.median("compiled"), timings.median("usual")
+    print(f"first compiled step {first:.1f} s, then {compiled:.2f} s; usual {usual:.2f} s a step")
+    print(json.dumps({"first": first, "compiled": compiled, "usual": usual}))
+
+
+if __name__ == "__main__":
+    main()
