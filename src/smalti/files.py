@@ -113,11 +113,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 if written.is_file():
                     _flush(written)
             _replace_folder(temporary, path, old)
-        finally:
+        except BaseException:
             if old.exists() and not path.exists():
                 old.rename(path)
-            shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+            raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)  # another process may just have moved ours away
 
 
 def write_json(path: Path, value: object) -> None:
