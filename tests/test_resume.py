@@ -297,7 +297,11 @@ COMMAND = textwrap.dedent(f"""
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM"),
+        pytest.param(signal.SIGINT, 130, id="SIGINT", marks=pytest.mark.slow),
+    ],
 )
 def test_signalled_command_saves_exits_with_its_code_and_resumes(
     vqgan_config, vqgan_run, tmp_path, number, code

@@ -345,7 +345,7 @@ def test_models_are_read_from_a_model_folder_too(succeed, here, world):
 # inspect
 
 
-@pytest.mark.parametrize("held_out", [0.05, 0])
+@pytest.mark.parametrize("held_out", [0.05, pytest.param(0, marks=pytest.mark.slow)])
 def test_scores_of_training_images_are_never_called_held_out(succeed, here, world, held_out):
     """Twelve photographs are too few to hold any out."""
     train = ["train", "vqgan", "--data", world.photos, "--out", "run", *world.tiny]

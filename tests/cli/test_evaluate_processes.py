@@ -13,6 +13,7 @@ def report(path: str) -> dict:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(succeed, here, world):
     """Figures, protocol, nearest training images and their page."""
     Path("other").mkdir()

@@ -109,6 +109,7 @@ def test_file_that_is_open_for_a_moment_is_waited_for(windows, tmp_path, monkeyp
     assert path.read_text(encoding="utf-8") == "new"
 
 
+@pytest.mark.slow
 def test_both_stages_train_save_resume_and_are_used(windows, succeed, world, here):
     shutil.copytree(world.vqgan, "vqgan")
     shutil.copytree(world.prior, "prior")
