@@ -17,30 +17,29 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from measure import peak_mb_of, peak_rss_mb, take_turns
+from measure.random_codes import CODEBOOK_SIZE, prior_configs, step_on_random_codes
 
 from smalti.compute import Compute
 from smalti.losses.build import choose_perceptual
 from smalti.prior.build import build_prior
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import StepCost, prior_cost, vqgan_cost
-from smalti.runs.prior import prior_state, prior_step_config
 from smalti.runs.vqgan import vqgan_state
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.training.prior.code_cache import CodeBatch
-from smalti.training.prior.step import prior_step
 from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
 
-BATCH, SIZE_PX, GRID, CODEBOOK_SIZE = 4, 128, 16, 1024
+BATCH, SIZE_PX = 4, 128
 CPU = Compute(torch.device("cpu"), torch.float32)
 KINDS = {"kept": False, "checkpointed": True}
 
 Step = Callable[[], object]
 
 
-def training(checkpointing: bool) -> dict[str, object]:
+def training(checkpointing: bool) -> dict[str, Any]:
     """Options of training."""
     return {"batch_size": BATCH, "activation_checkpointing": checkpointing}
 
@@ -83,41 +82,21 @@ def vqgan_estimate(checkpointing: bool) -> StepCost:
     return vqgan_cost(config.vqgan, config.discriminator, perceptual, size, config.training, CPU)
 
 
-def prior_config(checkpointing: bool) -> tuple[PriorRunConfig, PriorModelConfig]:
+def prior_options(checkpointing: bool) -> tuple[PriorRunConfig, PriorModelConfig]:
     """Config of stage 2, and that of its model."""
-    prior = {"layers": 12, "heads": 8, "width": 512, "dropout": 0.1}
-    config = PriorRunConfig.model_validate(
-        {
-            "data": ("none",),
-            "prior": prior,
-            "token_keep": 1,  # no tokens are replaced
-            "training": training(checkpointing),
-        }
+    return prior_configs(
+        {"layers": 12, "heads": 8, "width": 512, "dropout": 0.1}, training(checkpointing)
     )
-    model = PriorModelConfig(
-        prior=config.prior,
-        vocab_size=CODEBOOK_SIZE + 1,
-        max_length=GRID * GRID,
-        codebook_size=CODEBOOK_SIZE,
-        grid_height=GRID,
-        grid_width=GRID,
-    )
-    return config, model
 
 
 def prior_trial(checkpointing: bool) -> Step:
     """A step of stage 2 on random codes."""
-    config, model = prior_config(checkpointing)
-    state, conditioning = prior_state(config, model, CPU), model.build_conditioning()
-    step_config = prior_step_config(config, model, conditioning)
-    codes = torch.randint(CODEBOOK_SIZE, (BATCH, GRID, GRID))
-    batch = CodeBatch([""] * BATCH, codes, conditioning.blank(BATCH))
-    return lambda: prior_step(state, batch, step_config)
+    return step_on_random_codes(*prior_options(checkpointing))
 
 
 def prior_estimate(checkpointing: bool) -> StepCost:
     """What `--dry-run` says of stage 2."""
-    config, model = prior_config(checkpointing)
+    config, model = prior_options(checkpointing)
     return prior_cost(
         lambda: build_prior(model.prior, model.sizes), model.layout, config.training, CPU
     )

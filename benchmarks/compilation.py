@@ -14,42 +14,16 @@ from collections.abc import Callable
 
 import torch
 from measure import take_turns
+from measure.random_codes import prior_configs, step_on_random_codes
 
-from smalti.compute import Compute
-from smalti.runs.config import PriorRunConfig
-from smalti.runs.prior import prior_state, prior_step_config
-from smalti.sampling.prior_model import PriorModelConfig
-from smalti.training.prior.code_cache import CodeBatch
-from smalti.training.prior.step import prior_step
-
-BATCH, GRID, CODEBOOK_SIZE = 8, 16, 1024
+BATCH = 8
 PRIOR = {"kind": "gpt2", "layers": 6, "heads": 8, "width": 256, "dropout": 0.1}
 
 
 def trial(compiled: bool) -> Callable[[], object]:
     """A step on random codes."""
-    config = PriorRunConfig.model_validate(
-        {
-            "data": ("none",),
-            "prior": PRIOR,
-            "token_keep": 1,  # no tokens are replaced
-            "training": {"batch_size": BATCH, "compile": compiled},
-        }
-    )
-    model = PriorModelConfig(
-        prior=config.prior,
-        vocab_size=CODEBOOK_SIZE + 1,
-        max_length=GRID * GRID,
-        codebook_size=CODEBOOK_SIZE,
-        grid_height=GRID,
-        grid_width=GRID,
-    )
-    state = prior_state(config, model, Compute(torch.device("cpu"), torch.float32))
-    conditioning = model.build_conditioning()
-    step_config = prior_step_config(config, model, conditioning)
-    codes = torch.randint(CODEBOOK_SIZE, (BATCH, GRID, GRID))
-    batch = CodeBatch([""] * BATCH, codes, conditioning.blank(BATCH))
-    return lambda: prior_step(state, batch, step_config)
+    training = {"batch_size": BATCH, "compile": compiled}
+    return step_on_random_codes(*prior_configs(PRIOR, training))
 
 
 def main() -> None:

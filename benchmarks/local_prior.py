@@ -9,37 +9,19 @@ local prior attends to the 8 rows above and 8 columns on either side, and reads 
 default canvas is that of 832x1280 pixels at f = 16.
 """
 
-import argparse
 import json
 
 import torch
 from measure import take_turns
-from sliding_window import CONDITIONERS, SIDE, Task
+from sliding_window import CONDITIONERS, Task, parse_arguments
 
 from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.local.config import LocalConfig
 
 
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--heads", type=int, default=3)
-    parser.add_argument("--width", type=int, default=192)
-    parser.add_argument("--rows", type=int, default=52, help=f"H, at least {SIDE}")
-    parser.add_argument("--columns", type=int, default=80, help=f"W, at least {SIDE}")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    if min(arguments.rows, arguments.columns) < SIDE:
-        parser.error(f"--rows and --columns must be at least {SIDE}")
-    return arguments
-
-
 def main() -> None:
     """Measure and print."""
-    size = parse_arguments()
+    size = parse_arguments(__doc__.splitlines()[0], rows=52, columns=80)
     torch.set_num_threads(size.threads)
     print(
         f"{size.rows}x{size.columns} codes, batch {size.batch}, {size.layers} layers, width "

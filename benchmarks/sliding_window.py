@@ -127,14 +127,14 @@ class Task:
         return plain / a_row, plain / ours
 
 
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse_arguments(summary: str, rows: int, columns: int) -> argparse.Namespace:
+    """The command line, with the rows and columns of codes of a canvas unless it names others."""
+    parser = argparse.ArgumentParser(description=summary)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=3)
     parser.add_argument("--width", type=int, default=192)
-    parser.add_argument("--rows", type=int, default=24, help=f"H, at least {SIDE}")
-    parser.add_argument("--columns", type=int, default=32, help=f"W, at least {SIDE}")
+    parser.add_argument("--rows", type=int, default=rows, help=f"H, at least {SIDE}")
+    parser.add_argument("--columns", type=int, default=columns, help=f"W, at least {SIDE}")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1)
     # On a busy machine two threads mostly wait for each other, and the wait is what is measured.
@@ -163,7 +163,7 @@ def measure(task: Task, rounds: int) -> Timings:
 
 def main() -> None:
     """Measure and print."""
-    size = parse_arguments()
+    size = parse_arguments(__doc__.splitlines()[0], rows=24, columns=32)
     torch.set_num_threads(size.threads)
     print(
         f"{size.rows}x{size.columns} codes, windows of {SIDE}x{SIDE}, batch {size.batch}, "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from smalti import files
 from smalti.config import InputError
 from smalti.files import (
     TEMPORARY,
@@ -161,6 +162,20 @@ def test_processes_that_replace_the_same_folder_leave_a_whole_one(tmp_path):
         writer.join()
         assert writer.exitcode == 0
     assert entries(tmp_path) == {"model", "model/a.txt"}
+
+
+def test_old_folder_does_not_come_back_once_it_is_replaced(tmp_path, monkeypatch):
+    """Where another process moves the new one away at once, to put its own there."""
+    write_folder(tmp_path / "model", "old")
+    replace_folder = files._replace_folder
+
+    def replace_folder_then_move(new: Path, path: Path, old: Path) -> None:
+        replace_folder(new, path, old)
+        path.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(files, "_replace_folder", replace_folder_then_move)
+    write_folder(tmp_path / "model", "new")
+    assert entries(tmp_path) == {"moved", "moved/a.txt"}
 
 
 def test_crash_leaves_the_old_folder_whole(tmp_path):

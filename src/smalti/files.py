@@ -120,7 +120,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)  # another process may just have moved ours away
+        # It is not put back even where `path` is missing: another process is just replacing it.
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -40,10 +40,10 @@ class CausalSelfAttention(nn.Module):
         self.layer = layer
         self.heads = shape.heads
         self.dropout = dropout
-        self.compared_and_not = [shape.heads + shape.kv_heads, shape.kv_heads]
-        """Numbers of heads: of queries and keys, which are compared, and of values."""
+        self.qk_and_v_heads = [shape.heads + shape.kv_heads, shape.kv_heads]
+        """Number of heads of queries and keys together, and of values."""
         width, channels = shape.width, shape.head_channels
-        self.qkv = nn.Linear(width, sum(self.compared_and_not) * channels)
+        self.qkv = nn.Linear(width, sum(self.qk_and_v_heads) * channels)
         self.projection = nn.Linear(width, width)
         self.query_norm = nn.RMSNorm(channels, eps=EPSILON) if shape.query_key_norm else None
         self.key_norm = nn.RMSNorm(channels, eps=EPSILON) if shape.query_key_norm else None
@@ -58,7 +58,7 @@ class CausalSelfAttention(nn.Module):
             attend: how the positions attend; None is to those up to each of them.
             rotation: rotation of the positions; None turns nothing.
         """
-        qk, v = self._heads(self.qkv(x)).split_with_sizes(self.compared_and_not, dim=1)
+        qk, v = self._heads(self.qkv(x)).split_with_sizes(self.qk_and_v_heads, dim=1)
         qk = comparable(qk, self.head_weights(), rotation)
         return self._attend(qk[:, : self.heads], qk[:, self.heads :], v, attend)
 
@@ -82,7 +82,7 @@ class CausalSelfAttention(nn.Module):
         """Weights (H + G, 1, C) of the norms of queries and keys, head by head; None without."""
         if self.query_norm is None or self.key_norm is None:
             return None
-        key_heads = self.compared_and_not[1]
+        key_heads = self.qk_and_v_heads[1]
         weights = [
             self.query_norm.weight.expand(self.heads, 1, -1),
             self.key_norm.weight.expand(key_heads, 1, -1),

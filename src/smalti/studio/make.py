@@ -102,7 +102,7 @@ async def labels(request: Request) -> Response:
 
 
 async def make(request: Request) -> Response:
-    """Make images."""
+    """Answer with images that a prior draws, told cell by cell while they are drawn."""
     sent = await json_body(request)
 
     def asked(opened: OpenedPrior, entry: Entry, job: Job) -> object:

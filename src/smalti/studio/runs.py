@@ -26,7 +26,7 @@ def all_runs(request: Request) -> Response:
 
 
 def one_run(request: Request) -> Response:
-    """A run in full."""
+    """Answer with one run: its health in words, facts, last scores and pictures."""
     return json_response(described(entry_of(request)))
 
 

@@ -34,7 +34,12 @@ def prepare_norm(norm: nn.LayerNorm | nn.RMSNorm) -> Callable[[Tensor], Tensor]:
 
 
 def _prepare_rms_norm(weight: Tensor, eps: float) -> Callable[[Tensor], Tensor]:
-    """Root mean square normalisation over the last axis, in half of PyTorch's operations."""
+    """Root mean square normalisation over the last axis, in half of PyTorch's operations.
+
+    Args:
+        weight: (..., n) of the n channels, in float32.
+        eps: added to the mean square.
+    """
     channels = weight.shape[-1]
     scaled = weight.detach() * channels**0.5
     least = torch.tensor((channels * eps) ** 0.5, device=weight.device)
@@ -71,9 +76,9 @@ class BlockStep:
     def __init__(self, layer: int, block: Block, rows: int, dtype: torch.dtype) -> None:
         attention = block.attention
         self.layer, self.heads = layer, attention.heads
-        self.compared_and_not = attention.compared_and_not
+        self.qk_and_v_heads = attention.qk_and_v_heads
         channels = attention.projection.in_features // attention.heads
-        self.heads_shape = (rows, sum(self.compared_and_not), 1, channels)
+        self.heads_shape = (rows, sum(self.qk_and_v_heads), 1, channels)
         self.compared = prepare_heads(attention.head_weights())
         self.attention_norm = prepare_norm(block.attention_norm)
         self.qkv = prepare(attention.qkv, rows, dtype)
@@ -88,7 +93,7 @@ class BlockStep:
     ) -> Tensor:
         """(R, W) -> (R, W); the attention adds the tokens' keys and values to the cache."""
         heads = self.qkv(modulated(self.attention_norm(x), modulation, 0)).view(self.heads_shape)
-        qk, v = heads.split_with_sizes(self.compared_and_not, dim=1)
+        qk, v = heads.split_with_sizes(self.qk_and_v_heads, dim=1)
         qk = self.compared(qk, rotation)
         attended = attend(self.layer, qk[:, : self.heads], qk[:, self.heads :], v)
         x = x + self.projection(attended.reshape(x.shape))

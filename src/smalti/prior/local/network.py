@@ -52,7 +52,7 @@ class LocalNetwork(nn.Module):
 
     @property
     def layers(self) -> list[Block]:
-        """The blocks."""
+        """The transformer blocks, from the first to the last."""
         return cast(list[Block], list(self.blocks))
 
     def embed_globals(self, tokens: Tensor) -> Tensor:

@@ -107,21 +107,18 @@ class Blocks(PriorStudy):
         return {choice: CHOICES[choice] for choice in possible}
 
     def claims(self, scale: str) -> Sequence[Claim]:
-        """Each choice is below GPT-2's at equal steps, and all together also at equal seconds."""
-        claims = []
-        for cell, setup in self.cells[scale].items():
-            for choice in self.options(setup):
-                kinds = {"steps": "steps"} | ({"time": "seconds"} if choice == "all" else {})
-                claims += [
-                    Claim(
-                        f"{self.cell_labels[cell]}: {LABELS[choice]} below GPT-2 at equal {words}",
-                        f"{cell}/{kind}/{choice}",
-                        f"{cell}/{kind}/gpt2",
-                    )
-                    for kind, words in kinds.items()
-                    if choice != "gpt2"
-                ]
-        return claims
+        """Each choice is below GPT-2's, at equal steps and at equal seconds."""
+        return [
+            Claim(
+                f"{self.cell_labels[cell]}: {LABELS[choice]} below GPT-2 at equal {words}",
+                f"{cell}/{kind}/{choice}",
+                f"{cell}/{kind}/gpt2",
+            )
+            for cell, setup in self.cells[scale].items()
+            for choice in self.options(setup)
+            if choice != "gpt2"
+            for kind, words in (("steps", "steps"), ("time", "seconds"))
+        ]
 
     def draw(self, experiment: Experiment, seed: int, folder: Path) -> None:
         """No pictures: those of priors of nearly the same NLL look alike."""

@@ -72,7 +72,7 @@ class RandomOrders(PriorStudy):
     labels = LABELS
 
     def options(self, setup: PriorSetup) -> Mapping[str, str]:
-        """The same prior, in the usual order and in random orders first."""
+        """Options of a prior in the usual order, and of one that begins with random orders."""
         half, three_quarters = setup.steps // 2, setup.steps * 3 // 4
         usual = "--prior.kind gpt"
         return {
