@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from smalti.interop.taming_config import released_config
 from smalti.interop.taming_vqgan import released_name
 from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.quantizers.config import FSQConfig, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
 
 TINY = VQGANConfig(
@@ -154,9 +154,20 @@ def test_folder_with_other_files_is_not_replaced(here, refused, vqgan, command):
     refused(command, "ours", "--out", "mine/letter.txt", words=["is a file, not a folder"])
 
 
-def test_model_that_a_format_cannot_express_is_refused(refused, world):
-    words = ["runs/vqgan cannot be exported", "quantizer.lookup_dim is 8", "diffusers compares"]
-    refused("export", world.vqgan, "--out", "out", words=words)
+def test_trained_model_is_exported(here, succeed, world):
+    """With the default quantizer, whose projections its 1x1 convolutions take in."""
+    assert VQGAN.from_pretrained(world.vqgan).config.quantizer == VQGANConfig().quantizer
+    succeed("export", world.vqgan, "--out", "out")
+    succeed("import", "out", "--out", "back")
+    picture = torch.rand(1, 3, 32, 32) * 2 - 1
+    ours, back = (VQGAN.from_pretrained(folder) for folder in (world.vqgan, "back"))
+    assert torch.equal(ours.encode(picture), back.encode(picture))
+
+
+def test_model_that_a_format_cannot_express_is_refused(here, refused, vqgan):
+    VQGAN(TINY.model_copy(update={"quantizer": FSQConfig(levels=(4, 4))})).save_pretrained("ours")
+    words = ["ours cannot be exported: its quantizer is fsq", "exported are vector, ema and simvq"]
+    refused("export", "ours", "--out", "out", words=words)
 
 
 def test_unknown_format_is_refused(refused, world):

@@ -321,8 +321,6 @@ def test_released_config_is_not_for_a_folder(folder, tmp_path):
     [
         ({"content": DepthContent()}, "content is depth; diffusers is written for rgb only"),
         ({"channel_multipliers": (2, 2, 2)}, "channel_multipliers begin with 2"),
-        ({"quantizer": VectorQuantizerConfig(lookup_dim=4)}, "quantizer.lookup_dim is 4"),
-        ({"quantizer": VectorQuantizerConfig(l2_normalised=True)}, "l2_normalised is true"),
     ],
 )
 def test_what_diffusers_cannot_express_is_named(tmp_path, changes, words):

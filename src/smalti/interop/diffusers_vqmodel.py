@@ -15,6 +15,7 @@ from smalti.config import InputError, describe
 from smalti.files import atomic_folder, write_json
 from smalti.interop.checkpoint import checkpoints_below, is_index, read_checkpoint
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan, naming
+from smalti.interop.plain_lookup import with_plain_lookup
 from smalti.model_folder import CONFIG_FILE, PIPELINE_FILE, step_folders, write_tensors
 from smalti.plain_data import read_json
 from smalti.tokenizer.config import VQGANConfig
@@ -103,8 +104,9 @@ def export_vqmodel(vqgan: VQGAN, folder: Path) -> None:
     Raises:
         InputError: diffusers cannot express a part of the model, or the folder cannot be written.
     """
-    config = _vqmodel_config(vqgan.config)
-    tensors = {vqmodel_name(name): _matrix(name, t) for name, t in vqgan.state_dict().items()}
+    our_config, weights = with_plain_lookup(vqgan)
+    config = _vqmodel_config(our_config)
+    tensors = {vqmodel_name(name): _matrix(name, tensor) for name, tensor in weights.items()}
     with atomic_folder(folder) as temporary:
         description = config.model_dump(mode="json", by_alias=True)
         write_json(temporary / CONFIG_FILE, description)

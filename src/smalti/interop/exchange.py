@@ -12,7 +12,6 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
 
 
@@ -93,23 +92,13 @@ def check_numbers(tensors: Mapping[str, Tensor]) -> None:
 
 
 def check_exportable(config: VQGANConfig, form: str) -> None:
-    """Refuse a VQGAN that is not of photographs, or has a quantizer that only smalti has.
+    """Refuse a VQGAN that is not of photographs.
 
     Raises:
-        InputError: it does not tokenize RGB images by the plain lookup of Eq. 4.
+        InputError: its content is not RGB images.
     """
     if config.content.kind != "rgb":
         raise InputError(f"its content is {config.content.kind}; {form} is written for rgb only")
-    quantizer = config.quantizer
-    if not isinstance(quantizer, VectorQuantizerConfig):
-        raise InputError(f"its quantizer is {quantizer.kind}; {form} has vector only")
-    if quantizer.lookup_dim is not None:
-        raise InputError(
-            f"its quantizer.lookup_dim is {quantizer.lookup_dim}; {form} compares in all of "
-            "code_dim (null) only"
-        )
-    if quantizer.l2_normalised:
-        raise InputError(f"its quantizer.l2_normalised is true; {form} has false only")
 
 
 def _more(names: list[str]) -> str:

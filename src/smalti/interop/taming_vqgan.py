@@ -26,6 +26,7 @@ from smalti.content import ContentConfig, DepthContent, EdgesContent, LabelsCont
 from smalti.files import atomic_folder
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
 from smalti.interop.other_networks import refuse_other_networks
+from smalti.interop.plain_lookup import with_plain_lookup
 from smalti.interop.quantizer_kinds import (
     AVERAGES,
     EMBEDDING,
@@ -121,14 +122,16 @@ def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
         InputError: the released code cannot express a part of the model, or the folder cannot be
             written.
     """
-    config = vqgan.config
+    config, weights = with_plain_lookup(vqgan)
     check_exportable(config, "taming")
     if config.norm_groups != NORM_GROUPS:
-        raise InputError(f"norm_groups is {config.norm_groups}; taming has {NORM_GROUPS} always")
+        raise InputError(
+            f"norm_groups is {config.norm_groups}; taming has {NORM_GROUPS} always, diffusers any"
+        )
     if not config.middle_attention:
         raise InputError("middle_attention is false; taming has it always")
     levels = len(config.channel_multipliers)
-    tensors = {released_name(name, levels): t for name, t in vqgan.state_dict().items()}
+    tensors = {released_name(name, levels): tensor for name, tensor in weights.items()}
     with atomic_folder(folder) as temporary:
         text = yaml.safe_dump(released_config(config))
         (temporary / CONFIG_FILE).write_text(text, encoding="utf-8")

@@ -96,7 +96,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
         """Codes (B, h, w) int64 of the nearest entries; the lowest code wins a tie."""
-        return self._nearest(self.lookup_vectors(z), self._scaled_entries(z.device))
+        return self._nearest(self.lookup_vectors(z), self.scaled_entries(z.device))
 
     def embed(self, codes: Tensor) -> Tensor:
         """Quantized latent (B, D, h, w) of codes (B, h, w) int64, in the type of the codebook."""
@@ -108,7 +108,7 @@ class LookupQuantizer(Quantizer, abc.ABC):
     def match(self, z: Tensor) -> Match:
         """The nearest entry of each vector of an encoder output z (B, D, h, w)."""
         vectors = self.lookup_vectors(z)
-        entries = self._scaled_entries(z.device)
+        entries = self.scaled_entries(z.device)
         codes = self._nearest(vectors, entries)
         return Match(vectors, codes, _pick(entries, codes))
 
@@ -122,7 +122,8 @@ class LookupQuantizer(Quantizer, abc.ABC):
         check_shape(z, self.code_dim)
         return self._scale(self.project_in(z.float()))
 
-    def _scaled_entries(self, device: torch.device) -> Tensor:
+    def scaled_entries(self, device: torch.device) -> Tensor:
+        """The entries (K, d) float32 that vectors are compared with; `device` is theirs."""
         with torch.autocast(device.type, enabled=False):
             return self._scale(self.all_entries().float())
 
