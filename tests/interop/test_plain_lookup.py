@@ -55,7 +55,6 @@ def images():
 
 
 def vqgan_with(quantizer: QuantizerConfig) -> VQGAN:
-    """A VQGAN of weights away from their start values, with spread entries."""
     torch.manual_seed(0)
     vqgan = VQGAN(
         VQGANConfig(
@@ -67,9 +66,14 @@ def vqgan_with(quantizer: QuantizerConfig) -> VQGAN:
             quantizer=quantizer,
         )
     )
-    with torch.no_grad():
-        for parameter in vqgan.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
+    return lively(vqgan)
+
+
+@torch.no_grad()
+def lively(vqgan: VQGAN) -> VQGAN:
+    """Every weight away from its start value, so that a forgotten one shows."""
+    for parameter in vqgan.parameters():
+        parameter.add_(0.05 * torch.randn_like(parameter))
     return vqgan.eval()
 
 
@@ -122,7 +126,7 @@ def test_any_dimensions_and_lengths(code_dim, lookup_dim, inner, by_direction, l
         codebook_size=7,
         quantizer=VectorQuantizerConfig(lookup_dim=lookup_dim, l2_normalised=by_direction),
     )
-    ours = VQGAN(config).eval()
+    ours = lively(VQGAN(config))
     nn.init.normal_(ours.quantizer.codebook.weight, std=3)
     folded_config, weights = with_plain_lookup(ours)
     folded = VQGAN(folded_config).eval()
