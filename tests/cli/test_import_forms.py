@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -40,8 +41,8 @@ def released(vqgan):
 def imported(here, succeed, vqgan):
     """Imports a checkpoint that must become the tiny VQGAN; what the command printed."""
 
-    def run(path) -> str:
-        out = succeed("import", path, "--out", "model").out
+    def run(path, *options) -> str:
+        out = succeed("import", path, *options, "--out", "model").out
         found, expected = VQGAN.from_pretrained("model"), vqgan.state_dict()
         assert found.config == TINY
         assert all(
@@ -111,6 +112,63 @@ def test_averages_of_another_network_are_passed_over(imported, released):
     prefixed = {f"first_stage_model.{name}": tensor for name, tensor in released.items()}
     save_file(prefixed | others, "ldm.safetensors")
     assert "passed over: model_ema (1)" in imported("ldm.safetensors")
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_either_weights_are_chosen(imported, released, new_format):
+    """As LlamaGen's checkpoints have them; the wrong ones would be zeros."""
+    form = {"_use_new_zipfile_serialization": new_format}
+    torch.save({"model": zeros(released), "ema": released, "steps": 7}, "averaged.pt", **form)
+    said = "weights: under ema (also there: model)\n"
+    assert said in imported("averaged.pt", "--weights", "ema")
+    shutil.rmtree("model")
+    torch.save({"model": released, "ema": zeros(released), "steps": 7}, "raw.pt", **form)
+    said = "weights: under model (also there: ema)\n"
+    assert said in imported("raw.pt", "--weights", "raw")
+
+
+def test_raw_weights_beside_averages_without_dots(imported, released):
+    averages = {"model_ema." + name.replace(".", ""): t for name, t in zeros(released).items()}
+    save_file(released | averages, "last.safetensors")
+    out = imported("last.safetensors", "--weights", "raw")
+    assert "weights: raw weights instead of the averaged ones (model_ema)\n" in out
+    assert f"passed over: model_ema ({len(released)})" in out
+
+
+def test_raw_model_beside_the_averaged_one(imported, released):
+    tensors = {f"ema_model.{name}": tensor for name, tensor in zeros(released).items()}
+    tensors |= {f"online_model.{name}": tensor for name, tensor in released.items()}
+    save_file(tensors, "last.safetensors")
+    out = imported("last.safetensors", "--weights", "raw")
+    assert "weights: names without online_model.\n" in out
+
+
+def test_weights_that_are_not_there_are_refused(here, refused, released):
+    torch.save({"model": released}, "raw.pt")
+    torch.save({"model": released, "ema": {"decay": torch.tensor(0.999)}}, "counts.pt")
+    others = {"model_ema.diffusion_modelout0weight": torch.zeros(1)}
+    save_file(
+        {f"first_stage_model.{name}": tensor for name, tensor in released.items()} | others,
+        "ldm.safetensors",
+    )
+    words = ["it has no averaged weights of the model", "under ema, ", "leave --weights out"]
+    for name in ("raw.pt", "counts.pt", "ldm.safetensors"):
+        refused(["import", name, "--weights", "ema", "--out", "model"], f"{name}: ", *words)
+    torch.save({"ema": released}, "averaged.pt")
+    refused(
+        ["import", "averaged.pt", "--weights", "raw", "--out", "model"],
+        "averaged.pt: it has averaged weights only; leave --weights out",
+    )
+
+
+def test_wrong_words_about_weights_are_refused(here, refused, released):
+    torch.save({"ema": released}, "last.pt")
+    Path("vqvae").mkdir()
+    for file, value, words in (
+        ("last.pt", "average", "--weights must be ema or raw, got 'average'"),
+        ("vqvae", "ema", "vqvae is a folder, with one set of weights; leave --weights out"),
+    ):
+        refused(["import", file, "--weights", value, "--out", "model"], words)
 
 
 @pytest.mark.parametrize(

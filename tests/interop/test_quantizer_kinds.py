@@ -12,6 +12,7 @@ from smalti.interop.quantizer_kinds import find_quantizer, told_kind
 from smalti.interop.taming_vqgan import export_vqgan
 from smalti.interop.tokenizers import import_model
 from smalti.tokenizer.config import VQGANConfig
+from smalti.tokenizer.quantizers.build import build_quantizer
 from smalti.tokenizer.quantizers.config import (
     EMAQuantizerConfig,
     GumbelQuantizerConfig,
@@ -52,12 +53,12 @@ def entries() -> Tensor:
 def load(tmp_path):
     """Imports tensors, with a config if there is one."""
 
-    def run(tensors: dict[str, Tensor], config: dict | None = None):
+    def run(tensors: dict[str, Tensor], config: dict | None = None, **options):
         save_file(tensors, tmp_path / "model.safetensors")
         if config is None:
-            return import_model(tmp_path / "model.safetensors")
+            return import_model(tmp_path / "model.safetensors", **options)
         (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model": config}), encoding="utf-8")
-        return import_model(tmp_path / "model.safetensors", tmp_path / "model.yaml")
+        return import_model(tmp_path / "model.safetensors", tmp_path / "model.yaml", **options)
 
     return run
 
@@ -86,15 +87,43 @@ def test_nearest_entry_by_config(taming_network, images, entries, load):
     assert load(tensors, config).vqgan.config.quantizer == VectorQuantizerConfig()
 
 
+def codes_of_ibq(z: Tensor, entries: Tensor) -> Tensor:
+    """Codes (B, h, w) of z (B, D, h, w) as SEED-Voken has them: the most probable entries."""
+    return torch.einsum("bdhw,nd->bnhw", z, entries).softmax(1).max(1).indices
+
+
 def test_ibq_by_its_config(taming_network, images, entries, load):
     tensors = taming_network.tensors | {"quantize.embedding.weight": entries}
     imported = load(tensors, IBQ)
     assert imported.vqgan.config.quantizer == IBQConfig(lookup_dim=None)
     z = taming_network.encode(images)
-    codes = torch.einsum("bdhw,nd->bnhw", z, entries).argmax(1)
+    codes = codes_of_ibq(z, entries)
     nearest = torch.cdist(z.movedim(1, 3).flatten(0, 2), entries).argmin(1).view(2, 8, 4)
     assert not torch.equal(codes, nearest)
     assert_same(imported.vqgan, taming_network, images, codes, entries[codes].movedim(3, 1))
+
+
+def test_averaged_weights_of_ibq(taming_network, images, entries, load):
+    """As SEED-Voken's checkpoints keep them, below `model_ema.` without dots."""
+    own = taming_network.tensors | {"quantize.embedding.weight": entries}
+    averages = {"model_ema." + name.replace(".", ""): tensor for name, tensor in own.items()}
+    counts = {"model_ema.decay": torch.tensor(0.999), "model_ema.num_updates": torch.tensor(9)}
+    raw = {name: torch.randn_like(tensor) for name, tensor in own.items()}
+    imported = load(raw | averages | counts, IBQ, choice="ema")
+    assert imported.passed_over == {"model_ema": 2, "raw weights": len(own)}
+    codes = codes_of_ibq(taming_network.encode(images), entries)
+    assert_same(imported.vqgan, taming_network, images, codes, entries[codes].movedim(3, 1))
+
+
+def test_codes_of_ibq_in_a_large_codebook():
+    """The choice before and after the softmax is the same in the released shape, D 256."""
+    generator = torch.Generator().manual_seed(0)
+    size, dim = 2**14, 256
+    entries = torch.randn(size, dim, generator=generator)
+    quantizer = build_quantizer(IBQConfig(lookup_dim=None), size, dim)
+    quantizer.codebook.weight.data.copy_(entries)
+    z = torch.randn(2, dim, 8, 8, generator=generator)
+    assert torch.equal(quantizer.encode(z), codes_of_ibq(z, entries))
 
 
 def test_ibq_without_a_config_is_refused(taming_network, entries, load):

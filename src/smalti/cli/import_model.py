@@ -26,6 +26,7 @@ def run(arguments: Sequence[str]) -> None:
         options.config and Path(options.config),
         options.size,
         options.tokenizer_only,
+        options.weights,
     )
     if isinstance(imported, ImportedPrior):
         _keep_prior(imported, out)
@@ -140,6 +141,12 @@ def parser() -> Parser:
         type=expanded_path,
         help="YAML that came with a checkpoint: must agree with its tensors, and tells what they "
         "do not: how codes are chosen; of a transformer its heads, condition and start token",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("ema", "raw"),
+        help="of a checkpoint with the averages of training beside the raw weights, the weights to "
+        "take; without this option the averages, where it has them",
     )
     parser.add_size(
         "size in pixels of a transformer's images, as 256 or 256x384, where it is not told"

@@ -11,17 +11,21 @@ from torch import Tensor
 from smalti.config import InputError
 from smalti.interop.containers import AVERAGED, RAW, Weights, find_weights
 from smalti.interop.unpickle import read_weights
-from smalti.model_folder import CHECKPOINTS, read_tensors
+from smalti.model_folder import CHECKPOINTS, map_tensors
 
 INDEX = r".+\.index(\.\w+)?\.json"
 SHARD = r".+-\d{5}-of-(\d{5})(\.\w+)+"
 
 
-def read_checkpoint(path: Path) -> Weights:
+def read_checkpoint(path: Path, averaged: bool = True) -> Weights:
     """Read the weights of a checkpoint, on the CPU.
 
     It is safetensors, a file of `torch.save` or the index of shards of either. Nothing that such a
-    file names is imported or called.
+    file names is imported or called. Of a large file, only the tensors that are used are read.
+
+    Args:
+        path: the checkpoint.
+        averaged: whether averaged weights are preferred to raw ones, where it has both.
 
     Raises:
         InputError: it does not exist, is not a checkpoint, is damaged, or holds no tensor.
@@ -29,13 +33,16 @@ def read_checkpoint(path: Path) -> Weights:
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     if is_index(path):
-        return Weights(_read_shards(path))
+        return Weights(_read_shards(path, averaged))
     _check_whole(path)
-    return _read_file(path)
+    return _read_file(path, averaged)
 
 
-def _read_file(path: Path) -> Weights:
-    weights = Weights(read_tensors(path)) if path.suffix == ".safetensors" else _read_pickle(path)
+def _read_file(path: Path, averaged: bool) -> Weights:
+    if path.suffix == ".safetensors":
+        weights = Weights(map_tensors(path))
+    else:
+        weights = _read_pickle(path, averaged)
     if not weights.tensors:
         names = ", ".join((*AVERAGED, *RAW))
         raise InputError(
@@ -57,16 +64,16 @@ def checkpoints_below(folder: Path) -> list[Path]:
     return [path for path in whole if is_index(path) or path.suffix in CHECKPOINTS]
 
 
-def _read_pickle(path: Path) -> Weights:
+def _read_pickle(path: Path, averaged: bool) -> Weights:
     try:
         # Mapped, so that what is not used, such as an optimizer's state, is not read.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # it refuses objects and the old format; the restricted reader decides
-        return read_weights(path)
-    return find_weights(content, Tensor)
+        return read_weights(path, averaged)
+    return find_weights(content, Tensor, averaged)
 
 
-def _read_shards(index: Path) -> dict[str, Tensor]:
+def _read_shards(index: Path, averaged: bool) -> dict[str, Tensor]:
     """Read the tensors of all files that an index names; they lie beside it."""
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
@@ -76,7 +83,7 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     for name in sorted(map(str, names)):
         if Path(name).name != name or not index.with_name(name).is_file():
             raise InputError(f"{index} names {name!r}, which is no file beside it")
-        tensors |= _read_file(index.with_name(name)).tensors
+        tensors |= _read_file(index.with_name(name), averaged).tensors
     if not tensors:
         raise InputError(f"{index} is no index of shards: it names none")
     return tensors

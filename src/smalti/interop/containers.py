@@ -23,17 +23,26 @@ class Weights:
     """Other places with weights, which were not taken."""
 
 
-def find_weights(content: object, kind: type) -> Weights:
-    """Find the weights of a checkpoint: averaged ones first, then raw ones, then those at the top.
+def is_averaged(place: str) -> bool:
+    """Whether a place, which is names joined by dots, is one of averaged weights."""
+    return not set(AVERAGED).isdisjoint(place.split("."))
 
-    The values of type `kind` are its tensors; if the content has none, so have the weights.
+
+def find_weights(content: object, kind: type, averaged: bool = True) -> Weights:
+    """Find the weights of a checkpoint; those at its top come after those under a name.
+
+    Args:
+        content: what the file holds.
+        kind: type of its tensors; if the content has none, so have the weights.
+        averaged: whether averaged weights are preferred to raw ones, where it has both.
     """
     places = _places(content, kind, "", DEEPEST) or _only_one(content, kind)
     if not places:
         return Weights({})
     # What has a few tensors only, such as the count of an average's updates, is no model.
     most = max(len(tensors) for _, tensors in places)
-    (place, tensors), *others = (found for found in places if 2 * len(found[1]) >= most)
+    whole = [found for found in places if 2 * len(found[1]) >= most]
+    (place, tensors), *others = sorted(whole, key=lambda found: is_averaged(found[0]) != averaged)
     return Weights(tensors, place, tuple(other for other, _ in others if other))
 
 

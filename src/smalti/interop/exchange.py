@@ -29,6 +29,8 @@ class Imported:
     """Source of the network's shape, such as the name of a config file, for messages."""
     taken: Sequence[str] = ()
     """Text for messages on which weights were taken, if there were several or they lay deeper."""
+    averaged: bool = False
+    """Whether the weights are averages of training that stood beside the raw ones."""
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from smalti.config import InputError
-from smalti.interop.containers import AVERAGED
+from smalti.interop.containers import is_averaged
 
 WRAPPERS = r"(?:^|(?<=\.))(?:module|_orig_mod|_forward_module|_fsdp_wrapped_module)\."
 # What a tokenizer, or a larger model that we know, has below its prefix; the largest first.
@@ -34,8 +34,12 @@ class Rooted:
     """Number of tensors without the prefix, by the first component of their names."""
 
 
-def without_prefix(tensors: Mapping[str, Tensor]) -> Rooted:
+def without_prefix(tensors: Mapping[str, Tensor], averaged: bool = True) -> Rooted:
     """Find the model among the tensors of a checkpoint and give its tensors their bare names.
+
+    Args:
+        tensors: all tensors by name.
+        averaged: whether an averaged model is preferred to a raw one beside it.
 
     Raises:
         InputError: two tensors have the same name without their wrappers, or there are several
@@ -44,7 +48,7 @@ def without_prefix(tensors: Mapping[str, Tensor]) -> Rooted:
     unwrapped = {re.sub(WRAPPERS, "", name): tensor for name, tensor in tensors.items()}
     if len(unwrapped) < len(tensors):
         raise InputError("some of its tensors are there twice, with and without a wrapper's name")
-    prefix = _prefix(unwrapped)
+    prefix = _prefix(unwrapped, averaged)
     model = {
         name.removeprefix(prefix): tensor
         for name, tensor in unwrapped.items()
@@ -54,24 +58,25 @@ def without_prefix(tensors: Mapping[str, Tensor]) -> Rooted:
     return Rooted(model, prefix, Counter(name.partition(".")[0] for name in others))
 
 
-def _prefix(tensors: Mapping[str, Tensor]) -> str:
+def _prefix(tensors: Mapping[str, Tensor], averaged: bool) -> str:
     for root in ROOTS:
         found = [
             name.removesuffix(root) for name in tensors if name == root or name.endswith(f".{root}")
         ]
         if found:
-            return _choose(found)
+            return _choose(found, averaged)
     return ""
 
 
-def _choose(prefixes: list[str]) -> str:
-    """Choose averaged weights, else those without a prefix, else the only ones."""
-    averaged = [prefix for prefix in prefixes if set(prefix.split(".")) & set(AVERAGED)]
-    if averaged:
-        return averaged[0]
-    if "" in prefixes or len(prefixes) == 1:
-        return min(prefixes)
+def _choose(prefixes: list[str], averaged: bool) -> str:
+    """Choose the averaged or the raw model; of several raw ones that without a prefix."""
+    preferred = [prefix for prefix in prefixes if is_averaged(prefix) == averaged]
+    if averaged and preferred:
+        return preferred[0]
+    models = preferred or prefixes
+    if "" in models or len(models) == 1:
+        return min(models)
     raise InputError(
-        f"it holds several models, under {' and '.join(sorted(prefixes))}; save the tensors of one "
+        f"it holds several models, under {' and '.join(sorted(models))}; save the tensors of one "
         "alone"
     )

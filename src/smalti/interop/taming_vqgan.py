@@ -3,12 +3,10 @@
 Both programs have the same networks and names. A checkpoint holds a VQGAN alone, with its losses,
 or as the first stage of a larger model. The channels of its images tell what they are.
 
-LlamaGen's tokenizers (VQ-16, VQ-8) are the same network under other names. Their quantizer compares
-directions: vectors and entries are scaled to length one.
+LlamaGen's tokenizers, of which Janus has one, are the same network under other names. Their
+quantizer compares directions: vectors and entries are scaled to length one.
 
 Axes: D code dimension, K codebook size.
-Reference: Sun et al. 2024, "Autoregressive Model Beats Diffusion: Llama for Scalable Image
-    Generation", arXiv:2406.06525, Sec. 2.2.
 """
 
 import re
@@ -25,6 +23,7 @@ from smalti.config import InputError, describe
 from smalti.content import ContentConfig, DepthContent, EdgesContent, LabelsContent, RGBContent
 from smalti.files import atomic_folder
 from smalti.interop.exchange import Imported, check_exportable, fill_vqgan
+from smalti.interop.llamagen_names import is_llamagen, released_names
 from smalti.interop.other_networks import refuse_other_networks
 from smalti.interop.plain_lookup import with_plain_lookup
 from smalti.interop.quantizer_kinds import (
@@ -72,29 +71,25 @@ NAMES = {
     r"\.value\.": ".v.",
     r"\.project\.": ".proj_out.",
 }
-LLAMAGEN_NAMES = {
-    r"\.res\.": ".block.",
-    r"\.mid\.0\.": ".mid.block_1.",
-    r"\.mid\.1\.": ".mid.attn_1.",
-    r"\.mid\.2\.": ".mid.block_2.",
-    r"^encoder\.conv_blocks\.": "encoder.down.",
-}
 
 
-def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imported:
+def import_vqgan(
+    tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD, averaged: bool = True
+) -> Imported:
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
 
     Args:
         tensors: tensors by released name, alone or under `first_stage_model.`.
         told: values of the config; empty without a config.
+        averaged: whether moving averages in the state dict (`model_ema.*`) replace the raw weights.
 
     Raises:
         InputError: it holds no such VQGAN, a weight is missing or left over, or its quantizer is
             not known.
     """
-    parts = _split(tensors)
-    from_llamagen = _is_llamagen(parts.own)
-    own = _released_names(parts.own) if from_llamagen else parts.own
+    parts = _split(tensors, averaged)
+    from_llamagen = is_llamagen(parts.own)
+    own = released_names(parts.own) if from_llamagen else parts.own
     if not from_llamagen:
         refuse_other_networks(own)
     _check_kind(own)
@@ -112,7 +107,9 @@ def import_vqgan(tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD) -> Imp
     if isinstance(vqgan.quantizer, EMAQuantizer):
         vqgan.quantizer.start_at(vqgan.quantizer.codebook)
     passed_over = parts.others + Counter({"quantize": len(own) - len(weights)})
-    return Imported(vqgan, len(weights), passed_over, "the tensors' shapes", parts.taken)
+    return Imported(
+        vqgan, len(weights), passed_over, "the tensors' shapes", parts.taken, parts.averaged
+    )
 
 
 def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
@@ -198,25 +195,6 @@ def released_name(name: str, levels: int) -> str:
     return name
 
 
-def _is_llamagen(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict has LlamaGen's names."""
-    return any(name.startswith("encoder.conv_blocks.") for name in tensors)
-
-
-def _released_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename LlamaGen's tensors as in the released code of VQGAN."""
-    # Its decoder's levels are numbered as they run; the released ones by resolution.
-    level = re.compile(r"^decoder\.conv_blocks\.(\d+)")
-    last = max((int(found[1]) for name in tensors if (found := level.match(name))), default=0)
-
-    def released(name: str) -> str:
-        for theirs, ours in LLAMAGEN_NAMES.items():
-            name = re.sub(theirs, ours, name)
-        return level.sub(lambda found: f"decoder.up.{last - int(found[1])}", name)
-
-    return {released(name): tensor for name, tensor in tensors.items()}
-
-
 def _foreign_name(name: str, quantizer: FoundQuantizer, levels: int) -> str | None:
     """Foreign name of a weight of a VQGAN with this quantizer; None if others do not store it."""
     for ours, theirs in quantizer.names.items():
@@ -234,9 +212,11 @@ class _Parts(NamedTuple):
     """Number of other tensors, by part."""
     taken: Sequence[str] = ()
     """Text for messages on which weights were taken, if there are two sets."""
+    averaged: bool = False
+    """Whether the tokenizer's tensors are moving averages."""
 
 
-def _split(tensors: Mapping[str, Tensor]) -> _Parts:
+def _split(tensors: Mapping[str, Tensor], averaged: bool) -> _Parts:
     prefix = FIRST_STAGE if any(name.startswith(FIRST_STAGE) for name in tensors) else ""
     own, others = {}, Counter[str]()
     for name, tensor in tensors.items():
@@ -246,14 +226,17 @@ def _split(tensors: Mapping[str, Tensor]) -> _Parts:
             own[bare] = tensor
         else:
             others[part] += 1
-    averaged = _averaged(tensors, prefix + AVERAGE, own)
-    if not averaged:
+    averages = _averages(tensors, prefix + AVERAGE, own)
+    if not averages:
         return _Parts(own, others)
-    others.update({"model_ema": -len(averaged), "raw weights": len(averaged)})
-    return _Parts(own | averaged, +others, ["averaged weights (model_ema) instead of the raw ones"])
+    if not averaged:
+        return _Parts(own, others, ["raw weights instead of the averaged ones (model_ema)"])
+    others.update({"model_ema": -len(averages), "raw weights": len(averages)})
+    taken = ["averaged weights (model_ema) instead of the raw ones"]
+    return _Parts(own | averages, +others, taken, averaged=True)
 
 
-def _averaged(
+def _averages(
     tensors: Mapping[str, Tensor], prefix: str, own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Moving averages of a tokenizer's tensors by name; empty unless both networks have them.
@@ -278,6 +261,11 @@ def _check_kind(tensors: Mapping[str, Tensor]) -> None:
         raise InputError(f"it is no VQGAN: encoder.conv_in.weight is missing; it holds {names} ...")
     if not any(name.startswith("quantize.") for name in tensors):
         raise InputError("it is an autoencoder without a codebook (quantize.embedding.weight)")
+    if not any(name.startswith("decoder.") for name in tensors):
+        raise InputError(
+            "its tokenizer has no decoder, as Chameleon's in transformers; give the checkpoint "
+            "that it came from, such as Chameleon's vqgan.ckpt"
+        )
 
 
 def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:

@@ -102,17 +102,19 @@ class StoredTensor:
         return flat.as_strided(self.shape, self.strides, self.offset)
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, averaged: bool = True) -> Weights:
     """Read the weights of a file of `torch.save`, on the CPU.
 
-    It holds a state dict, or a dictionary with one under a name that `containers` knows.
+    It holds a state dict, or a dictionary with one under a name that `containers` knows; `averaged`
+    is whether averaged weights are preferred to raw ones.
 
     Raises:
         InputError: it is no such file, or it is damaged.
     """
     try:
         with path.open("rb") as file:
-            return _read_zip(file) if zipfile.is_zipfile(file) else _read_legacy(file)
+            read = _read_zip if zipfile.is_zipfile(file) else _read_legacy
+            return read(file, averaged)
     # A file that is cut short or made to harm can end in nearly any exception.
     except Exception as error:
         raise InputError(
@@ -121,7 +123,7 @@ def read_weights(path: Path) -> Weights:
         ) from error
 
 
-def _read_zip(file: IO[bytes]) -> Weights:
+def _read_zip(file: IO[bytes], averaged: bool) -> Weights:
     """Read a zip archive: it has `NAME/data.pkl`, and each storage as `NAME/data/KEY`."""
     with zipfile.ZipFile(file) as archive:
         (description,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
@@ -136,10 +138,11 @@ def _read_zip(file: IO[bytes]) -> Weights:
         if f"{folder}byteorder" in archive.namelist() and read(f"{folder}byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
         content = _Unpickler(io.BytesIO(read(description))).load()
-        return _build(content, lambda storage: read(f"{folder}data/{storage.key}"))
+        stored = find_weights(content, StoredTensor, averaged)
+        return _build(stored, lambda storage: read(f"{folder}data/{storage.key}"))
 
 
-def _read_legacy(file: IO[bytes]) -> Weights:
+def _read_legacy(file: IO[bytes], averaged: bool) -> Weights:
     """Read a sequence of pickles: magic number, header, content and storage keys; then storages."""
     file.seek(0)
     if _Unpickler(file).load() != LEGACY_MAGIC:
@@ -158,11 +161,10 @@ def _read_legacy(file: IO[bytes]) -> Weights:
         file.seek(places[storage.key])
         return file.read(storage.size_bytes)
 
-    return _build(content, read)
+    return _build(find_weights(content, StoredTensor, averaged), read)
 
 
-def _build(content: object, read: Callable[[Storage], bytes]) -> Weights:
-    stored = find_weights(content, StoredTensor)
+def _build(stored: Weights, read: Callable[[Storage], bytes]) -> Weights:
     tensors = {name: tensor.build(read(tensor.storage)) for name, tensor in stored.tensors.items()}
     return replace(stored, tensors=tensors)
 
