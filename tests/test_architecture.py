@@ -6,12 +6,13 @@ layer, to which all other parts belong, from everything but `cli`.
 """
 
 import ast
+import functools
 import graphlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ALL_PYTHON = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
 ALL_PYTHON += sorted((ROOT / "benchmarks").rglob("*.py"))
 
+parsed = functools.cache(ast.parse)
+
 
 def layer_of(part: str) -> int:
     return next((number for number, parts in enumerate(LAYERS) if part in parts), TOP)
@@ -80,7 +83,7 @@ def imported_modules(tree: ast.AST) -> Iterator[str]:
 
 def forbidden_imports(part: str, source: str) -> list[str]:
     """Imports that a file of `part` (a folder or top file of the package) may not have."""
-    return [name for name in imported_modules(ast.parse(source)) if not may_import(part, name)]
+    return [name for name in imported_modules(parsed(source)) if not may_import(part, name)]
 
 
 def may_import(part: str, name: str) -> bool:
@@ -109,7 +112,7 @@ def circle(sources: Mapping[str, str]) -> list[str]:
     graph = {
         name: {
             imported if imported in sources else imported.rpartition(".")[0]
-            for imported in imported_modules(ast.parse(source))
+            for imported in imported_modules(parsed(source))
         }
         for name, source in sources.items()
     }
@@ -123,7 +126,7 @@ def circle(sources: Mapping[str, str]) -> list[str]:
 def forbidden_calls(source: str) -> list[str]:
     """Calls of print() and of a method cuda()."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name) and node.func.id == "print":
                 found.append("print")
@@ -136,7 +139,7 @@ def json_writers(source: str) -> list[str]:
     """Calls of json.dump() and json.dumps(), which write NaN as a word that JSON does not have."""
     return [
         node.func.attr
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in ("dump", "dumps")
@@ -146,7 +149,7 @@ def json_writers(source: str) -> list[str]:
 
 def texts(source: str) -> list[str]:
     """The strings of a file that are no docstrings."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
         node.value
@@ -159,7 +162,7 @@ def texts(source: str) -> list[str]:
 
 def without_encoding(source: str) -> list[int]:
     """Lines that open a text file in whatever encoding the system has."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(parsed(source)) if isinstance(node, ast.Call)]
     return [
         call.lineno
         for call in calls
@@ -182,12 +185,24 @@ def within(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=within)
-def test_imports_go_downward_only(path):
-    part = within(path).partition("/")[0].removesuffix(".py")
-    if part in ("__init__", "__main__"):
-        return  # the package's doors name its two classes and its command, from any layer
-    assert forbidden_imports(part, path.read_text(encoding="utf-8")) == []
+def found_in(
+    paths: Sequence[Path], find: Callable[[Path, str], Sequence[object]]
+) -> dict[str, Sequence[object]]:
+    """What `find(path, text)` finds in files, by file, without those in which it finds nothing.
+
+    All files are one test: a test of each, thousands of them, would take much longer.
+    """
+    found = {path: find(path, path.read_text(encoding="utf-8")) for path in paths}
+    return {path.relative_to(ROOT).as_posix(): finds for path, finds in found.items() if finds}
+
+
+def test_imports_go_downward_only():
+    def upward(path, text):
+        part = within(path).partition("/")[0].removesuffix(".py")
+        # The package's doors name its two classes and its command, from any layer.
+        return [] if part in ("__init__", "__main__") else forbidden_imports(part, text)
+
+    assert found_in(SOURCES, upward) == {}
 
 
 def test_contributing_shows_the_layers():
@@ -225,31 +240,31 @@ def test_the_circle_rule_itself(sources, found):
     assert set(circle(sources)) == found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=within)
-def test_nobody_prints_or_names_a_device(path):
-    calls = forbidden_calls(path.read_text(encoding="utf-8"))
-    if within(path).startswith(MAY_PRINT):
-        calls = [call for call in calls if call != "print"]
-    assert calls == []
+def test_nobody_prints_or_names_a_device():
+    def calls(path, text):
+        may_print = within(path).startswith(MAY_PRINT)
+        return [call for call in forbidden_calls(text) if not (may_print and call == "print")]
+
+    assert found_in(SOURCES, calls) == {}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=within)
-def test_one_place_knows_whether_scores_are_of_held_out_images(path):
+def test_one_place_knows_whether_scores_are_of_held_out_images():
     """Others ask `run_images`: a sentence of their own would be wrong where none are held out."""
-    if within(path) not in MAY_SAY_HELD_OUT:
-        said = texts(path.read_text(encoding="utf-8"))
-        assert [text for text in said if re.search("(?<!--)held-out", text.lower())] == []
+    others = [path for path in SOURCES if within(path) not in MAY_SAY_HELD_OUT]
+
+    def said(_, text):
+        return [line for line in texts(text) if re.search("(?<!--)held-out", line.lower())]
+
+    assert found_in(others, said) == {}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=within)
-def test_json_files_are_written_by_one_function(path):
-    if within(path) not in JSON_THAT_IS_NO_FILE:
-        assert json_writers(path.read_text(encoding="utf-8")) == []
+def test_json_files_are_written_by_one_function():
+    others = [path for path in SOURCES if within(path) not in JSON_THAT_IS_NO_FILE]
+    assert found_in(others, lambda _, text: json_writers(text)) == {}
 
 
-@pytest.mark.parametrize("path", ALL_PYTHON, ids=lambda path: path.name)
-def test_text_files_are_opened_with_their_encoding(path):
-    assert without_encoding(path.read_text(encoding="utf-8")) == []
+def test_text_files_are_opened_with_their_encoding():
+    assert found_in(ALL_PYTHON, lambda _, text: without_encoding(text)) == {}
 
 
 @pytest.mark.parametrize(
@@ -274,13 +289,11 @@ def test_the_encoding_rule_itself(call, is_found):
 
 
 def test_nobody_imports_torchvision():
-    guilty = [
-        path.name
-        for path in ALL_PYTHON
-        for name in imported_modules(ast.parse(path.read_text(encoding="utf-8")))
-        if name.partition(".")[0] == "torchvision"
-    ]
-    assert guilty == []
+    def imports(_, text):
+        names = imported_modules(parsed(text))
+        return [name for name in names if name.partition(".")[0] == "torchvision"]
+
+    assert found_in(ALL_PYTHON, imports) == {}
 
 
 @pytest.mark.parametrize(
