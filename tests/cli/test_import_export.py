@@ -100,6 +100,20 @@ def test_exported_folder_is_imported_again(here, succeed, vqgan):
         assert_same_model(here / form / "back", vqgan)
 
 
+def test_tokenizer_exported_for_janus_is_imported_again(here, succeed):
+    torch.manual_seed(0)
+    by_direction = VectorQuantizerConfig(l2_normalised=True)
+    ours = VQGAN(TINY.model_copy(update={"quantizer": by_direction})).eval()
+    ours.save_pretrained("ours")
+    succeed("export", "ours", "--out", "out", "--format", "janus")
+    out = succeed("import", "out/model.safetensors", "--out", "back").out
+    assert "quantizer vector (the nearest entry by direction)" in out
+    back = VQGAN.from_pretrained("back")
+    assert back.config == ours.config
+    picture = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert torch.equal(ours.encode(picture), back.encode(picture))
+
+
 def test_config_that_came_with_a_checkpoint_is_compared(here, refused, succeed, released):
     save_file(released, here / "model.safetensors")
     content = released_config(TINY)
@@ -170,8 +184,14 @@ def test_model_that_a_format_cannot_express_is_refused(here, refused, vqgan):
     refused("export", "ours", "--out", "out", words=words)
 
 
+def test_lookup_that_llamagen_has_not_is_refused(here, refused, vqgan):
+    vqgan.save_pretrained("ours")
+    words = ["ours cannot be exported: its quantizer.l2_normalised is false; llamagen compares"]
+    refused("export", "ours", "--out", "out", "--format", "llamagen", words=words)
+
+
 def test_unknown_format_is_refused(refused, world):
-    words = ["unknown format 'onnx'", "diffusers, taming"]
+    words = ["unknown format 'onnx'", "diffusers, janus, llamagen, taming"]
     refused("export", world.vqgan, "--out", "out", "--format", "onnx", words=words)
 
 

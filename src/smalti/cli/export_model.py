@@ -37,6 +37,7 @@ def parser() -> Parser:
         "--format",
         default="diffusers",
         help="diffusers: a folder for VQModel.from_pretrained; taming: the released code's config "
-        "and state dict",
+        "and state dict; llamagen: arguments and weights of its VQModel; janus: a folder for "
+        "JanusVQVAE.from_pretrained of transformers",
     )
     return parser

@@ -45,14 +45,17 @@ def is_llamagen(names: Iterable[str]) -> bool:
 
 def released_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of LlamaGen, or of Janus in transformers, as in the released code."""
-    renamed = {_renamed(name, RELEASED_NAMES): tensor for name, tensor in tensors.items()}
-    levels = _levels(renamed)
-    return {_other_number(name, levels): tensor for name, tensor in renamed.items()}
+    return _renumbered({_renamed(name, RELEASED_NAMES): t for name, t in tensors.items()})
 
 
-def llamagen_name(name: str, levels: int) -> str:
-    """LlamaGen's name of a tensor that the released code calls `name`, with `levels` levels."""
-    return _renamed(_other_number(name, levels), NAMES)
+def janus_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the released code's tensors as those of Janus in transformers."""
+    return _renumbered(tensors)
+
+
+def llamagen_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the released code's tensors as LlamaGen's."""
+    return {_renamed(name, NAMES): tensor for name, tensor in janus_names(tensors).items()}
 
 
 def _renamed(name: str, parts: Mapping[str, str]) -> str:
@@ -61,10 +64,10 @@ def _renamed(name: str, parts: Mapping[str, str]) -> str:
     return name
 
 
-def _levels(names: Iterable[str]) -> int:
-    return 1 + max((int(found[1]) for name in names if (found := LEVEL.match(name))), default=0)
-
-
-def _other_number(name: str, levels: int) -> str:
-    """Number a level of the decoder from its other end."""
-    return LEVEL.sub(lambda found: f"decoder.up.{levels - 1 - int(found[1])}", name)
+def _renumbered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Number the levels of the decoder, in released names, from their other end."""
+    last = max((int(found[1]) for name in tensors if (found := LEVEL.match(name))), default=0)
+    return {
+        LEVEL.sub(lambda found: f"decoder.up.{last - int(found[1])}", name): tensor
+        for name, tensor in tensors.items()
+    }

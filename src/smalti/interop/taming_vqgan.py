@@ -119,20 +119,31 @@ def export_vqgan(vqgan: VQGAN, folder: Path) -> None:
         InputError: the released code cannot express a part of the model, or the folder cannot be
             written.
     """
-    config, weights = with_plain_lookup(vqgan)
-    check_exportable(config, "taming")
-    if config.norm_groups != NORM_GROUPS:
-        raise InputError(
-            f"norm_groups is {config.norm_groups}; taming has {NORM_GROUPS} always, diffusers any"
-        )
-    if not config.middle_attention:
-        raise InputError("middle_attention is false; taming has it always")
-    levels = len(config.channel_multipliers)
-    tensors = {released_name(name, levels): tensor for name, tensor in weights.items()}
+    config, tensors = with_released_names(vqgan, "taming")
     with atomic_folder(folder) as temporary:
         text = yaml.safe_dump(released_config(config))
         (temporary / CONFIG_FILE).write_text(text, encoding="utf-8")
         write_tensors(temporary / WEIGHTS_FILE, tensors)
+
+
+def with_released_names(vqgan: VQGAN, form: str) -> tuple[VQGANConfig, dict[str, Tensor]]:
+    """Config and weights of a VQGAN with the plain lookup, the weights by released names.
+
+    `form` is the name of the format that they are written in, for messages.
+
+    Raises:
+        InputError: the released code cannot express a part of the model.
+    """
+    config, weights = with_plain_lookup(vqgan)
+    check_exportable(config, form)
+    if config.norm_groups != NORM_GROUPS:
+        raise InputError(
+            f"norm_groups is {config.norm_groups}; {form} has {NORM_GROUPS} always, diffusers any"
+        )
+    if not config.middle_attention:
+        raise InputError(f"middle_attention is false; {form} has it always")
+    levels = len(config.channel_multipliers)
+    return config, {released_name(name, levels): tensor for name, tensor in weights.items()}
 
 
 def _infer_content(

@@ -11,6 +11,7 @@ from smalti.interop.checkpoint import read_checkpoint
 from smalti.interop.containers import AVERAGED, Weights, is_averaged
 from smalti.interop.diffusers_vqmodel import export_vqmodel, import_vqmodel
 from smalti.interop.exchange import Imported, naming
+from smalti.interop.llamagen import export_janus, export_llamagen
 from smalti.interop.prefixes import Rooted, without_prefix
 from smalti.interop.taming_config import ToldVQGAN, check_released_config, read_told
 from smalti.interop.taming_net2net import ImportedPrior, import_net2net, is_net2net
@@ -22,6 +23,8 @@ AnyImported = TypeVar("AnyImported", Imported, ImportedPrior)
 EXPORTS: dict[str, Callable[[VQGAN, Path], None]] = {
     "diffusers": export_vqmodel,
     "taming": export_vqgan,
+    "llamagen": export_llamagen,
+    "janus": export_janus,
 }
 TRANSFORMERS = "vqmodel."  # where transformers' Chameleon and Janus have their tokenizers
 NEAREST = ToldVQGAN(quantizer="vector")  # none of them has the largest inner product of IBQ
