@@ -31,6 +31,7 @@ SHAPES = {
     "attention in the middle only": {"attention_levels": (), "code_dim": 3},
     "no attention": {"attention_levels": (), "middle_attention": False},
     "other groups": {"norm_groups": 8, "channels": 24},
+    "pixels in [0, 1]": {"unit_range": True},
     "narrow codes": {"code_dim": 4, "latent_channels": 16, "channel_multipliers": (1, 1, 2, 4)},
 }
 
@@ -79,6 +80,7 @@ def their_model(config: VQGANConfig) -> torch.nn.Module:
             norm_num_groups=config.norm_groups,
             vq_embed_dim=config.code_dim,
             mid_block_add_attention=config.middle_attention,
+            lookup_from_codebook=config.unit_range,
         )
     )
 
@@ -86,14 +88,16 @@ def their_model(config: VQGANConfig) -> torch.nn.Module:
 @torch.no_grad()
 def assert_equal_networks(ours: VQGAN, theirs: torch.nn.Module) -> None:
     images = 2 * torch.rand(2, 3, 48, 32, generator=torch.Generator().manual_seed(1)) - 1
-    z = theirs.encode(images).latents
+    in_unit_range = ours.config.unit_range
+    z = theirs.encode((images + 1) / 2 if in_unit_range else images).latents
     torch.testing.assert_close(ours.latent(images), z, rtol=1e-4, atol=1e-4)
     _, _, (_, _, indices) = theirs.quantize(z)
     codes = ours.encode(images)
     assert len(codes.unique()) > 1
     assert torch.equal(codes.flatten(), indices)
-    decoded = theirs.decode(z).sample.clamp(-1, 1)
-    torch.testing.assert_close(ours.decode(codes), decoded, rtol=1e-4, atol=1e-4)
+    decoded = theirs.decode(z).sample
+    decoded = 2 * decoded - 1 if in_unit_range else decoded
+    torch.testing.assert_close(ours.decode(codes), decoded.clamp(-1, 1), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -115,8 +119,18 @@ def test_diffusers_loads_what_we_export(shape, tmp_path):
     assert_equal_networks(ours, theirs.eval())
 
 
-def test_shape_of_amused(tmp_path):
-    """Five levels, no attention, and codes in place of latents where it decodes."""
+AMUSED = {
+    "_class_name": "AmusedPipeline",
+    "vqvae": ["diffusers", "VQModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "text_encoder": ["transformers", "CLIPTextModelWithProjection"],
+    "transformer": ["diffusers", "UVit2DModel"],
+    "scheduler": ["diffusers", "AmusedScheduler"],
+}
+
+
+def test_pipeline_of_amused(tmp_path):
+    """Five levels, no attention, pixels in [0, 1], and `decode` takes codes in place of latents."""
     theirs = lively(
         vqmodel_class()(
             down_block_types=("DownEncoderBlock2D",) * 5,
@@ -131,13 +145,21 @@ def test_shape_of_amused(tmp_path):
             force_upcast=True,
         )
     )
-    theirs.save_pretrained(tmp_path)
+    theirs.save_pretrained(tmp_path / "vqvae")
+    (tmp_path / "model_index.json").write_text(json.dumps(AMUSED), encoding="utf-8")
+    for name, kind in {"transformer": "UVit2DModel", "scheduler": "AmusedScheduler"}.items():
+        (tmp_path / name).mkdir()
+        config = json.dumps({"_class_name": kind})
+        (tmp_path / name / CONFIG_FILE).write_text(config, encoding="utf-8")
     vqgan = import_model(tmp_path).vqgan
+    assert vqgan.config == import_model(tmp_path / "vqvae").vqgan.config
+    assert vqgan.config.unit_range
     assert_equal_networks(vqgan, theirs)
     codes = torch.randint(64, (1, 3, 2))
     with torch.no_grad():
         decoded = theirs.decode(codes, force_not_quantize=True, shape=(1, 3, 2, 16)).sample
-    torch.testing.assert_close(vqgan.decode(codes), decoded.clamp(-1, 1), rtol=1e-4, atol=1e-4)
+    expected = (2 * decoded - 1).clamp(-1, 1)
+    torch.testing.assert_close(vqgan.decode(codes), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture

@@ -176,6 +176,7 @@ def test_exported_weights_are_imported_again(tmp_path, form):
         ({"quantizer": VectorQuantizerConfig()}, "l2_normalised is false; {form} compares dir"),
         ({"norm_groups": 8}, "norm_groups is 8; {form} has 32 always"),
         ({"middle_attention": False}, "middle_attention is false; {form} has it always"),
+        ({"unit_range": True}, r"unit_range is true; {form} has pixels in \[-1, 1\]"),
         ({"attention_levels": (0, 1)}, r"attention_levels is \[0, 1\]; {form} has attention at"),
     ],
 )

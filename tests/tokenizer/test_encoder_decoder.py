@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from smalti.content import LabelsContent
 from smalti.tokenizer.blocks import Downsample, NonLocalAttention, Upsample
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.decoder import Decoder
@@ -117,6 +118,11 @@ def test_non_local_blocks_stand_where_asked():
 def test_attention_at_a_level_that_does_not_exist_is_refused(level):
     with pytest.raises(ValidationError, match=rf"attention-levels \[{level}\] must be from 0 to 2"):
         VQGANConfig(channel_multipliers=(1, 1, 1), attention_levels=(level,))
+
+
+def test_pixels_in_unit_range_are_not_for_label_maps():
+    with pytest.raises(ValidationError, match="unit-range must be false for label maps"):
+        VQGANConfig(content=LabelsContent(classes=3), unit_range=True)
 
 
 def test_latent_channels_are_between_the_networks_and_the_codes():

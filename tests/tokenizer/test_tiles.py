@@ -85,6 +85,7 @@ def test_non_local_blocks_at_any_level(attention_levels, middle_attention):
         {"channel_multipliers": (1, 1, 1, 1, 2)},
         {"channel_multipliers": (1, 1, 1, 1), "residual_blocks": 2},
         {"residual_blocks": 3},
+        {"unit_range": True},
         {"latent_channels": 12},
     ],
     ids=str,
@@ -215,6 +216,7 @@ def test_non_local_blocks_of_the_encoder_at_any_level(attention_levels, middle_a
         {"channel_multipliers": (1, 1)},
         {"channel_multipliers": (1, 1, 1, 1, 2)},
         {"residual_blocks": 3},
+        {"unit_range": True},
     ],
     ids=str,
 )

@@ -72,6 +72,8 @@ class VQModelConfig(BaseModel):
     vq_embed_dim: int | None = None
     norm_type: Literal["group"] = "group"
     mid_block_add_attention: bool = True
+    lookup_from_codebook: bool = False
+    """Whether `decode` takes codes. That is how aMUSEd's is known, whose pixels are in [0, 1]."""
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
@@ -137,6 +139,7 @@ def _our_config(config: VQModelConfig) -> VQGANConfig:
             norm_groups=config.norm_num_groups,
             attention_levels=None if attention == (levels[-1],) else attention,
             middle_attention=config.mid_block_add_attention,
+            unit_range=config.lookup_from_codebook,
             code_dim=code_dim,
             latent_channels=None if config.latent_channels == code_dim else config.latent_channels,
             codebook_size=config.num_vq_embeddings,
@@ -165,6 +168,7 @@ def _vqmodel_config(config: VQGANConfig) -> VQModelConfig:
             "norm_num_groups": config.norm_groups,
             "vq_embed_dim": config.code_dim,
             "mid_block_add_attention": config.middle_attention,
+            "lookup_from_codebook": config.unit_range,
         }
     )
 

@@ -142,6 +142,8 @@ def with_released_names(vqgan: VQGAN, form: str) -> tuple[VQGANConfig, dict[str,
         )
     if not config.middle_attention:
         raise InputError(f"middle_attention is false; {form} has it always")
+    if config.unit_range:
+        raise InputError(f"unit_range is true; {form} has pixels in [-1, 1] always, diffusers any")
     levels = len(config.channel_multipliers)
     return config, {released_name(name, levels): tensor for name, tensor in weights.items()}
 

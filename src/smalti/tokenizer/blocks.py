@@ -64,6 +64,22 @@ class NonLocalAttention(nn.Module):
         return features + self.project(mixed)
 
 
+class ToUnitRange(nn.Conv2d):
+    """Convolution that moves images from [-1, 1] to [0, 1] before it pads them with zeros."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) in [-1, 1] -> (B, C', H, W)."""
+        return super().forward((images + 1) / 2)
+
+
+class FromUnitRange(nn.Conv2d):
+    """Convolution to images in [0, 1], which are moved to [-1, 1]."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H, W), about in [-1, 1]."""
+        return 2 * super().forward(features) - 1
+
+
 class Downsample(nn.Module):
     """Halves the size: pads right and bottom by one, then convolves 3x3 with stride 2."""
 

@@ -30,6 +30,9 @@ class VQGANConfig(Config):
     lowest only. The time of a block grows with the fourth power of a level's side."""
     middle_attention: bool = True
     """Whether encoder and decoder have a non-local block in the middle, at lowest resolution."""
+    unit_range: bool = False
+    """Whether the networks have pixels in [0, 1] inside, as the tokenizer of aMUSEd has; otherwise
+    in [-1, 1]. The images that are given and returned are in [-1, 1] always."""
     code_dim: int = Field(default=64, ge=1)
     """D, channels of the encoder output."""
     latent_channels: int | None = Field(default=None, ge=1)
@@ -68,6 +71,12 @@ class VQGANConfig(Config):
                 f"attention-levels {list(self.attention_levels)} must be from 0 to {lowest}, the "
                 "levels of channel-multipliers"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_pixels(self) -> Self:
+        if self.unit_range and self.content.kind == "labels":
+            raise ValueError("unit-range must be false for label maps, which have no pixels")
         return self
 
     @property

@@ -6,7 +6,7 @@ Reference: arXiv:2012.09841, Table 2, right column.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smalti.tokenizer.blocks import Level, Middle, Upsample, group_norm
+from smalti.tokenizer.blocks import FromUnitRange, Level, Middle, Upsample, group_norm
 from smalti.tokenizer.config import VQGANConfig
 
 
@@ -37,7 +37,8 @@ class Decoder(nn.Module):
             for level, width in enumerate(widths)
         )
         self.norm_out = group_norm(config.norm_groups, widths[-1])
-        self.conv_out = nn.Conv2d(widths[-1], config.content.channels, 3, padding=1)
+        last_layer = FromUnitRange if config.unit_range else nn.Conv2d
+        self.conv_out = last_layer(widths[-1], config.content.channels, 3, padding=1)
 
     def features(self, z_q: Tensor) -> Tensor:
         """Input (B, channels, H, W) of the last convolution, for (B, latent_channels, h, w)."""

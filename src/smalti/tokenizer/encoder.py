@@ -8,7 +8,7 @@ Deviation: by default non-local blocks stand after each residual block of the lo
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smalti.tokenizer.blocks import Downsample, Level, Middle, group_norm
+from smalti.tokenizer.blocks import Downsample, Level, Middle, ToUnitRange, group_norm
 from smalti.tokenizer.config import VQGANConfig
 
 
@@ -23,7 +23,8 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [config.channels * multiplier for multiplier in config.channel_multipliers]
         lowest = len(widths) - 1
-        self.conv_in = nn.Conv2d(config.content.channels, config.channels, 3, padding=1)
+        first = ToUnitRange if config.unit_range else nn.Conv2d
+        self.conv_in = first(config.content.channels, config.channels, 3, padding=1)
         self.levels = nn.ModuleList(
             Level(
                 config.channels if level == 0 else widths[level - 1],
