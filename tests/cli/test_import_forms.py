@@ -299,6 +299,18 @@ def test_bad_index_is_refused(here, refused, content, words):
     refused(["import", "model.safetensors.index.json", "--out", "model"], words)
 
 
+def test_tokenizer_without_a_decoder_is_refused(here, refused, released):
+    """As transformers has Chameleon's."""
+    tensors = {
+        f"model.vqmodel.{name}": tensor
+        for name, tensor in released.items()
+        if not name.startswith("decoder.")
+    }
+    _shards(tensors | {"lm_head.weight": torch.zeros(2)}, ".safetensors", save_file)
+    words = ["index.json: its tokenizer has no decoder, as Chameleon's in transformers; give the"]
+    refused(["import", "model.safetensors.index.json", "--out", "model"], *words)
+
+
 def test_archive_of_files_is_refused_with_what_it_holds(here, refused, released):
     torch.save(released, "last.ckpt")
     with zipfile.ZipFile("vqgan.zip", "w") as archive:
