@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from smalti.config import InputError
-from smalti.tokenizer import vqgan as vqgan_module
+from smalti.tokenizer import convolutional
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -224,7 +224,7 @@ def test_large_batch_is_encoded_some_images_at_a_time(monkeypatch):
     """Channels last, which a processor's convolutions want; the codes are those of training."""
     vqgan = VQGAN(TINY).eval()
     images = torch.rand(5, 3, 16, 16) * 2 - 1
-    monkeypatch.setattr(vqgan_module, "CACHED_NUMBERS", 2 * 16 * 16 * TINY.channels)
+    monkeypatch.setattr(convolutional, "CACHED_NUMBERS", 2 * 16 * 16 * TINY.channels)
     seen = []
     vqgan.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     codes = vqgan.encode(images)

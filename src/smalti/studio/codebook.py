@@ -20,9 +20,9 @@ from smalti.content_images import content_images
 from smalti.data.readers import Reader, reader_of
 from smalti.studio.worker import Job
 from smalti.tokenizer.base import Tokenizer
+from smalti.tokenizer.convolutional import ConvolutionalTokenizer
 from smalti.tokenizer.load import load_tokenizer
 from smalti.tokenizer.pixels import PixelTokenizer
-from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.vqgan.codebook_picture import decode_alone
 
 SWATCH_PX = 16
@@ -201,7 +201,7 @@ class Codebook:
         """The vectors of all codes (K, D), or the colours of a palette."""
         if isinstance(self.tokenizer, PixelTokenizer):
             return self.tokenizer.palette
-        assert isinstance(self.tokenizer, VQGAN), "the only other kind of tokenizer"
+        assert isinstance(self.tokenizer, ConvolutionalTokenizer), "all other kinds are"
         codes = torch.arange(self.tokenizer.codebook_size, device=self._device)
         return self.tokenizer.quantizer.embed(codes[None, None])[0, :, 0].T.float()
 

@@ -37,7 +37,11 @@ class ResidualBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
         change = self.conv1(F.silu(self.norm1(features)))
-        return self.skip(features) + self.conv2(F.silu(self.norm2(change)))
+        return self.join(features, self.conv2(F.silu(self.norm2(change))))
+
+    def join(self, features: Tensor, change: Tensor) -> Tensor:
+        """Add the input (B, in_channels, H, W) and its change (B, out_channels, H, W)."""
+        return self.skip(features) + change
 
 
 class NonLocalAttention(nn.Module):
@@ -136,6 +140,7 @@ class Level(nn.Module):
         blocks: number of residual blocks.
         attention: whether a non-local block follows each.
         resample: what changes the size at the end; None at the last level.
+        block: class of the residual blocks.
     """
 
     def __init__(
@@ -146,11 +151,12 @@ class Level(nn.Module):
         blocks: int,
         attention: bool,
         resample: nn.Module | None,
+        block: type[ResidualBlock] = ResidualBlock,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            ResidualBlock(in_channels if block == 0 else out_channels, out_channels, norm_groups)
-            for block in range(blocks)
+            block(in_channels if number == 0 else out_channels, out_channels, norm_groups)
+            for number in range(blocks)
         )
         self.attentions = nn.ModuleList(
             NonLocalAttention(out_channels, norm_groups) if attention else nn.Identity()

@@ -1,8 +1,8 @@
 """Configs of the tokenizers. Imports no torch."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from smalti.config import Config
 from smalti.content import ContentConfig, RGBContent
@@ -94,6 +94,36 @@ class VQGANConfig(Config):
     def inner_channels(self) -> int:
         """`latent_channels`, or as many as `code_dim`."""
         return self.latent_channels or self.code_dim
+
+
+class MaskGITVQGANConfig(Config):
+    """Shape of a VQGAN of MaskGIT, which is only imported; the defaults are the published one's."""
+
+    content: ClassVar[RGBContent] = RGBContent()
+    quantizer: ClassVar[VectorQuantizerConfig] = VectorQuantizerConfig()
+    norm_groups: ClassVar[int] = 32
+
+    kind: Literal["maskgit"] = "maskgit"
+    channels: int = Field(default=128, ge=1, multiple_of=32)
+    """Channels at full resolution, a multiple of the norms' 32 groups."""
+    channel_multipliers: tuple[PositiveInt, ...] = Field(default=(1, 1, 2, 2, 4), min_length=2)
+    """Channels of each level relative to `channels`; f is 2 to the number of levels less one."""
+    residual_blocks: int = Field(default=2, ge=1)
+    """Residual blocks of each level, and of the middle, in both networks."""
+    code_dim: int = Field(default=256, ge=1)
+    """D, channels of the encoder output."""
+    codebook_size: int = Field(default=1024, ge=2)
+    """K, number of codes."""
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each level, the first at full resolution."""
+        return [self.channels * multiplier for multiplier in self.channel_multipliers]
+
+    @property
+    def downsampling_factor(self) -> int:
+        """f, pixels of an image's side per code."""
+        return int(2 ** (len(self.channel_multipliers) - 1))
 
 
 class PixelTokenizerConfig(Config):

@@ -12,7 +12,26 @@ from smalti.tokenizer.blocks import Downsample, Level, Middle, ToUnitRange, grou
 from smalti.tokenizer.config import VQGANConfig
 
 
-class Encoder(nn.Module):
+class ConvolutionalEncoder(nn.Module):
+    """Runs a first convolution, levels, a middle and a last convolution; a subclass makes them."""
+
+    conv_in: nn.Conv2d
+    levels: nn.ModuleList
+    """Modules of the class `Level`."""
+    middle: nn.Module
+    norm_out: nn.GroupNorm
+    conv_out: nn.Conv2d
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Latent (B, latent_channels, H / 2^m, W / 2^m) of images (B, C, H, W)."""
+        features = self.conv_in(images)
+        for level in self.levels:
+            features = level(features)
+        features = self.middle(features)
+        return self.conv_out(F.silu(self.norm_out(features)))
+
+
+class Encoder(ConvolutionalEncoder):
     """Convolutional encoder with m = len(channel_multipliers) - 1 down-sampling steps.
 
     Args:
@@ -39,11 +58,3 @@ class Encoder(nn.Module):
         self.middle = Middle(widths[-1], config.norm_groups, config.middle_attention)
         self.norm_out = group_norm(config.norm_groups, widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], config.inner_channels, 3, padding=1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Latent (B, latent_channels, H / 2^m, W / 2^m) of images (B, C, H, W)."""
-        features = self.conv_in(images)
-        for level in self.levels:
-            features = level(features)
-        features = self.middle(features)
-        return self.conv_out(F.silu(self.norm_out(features)))

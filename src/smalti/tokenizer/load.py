@@ -4,6 +4,7 @@ from pathlib import Path
 
 from smalti.config import InputError
 from smalti.model_folder import find_model, read_description
+from smalti.tokenizer import maskgit as maskgit
 from smalti.tokenizer import pixels as pixels
 from smalti.tokenizer import vqgan as vqgan
 from smalti.tokenizer.base import TOKENIZERS, Tokenizer

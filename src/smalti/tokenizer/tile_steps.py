@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.tokenizer.blocks import Downsample, Level, NonLocalAttention, ResidualBlock, Upsample
-from smalti.tokenizer.decoder import Decoder
-from smalti.tokenizer.encoder import Encoder
+from smalti.tokenizer.decoder import ConvolutionalDecoder
+from smalti.tokenizer.encoder import ConvolutionalEncoder
 
 
 class Scale(NamedTuple):
@@ -43,7 +43,7 @@ class Step(NamedTuple):
     """Size of the convolution's result relative to its input."""
 
 
-def global_features(decoder: Decoder, z_q: Tensor) -> Tensor:
+def global_features(decoder: ConvolutionalDecoder, z_q: Tensor) -> Tensor:
     """Output of the decoder's last non-local block, before the up-sampling of its level.
 
     Args:
@@ -63,7 +63,7 @@ def global_features(decoder: Decoder, z_q: Tensor) -> Tensor:
     return features
 
 
-def decoding_steps(decoder: Decoder) -> list[Step]:
+def decoding_steps(decoder: ConvolutionalDecoder) -> list[Step]:
     """The decoder's steps after `global_features`; the branch of the last step is the outputs."""
 
     def to_outputs(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,7 +79,9 @@ def decoding_steps(decoder: Decoder) -> list[Step]:
     return [*_steps_of(layers), Step(to_outputs, decoder.norm_out)]
 
 
-def encoding_steps(encoder: Encoder, to_input: Callable[[Tensor], Tensor]) -> list[Step]:
+def encoding_steps(
+    encoder: ConvolutionalEncoder, to_input: Callable[[Tensor], Tensor]
+) -> list[Step]:
     """The encoder's steps before its first non-local block, at higher resolutions."""
     layers: list[nn.Module] = []
     for level in _levels(encoder)[: _first_attended(encoder)]:
@@ -88,18 +90,18 @@ def encoding_steps(encoder: Encoder, to_input: Callable[[Tensor], Tensor]) -> li
     return [first, *_steps_of(layers)]
 
 
-def global_latent(encoder: Encoder, features: Tensor) -> Tensor:
+def global_latent(encoder: ConvolutionalEncoder, features: Tensor) -> Tensor:
     """Latent (B, latent_channels, h, w) from the output (B, C, H, W) of `encoding_steps`."""
     for level in _levels(encoder)[_first_attended(encoder) :]:
         features = level(features)
     return encoder.conv_out(F.silu(encoder.norm_out(encoder.middle(features))))
 
 
-def _levels(network: Encoder | Decoder) -> list[Level]:
+def _levels(network: ConvolutionalEncoder | ConvolutionalDecoder) -> list[Level]:
     return cast(list[Level], list(network.levels))
 
 
-def _attended(network: Encoder | Decoder) -> list[int]:
+def _attended(network: ConvolutionalEncoder | ConvolutionalDecoder) -> list[int]:
     """Positions in `levels` of the levels with non-local blocks."""
     return [
         number
@@ -108,12 +110,12 @@ def _attended(network: Encoder | Decoder) -> list[int]:
     ]
 
 
-def _first_attended(encoder: Encoder) -> int:
+def _first_attended(encoder: ConvolutionalEncoder) -> int:
     """Position of the first level that runs whole: the lowest if no level has non-local blocks."""
     return min(_attended(encoder), default=len(encoder.levels) - 1)
 
 
-def _last_attended(decoder: Decoder) -> int:
+def _last_attended(decoder: ConvolutionalDecoder) -> int:
     """Position of the last level that runs whole, or -1 if no level has non-local blocks."""
     return max(_attended(decoder), default=-1)
 
@@ -125,7 +127,7 @@ def _steps_of(layers: Iterable[nn.Module]) -> list[Step]:
             steps += _halves(layer)
         elif isinstance(layer, Upsample):
             steps.append(_convolution(layer, Scale(up=2)))
-        elif isinstance(layer, Downsample):
+        elif isinstance(layer, Downsample | nn.AvgPool2d):
             steps.append(_convolution(layer, Scale(down=2)))
     return steps
 
@@ -143,7 +145,7 @@ def _halves(block: ResidualBlock) -> tuple[Step, Step]:
         return stream, block.conv1(F.silu(normed))
 
     def second(stream: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
-        stream = block.skip(stream) + block.conv2(F.silu(normed))
+        stream = block.join(stream, block.conv2(F.silu(normed)))
         return stream, stream
 
     return Step(first, block.norm1), Step(second, block.norm2)

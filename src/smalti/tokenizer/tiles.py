@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from smalti.tokenizer.decoder import Decoder
-from smalti.tokenizer.encoder import Encoder
+from smalti.tokenizer.decoder import ConvolutionalDecoder
+from smalti.tokenizer.encoder import ConvolutionalEncoder
 from smalti.tokenizer.tile_steps import (
     Scale,
     Step,
@@ -71,7 +71,9 @@ class _Statistics(NamedTuple):
         return torch.addcmul(self.shift, wide, self.scale).to(features.dtype)
 
 
-def decoded_tiles(decoder: Decoder, z_q: Tensor, tile: int) -> Iterator[tuple[Box, Tensor]]:
+def decoded_tiles(
+    decoder: ConvolutionalDecoder, z_q: Tensor, tile: int
+) -> Iterator[tuple[Box, Tensor]]:
     """Decode a latent tile by tile.
 
     Args:
@@ -91,7 +93,7 @@ def decoded_tiles(decoder: Decoder, z_q: Tensor, tile: int) -> Iterator[tuple[Bo
 
 
 def encoded_in_tiles(
-    encoder: Encoder, images: Tensor, to_input: Callable[[Tensor], Tensor], tile: int
+    encoder: ConvolutionalEncoder, images: Tensor, to_input: Callable[[Tensor], Tensor], tile: int
 ) -> Tensor:
     """Encode images tile by tile.
 
