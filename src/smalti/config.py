@@ -20,6 +20,7 @@ WORDS = {
     "greater_than": "must be above {gt:.9g}",
     "less_than_equal": "must be at most {le:.9g}",
     "less_than": "must be below {lt:.9g}",
+    "multiple_of": "must be a multiple of {multiple_of}",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

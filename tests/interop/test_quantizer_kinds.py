@@ -234,7 +234,6 @@ def test_class_whose_codes_are_not_known_is_refused(target, params, words):
         ("quantize.mask", "LFQ or FSQ"),
         ("quantizer.embedding.weight", "other names than the released ones"),
         ("encoder.mid_block.0.norm1.weight", "Open-MAGVIT2's tokenizer"),
-        ("encoder.mid.0.conv1.weight", "MaskGIT's VQGAN"),
         ("decoder.mid.block_1.norm1.norm_layer.weight", "a MoVQ"),
     ],
 )

@@ -10,6 +10,7 @@ from smalti.cli.places import output_folder
 if TYPE_CHECKING:
     from smalti.interop.exchange import Imported
     from smalti.interop.taming_net2net import ImportedPrior
+    from smalti.tokenizer.maskgit import MaskGITVQGAN
     from smalti.tokenizer.vqgan import VQGAN
 
 
@@ -34,13 +35,18 @@ def run(arguments: Sequence[str]) -> None:
         _keep_tokenizer(imported, out)
 
 
-def _keep_tokenizer(imported: "Imported", out: Path) -> None:
+def _keep_tokenizer(imported: "Imported[VQGAN] | Imported[MaskGITVQGAN]", out: Path) -> None:
+    from smalti.tokenizer.vqgan import VQGAN
+
     print(f"tokenizer: {_shape(imported.vqgan)}; shape from {imported.shape_from}")
     _report_tensors(imported)
     imported.vqgan.save_pretrained(out)
     print(f"done: {out}")
     print(f"next: smalti reconstruct {out} PHOTO --out reconstruction.png")
-    print(f"      smalti train vqgan --data PHOTOS --init {out}")
+    if isinstance(imported.vqgan, VQGAN):
+        print(f"      smalti train vqgan --data PHOTOS --init {out}")
+    else:
+        print(f"      smalti train prior --data PHOTOS --vqgan {out} --out RUN")
 
 
 def _keep_prior(imported: "ImportedPrior", out: Path) -> None:
@@ -87,7 +93,7 @@ def _report_prior(imported: "ImportedPrior", size_px: tuple[int, int]) -> None:
         print(f"not told, taken as: {line}")
 
 
-def _shape(vqgan: "VQGAN") -> str:
+def _shape(vqgan: "VQGAN | MaskGITVQGAN") -> str:
     from smalti.weights import count_parameters
 
     return (
@@ -97,7 +103,7 @@ def _shape(vqgan: "VQGAN") -> str:
     )
 
 
-def _quantizer(vqgan: "VQGAN") -> str:
+def _quantizer(vqgan: "VQGAN | MaskGITVQGAN") -> str:
     kind = vqgan.config.quantizer.kind
     chosen = {
         "vector": "the nearest entry",
@@ -110,7 +116,9 @@ def _quantizer(vqgan: "VQGAN") -> str:
     return f"{kind} ({chosen})"
 
 
-def _report_tensors(imported: "Imported | ImportedPrior") -> None:
+def _report_tensors(
+    imported: "Imported[VQGAN] | Imported[MaskGITVQGAN] | ImportedPrior",
+) -> None:
     for weights in imported.taken:
         print(f"weights: {weights}")
     others = ", ".join(f"{part} ({count})" for part, count in imported.passed_over.items())
@@ -128,7 +136,8 @@ def parser() -> Parser:
         type=expanded_path,
         help="checkpoint (.ckpt, .pt, .safetensors, or the index of its shards) of "
         "taming-transformers (a tokenizer, or a transformer with its tokenizers), "
-        "latent-diffusion, IBQ or LlamaGen; or a folder of diffusers with a VQModel",
+        "latent-diffusion, IBQ, LlamaGen or MaskGIT (its PyTorch form); or a folder of diffusers "
+        "with a VQModel, or of open-muse",
     )
     parser.add_argument(
         "--out",

@@ -26,6 +26,8 @@ from smalti.runs.cost import StepCost, prior_cost, vqgan_cost, weight_bytes
 from smalti.runs.state import RunState, in_figures
 from smalti.runs.stored import read_run_config
 from smalti.sampling.pipeline import Pipeline
+from smalti.tokenizer.convolutional import ConvolutionalTokenizer
+from smalti.tokenizer.maskgit import MaskGITVQGAN
 from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.checkpoint import read_counters
@@ -68,25 +70,23 @@ def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
     print(f"model: {folder}")
     if kind == "vqgan":
         _describe_vqgan(VQGAN.from_pretrained(folder), training)
+    elif kind == "maskgit":
+        _describe_maskgit(MaskGITVQGAN.from_pretrained(folder))
     elif kind == "pixels":
         tokenizer = PixelTokenizer.from_pretrained(folder)
         print(f"{'kind:':14}palette of {tokenizer.codebook_size} colours, f = 1")
     elif kind == "prior":
         _describe_prior(Pipeline.from_pretrained(path), training)
     else:
-        raise InputError(f"{folder} holds a {kind!r}; known are vqgan, pixels and prior")
+        raise InputError(f"{folder} holds a {kind!r}; known are vqgan, maskgit, pixels and prior")
 
 
 def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
-    height, width = training.size_px
-    f = vqgan.downsampling_factor
-    print(f"{'kind:':14}VQGAN, f = {f}, K = {vqgan.codebook_size}")
+    print(f"{'kind:':14}VQGAN, f = {vqgan.downsampling_factor}, K = {vqgan.codebook_size}")
     print(f"{'content:':14}{vqgan.content.kind}, {counted(vqgan.content.channels, 'channel')}")
     if isinstance(vqgan.content, LabelsContent) and vqgan.content.class_names:
         print(f"{'classes:':14}{first_names(vqgan.content.class_names)}")
-    for name in ("encoder", "quantizer", "decoder"):
-        print(f"{name + ':':14}{count_parameters(getattr(vqgan, name)):,} parameters")
-    print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")
+    _describe_networks(vqgan, training.size_px)
     cost = vqgan_cost(
         vqgan.config,
         training.discriminator,
@@ -96,6 +96,20 @@ def _describe_vqgan(vqgan: VQGAN, training: Training) -> None:
         choose_compute("cpu", "float32"),
     )
     _describe_memory(vqgan, cost, training.config.batch_size)
+
+
+def _describe_maskgit(vqgan: MaskGITVQGAN) -> None:
+    f = vqgan.downsampling_factor
+    print(f"{'kind:':14}VQGAN of MaskGIT, f = {f}, K = {vqgan.codebook_size}; it is not trained")
+    _describe_networks(vqgan, ONE_IMAGE.size_px)
+    _describe_weights(vqgan)
+
+
+def _describe_networks(tokenizer: ConvolutionalTokenizer, size_px: tuple[int, int]) -> None:
+    (height, width), f = size_px, tokenizer.downsampling_factor
+    for name in ("encoder", "quantizer", "decoder"):
+        print(f"{name + ':':14}{count_parameters(getattr(tokenizer, name)):,} parameters")
+    print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")
 
 
 def _describe_prior(pipeline: Pipeline, training: Training) -> None:
@@ -123,11 +137,15 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
 
 
 def _describe_memory(module: nn.Module, cost: StepCost, batch_size: int) -> None:
-    print(f"{'memory:':14}{weight_bytes(module) / MIB:.0f} MiB of weights to run it")
+    _describe_weights(module)
     print(
         f"{'':14}about {cost.memory_bytes / MIB:.0f} MiB to train it in float32 with {batch_size} "
         "images a step; less in bfloat16, more for a perceptual network"
     )
+
+
+def _describe_weights(module: nn.Module) -> None:
+    print(f"{'memory:':14}{weight_bytes(module) / MIB:.0f} MiB of weights to run it")
 
 
 def describe_run(state: RunState) -> None:

@@ -83,7 +83,7 @@ class VQModelConfig(BaseModel):
         return self
 
 
-def import_vqmodel(folder: Path) -> Imported:
+def import_vqmodel(folder: Path) -> Imported[VQGAN]:
     """Read a `VQModel` folder, or the folder of a pipeline that has one.
 
     Raises:
@@ -95,7 +95,7 @@ def import_vqmodel(folder: Path) -> Imported:
     weights = _weights_file(model)
     tensors = {_present_name(name): t for name, t in read_checkpoint(weights).tensors.items()}
     with naming(weights):
-        vqgan = fill_vqgan(config, tensors, vqmodel_name)
+        vqgan = fill_vqgan(VQGAN(config), tensors, vqmodel_name)
     shape_from = (model / CONFIG_FILE).relative_to(folder)
     return Imported(vqgan, len(tensors), {}, str(shape_from), (str(weights.relative_to(folder)),))
 

@@ -7,19 +7,23 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
 from smalti.config import InputError
 from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.vqgan import VQGAN
+from smalti.tokenizer.convolutional import ConvolutionalTokenizer
+
+M = TypeVar("M", bound=ConvolutionalTokenizer, covariant=True)
+N = TypeVar("N", bound=ConvolutionalTokenizer)
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Generic[M]):
     """A tokenizer made of another program's tensors, and how the tensors were used."""
 
-    vqgan: VQGAN
+    vqgan: M
     """The tokenizer, in eval mode."""
     used: int
     """Number of tensors that became weights of the tokenizer."""
@@ -43,24 +47,23 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def fill_vqgan(
-    config: VQGANConfig, tensors: Mapping[str, Tensor], foreign_name: Callable[[str], str | None]
-) -> VQGAN:
-    """Build a VQGAN and give each of its weights the tensor of its foreign name.
+    vqgan: N, tensors: Mapping[str, Tensor], foreign_name: Callable[[str], str | None]
+) -> N:
+    """Give each weight of a VQGAN the tensor of its foreign name.
 
     Args:
-        config: shape of the VQGAN.
+        vqgan: a new VQGAN of the right shape.
         tensors: tensors by foreign name; all must fit. A 1x1 convolution may be a matrix, or the
             other way round.
         foreign_name: gives the foreign name of a weight of ours; None for a count of training steps
             that others do not store, which then starts anew.
 
     Returns:
-        The VQGAN in eval mode, float32 whatever the tensors are.
+        The same VQGAN in eval mode, float32 whatever the tensors are.
 
     Raises:
         InputError: a weight is missing, left over, of another shape, or holds NaN or infinity.
     """
-    vqgan = VQGAN(config)
     weights = vqgan.state_dict()
     names = {name: theirs for name in weights if (theirs := foreign_name(name)) is not None}
     missing = [theirs for theirs in names.values() if theirs not in tensors]

@@ -20,7 +20,6 @@ NETWORKS = {
     r"\.(norm_layer|conv_y|conv_b)\.": "a MoVQ (norms that the codes modulate)",
     r"quantize\.embedding_proj\.": "a SimVQ (a linear layer before its codebook)",
     r"\b(encoder|decoder)\.(mid_block|adaptive)\.\d": "Open-MAGVIT2's tokenizer (LFQ)",
-    r"\b(encoder|decoder)\.mid\.\d": "MaskGIT's VQGAN (open-muse)",
     r"\bencoder\.model\.\d": "the VQGAN of dome272 (VQGAN-pytorch, MaskGIT-pytorch)",
     r"quantize\.codebook_used$": "a quantizer after LlamaGen's, whose tensors do not tell whether "
     "it compares directions",
@@ -35,7 +34,9 @@ NETWORKS = {
     "names than the released ones",
 }
 """Network that a tensor's name tells, by pattern of the name; the first match counts."""
-IMPORTED = "tokenizers of taming-transformers, latent-diffusion, IBQ, LlamaGen and diffusers"
+IMPORTED = (
+    "tokenizers of taming-transformers, latent-diffusion, IBQ, LlamaGen, MaskGIT and diffusers"
+)
 
 
 def refuse_other_networks(names: Iterable[str]) -> None:

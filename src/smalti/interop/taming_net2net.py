@@ -142,7 +142,7 @@ def _split(tensors: Mapping[str, Tensor]) -> _Parts:
     return _Parts(transformer, first_stage, condition_stage, permuter, others)
 
 
-def _passed_over(parts: _Parts, first: Imported, condition: CondStage) -> Counter[str]:
+def _passed_over(parts: _Parts, first: Imported[VQGAN], condition: CondStage) -> Counter[str]:
     return (
         parts.others
         + Counter(masks=sum(name.endswith(MASK) for name in parts.transformer))

@@ -34,6 +34,7 @@ from smalti.interop.quantizer_kinds import (
     find_quantizer,
 )
 from smalti.interop.taming_config import ToldVQGAN, released_config
+from smalti.interop.tensor_shapes import multiplier, numbers, shape_of
 from smalti.model_folder import write_tensors
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.quantizers.ema import EMAQuantizer
@@ -75,7 +76,7 @@ NAMES = {
 
 def import_vqgan(
     tensors: Mapping[str, Tensor], told: ToldVQGAN = UNTOLD, averaged: bool = True
-) -> Imported:
+) -> Imported[VQGAN]:
     """Build the VQGAN of a released state dict; its whole shape follows from the tensors.
 
     Args:
@@ -103,7 +104,7 @@ def import_vqgan(
         raise InputError(f"not a VQGAN of ours: {describe(error)}") from error
     levels = len(config.channel_multipliers)
     weights = {name: tensor for name, tensor in own.items() if name not in NOT_WEIGHTS}
-    vqgan = fill_vqgan(config, weights, lambda name: _foreign_name(name, quantizer, levels))
+    vqgan = fill_vqgan(VQGAN(config), weights, lambda name: _foreign_name(name, quantizer, levels))
     if isinstance(vqgan.quantizer, EMAQuantizer):
         vqgan.quantizer.start_at(vqgan.quantizer.codebook)
     passed_over = parts.others + Counter({"quantize": len(own) - len(weights)})
@@ -152,7 +153,7 @@ def _infer_content(
     tensors: Mapping[str, Tensor], has_colours: bool, image_key: str | None
 ) -> ContentConfig:
     """Find what the images are; a missing weight that tells the shape is a KeyError."""
-    _, channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
+    _, channels, *_ = shape_of(tensors, "encoder.conv_in.weight", dimensions=4)
     if channels == 1:
         is_edges = image_key is not None and re.search("edge|canny", image_key.lower())
         return EdgesContent() if is_edges else DepthContent()
@@ -170,19 +171,19 @@ def _infer_config(
     tensors: Mapping[str, Tensor], content: ContentConfig, quantizer: FoundQuantizer
 ) -> VQGANConfig:
     """Find the config of a VQGAN; a missing weight that tells the shape is a KeyError."""
-    channels, *_ = _shape(tensors, "encoder.conv_in.weight", dimensions=4)
-    levels = 1 + max(_numbers(tensors, r"encoder\.down\.(\d+)\.block\."), default=0)
-    attention = _numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
-    codebook_size, code_dim = _shape(tensors, quantizer.codebook, dimensions=2)
-    latent_channels, *_ = _shape(tensors, "encoder.conv_out.weight", dimensions=4)
+    channels, *_ = shape_of(tensors, "encoder.conv_in.weight", dimensions=4)
+    levels = 1 + max(numbers(tensors, r"encoder\.down\.(\d+)\.block\."), default=0)
+    attention = numbers(tensors, r"encoder\.down\.(\d+)\.attn\.")
+    codebook_size, code_dim = shape_of(tensors, quantizer.codebook, dimensions=2)
+    latent_channels, *_ = shape_of(tensors, "encoder.conv_out.weight", dimensions=4)
     return VQGANConfig(
         content=content,
         channels=channels,
         channel_multipliers=tuple(
-            _multiplier(tensors, f"encoder.down.{level}.block.0.conv1.weight", channels)
+            multiplier(tensors, f"encoder.down.{level}.block.0.conv1.weight", channels)
             for level in range(levels)
         ),
-        residual_blocks=len(_numbers(tensors, r"encoder\.down\.0\.block\.(\d+)\.")),
+        residual_blocks=len(numbers(tensors, r"encoder\.down\.0\.block\.(\d+)\.")),
         norm_groups=NORM_GROUPS,
         attention_levels=None if attention == {levels - 1} else tuple(sorted(attention)),
         middle_attention="encoder.mid.attn_1.q.weight" in tensors,
@@ -279,25 +280,3 @@ def _check_kind(tensors: Mapping[str, Tensor]) -> None:
             "its tokenizer has no decoder, as Chameleon's in transformers; give the checkpoint "
             "that it came from, such as Chameleon's vqgan.ckpt"
         )
-
-
-def _numbers(tensors: Mapping[str, Tensor], pattern: str) -> set[int]:
-    """Values of a pattern's only group among the names."""
-    return {int(found[1]) for name in tensors if (found := re.match(pattern, name))}
-
-
-def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
-    shape = tuple(tensors[name].shape)
-    if len(shape) != dimensions or 0 in shape:
-        raise InputError(f"not a whole VQGAN: {name} has the shape {shape}")
-    return shape
-
-
-def _multiplier(tensors: Mapping[str, Tensor], name: str, channels: int) -> int:
-    width, *_ = _shape(tensors, name, dimensions=4)
-    if width % channels:
-        raise InputError(
-            f"not a VQGAN of ours: {name} has {width} channels, no multiple of the first "
-            f"convolution's {channels}"
-        )
-    return width // channels

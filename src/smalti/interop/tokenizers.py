@@ -12,13 +12,15 @@ from smalti.interop.containers import AVERAGED, Weights, is_averaged
 from smalti.interop.diffusers_vqmodel import export_vqmodel, import_vqmodel
 from smalti.interop.exchange import Imported, naming
 from smalti.interop.llamagen import export_janus, export_llamagen
+from smalti.interop.maskgit_vqgan import import_maskgit, is_maskgit, maskgit_file
 from smalti.interop.prefixes import Rooted, without_prefix
 from smalti.interop.taming_config import ToldVQGAN, check_released_config, read_told
 from smalti.interop.taming_net2net import ImportedPrior, import_net2net, is_net2net
 from smalti.interop.taming_vqgan import UNTOLD, export_vqgan, import_vqgan
+from smalti.tokenizer.maskgit import MaskGITVQGAN
 from smalti.tokenizer.vqgan import VQGAN
 
-AnyImported = TypeVar("AnyImported", Imported, ImportedPrior)
+AnyImported = TypeVar("AnyImported", Imported[VQGAN], Imported[MaskGITVQGAN], ImportedPrior)
 
 EXPORTS: dict[str, Callable[[VQGAN, Path], None]] = {
     "diffusers": export_vqmodel,
@@ -36,12 +38,12 @@ def import_model(
     size_px: tuple[int, int] | None = None,
     tokenizer_only: bool = False,
     choice: Literal["ema", "raw"] | None = None,
-) -> Imported | ImportedPrior:
+) -> Imported[VQGAN] | Imported[MaskGITVQGAN] | ImportedPrior:
     """Read a tokenizer, or a prior with its tokenizers, that another program trained.
 
     Args:
-        path: a checkpoint (of taming-transformers, latent-diffusion, IBQ, LlamaGen, Janus or
-            Chameleon), or a folder of diffusers.
+        path: a checkpoint (of taming-transformers, latent-diffusion, IBQ, LlamaGen, Janus,
+            Chameleon or MaskGIT in PyTorch), or a folder of diffusers or open-muse.
         released_config: YAML that came with a checkpoint and must agree with the tensors; needed
             if the tensors do not tell how codes are chosen.
         size_px: height and width of a prior's images, needed if nothing else tells them.
@@ -59,7 +61,10 @@ def import_model(
             raise InputError(f"{path} has its own config; leave {released_config} out")
         if choice is not None:
             raise InputError(f"{path} is a folder, with one set of weights; leave --weights out")
-        return import_vqmodel(path)
+        weights_file = maskgit_file(path)
+        if weights_file is None:
+            return import_vqmodel(path)
+        path = weights_file
     averaged = choice != "raw"
     weights = read_checkpoint(path, averaged)
     with naming(path):
@@ -69,6 +74,13 @@ def import_model(
             _check_choice(choice, stands_apart)
             prior = import_net2net(rooted.tensors, released_config, size_px)
             return _with_place(prior, weights, rooted)
+        if is_maskgit(rooted.tensors):
+            if released_config is not None:
+                raise InputError(
+                    f"its tensors tell all of MaskGIT's VQGAN; leave {released_config} out"
+                )
+            _check_choice(choice, stands_apart)
+            return _with_place(import_maskgit(rooted.tensors), weights, rooted)
         told = _told(released_config, rooted.prefix)
         imported = import_vqgan(rooted.tensors, told, averaged)
         _check_choice(choice, stands_apart or imported.averaged)
