@@ -8,7 +8,14 @@ Reference: Chang et al. 2022, "MaskGIT: Masked Generative Image Transformer", ar
 from torch import Tensor, nn
 
 from smalti.tokenizer.base import TOKENIZERS
-from smalti.tokenizer.blocks import Level, ResidualBlock, Upsample, group_norm
+from smalti.tokenizer.blocks import (
+    FromUnitRange,
+    Level,
+    ResidualBlock,
+    ToUnitRange,
+    Upsample,
+    group_norm,
+)
 from smalti.tokenizer.config import MaskGITVQGANConfig
 from smalti.tokenizer.convolutional import ConvolutionalTokenizer
 from smalti.tokenizer.decoder import ConvolutionalDecoder
@@ -34,22 +41,6 @@ class MaskGITBlock(ResidualBlock):
         return super().join(features if isinstance(self.skip, nn.Identity) else change, change)
 
 
-class FirstConvolution(nn.Conv2d):
-    """Convolution that moves images from [-1, 1] to [0, 1] before it pads them with zeros."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, C, H, W)."""
-        return super().forward((images + 1) / 2)
-
-
-class LastConvolution(nn.Conv2d):
-    """Convolution to images in [0, 1], which are moved to [-1, 1]."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, 3, H, W), about in [-1, 1]."""
-        return 2 * super().forward(features) - 1
-
-
 class MaskGITEncoder(ConvolutionalEncoder):
     """Levels of residual blocks that average pooling halves, the middle, and a 1x1 convolution."""
 
@@ -57,7 +48,7 @@ class MaskGITEncoder(ConvolutionalEncoder):
         super().__init__()
         widths = config.widths
         lowest = len(widths) - 1
-        self.conv_in = FirstConvolution(3, config.channels, 3, padding=1, bias=False)
+        self.conv_in = ToUnitRange(3, config.channels, 3, padding=1, bias=False)
         self.levels = nn.ModuleList(
             _level(
                 config,
@@ -91,7 +82,7 @@ class MaskGITDecoder(ConvolutionalDecoder):
             for level, width in enumerate(widths)
         )
         self.norm_out = group_norm(config.norm_groups, widths[-1])
-        self.conv_out = LastConvolution(widths[-1], 3, 3, padding=1)
+        self.conv_out = FromUnitRange(widths[-1], 3, 3, padding=1)
 
 
 @TOKENIZERS.register("maskgit")
