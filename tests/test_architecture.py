@@ -32,6 +32,7 @@ LAYERS = (
         "paths",
         "plain_data",
         "model_folder",
+        "cluster",
         "distributed",
         "hub",
         "compute",

@@ -93,5 +93,14 @@ def test_more_processes_than_cards_are_refused(fourth_process, monkeypatch):
         choose_compute("cuda")
 
 
+def test_card_that_slurm_shows_to_one_task_only_is_its_own(fourth_process, monkeypatch):
+    current = []
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    assert choose_compute("cuda").device == torch.device("cuda", 0)
+    assert current == [0]
+
+
 def test_processes_may_share_a_processor(fourth_process):
     assert choose_compute("cpu").device == torch.device("cpu")

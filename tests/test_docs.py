@@ -60,7 +60,9 @@ def commands() -> Iterator[Typed]:
     """The smalti commands of all pages and presets, as whole lines and in sentences."""
     for page in [*PAGES, *presets()]:
         text = re.sub(r"\\\n[#\s]*", " ", page.read_text(encoding="utf-8"))
-        lines = re.findall(r"(?m)^#? {2,}(?:\$ |next: )?(?:torchrun .*-m )?smalti (.*)", text)
+        lines = re.findall(
+            r"(?m)^#? {2,}(?:\$ |next: )?(?:torchrun .*-m |srun (?:.* )?)?smalti (.*)", text
+        )
         sentences = re.findall(r"`smalti ([^`]*)`", text)
         for line in lines + sentences:
             words = tuple(shlex.split(line, comments=True))

@@ -299,7 +299,8 @@ COMMAND = textwrap.dedent(f"""
 @pytest.mark.parametrize(
     ("number", "code"),
     [
-        pytest.param(signal.SIGTERM, 143, id="SIGTERM"),
+        pytest.param(signal.SIGUSR1, 75, id="SIGUSR1"),
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 130, id="SIGINT", marks=pytest.mark.slow),
     ],
 )

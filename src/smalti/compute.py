@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from smalti.cluster import is_slurm_task
 from smalti.config import InputError, Precision
 from smalti.distributed import is_distributed, local_rank
 from smalti.words import counted
@@ -66,13 +67,15 @@ def _device_of_process(name: str) -> str:
             "cuda (a card for each) and auto"
         )
     cards = torch.cuda.device_count()
-    if local_rank() >= cards:
+    # Slurm may show each task its own card only (--gpus-per-task).
+    card = 0 if cards == 1 and is_slurm_task() else local_rank()
+    if card >= cards:
         raise InputError(
-            f"process {local_rank()} of this machine has no card: there are {cards}; start "
-            "one process for each (torchrun --nproc-per-node)"
+            f"process {card} of this machine has no card: there are {cards}; start one process "
+            "for each (torchrun --nproc-per-node, srun --ntasks-per-node)"
         )
-    torch.cuda.set_device(local_rank())
-    return f"cuda:{local_rank()}"
+    torch.cuda.set_device(card)
+    return f"cuda:{card}"
 
 
 def has_bfloat16(device: torch.device) -> bool:

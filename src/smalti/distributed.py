@@ -3,7 +3,7 @@
 Each process computes its share of every batch. All take the same path through a run, so that none
 waits for another that never comes; only process 0 writes and logs.
 
-The processes are torchrun's; the process group is made by `training.processes`.
+`cluster` tells who started the processes; `training.processes` makes the process group.
 """
 
 import contextlib

@@ -423,9 +423,10 @@ def test_config_may_begin_with_a_byte_order_mark(call, here):
     assert (printed["out"], printed["seed"]) == ("größe", 7)
 
 
-def test_sigterm_leaves_nothing_half_written(here):
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGUSR1", 75)])
+def test_signal_leaves_nothing_half_written(here, number, code):
     """Where no run is there to finish its step and save."""
-    program = textwrap.dedent("""
+    program = textwrap.dedent(f"""
         import signal, sys
         from pathlib import Path
         from smalti.cli import inspect, main
@@ -434,7 +435,7 @@ def test_sigterm_leaves_nothing_half_written(here):
         def run(arguments):
             with atomic_folder(Path("codes")) as temporary:
                 (temporary / "view").touch()
-                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.{number})
 
         inspect.run = run
         sys.argv = ["smalti", "inspect"]
@@ -443,8 +444,8 @@ def test_sigterm_leaves_nothing_half_written(here):
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, encoding="utf-8"
     )
-    assert ended.returncode == 143
-    assert ended.stderr.splitlines()[-1] == "smalti: stopped by SIGTERM"
+    assert ended.returncode == code
+    assert ended.stderr.splitlines()[-1] == f"smalti: stopped by {number}"
     assert list(here.iterdir()) == []
 
 

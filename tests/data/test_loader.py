@@ -189,7 +189,7 @@ def test_workers_that_do_not_fit_into_shared_memory_are_refused(
         next(loader.batches(0))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_workers_leave_stop_signals_to_the_main_process(many_photos: Path, stop: int) -> None:
     batches = make_loader(many_photos, workers=2).batches(0)
     read = [next(batches), next(batches)]  # one from each worker: both are up

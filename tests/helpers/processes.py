@@ -14,16 +14,31 @@ class Ended(NamedTuple):
     said: str
 
 
-def run_as_two(command: list[str]) -> list[Ended]:
-    """Run a Python command as two processes of one run, as torchrun would."""
+class Launcher(NamedTuple):
+    """The variables in which a launcher tells a process of two where it stands."""
+
+    common: dict[str, str]
+    ranks: tuple[str, ...]
+    """Names of those with the number of the process."""
+
+
+TORCHRUN = Launcher({"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}, ("RANK", "LOCAL_RANK"))
+SRUN = Launcher(
+    {"SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "localhost,b[1-2]"},
+    ("SLURM_PROCID", "SLURM_LOCALID"),
+)
+
+
+def run_as_two(command: list[str], launcher: Launcher = TORCHRUN) -> list[Ended]:
+    """Run a Python command as two processes of one run, as a launcher would."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared = launcher.common | {"MASTER_PORT": port}
     shared |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     both = [
         subprocess.Popen(
             [sys.executable, *command],
-            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},
+            env=os.environ | shared | dict.fromkeys(launcher.ranks, rank),
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",

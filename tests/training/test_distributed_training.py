@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from helpers.processes import Ended, run_as_two
+from helpers.processes import SRUN, Ended, run_as_two
 from smalti.model_folder import read_tensors
 from smalti.runs import data as run_data
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
@@ -157,7 +157,7 @@ def pair(photos, configs, evaluated, tmp_path_factory) -> Pair:
     for name, job in jobs.items():
         job["config"] = job["config"] | {"out": str(root / "two" / name)}
     (root / "jobs.json").write_text(json.dumps(list(jobs.values())), encoding="utf-8")
-    ended = run_as_two([str(SCRIPT), str(root / "jobs.json")])
+    ended = run_as_two([str(SCRIPT), str(root / "jobs.json")], SRUN)
     files = [root / f"outcome.{rank}.json" for rank in (0, 1)]
     assert all(file.is_file() for file in files), ended
     outcomes = [json.loads(file.read_text(encoding="utf-8")) for file in files]
@@ -251,7 +251,7 @@ def test_process_0_speaks_for_both(pair):
 
 def test_signal_to_one_process_stops_both_after_the_same_step(pair, configs):
     """And one process goes on alone, as if it had always been alone."""
-    assert pair.outcomes["stopped"] == ["Stopped: stopped by SIGTERM"] * 2
+    assert pair.outcomes["stopped"] == ["Stopped: stopped by SIGUSR1"] * 2
     run = pair.run("stopped")
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_00000007"]
     assert not (run / HOLDER_FILE).exists()

@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from smalti.cluster import STOP_SIGNALS
 from smalti.config import Config, InputError
 from smalti.health.examine import examine
 from smalti.health.findings import Finding
@@ -31,6 +32,7 @@ from smalti.training.learner import Learner
 from smalti.training.log import read_metrics
 from smalti.training.loop import NotFiniteError, Stopped, Trainer
 from smalti.training.run_lock import HOLDER_FILE
+from smalti.training.stop_signals import StopSignals
 
 SEED = 3
 IMAGES = RunImages(training=9, held_out=1)
@@ -436,7 +438,7 @@ def test_gain_whose_model_could_not_be_saved_is_a_gain(tmp_path, monkeypatch):
 # Signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
     learner = SumLearner()
     learner.before_step[3] = lambda: signal.raise_signal(number)
@@ -450,9 +452,9 @@ def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
 
 
 def test_handlers_of_before_are_put_back(tmp_path):
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
     train(tmp_path, SumLearner())
-    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    after = [signal.getsignal(number) for number in STOP_SIGNALS]
     assert after == before
 
 
@@ -472,6 +474,14 @@ def test_second_signal_ends_the_process_at_once():
     )
     assert ended.returncode == -signal.SIGTERM
     assert ended.stdout == "first\n"
+
+
+def test_signal_of_the_cluster_is_no_impatience_before_or_after_another():
+    """Slurm sends it to all processes, perhaps twice, and SIGTERM when the time is over."""
+    with StopSignals() as stop:
+        for number in (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1):
+            signal.raise_signal(number)
+    assert stop.number == signal.SIGTERM
 
 
 # Numbers that are none

@@ -35,7 +35,7 @@ def disturb(disturbance: dict[str, Any]) -> None:
         scalars = STEP(stage, batch)
         hit = (disturbance.get("rank"), disturbance.get("step")) == (rank(), stage.training.step)
         if hit and disturbance["how"] == "signal":
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGUSR1)
         if hit and disturbance["how"] == "nan":
             scalars = scalars | {"pixel_loss": torch.tensor(float("nan"))}
         if hit and disturbance["how"] == "death":

@@ -2,10 +2,10 @@
 
 Nothing here imports torch, so that `smalti --help` answers at once.
 
-Exit codes: 0 success, 2 wrong input of the user, 1 a fault of smalti or the machine, 130 or 143
-stopped by a signal with all saved.
+Exit codes: 0 success, 2 wrong input of the user, 1 a fault of smalti or the machine; 130, 143 or 75
+stopped by SIGINT, SIGTERM or SIGUSR1 with all saved, the last one to be queued again.
 
-Of the processes that torchrun starts, only the first one prints.
+Of the processes that torchrun or srun starts, only the first one prints.
 """
 
 import contextlib
@@ -17,6 +17,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from types import FrameType
+
+from smalti.cluster import STOP_SIGNALS, exit_code, rank_of_process
 
 COMMANDS = {
     "demo": "train both stages on photographs that come with scikit-image, and make a page",
@@ -53,7 +55,11 @@ EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM as an exception, like Ctrl-C, so that nothing half-written stays behind."""
+    """A signal as an exception, like Ctrl-C, so that nothing half-written stays behind."""
+
+    def __init__(self, signal_number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.signal_number = signal_number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,8 +101,9 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         module = importlib.import_module(f"smalti.cli.{MODULES.get(command, command)}")
         with _shown_log(), _shown_once():
             module.run(arguments)
-    except Terminated:
-        return _fail("stopped by SIGTERM", 143)
+    except Terminated as error:
+        name = signal.Signals(error.signal_number).name
+        return _fail(f"stopped by {name}", exit_code(error.signal_number))
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:  # `smalti inspect ... | head`
@@ -120,9 +127,9 @@ def _explain(error: Exception, command: str) -> int:
     from smalti.training.processes import ProcessLostError
 
     if isinstance(error, Stopped):
-        code = 128 + error.signal_number
         again = OWN_RESUME.get(command) or resume_command(error.folder)
-        return _fail(f"{error}; all is saved: {again} goes on from here", code)
+        line = f"{error}; all is saved: {again} goes on from here"
+        return _fail(line, exit_code(error.signal_number))
     if isinstance(error, ProcessLostError):
         return _fail(str(error), 1)
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
@@ -154,8 +161,8 @@ def _fail(line: str, code: int) -> int:
 
 
 def _speaks() -> bool:
-    """Whether this process prints: it is alone, or the first of those that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
+    """Whether this process prints: it is alone, or the first of those of its command."""
+    return rank_of_process() == 0
 
 
 @contextlib.contextmanager
@@ -187,7 +194,7 @@ def _shown_once() -> Iterator[None]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)
 
 
 def _sleep_soon() -> None:
@@ -205,5 +212,7 @@ def console() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal lacks letters for
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in STOP_SIGNALS:
+        if number != signal.SIGINT:  # Python raises KeyboardInterrupt itself
+            signal.signal(number, _terminate)
     sys.exit(main())

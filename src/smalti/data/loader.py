@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from smalti.cluster import STOP_SIGNALS
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset, Loaded
 from smalti.distributed import rank, world_size
@@ -284,5 +285,6 @@ def stack(samples: Sequence[Sample]) -> Batch:
 def _ignore_stop_signals(_worker: int) -> None:
     # Ctrl-C goes to every process of the terminal. The main one finishes its step and then stops
     # the workers; one that died before would stop it in the middle of saving.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Slurm sends its signals to all processes, too.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -99,7 +99,7 @@ class Trainer(Generic[B]):
         """Train, and return the counters at the end.
 
         Raises:
-            Stopped: SIGINT or SIGTERM stopped the run, after saving.
+            Stopped: SIGINT, SIGTERM or SIGUSR1 stopped the run, after saving.
             NotFiniteError: a number is not finite; the message names step, term and batch.
             InputError: the disk refused several checkpoints in a row, or the last one; or all
                 checkpoints are damaged, or not all processes see the same ones.

@@ -1,6 +1,7 @@
-"""Joins the processes that torchrun started, and ends them together."""
+"""Joins the processes that torchrun or srun started, and ends them together."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,6 +9,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from smalti.cluster import launch_variables, tasks_left_idle
 from smalti.config import InputError
 from smalti.distributed import is_distributed, largest
 from smalti.training.loop import Stopped
@@ -15,6 +17,8 @@ from smalti.training.loop import Stopped
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for another that is still connected, which may be saving or drawing."""
 RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+log = logging.getLogger(__name__)
 
 
 class ProcessLostError(RuntimeError):
@@ -30,10 +34,13 @@ def processes() -> Iterator[None]:
     Raises:
         ProcessLostError: another process ended in the meantime.
     """
-    is_launched = all(name in os.environ for name in RENDEZVOUS)
-    if is_distributed() or not is_launched or int(os.environ["WORLD_SIZE"]) == 1:
+    variables = launch_variables()
+    is_launched = all(name in variables for name in RENDEZVOUS)
+    if is_distributed() or not is_launched or int(variables["WORLD_SIZE"]) == 1:
+        _say_what_is_idle()
         yield
         return
+    os.environ.update(variables)  # where PyTorch reads them
     # Tensors on the CPU go over gloo on every machine: they are what processes agree on.
     has_nccl = torch.cuda.is_available() and dist.is_nccl_available()  # Windows has none
     backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
@@ -55,8 +62,18 @@ def processes() -> Iterator[None]:
         _leave_together()
 
 
+def _say_what_is_idle() -> None:
+    tasks = tasks_left_idle()
+    if tasks and not is_distributed():
+        log.warning(
+            "Slurm has %d tasks for this job, and this command runs once; put srun before it to "
+            "run it in all of them",
+            tasks,
+        )
+
+
 def _leave_together() -> None:
-    """Wait for all: torchrun ends what still runs once one process has ended with an error."""
+    """Wait for all: launchers end what still runs once one has ended with an error."""
     with contextlib.suppress(RuntimeError):  # one is gone already
         largest(0)
     dist.destroy_process_group()

@@ -4,18 +4,23 @@ import signal
 from types import FrameType
 from typing import Self
 
+from smalti.cluster import REQUEUE_SIGNAL, STOP_SIGNALS
 from smalti.training.log import say
 
 
 class StopSignals:
-    """Context that notes SIGINT and SIGTERM; a second signal ends the process at once."""
+    """Context that notes SIGINT, SIGTERM and SIGUSR1.
+
+    A second SIGINT or SIGTERM ends the process at once. SIGUSR1 never does, nor does it count as
+    the first one: a cluster sends it, perhaps twice, and SIGTERM may follow while the run saves.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             try:
                 self._before[number] = signal.signal(number, self._note)
             except ValueError:  # not the main thread: whoever runs us stops us otherwise
@@ -24,8 +29,11 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            if number == REQUEUE_SIGNAL:
+                return
+            if self.number != REQUEUE_SIGNAL:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
         self.number = number
         say(f"{signal.Signals(number).name}: finishing this step, then saving")
 
