@@ -136,8 +136,8 @@ def parser() -> Parser:
         type=expanded_path,
         help="checkpoint (.ckpt, .pt, .safetensors, or the index of its shards) of "
         "taming-transformers (a tokenizer, or a transformer with its tokenizers), "
-        "latent-diffusion, IBQ, LlamaGen or MaskGIT (its PyTorch form); or a folder of diffusers "
-        "with a VQModel, or of open-muse",
+        "latent-diffusion, IBQ, LlamaGen, Janus, Chameleon or MaskGIT (its PyTorch form); or a "
+        "folder of diffusers with a VQModel, or of open-muse",
     )
     parser.add_argument(
         "--out",

@@ -35,7 +35,8 @@ NETWORKS = {
 }
 """Network that a tensor's name tells, by pattern of the name; the first match counts."""
 IMPORTED = (
-    "tokenizers of taming-transformers, latent-diffusion, IBQ, LlamaGen, MaskGIT and diffusers"
+    "tokenizers of taming-transformers, latent-diffusion, IBQ, LlamaGen, Janus, Chameleon, MaskGIT "
+    "and diffusers"
 )
 
 
