@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -22,7 +23,7 @@ from PIL import Image
 import smalti
 from smalti.cli import inspect, sample
 from smalti.cli.decode import _file_names
-from smalti.cli.main import COMMANDS, SPINS, console
+from smalti.cli.main import COMMANDS, KEPT_BYTES, SPINS, console
 from smalti.sampling.sheet import MARGIN_PX
 
 HELPS = [[command] for command in COMMANDS] + [["train", "vqgan"], ["train", "prior"]]
@@ -482,6 +483,40 @@ def test_waiting_threads_sleep_soon_unless_the_environment_says_otherwise(enviro
     assert printed.split() == [spins, "True"]
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+@pytest.mark.parametrize(
+    ("environment", "is_kept"), [({}, True), ({"MALLOC_MMAP_THRESHOLD_": "131072"}, False)]
+)
+def test_freed_memory_is_used_again_unless_the_environment_says_otherwise(environment, is_kept):
+    """Memory from the system is zeroed page by page, which takes longer than many operations."""
+    program = textwrap.dedent("""
+        import resource, sys
+        from smalti.cli import inspect, main
+
+        def pages_of_a_block():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            b"x" * 2**26
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        def run(arguments):
+            pages_of_a_block()
+            print(pages_of_a_block() < 1000)
+
+        inspect.run = run
+        sys.argv = ["smalti", "inspect"]
+        main.console()
+    """)
+    untold = {name: value for name, value in os.environ.items() if name not in KEPT_BYTES}
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        env=untold | environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    assert printed.split() == [str(is_kept)]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_names_that_the_terminal_has_no_letters_for_are_escaped(monkeypatch, encoding):
     shown = io.TextIOWrapper(io.BytesIO(), encoding)
@@ -490,6 +525,7 @@ def test_names_that_the_terminal_has_no_letters_for_are_escaped(monkeypatch, enc
     monkeypatch.setattr(inspect, "run", lambda _: print("cat 猫 \udcff"))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # so that this process's is not changed
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")  # likewise
     with pytest.raises(SystemExit, match="0"):
         console()
     shown.flush()
