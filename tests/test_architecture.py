@@ -44,7 +44,7 @@ LAYERS = (
         "words",
     },
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},
-    {"conditions", "evaluation", "health"},
+    {"codes", "conditions", "evaluation", "health"},
     {"sampling"},
     {"training", "interop", "annotate"},
     {"runs"},

@@ -123,6 +123,11 @@ def together(group: dist.ProcessGroup | None = None) -> Iterator[None]:
         raise failure or InputError(next(line for line in lines if line is not None))
 
 
+def patient_group(patience: timedelta) -> dist.ProcessGroup | None:
+    """Make a group of all processes in which they wait for each other so long; None for one."""
+    return dist.new_group(timeout=patience, backend="gloo") if is_distributed() else None
+
+
 def from_first(make: Callable[[], T], patience: timedelta | None = None) -> T:
     """Call a function in process 0 and give its result to all; the others wait for it.
 
@@ -136,7 +141,7 @@ def from_first(make: Callable[[], T], patience: timedelta | None = None) -> T:
     if not is_distributed():
         return make()
     made: list[T | None] = [None]
-    group = dist.new_group(timeout=patience, backend="gloo") if patience else None
+    group = patient_group(patience) if patience else None
     with together(group):
         if rank() == 0:
             made[0] = make()

@@ -121,10 +121,23 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse the words of a command line; wrong words end the process."""
-        found, unknown = self.parse_known_args([self._spelled(word) for word in words])
+        return self._checked(self.parse_known_args([self._spelled(word) for word in words]))
+
+    def read_mixed(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse words as `read` does, where arguments that may be missing stand among options."""
+        found = self.parse_known_intermixed_args([self._spelled(word) for word in words])
+        return self._checked(found)
+
+    def given(self, words: Sequence[str]) -> list[str]:
+        """The options that a command line names, in its order."""
+        spelled = [self._spelled(word).partition("=")[0] for word in words]
+        return [word for word in spelled if word in self.flags]
+
+    def _checked(self, found: tuple[argparse.Namespace, list[str]]) -> argparse.Namespace:
+        options, unknown = found
         if unknown:
             self.error(self._unknown(unknown[0]))
-        return found
+        return options
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:

@@ -1,21 +1,61 @@
-"""`smalti encode`: encodes pictures into codes in a file."""
+"""`smalti encode`: encodes pictures into codes in a file, or data sets into shards of codes."""
 
+import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser
-from smalti.cli.places import output_file
+from smalti.cli.arguments import Parser, expanded_path, not_negative, positive
+from smalti.cli.places import output_file, output_folder
 from smalti.errors import InputError
 from smalti.words import all_are, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+PICTURES = "--out --size --small --device"
+JOIN = "--join --out"
+
 
 def run(arguments: Sequence[str]) -> None:
+    """Encode pictures into one file, or data sets into a folder, or finish such a folder."""
+    found = parser()
+    options, given = found.read_mixed(arguments), found.given(arguments)
+    if options.join:
+        _check(given, JOIN, "with --join")
+        if options.model:
+            raise InputError("--join needs no MODEL: it reads what lies in the folder of --out")
+        from smalti.cli.encode_data import join_folder
+
+        join_folder(output_folder(options.out or "codes"))
+        return
+    if options.model is None:
+        found.error("needs model")
+    if not options.data:
+        if not options.pictures:
+            found.error("needs pictures, or --data")
+        _check(given, PICTURES, "for pictures without --data")
+        _encode_pictures(options)
+        return
+    if options.pictures:
+        raise InputError(f"{options.pictures[0]} stands beside --data; name it after --data too")
+
+    from smalti.cli.encode_data import encode_data
+    from smalti.training.processes import processes
+
+    with processes():
+        encode_data(options, output_folder(options.out or "codes"))
+
+
+def _check(given: Sequence[str], allowed: str, what: str) -> None:
+    """Refuse options that have no effect on what is encoded."""
+    for flag in given:
+        if flag not in allowed.split():
+            raise InputError(f"{flag} is no option {what}; allowed are {allowed}")
+
+
+def _encode_pictures(options: argparse.Namespace) -> None:
     """Encode pictures into one file."""
-    options = parser().read(arguments)
-    out = output_file(options.out, ".safetensors")
+    out = output_file(options.out or "codes.safetensors", ".safetensors")
 
     from tqdm import tqdm
 
@@ -64,15 +104,84 @@ def parser() -> Parser:
     parser = Parser(
         "encode",
         "Pictures -> codes: a safetensors file with one int32 grid (h, w) for each picture, "
-        "by its path below the folder that all have in common.",
+        "by its path below the folder that all have in common. With --data: whole data sets -> a "
+        "folder of shards, by any number of processes and machines; docs/codes.md tells of it.",
     )
-    parser.add_tokenizer()
-    parser.add_pictures()
-    parser.add_out("codes.safetensors", "file; replaced if it exists")
+    parser.add_argument(
+        "model",
+        type=expanded_path,
+        nargs="?",
+        help="tokenizer: run of `smalti train`, model folder or hub id",
+    )
+    parser.add_argument(
+        "pictures",
+        type=expanded_path,
+        nargs="*",
+        help="picture files, and data sets as for --data of `smalti train`, into one file",
+    )
+    parser.add_out(
+        None,
+        "file, replaced if it exists (default: codes.safetensors); with --data the folder of the "
+        "shards, and the same command goes on with it (default: codes)",
+    )
     parser.add_size(
         "resize and crop each to this size in pixels first; one number is a square (default: "
-        "as they are)"
+        "as they are; with --data as in the run of the tokenizer)"
     )
-    parser.add_small("auto; no effect without --size")
+    parser.add_small("auto; no effect without --size; with --data as in the run of the tokenizer")
     parser.add_device()
+    _add_data_options(parser)
     return parser
+
+
+def _add_data_options(parser: Parser) -> None:
+    """Add the options of whole data sets."""
+    data = parser.add_argument_group("whole data sets")
+    data.add_argument(
+        "--data",
+        type=expanded_path,
+        nargs="+",
+        help="data sets as for --data of `smalti train`: folders, lists, tars, Parquet, hub",
+    )
+    data.add_argument("--classes", action="store_true", help="write the class of each image, too")
+    data.add_argument(
+        "--crops",
+        type=positive,
+        default=1,
+        help="crops of each image, a column of codes for each; 1 is the center crop, more are "
+        "random crops",
+    )
+    data.add_argument("--flip", action="store_true", help="each crop also mirrored")
+    data.add_argument("--seed", type=not_negative, default=0, help="seed of the random crops")
+    data.add_argument(
+        "--format",
+        choices=("safetensors", "parquet", "tar"),
+        default="safetensors",
+        help="of the shards; tar is a WebDataset",
+    )
+    data.add_argument(
+        "--shard-images",
+        type=positive,
+        help="most images in a shard (default: a shard for each tar or Parquet file, 10,000 "
+        "images where each image is a file)",
+    )
+    data.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="make the shards of worker I of N, which need not know of each other; a job array of "
+        "a cluster passes 1/64 to 64/64",
+    )
+    data.add_argument(
+        "--join",
+        action="store_true",
+        help="without MODEL: check that all shards in the folder of --out are there, and write its "
+        "manifest",
+    )
+    data.add_argument("--batch-size", type=positive, default=32, help="crops encoded together")
+    data.add_argument(
+        "--workers",
+        type=not_negative,
+        default=0,
+        help="processes that read and decode pictures; with 0 a thread does it",
+    )

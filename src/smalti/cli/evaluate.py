@@ -20,8 +20,7 @@ def run(arguments: Sequence[str]) -> None:
     """Evaluate what the command line names: the kind of the model decides."""
     found = parser()
     options = found.read(arguments)
-    spelled = [word.partition("=")[0].replace("_", "-") for word in arguments]
-    given = [word for word in spelled if word in found.flags]
+    given = found.given(arguments)
 
     _check_outputs(options)
     if options.model is None:

@@ -156,6 +156,39 @@ class ImageDataset:
             return Loaded(None, {error.key: error.reason})
         return Loaded(self._sample(decoded, crop))
 
+    def load_crops(self, index: int, crops: int) -> list[Loaded]:
+        """Load several crops of an image, which is read once; a broken image gives no sample.
+
+        Args:
+            index: number of the image.
+            crops: number of random crops, none of them mirrored unless the transform says so; crop
+                `i` is the one of epoch `i`. A single crop is the center crop.
+
+        Raises:
+            InputError: the image is smaller than the crop and `small` is error.
+        """
+        if crops == 1:
+            return [self.load_center(index)]
+        try:
+            decoded = self._decode(index)
+            drawn = [
+                draw_crop(
+                    decoded.size,
+                    self.transform,
+                    generator_for(self.seed, number, int(self._members[index])),
+                    decoded.key,
+                )
+                for number in range(crops)
+            ]
+        except BrokenImageError as error:
+            return [Loaded(None, {error.key: error.reason})]
+        return [Loaded(self._sample(decoded, crop)) for crop in drawn]
+
+    @property
+    def sources(self) -> Sequence[ImageSource]:
+        """The sources, whose images follow each other."""
+        return self._sources
+
     def report(self, broken: Mapping[str, str]) -> None:
         """Log and count images that are left out and were not met before."""
         for key, reason in broken.items():

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from smalti.cluster import STOP_SIGNALS
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset, Loaded
+from smalti.data.sources.base import printable
 from smalti.distributed import rank, world_size
 from smalti.types import Batch, Sample
 from smalti.words import counted
@@ -132,6 +133,31 @@ class BatchLoader:
         self.check_workers()
         return self._fetch(self._in_order(None, self.batch_size))
 
+    def crop_batches(
+        self, numbers: Sequence[int], crops: int, batch_size: int
+    ) -> Generator[Batch, None, None]:
+        """Some images of the data set, each in one or several crops; broken ones are left out.
+
+        The crops of an image follow each other, and are read together; see `load_crops` of the data
+        set. The keys of the batches are the images' names inside their source.
+
+        Args:
+            numbers: numbers of the images.
+            crops: number of crops of each image.
+            batch_size: crops in a batch; those of one image are not divided.
+
+        Raises:
+            InputError: as `augmented_batches`.
+        """
+        together = max(1, batch_size // crops)
+        self.check_workers(together * crops)
+        jobs = (
+            [Drawn(number, None) for number in numbers[start : start + together]]
+            for start in range(0, len(numbers), together)
+        )
+        batches = self._fetch(jobs, _CropReader(self.dataset, crops))
+        return batches if self.workers else read_ahead(batches)
+
     def draws(self, step: int) -> list["Drawn"]:
         """The images of training batch number `step`, with their epochs."""
         length = len(self.dataset)
@@ -159,9 +185,11 @@ class BatchLoader:
             end = min(start + batch_size, length)
             yield [Drawn(index, epoch) for index in range(start, end)]
 
-    def _fetch(self, jobs: Iterable[list["Drawn"]]) -> Generator[Batch, None, None]:
+    def _fetch(
+        self, jobs: Iterable[list["Drawn"]], reader: "_Reader | None" = None
+    ) -> Generator[Batch, None, None]:
         fetched_batches: DataLoader[_Fetched] = DataLoader(
-            _Reader(self.dataset),
+            reader or _Reader(self.dataset),
             sampler=jobs,
             batch_size=None,  # a job is a whole batch already
             pin_memory=self.pin_memory,
@@ -241,18 +269,33 @@ class _Reader(Dataset[_Fetched]):
         broken: dict[str, str] = {}
         try:
             for draw in job:
-                loaded = self._load(draw)
-                broken.update(loaded.broken)
-                if loaded.sample is not None:
-                    samples.append(loaded.sample)
+                for loaded in self._load(draw):
+                    broken.update(loaded.broken)
+                    if loaded.sample is not None:
+                        samples.append(loaded.sample)
         except InputError as error:
             return _Fetched(None, broken, str(error))
         return _Fetched(stack(samples) if samples else None, broken)
 
-    def _load(self, draw: Drawn) -> Loaded:
+    def _load(self, draw: Drawn) -> list[Loaded]:
         if draw.epoch is None:
-            return self._dataset.load_center(draw.number)
-        return self._dataset.load(draw.number, draw.epoch)
+            return [self._dataset.load_center(draw.number)]
+        return [self._dataset.load(draw.number, draw.epoch)]
+
+
+class _CropReader(_Reader):
+    """Reads several crops of each image, under the name that the image has in its source."""
+
+    def __init__(self, dataset: ImageDataset, crops: int) -> None:
+        super().__init__(dataset)
+        self._crops = crops
+
+    def _load(self, draw: Drawn) -> list[Loaded]:
+        name = printable(self._dataset.name(draw.number))
+        return [
+            replace(loaded, sample=loaded.sample and replace(loaded.sample, key=name))
+            for loaded in self._dataset.load_crops(draw.number, self._crops)
+        ]
 
 
 def read_ahead(batches: Iterator[T]) -> Generator[T, None, None]:

@@ -102,6 +102,13 @@ class ImageSource(abc.ABC):
     def fingerprint(self) -> str:
         """A hash that changes when an image is added, removed or replaced."""
 
+    def shards(self) -> Sequence[tuple[str, int]]:
+        """Names of the files that hold many images each, in order, with their numbers of images.
+
+        Empty where each image is a file of its own, or where the files are not known.
+        """
+        return ()
+
     def label(self, index: int) -> int | None:
         """Class number of an image, without reading the image."""
         return None if self.labels is None else self.labels[index]

@@ -97,6 +97,12 @@ class ParquetSource(ImageSource):
         cell = column[index - group.start].as_py()
         return cell_content(cell, self._part, folder, self.key(index))
 
+    def shards(self) -> list[tuple[str, int]]:
+        """The Parquet files, with their numbers of rows."""
+        return [
+            (name, self._file(shard).metadata.num_rows) for shard, name in enumerate(self._names)
+        ]
+
     def fingerprint(self) -> str:
         """Hash of names, sizes and times of the Parquet files and of the files that they name."""
         tables = files_fingerprint(self.location, self._names)

@@ -135,6 +135,11 @@ class WebDatasetSource(ImageSource):
         """The bytes of an image's member."""
         return self._read(*self._places[index])
 
+    def shards(self) -> list[tuple[str, int]]:
+        """The tars, with their numbers of images."""
+        counts = Counter(shard for shard, _ in self._places)
+        return [(name, counts[shard]) for shard, name in enumerate(self._names)]
+
     def fingerprint(self) -> str:
         """Hash of names, sizes and times of the shards."""
         return files_fingerprint(self.location, self._names)

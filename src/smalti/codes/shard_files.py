@@ -1,0 +1,134 @@
+"""Writes a shard of codes as safetensors, Parquet or a WebDataset tar.
+
+Axes: N images of the shard, h/w grid of codes.
+"""
+
+import io
+import math
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smalti.codes.manifest import Encoding, FileFormat
+from smalti.config import InputError
+from smalti.files import json_text
+from smalti.model_folder import write_tensors
+
+KEYS, KEY_ENDS, LABELS = "keys", "key_ends", "labels"
+ROW_GROUP = 1024
+"""Rows of a Parquet file that are stored together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The content of a shard."""
+
+    keys: Sequence[str]
+    """Name of each image in its source."""
+    labels: Tensor | None
+    """Class numbers (N,) int32, or None without classes."""
+    codes: Mapping[str, Tensor]
+    """Columns of codes (N, ...), those of views (N, h, w) in the number format of the encoding."""
+
+
+def write_shard(path: Path, columns: Columns, encoding: Encoding) -> None:
+    """Write a shard in the format of an encoding; the same columns give the same bytes.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    WRITERS[encoding.file_format](path, columns, metadata_of(encoding))
+
+
+def metadata_of(encoding: Encoding) -> dict[str, str]:
+    """What each shard says of its codes, for readers that have no manifest: one text of JSON.
+
+    It is one, because safetensors writes several in any order.
+    """
+    description = {
+        "codebook_size": encoding.codebook_size,
+        "downsampling_factor": encoding.downsampling_factor,
+        "grid": encoding.grid,
+        "tokenizer": encoding.tokenizer,
+    }
+    return {"smalti-codes": json_text(description)}
+
+
+def write_safetensors(path: Path, columns: Columns, metadata: Mapping[str, str]) -> None:
+    """Write tensors: each column of codes, `labels`, and the keys.
+
+    `keys` holds the UTF-8 bytes of all keys, one after the other, and `key_ends` (N,) int64 where
+    each ends.
+    """
+    texts = [key.encode() for key in columns.keys]
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    tensors = {name: codes.contiguous() for name, codes in columns.codes.items()}
+    tensors[KEYS] = torch.from_numpy(np.frombuffer(b"".join(texts), np.uint8).copy())
+    tensors[KEY_ENDS] = torch.from_numpy(ends)
+    if columns.labels is not None:
+        tensors[LABELS] = columns.labels
+    write_tensors(path, tensors, dict(metadata))
+
+
+def write_parquet(path: Path, columns: Columns, metadata: Mapping[str, str]) -> None:
+    """Write rows with `key`, `label`, and each grid of codes as a list of its rows' numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    arrays: dict[str, Any] = {"key": pa.array(columns.keys, pa.string())}
+    if columns.labels is not None:
+        arrays["label"] = pa.array(columns.labels.numpy())
+    for name, codes in columns.codes.items():
+        flat = codes.contiguous().numpy().reshape(-1)
+        arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(flat), math.prod(codes.shape[1:]))
+    table = pa.table(arrays).replace_schema_metadata(dict(metadata))
+    pyarrow.parquet.write_table(table, path, row_group_size=ROW_GROUP)
+
+
+def write_tar(path: Path, columns: Columns, metadata: Mapping[str, str]) -> None:
+    """Write a WebDataset tar: for each image a `.npy` of each grid, `.cls`, and `.json`.
+
+    The `.json` holds the key.
+    """
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for row, key in enumerate(columns.keys):
+            name = f"{row:09d}"
+            _add(tar, f"{name}.json", json_text({"key": key, **metadata}).encode())
+            if columns.labels is not None:
+                _add(tar, f"{name}.cls", str(int(columns.labels[row])).encode())
+            for column, codes in columns.codes.items():
+                content = io.BytesIO()
+                np.save(content, codes[row].contiguous().numpy())
+                _add(tar, f"{name}.{column}.npy", content.getvalue())
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+WRITERS: Mapping[FileFormat, Callable[[Path, Columns, Mapping[str, str]], None]] = {
+    "safetensors": write_safetensors,
+    "parquet": write_parquet,
+    "tar": write_tar,
+}
+
+
+def check_format(file_format: FileFormat) -> None:
+    """Refuse a format whose library is not installed.
+
+    Raises:
+        InputError: Parquet without pyarrow.
+    """
+    if file_format == "parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise InputError("Parquet needs pyarrow: pip install 'smalti[data]'") from error
