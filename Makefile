@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TEST_WORKERS ?= 2
 BASE ?= HEAD~1
 
-.PHONY: install demo lint types tests test test-slow test-browser same benchmarks clean
+.PHONY: install demo lint types tests test test-slow test-browser same benchmarks docs dist clean
 
 install: $(STAMP)
 
@@ -14,7 +14,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmark,docs,release]'
 	touch $@
 
 demo: $(STAMP)
@@ -47,5 +47,19 @@ same: $(STAMP)
 benchmarks: $(STAMP)
 	$(BIN)/python benchmarks/run_all.py
 
+# The documentation as pages that need no network: build/docs/index.html.
+docs: $(STAMP)
+	$(BIN)/sphinx-build -E -q -W --keep-going docs build/docs
+
+# What would be published, in dist/, and a trial of it in an environment of its own.
+dist: $(STAMP)
+	rm -rf dist build/trial
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m venv build/trial
+	build/trial/bin/pip install --quiet --constraint constraints.txt torch
+	build/trial/bin/pip install --quiet --constraint constraints.txt dist/*.whl
+	cd build/trial && bin/smalti demo --steps 2
+
 clean:
-	rm -rf $(VENV) demo build screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo build dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,7 @@
-"""The README's Python lines run as they stand, beside what `smalti demo` leaves behind."""
+"""Python lines of README and docs run as they stand, beside what `smalti demo` leaves behind."""
 
+import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -14,7 +16,19 @@ from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PROJECT = Path(__file__).resolve().parents[1]
+README = PROJECT / "README.md"
+
+
+def blocks(page: Path) -> str:
+    """All Python blocks of a page, one after the other."""
+    text = page.read_text(encoding="utf-8")
+    return "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+
+
+PAGES = [page for top in ("docs", "examples") for page in sorted((PROJECT / top).rglob("*.md"))]
+PAGES = [page for page in PAGES if blocks(page)]
+TUTORIALS = [page for page in PAGES if page.parent.name == "tutorials"]
 
 
 @pytest.fixture
@@ -43,9 +57,8 @@ def demo_folder(tmp_path: Path) -> Path:
 def test_the_python_lines_run(
     demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(demo_folder)
-    exec(compile("".join(blocks), str(README), "exec"), {})
+    exec(compile(blocks(README), str(README), "exec"), {})
     with Image.open("chelsea.png") as reconstruction:
         assert reconstruction.size == (256, 256)
     assert len(list(demo_folder.glob("new_*.png"))) == 4
@@ -53,3 +66,25 @@ def test_the_python_lines_run(
         assert streamed.tobytes() == new.tobytes()
     told = capsys.readouterr().out
     assert all(f"row {cell // 4}, column {cell % 4}: code" in told for cell in range(16))
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_the_python_lines_of_a_tutorial_run(
+    page: Path, demo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo_folder)
+    before = set(demo_folder.iterdir())
+    exec(compile(blocks(page), str(page), "exec"), {})
+    assert set(demo_folder.iterdir()) > before
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_what_python_lines_import_exists(page: Path) -> None:
+    for statement in ast.walk(ast.parse(blocks(page), str(page))):
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("smalti"):
+            module = importlib.import_module(statement.module or "")
+            assert [one.name for one in statement.names if not hasattr(module, one.name)] == []
+
+
+def test_tutorials_have_python_lines() -> None:
+    assert len(TUTORIALS) >= 3

@@ -11,7 +11,7 @@ arXiv:2012.09841.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["VQGAN", "Pipeline", "__version__"]
 
 if TYPE_CHECKING:

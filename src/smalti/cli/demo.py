@@ -60,8 +60,8 @@ def parser() -> Parser:
         "--steps",
         type=positive,
         metavar="N",
-        help="steps of each stage, for a trial run: 2 show within a minute that an installation "
-        "works, and learn nothing (default: 400 and 300)",
+        help="steps of each stage, for a trial run: 2 show within a minute or two that an "
+        "installation works, and learn nothing (default: 400 and 300)",
     )
     parser.add_seed("seed of everything random")
     parser.add_device()

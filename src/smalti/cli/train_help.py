@@ -100,7 +100,7 @@ def _first_page(root: type[BaseRunConfig]) -> str:
 
 def _section(root: type[BaseRunConfig], name: str, section: Section) -> Iterator[str]:
     """Explain all options of a section; those of each kind stand under its name."""
-    yield from _wrapped(f"{hyphened(name)}: {_spelled(root, section.about)}".removesuffix(": "))
+    yield from _wrapped(f"{hyphened(name)}: {spelled(root, section.about)}".removesuffix(": "))
     kinds = dict.fromkeys(option.kind for option in section.options)
     for kind in kinds:
         if kind:
@@ -113,16 +113,17 @@ def _section(root: type[BaseRunConfig], name: str, section: Section) -> Iterator
 
 def explained(root: type[BaseRunConfig], option: Option, has_default: bool = True) -> list[str]:
     """Explain an option in lines: its default, if it counts here, what is allowed, what it does."""
-    head = _wrapped(f"{option.flag} {_facts(root, option, has_default)}", "  ", "        ")
-    return head + _wrapped(_spelled(root, option.about), "        ", "        ")
+    head = _wrapped(f"{option.flag} {facts(root, option, has_default)}", "  ", "        ")
+    return head + _wrapped(spelled(root, option.about), "        ", "        ")
 
 
 def _brief(root: type[BaseRunConfig], option: Option) -> str:
     """The first sentence about an option, its default and what is allowed."""
-    return f"{_first_sentence(_spelled(root, option.about))} {_facts(root, option)}"
+    return f"{_first_sentence(spelled(root, option.about))} {facts(root, option)}"
 
 
-def _facts(root: type[BaseRunConfig], option: Option, has_default: bool = True) -> str:
+def facts(root: type[BaseRunConfig], option: Option, has_default: bool = True) -> str:
+    """Default and allowed values of an option, such as `[default 0.05; from 0 to below 1]`."""
     facts = [_default(root, option)] if has_default else []
     if not (option.is_text or option.is_list_of_texts):
         # The default shows whether a number is whole, unless it may be a word.
@@ -144,7 +145,7 @@ def _first_sentence(text: str) -> str:
     return re.split(r"(?<=[a-z`)]\.) ", " ".join(text.split()))[0]
 
 
-def _spelled(root: type[BaseRunConfig], text: str) -> str:
+def spelled(root: type[BaseRunConfig], text: str) -> str:
     """Spell the names of options in a text as on the command line."""
     names = {end for path in options_of(root) for end in (path, path.rpartition(".")[2])}
     return re.sub(
