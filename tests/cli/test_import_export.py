@@ -180,7 +180,10 @@ def test_trained_model_is_exported(here, succeed, world):
 
 def test_model_that_a_format_cannot_express_is_refused(here, refused, vqgan):
     VQGAN(TINY.model_copy(update={"quantizer": FSQConfig(levels=(4, 4))})).save_pretrained("ours")
-    words = ["ours cannot be exported: its quantizer is fsq", "exported are vector, ema and simvq"]
+    words = [
+        "ours cannot be exported: its quantizer is fsq",
+        "exported are vector, ema, simvq, lfq and ibq",
+    ]
     refused("export", "ours", "--out", "out", words=words)
 
 

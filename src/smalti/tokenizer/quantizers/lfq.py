@@ -55,6 +55,11 @@ class LFQ(Quantizer):
         latent = self.project_out(self._signs(codes))
         return latent.to(self.project_out.weight.dtype)
 
+    def corners(self) -> Tensor:
+        """The signs (K, bits) float32 of all codes, each -1 or 1."""
+        every = torch.arange(self.codebook_size, device=self.bits.device)
+        return self._signs(every.view(1, -1, 1))[0, :, :, 0].T
+
     def _numbers(self, z: Tensor) -> Tensor:
         """Numbers (B, bits, h, w) float32, whose signs are the code."""
         check_shape(z, self.code_dim)
@@ -69,6 +74,4 @@ class LFQ(Quantizer):
 
     def _logits(self, numbers: Tensor) -> Tensor:
         """Logits (n, K) of numbers (n, bits), up to a term that is the same for all codes."""
-        every = torch.arange(self.codebook_size, device=numbers.device)
-        signs = self._signs(every.view(1, -1, 1))[0, :, :, 0]  # (bits, K)
-        return 2 / self.config.temperature * numbers @ signs
+        return 2 / self.config.temperature * numbers @ self.corners().T
