@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from helpers.hub import StandInHub
+
 hypothesis.settings.register_profile("smalti", deadline=None)  # speed is no business of tests
 hypothesis.settings.load_profile("smalti")
 
@@ -49,6 +51,15 @@ def oracle_tensors() -> Callable[[str], dict[str, Tensor]]:
 def _hub_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test opens a connection: what it asks of the hub it replaces."""
     monkeypatch.setattr("smalti.hub.is_reachable", lambda: True)
+
+
+@pytest.fixture
+def stand_in_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandInHub:
+    """A hub in memory, whom the hub's client asks."""
+    hub = StandInHub(tmp_path / "downloads")
+    monkeypatch.setattr("huggingface_hub.HfApi", hub.client)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub.snapshot_download)
+    return hub
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ LAYERS = (
         "files",
         "paths",
         "plain_data",
+        "model_download",
         "model_folder",
         "cluster",
         "distributed",

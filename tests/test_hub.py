@@ -32,6 +32,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("hf://owner/name", "owner/name"),
         ("hf://runs/prior", "runs/prior"),
         ("hf://photos/train", "photos/train"),
+        ("owner/name@v1", "owner/name@v1"),
+        ("owner/name@refs/pr/1", "owner/name@refs/pr/1"),
         ("runs/prior", None),
         ("demo/vqgan", None),
         ("photos/train", None),
@@ -49,10 +51,10 @@ def test_bare_name_means_the_hub_only_where_no_owner_lies_here(here, name, expec
 
 
 def test_missing_run_is_not_asked_of_the_hub(monkeypatch):
-    def download(*_: object, **__: object) -> str:
+    def ask(*_: object, **__: object) -> str:
         raise AssertionError("the hub was asked")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "HfApi", ask)
     with pytest.raises(InputError, match="runs/prior does not exist"):
         find_model("runs/prior")
 
@@ -64,7 +66,7 @@ def _fail(*_: object, **__: object) -> str:
 @pytest.mark.parametrize(("name", "is_said"), [("owner/name", True), ("hf://owner/name", False)])
 def test_bare_name_is_said_to_be_asked_of_the_hub(monkeypatch, caplog, name, is_said):
     caplog.set_level(logging.INFO, "smalti")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", _fail)
+    monkeypatch.setattr(huggingface_hub, "HfApi", _fail)
     for _ in range(2):
         with pytest.raises(InputError, match="neither a folder here nor a model the hub gives"):
             find_model(name)

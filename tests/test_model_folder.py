@@ -8,7 +8,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HTTPError
 from torch import nn
 
 from smalti.config import Config, InputError
@@ -127,27 +127,13 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_hub_id_is_downloaded(elsewhere, monkeypatch):
-    snapshot = save(elsewhere / "snapshot")
-    asked = []
+def test_hub_out_of_reach_is_one_line(elsewhere, stand_in_hub, monkeypatch):
+    def fail(*_: object, **__: object) -> str:
+        raise HTTPError("cannot reach the hub\nmore")
 
-    def download(repository: str, allow_patterns: list[str], local_files_only: bool) -> str:
-        asked.append((repository, allow_patterns, local_files_only))
-        return str(snapshot)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert load_model("owner/name", "tiny").folder == snapshot
-    assert asked == [("owner/name", ["*.json", "*.safetensors"], False)]
-
-
-def test_hub_out_of_reach_is_one_line(elsewhere, monkeypatch):
-    def download(*_: object, **__: object) -> str:
-        raise LocalEntryNotFoundError("cannot reach the hub\nmore")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(InputError, match="owner/name is neither a folder here nor") as error:
+    monkeypatch.setattr(stand_in_hub, "find", fail)
+    with pytest.raises(InputError, match=r"owner/name is neither .*: cannot reach the hub$"):
         find_model("owner/name")
-    assert "\n" not in str(error.value)
 
 
 def test_name_that_the_hub_does_not_allow_is_one_line(elsewhere):
@@ -161,10 +147,36 @@ def test_folder_here_is_not_asked_of_the_hub(elsewhere, monkeypatch):
     def download(*_: object, **__: object) -> str:
         raise AssertionError("the hub was asked")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "HfApi", download)
     Path("runs").mkdir()
     with pytest.raises(InputError, match="runs/vqgn does not exist"):
         find_model("runs/vqgn")
+
+
+# The form of the files
+
+
+def test_models_without_a_version_are_read(tmp_path):
+    path = save(tmp_path / "model") / "config.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    assert (description.pop("format"), description.pop("version")) == ("smalti", 1)
+    path.write_text(json.dumps(description), encoding="utf-8")
+    assert load_model(tmp_path / "model", "tiny").parse_config(TinyConfig) == TinyConfig(width=3)
+
+
+def test_newer_form_is_refused(tmp_path):
+    path = save(tmp_path / "model") / "config.json"
+    newer = path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2')
+    path.write_text(newer, encoding="utf-8")
+    with pytest.raises(InputError, match=r"model has form 2, of a newer smalti; .* up to 1: pip"):
+        load_model(tmp_path / "model", "tiny")
+
+
+def test_a_folder_here_has_no_revisions(tmp_path):
+    save(tmp_path / "model")
+    with pytest.raises(InputError, match="has no revisions"):
+        find_model(tmp_path / "model", revision="v1")
+    assert find_model(tmp_path, subfolder="model") == tmp_path / "model"
 
 
 # What is no model of ours

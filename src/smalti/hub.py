@@ -26,7 +26,8 @@ def hub_name(name: str) -> str | None:
     if name.startswith(PREFIX):
         return name.removeprefix(PREFIX)
     owner, separator, rest = name.partition("/")
-    is_one = re.fullmatch(r"\w[\w.-]*", owner) and separator and rest and "/" not in rest
+    bare = rest.partition("@")[0]  # a revision may hold slashes
+    is_one = re.fullmatch(r"\w[\w.-]*", owner) and separator and bare and "/" not in bare
     if not is_one or owner in FOLDERS_OF_OURS or os.path.lexists(owner):
         return None
     return name

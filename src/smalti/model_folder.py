@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import safetensors
 import safetensors.torch
@@ -19,14 +19,18 @@ from torch import Tensor, nn
 from smalti import hub
 from smalti.config import Config, InputError, describe
 from smalti.files import atomic_folder, write_json
+from smalti.model_download import CONFIG_FILE as CONFIG_FILE
+from smalti.model_download import WEIGHTS_FILE as WEIGHTS_FILE
+from smalti.model_download import HubOptions, download_model
 from smalti.paths import expand
 from smalti.plain_data import read_json
 
 C = TypeVar("C", bound=Config)
 M = TypeVar("M", bound=nn.Module)
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
+FORMAT = "smalti"
+VERSION = 1
+"""Version of the form of model folders; files without one are of the form before the first."""
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 """Endings of the files in which programs store weights."""
 PIPELINE_FILE = "model_index.json"
@@ -118,7 +122,12 @@ def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tenso
 
 def write_model_files(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
     """Write the two files into an existing folder, for callers that make it whole themselves."""
-    description = {"kind": kind, "config": config.model_dump(mode="json")}
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": kind,
+        "config": config.model_dump(mode="json"),
+    }
     write_json(folder / CONFIG_FILE, description)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_tensors(folder / WEIGHTS_FILE, contiguous)
@@ -152,13 +161,13 @@ def _umask() -> int:
     return umask
 
 
-def load_model(name: str | Path, kind: str) -> ModelFiles:
+def load_model(name: str | Path, kind: str, **options: Unpack[HubOptions]) -> ModelFiles:
     """Read a model folder, the best (else newest) model of a run, or a hub repository.
 
     Raises:
         InputError: nothing is there, it is of another kind, or a file is damaged.
     """
-    folder = find_model(name)
+    folder = find_model(name, **options)
     description = read_description(folder)
     if description["kind"] != kind:
         raise InputError(f"{name} holds a {description['kind']}, but a {kind} is needed here")
@@ -171,13 +180,19 @@ def read_description(folder: Path) -> dict[str, Any]:
     """Read the config file of a model folder: the model's `kind`, and its `config`.
 
     Raises:
-        InputError: the file is missing, damaged, or not of a model.
+        InputError: the file is missing, damaged, not of a model, or of a newer version's form.
     """
     path = folder / CONFIG_FILE
     try:
         description = read_json(path.read_text(encoding="utf-8"), str(path))
+        version = description.get("version", 0)
+        if isinstance(version, int) and version > VERSION:
+            raise InputError(
+                f"{folder} has form {version}, of a newer smalti; this one reads up to {VERSION}: "
+                "pip install --upgrade smalti"
+            )
         return {"kind": description["kind"], "config": description["config"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, KeyError) and OTHERS_KEYS & description.keys():
             raise InputError(to_import(folder)) from error
         raise InputError(f"{path} is not a model's config: {error}") from error
@@ -215,20 +230,23 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is damaged or cut short, or no safetensors file") from error
 
 
-def find_model(name: str | Path) -> Path:
+def find_model(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     """Find the folder with `config.json` of a model folder, a run or a hub id.
 
-    A hub id is `hf://owner/name`, or `owner/name` if no folder `owner` exists here.
+    A hub id is `hf://owner/name`, or `owner/name` if no folder `owner` exists here. `@revision` may
+    follow it.
 
     Raises:
-        InputError: nothing is there, or the hub does not have it.
+        InputError: nothing is there, the hub does not have it, or a revision of a folder is asked.
     """
     name = expand(name)
-    folder = Path(name)
+    if name.startswith(hub.PREFIX):
+        return find_model(download_model(name, options))
+    folder = Path(name, options.get("subfolder", ""))
+    if options.get("revision") and Path(name).exists():
+        raise InputError(f"{name} is here, where it has no revisions; the hub's is hf://{name}")
     if (folder / CONFIG_FILE).is_file():
         return folder
-    if name.startswith(hub.PREFIX):
-        return _download(name, name.removeprefix(hub.PREFIX))
     if folder.is_dir():
         checkpoints = folder / "checkpoints"
         candidates = [checkpoints / BEST, *reversed(step_folders(checkpoints))]
@@ -236,16 +254,20 @@ def find_model(name: str | Path) -> Path:
             if (candidate / CONFIG_FILE).is_file():
                 return candidate
         raise InputError(_no_model(folder))
-    repository = hub.hub_name(name)
-    if repository is not None:
-        return _download(name, repository)
+    if hub.hub_name(name) is not None:
+        return find_model(download_model(name, options))
+    raise _no_folder(folder)
+
+
+def _no_folder(folder: Path) -> InputError:
+    """Error about what is no folder, with what to give instead."""
     if (folder.parent / CONFIG_FILE).is_file() and folder.name == WEIGHTS_FILE:
-        raise InputError(f"{folder} is a file of a model; give its folder, {folder.parent}")
+        return InputError(f"{folder} is a file of a model; give its folder, {folder.parent}")
     if folder.is_file() and folder.suffix in CHECKPOINTS:
-        raise InputError(to_import(folder))
+        return InputError(to_import(folder))
     if folder.exists():
-        raise InputError(f"{folder} is a file; a model or a run is a folder")
-    raise InputError(f"{folder} does not exist; give a model folder, a run or a hub id")
+        return InputError(f"{folder} is a file; a model or a run is a folder")
+    return InputError(f"{folder} does not exist; give a model folder, a run or a hub id")
 
 
 def _no_model(folder: Path) -> str:
@@ -264,24 +286,3 @@ def step_folders(checkpoints: Path) -> list[Path]:
     if not checkpoints.is_dir():
         return []
     return sorted(path for path in checkpoints.iterdir() if STEP_FOLDER.fullmatch(path.name))
-
-
-def _download(name: str, repository: str) -> Path:
-    """Download the model `owner/name` of the hub, or find it among earlier downloads."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    is_reachable = hub.is_reachable()
-    if is_reachable:
-        hub.announce(name, "model", repository)
-    patterns = ["*.json", "*.safetensors"]
-    try:
-        folder = snapshot_download(
-            repository, allow_patterns=patterns, local_files_only=not is_reachable
-        )
-    except (OSError, HFValidationError) as error:  # the hub's own are OSErrors
-        reason = str(error).partition("\n")[0] if is_reachable else "it cannot be reached"
-        raise InputError(
-            f"{name} is neither a folder here nor a model the hub gives: {reason}"
-        ) from error
-    return find_model(folder)

@@ -304,7 +304,7 @@ def test_model_of_the_hub_that_is_out_of_reach(refused, monkeypatch):
     def fail(*_, **__):
         raise LocalEntryNotFoundError("no route to the hub")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    monkeypatch.setattr(huggingface_hub, "HfApi", fail)
     refused(["sample", "hf://owner/name"], "owner/name", "no route to the hub")
 
 

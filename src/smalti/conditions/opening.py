@@ -10,11 +10,10 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.pairing.base import Paired
 from smalti.data.pairing.matching import Pairing, match
 from smalti.data.sources.base import ImageSource
+from smalti.model_download import CONDITIONS_FOLDER
 from smalti.registry import unknown_name
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
-
-CONDITIONS_FOLDER = "conditions"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
 import torch
 from PIL import Image
@@ -20,7 +20,9 @@ from smalti.conditions.opening import condition_folder
 from smalti.config import InputError
 from smalti.content_images import content_images
 from smalti.files import atomic_folder
-from smalti.model_folder import CONFIG_FILE, load_model, write_model_files
+from smalti.model_download import CONFIG_FILE, HubOptions
+from smalti.model_download import TOKENIZER_FOLDER as TOKENIZER_FOLDER
+from smalti.model_folder import load_model, write_model_files
 from smalti.paths import expand
 from smalti.prior.build import PriorModel, build_prior
 from smalti.sampling.canvas import Canvas
@@ -37,7 +39,6 @@ from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
 
 KIND = "prior"
-TOKENIZER_FOLDER = "tokenizer"
 LARGEST_WHOLE_CELLS = 64 * 64
 """Most cells of a grid that is decoded whole. Larger ones are decoded in tiles, to save memory."""
 
@@ -427,15 +428,27 @@ class Pipeline:
             self.save_condition_tokenizers(temporary)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        **options: Unpack[HubOptions],
+    ) -> Self:
         """Load from a folder, a training run (its best model) or a hub id, in eval mode.
 
         The tokenizer is the folder `tokenizer` inside the model's folder, or that of the run.
 
+        Args:
+            name: folder, run, or `owner/name` on the hub, perhaps with `@revision`.
+            device: where it computes.
+            **options: revision, token, cache_dir, local_files_only and subfolder, see
+                `smalti.model_download.HubOptions`.
+
         Raises:
             InputError: nothing is there, it is not a prior, or a file is damaged.
         """
-        files = load_model(name, KIND)
+        files = load_model(name, KIND, **options)
         config = files.parse_config(PriorModelConfig)
         prior = files.build(lambda: build_prior(config.prior, config.sizes))
         folder = _tokenizer_folder(files.folder)
@@ -443,7 +456,7 @@ class Pipeline:
             kind: load_tokenizer(condition_folder(folder.parent, kind))
             for kind in config.tokenizer_kinds
         }
-        return cls(load_tokenizer(folder), prior.eval(), config, tokenizers)
+        return cls(load_tokenizer(folder), prior.eval(), config, tokenizers).to(device)
 
 
 def _tokenizer_folder(model_folder: Path) -> Path:

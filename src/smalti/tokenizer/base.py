@@ -5,7 +5,7 @@ Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, f dow
 
 import abc
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.content_images import content_images
+from smalti.model_download import HubOptions
 from smalti.model_folder import load_model, save_model
 from smalti.paths import expand
 from smalti.registry import Registry
@@ -124,15 +125,27 @@ class Tokenizer(nn.Module, abc.ABC):
         save_model(Path(expand(folder)), self.kind, self.config, self.state_dict())
 
     @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        **options: Unpack[HubOptions],
+    ) -> Self:
         """Load from a folder, a training run (its best model) or a hub id, in eval mode.
+
+        Args:
+            name: folder, run, or `owner/name` on the hub, perhaps with `@revision`.
+            device: where it computes.
+            **options: revision, token, cache_dir, local_files_only and subfolder, see
+                `smalti.model_download.HubOptions`.
 
         Raises:
             InputError: nothing is there, it is of another kind, or a file is damaged.
         """
-        files = load_model(name, cls.kind)
+        files = load_model(name, cls.kind, **options)
         config = files.parse_config(cls.config_type)
-        return files.build(lambda: cls(config)).eval()
+        return files.build(lambda: cls(config)).eval().to(device)
 
     def _check_tile(self, tile: int) -> None:
         if tile < 1:

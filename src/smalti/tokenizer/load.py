@@ -1,8 +1,10 @@
 """Tokenizers of any kind from disk. Importing this module registers all kinds."""
 
 from pathlib import Path
+from typing import Unpack
 
 from smalti.config import InputError
+from smalti.model_download import HubOptions
 from smalti.model_folder import find_model, read_description
 from smalti.tokenizer import maskgit as maskgit
 from smalti.tokenizer import pixels as pixels
@@ -10,13 +12,13 @@ from smalti.tokenizer import vqgan as vqgan
 from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 
 
-def load_tokenizer(name: str | Path) -> Tokenizer:
+def load_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Tokenizer:
     """Load a tokenizer of any kind from a folder, a training run or a hub id, in eval mode.
 
     Raises:
         InputError: nothing is there, it is no tokenizer, or a file is damaged.
     """
-    folder = find_model(name)
+    folder = find_model(name, **options)
     kind = read_description(folder)["kind"]
     if kind not in TOKENIZERS:
         raise InputError(
