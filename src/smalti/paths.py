@@ -1,4 +1,4 @@
-"""Expands `~` in paths. Imports no torch."""
+"""Expands `~` in paths, and finds the cache folder. Imports no torch."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,23 @@ from typing import Any
 
 from smalti.errors import InputError
 
+LOCAL = "file://"
+CACHE_VARIABLE = "SMALTI_CACHE"
+
+
+def cache_folder() -> Path:
+    """Folder of what can be fetched or computed anew: SMALTI_CACHE, or smalti in the user's cache.
+
+    The user's cache is XDG_CACHE_HOME, or ~/.cache.
+    """
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(expand(own))
+    return Path(expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "smalti"
+
 
 def expand(path: str | os.PathLike[str]) -> str:
-    """Replace `~` at the beginning of a path by the home folder.
+    """Replace `~` at the beginning of a path by the home folder, and take away `file://`.
 
     Shells do not do it in `--out=~/runs`, and never in a config file.
 
@@ -18,6 +32,7 @@ def expand(path: str | os.PathLike[str]) -> str:
     path = os.fspath(path)
     if not path or "\0" in path:
         raise InputError(f"{path!r} is no path; give the name of a file or folder")
+    path = path.removeprefix(LOCAL) or path
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         home = path.partition("/")[0]

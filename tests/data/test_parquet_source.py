@@ -175,7 +175,7 @@ def test_fingerprint_follows_the_files_that_cells_name(tmp_path: Path, photos: P
         ("gone.png", r"its file gone\.png cannot be read \(No such file .*relative to the table"),
         ("", "it is empty"),
         ("a\0.png", r"its file a\\x00\.png cannot be read"),
-        ("https://example.org/a.png", r"it is an address \(https://.*\), not a path: download it"),
+        ("memory://gone/a.png", r"its file memory://gone/a\.png cannot be read \(No such [^;]*\)$"),
     ],
 )
 def test_cells_that_name_no_file_are_broken(tmp_path: Path, path: str, reason: str) -> None:

@@ -10,6 +10,7 @@ from smalti.config import InputError
 from smalti.data.sources.base import ImageSource, printable, same_spelling
 from smalti.data.sources.folder import FolderSource
 from smalti.data.sources.part_names import IMAGES, usual_part
+from smalti.data.sources.remote import is_remote
 from smalti.files import disk_errors
 
 ENDING = "-annotated"
@@ -64,6 +65,8 @@ def open_photographs(spec: str) -> FolderSource:
     Raises:
         InputError: it is no folder, or has no photographs.
     """
+    if is_remote(spec):
+        raise InputError(f"{printable(spec)} is not on this machine; needed is a folder here")
     if not FolderSource.accepts(spec):
         what = "is no folder of pictures" if os.path.exists(spec) else "does not exist"
         raise InputError(f"{printable(spec)} {what}; needed is a folder of photographs")

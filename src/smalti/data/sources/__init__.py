@@ -14,11 +14,13 @@ from smalti.data.sources import parquet as parquet
 from smalti.data.sources import webdataset as webdataset
 from smalti.data.sources.base import SOURCES, ImageSource, is_image_name, printable
 from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.remote import exists, is_remote
 from smalti.paths import expand
 
 ALLOWED = (
     "a folder of images, a pattern in quotes ('photos/*.png'), a text list (.txt, .lst, .tsv), "
-    "Parquet files (.parquet), WebDataset shards (.tar) or a hub data set (hf://owner/name)"
+    "Parquet files (.parquet), WebDataset shards (.tar), all of them here or elsewhere (s3://, "
+    "gs://, https://, hf://datasets/owner/name/folder), or a hub data set (hf://owner/name)"
 )
 
 
@@ -40,7 +42,7 @@ def open_source(spec: str, classes: bool, part: str = IMAGES) -> ImageSource:
     kind = _kind_of(spec)
     if kind is not None:
         return kind(spec, classes, part)
-    if not os.path.exists(spec):
+    if not (exists(spec) if is_remote(spec) else os.path.exists(spec)):
         raise InputError(f"{printable(spec)!r} does not exist; allowed are {ALLOWED}")
     hint = "; give the folder it lies in, or a pattern in quotes" if is_image_name(spec) else ""
     raise InputError(f"{printable(spec)} is no data set{hint}; allowed are {ALLOWED}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError, ImageHeader, read_header
+from smalti.data.sources.remote import is_remote, joined, listed_version, local_copy
 from smalti.registry import Registry
 
 IMAGE_SUFFIXES = (
@@ -115,7 +116,7 @@ class ImageSource(abc.ABC):
 
     def key(self, index: int) -> str:
         """Path or address of an image, printable."""
-        return printable(os.path.join(self.location, self.name(index)))
+        return printable(joined(self.location, self.name(index)))
 
     def read(self, index: int) -> RawImage:
         """Read an image with its key and label.
@@ -170,23 +171,38 @@ def name_bytes(name: str) -> bytes:
 
 
 def read_regular_file(path: str) -> bytes:
-    """Read a file; anything else is an OSError, for a pipe would block and a device never end."""
+    """Read a file, also one that lies elsewhere.
+
+    Raises:
+        OSError: it cannot be read, or is anything else: a pipe would block, a device never end.
+        InputError: it lies elsewhere, and its place cannot be reached.
+    """
+    if is_remote(path):
+        path = local_copy(path)
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(f"{printable(path)} is not a regular file")
     return Path(path).read_bytes()
 
 
 def files_fingerprint(location: str, names: Iterable[str]) -> str:
-    """Hash of the names, sizes and modification times of files below `location`."""
+    """Hash of the names, sizes and modification times of files below `location`.
+
+    Of a file that lies elsewhere the version counts that its folder's listing tells.
+    """
     digest = hashlib.sha256()
     for name in names:
-        try:
-            status = os.stat(os.path.join(location, name))
-            state = f"{status.st_size} {status.st_mtime_ns}"
-        except (OSError, ValueError):  # a NUL in a name is a ValueError
-            state = "unreadable"
-        digest.update(name_bytes(f"{name}\0{state}\0"))
+        digest.update(name_bytes(f"{name}\0{_state(joined(location, name))}\0"))
     return digest.hexdigest()
+
+
+def _state(path: str) -> str:
+    if is_remote(path):
+        return listed_version(path)
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a NUL in a name is a ValueError
+        return "unreadable"
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def require_images(count: int, spec: str, what: str) -> None:

@@ -7,6 +7,7 @@ from smalti.config import InputError
 from smalti.data.sources.base import ImageSource, files_fingerprint, printable, read_regular_file
 from smalti.data.sources.classes import classes_from_names
 from smalti.data.sources.parts import choose_part, without_part
+from smalti.data.sources.remote import joined
 
 
 class FileSource(ImageSource):
@@ -49,7 +50,7 @@ class FileSource(ImageSource):
 
     def content(self, index: int) -> bytes:
         """The bytes of a file."""
-        return read_regular_file(os.path.join(self.location, self._names[index]))
+        return read_regular_file(joined(self.location, self._names[index]))
 
     def fingerprint(self) -> str:
         """Hash of names, sizes and times of the files."""

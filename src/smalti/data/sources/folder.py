@@ -18,7 +18,8 @@ from smalti.data.sources.files import FileSource
 from smalti.data.sources.left_out import ending_of, in_words
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import is_keypoints_name
-from smalti.data.sources.shards import holds_shards
+from smalti.data.sources.remote import files_below, is_remote
+from smalti.data.sources.shards import holds_shards, is_folder
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ class FolderSource(FileSource):
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         self.spec = spec
         left_out: Counter[str] = Counter()
-        names = sorted(_image_files(spec, left_out))
+        find = _remote_files if is_remote(spec) else _image_files
+        names = sorted(find(spec, left_out))
         self.left_out = left_out
         allowed = ", ".join(IMAGE_SUFFIXES)
         others = f"; it has {in_words(left_out)}" if left_out else ""
@@ -51,7 +53,7 @@ class FolderSource(FileSource):
     @classmethod
     def accepts(cls, spec: str) -> bool:
         """Whether `spec` is a folder, but not one of shards."""
-        return os.path.isdir(spec) and not holds_shards(spec)
+        return is_folder(spec) and not holds_shards(spec)
 
 
 def _image_files(root: str, left_out: Counter[str]) -> Iterator[str]:
@@ -80,6 +82,15 @@ def _image_files(root: str, left_out: Counter[str]) -> Iterator[str]:
                 left_out[ending_of(entry.name)] += 1
         # The last is read first: a folder goes by its own name rather than by that of a link.
         waiting = sorted(linked) + waiting + sorted(real)
+
+
+def _remote_files(root: str, left_out: Counter[str]) -> Iterator[str]:
+    """As `_image_files`, below the address of a folder."""
+    for path in files_below(root):
+        if is_image_name(path) or is_keypoints_name(path):
+            yield path
+        else:
+            left_out[ending_of(os.path.basename(path))] += 1
 
 
 def _visible_entries(root: str, folder: str) -> list[os.DirEntry[str]]:

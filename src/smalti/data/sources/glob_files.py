@@ -15,6 +15,7 @@ from smalti.data.sources.files import FileSource
 from smalti.data.sources.hub import HubSource
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import is_keypoints_name
+from smalti.data.sources.remote import is_remote
 from smalti.data.sources.shards import matches_of
 
 
@@ -34,12 +35,12 @@ class GlobSource(FileSource):
     def __init__(self, spec: str, classes: bool, part: str = IMAGES) -> None:
         self.spec = spec
         root = _folder_before_wildcards(spec)
-        matches = dict.fromkeys(os.path.relpath(path, root or ".") for path in matches_of(spec))
+        matches = dict.fromkeys(_below(root, path) for path in matches_of(spec))
         names = [
             name
             for name in (match.replace(os.sep, "/") for match in matches)
             if (is_image_name(name) or is_keypoints_name(name))
-            and os.path.isfile(os.path.join(root, name))
+            and (is_remote(root) or os.path.isfile(os.path.join(root, name)))
         ]
         require_images(len(names), spec, _hint(spec, list(matches)))
         self.hold(root, names, part)
@@ -62,6 +63,10 @@ def _folder_before_wildcards(spec: str) -> str:
     while _has_wildcards(folder) and not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return folder
+
+
+def _below(root: str, path: str) -> str:
+    return path.removeprefix(f"{root}/") if is_remote(root) else os.path.relpath(path, root or ".")
 
 
 def _hint(spec: str, matches: list[str]) -> str:

@@ -17,6 +17,8 @@ from smalti.data.sources.base import (
 from smalti.data.sources.classes import classes_from_words
 from smalti.data.sources.files import FileSource
 from smalti.data.sources.part_names import IMAGES
+from smalti.data.sources.remote import is_remote
+from smalti.data.sources.shards import is_folder
 from smalti.data.sources.texts import decode_text, is_encodable
 
 
@@ -29,11 +31,11 @@ class _Line(NamedTuple):
 class ListSource(FileSource):
     """Images named by a text file (UTF-8, or UTF-16 with its byte order mark), in its order.
 
-    A line is a path, relative to the folder of the list or absolute. If there is no such file, its
-    accents are tried in another spelling, and `/` for a backslash. A class may follow after a tab,
-    or after a space if the path has an ending of images. If all classes are numbers they are taken
-    as they are, otherwise the names are numbered in alphabetical order. A missing file counts as
-    broken when it is read.
+    A line is a path, relative to the folder of the list or absolute, or an address (`s3://...`). If
+    there is no such file, its accents are tried in another spelling, and `/` for a backslash. A
+    class may follow after a tab, or after a space if the path has an ending of images. If all
+    classes are numbers they are taken as they are, otherwise the names are numbered in alphabetical
+    order. A missing file counts as broken when it is read.
 
     Raises:
         InputError: the list is missing, empty or in another encoding, or `classes` is true and a
@@ -52,7 +54,7 @@ class ListSource(FileSource):
     @classmethod
     def accepts(cls, spec: str) -> bool:
         """Whether `spec` names a text file."""
-        return spec.lower().endswith(LIST_SUFFIXES) and not os.path.isdir(spec)
+        return spec.lower().endswith(LIST_SUFFIXES) and not is_folder(spec)
 
 
 def _read_lines(spec: str) -> list[_Line]:
@@ -69,6 +71,8 @@ def _read_lines(spec: str) -> list[_Line]:
 
 def _path_on_disk(folder: str, path: str, spec: str) -> str:
     """A path of a list in the spelling of the file on disk, with `/` in between."""
+    if is_remote(folder) or is_remote(path):
+        return path
     if "\\" in path and (os.sep == "\\" or not os.path.lexists(os.path.join(folder, path))):
         path = path.replace("\\", "/")
     if path.isascii():

@@ -21,6 +21,7 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import ClassTable, classes_from_cells
 from smalti.data.sources.part_names import IMAGES, parts_of
+from smalti.data.sources.remote import is_remote, joined, local_copy, open_there
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.table_columns import cell_content, column_of, find_column, holds_paths
 
@@ -49,7 +50,9 @@ class ParquetSource(ImageSource):
     poses `keypoints` (JSON), the label column `label` (numbers or names). A cell holds the image,
     or its path relative to the table. Names of the classes come from the metadata that Hugging
     Face writes; otherwise the numbers are names.
-    A row group is read when one of its images is needed, and recent groups stay in memory.
+    A row group is read when one of its images is needed, and recent groups stay in memory. Of files
+    that lie elsewhere, opening reads the ends, and the labels if there are classes; a file is
+    copied when the first of its images is needed.
 
     Raises:
         InputError: a file is missing, is not Parquet, or has no such column or no row.
@@ -64,6 +67,7 @@ class ParquetSource(ImageSource):
         self._files = {shard: _checked(path, part) for shard, path in enumerate(self._paths)}
         self._cache = _RowGroupCache(CACHE_BYTES)
         self._groups: list[_RowGroup] = []
+        self._columns: list[str] = []
         self._length = 0
         for shard, file in self._files.items():
             self._add(shard, file)
@@ -72,6 +76,12 @@ class ParquetSource(ImageSource):
         require_images(self._length, spec, "the Parquet files have no rows")
         if classes:
             self.class_names, self.labels = self._read_classes(spec)
+        self._names_files = {
+            shard
+            for shard, file in self._files.items()
+            if holds_paths(file.schema_arrow, self._columns[shard], part)
+        }
+        self._files = {n: file for n, file in self._files.items() if not is_remote(self._paths[n])}
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
@@ -119,6 +129,7 @@ class ParquetSource(ImageSource):
         return self._groups[bisect.bisect_right(self._starts, index) - 1]
 
     def _add(self, shard: int, file: Any) -> None:
+        self._columns.append(column_of(file.schema_arrow, self._part, self._paths[shard]))
         first_row = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
@@ -130,8 +141,8 @@ class ParquetSource(ImageSource):
     def _read_group(self, group: _RowGroup, key: str) -> Any:
         import pyarrow as pa
 
-        file, column = self._file(group.shard), self._column(group.shard)
         try:
+            file, column = self._file(group.shard), self._columns[group.shard]
             # One thread: pyarrow's pool does not survive a fork into a loader's worker.
             table = file.read_row_group(group.group, columns=[column], use_threads=False)
         except (pa.ArrowException, OSError) as error:
@@ -143,17 +154,14 @@ class ParquetSource(ImageSource):
             self._files[shard] = _open(self._paths[shard])
         return self._files[shard]
 
-    def _column(self, shard: int) -> str:
-        return column_of(self._file(shard).schema_arrow, self._part, self._paths[shard])
-
     def _paths_in(self, shard: int) -> list[str]:
         """Paths of the files that a table names if its cells do not hold the images."""
-        schema, column = self._file(shard).schema_arrow, self._column(shard)
-        if not holds_paths(schema, column, self._part):
+        if shard not in self._names_files:
             return []
+        column = self._columns[shard]
         cells = self._file(shard).read([column], use_threads=False).column(0).to_pylist()
         folder = os.path.dirname(self._paths[shard])
-        return [os.path.join(folder, path) for path in cells if path]
+        return [joined(folder, path) for path in cells if path]
 
     def _read_classes(self, spec: str) -> ClassTable:
         cells: list[Any] = []
@@ -195,7 +203,15 @@ def _open(path: str) -> Any:
     import pyarrow.parquet
 
     # Mapped: a file position would be shared between forked workers.
-    return pyarrow.parquet.ParquetFile(path, memory_map=True)
+    here = local_copy(path) if is_remote(path) else path
+    return pyarrow.parquet.ParquetFile(here, memory_map=True)
+
+
+def _opened_there(path: str) -> Any:
+    """A file that lies elsewhere, of which only the parts that are asked for are read."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetFile(open_there(path))
 
 
 def _checked(path: str, part: str) -> Any:
@@ -203,7 +219,7 @@ def _checked(path: str, part: str) -> Any:
     import pyarrow as pa
 
     try:
-        file = _open(path)
+        file = _opened_there(path) if is_remote(path) else _open(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{printable(path)} is no Parquet file, or is cut short") from error
     column_of(file.schema_arrow, part, path)

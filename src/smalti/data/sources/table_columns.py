@@ -1,12 +1,12 @@
 """Columns of a Parquet file: which one holds a part of the data set, and what its cells are."""
 
-import os
 from typing import Any
 
 from smalti.config import InputError
 from smalti.data.decode import BrokenImageError
 from smalti.data.sources.base import printable, read_regular_file
 from smalti.data.sources.part_names import COLUMNS, KEYPOINTS, columns_of
+from smalti.data.sources.remote import is_remote, joined
 
 NEEDED = "images: a struct with the field bytes, binary, or the paths of files"
 NEEDED_OF_KEYPOINTS = "JSON: strings, bytes, or a struct with the field bytes"
@@ -50,18 +50,15 @@ def cell_content(cell: Any, part: str, folder: str, key: str) -> bytes:
 
 
 def _file_content(folder: str, path: str, key: str) -> bytes:
-    if "://" in path:
-        raise BrokenImageError(
-            key, f"it is an address ({printable(path)}), not a path: download it"
-        )
     try:
-        return read_regular_file(os.path.join(folder, path))
+        return read_regular_file(joined(folder, path))
+    except InputError:  # its place cannot be reached
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        hint = "" if is_remote(path) else "; paths are relative to the table"
         raise BrokenImageError(
-            key,
-            f"its file {printable(path)} cannot be read ({reason}); paths are relative to the "
-            "table",
+            key, f"its file {printable(path)} cannot be read ({reason}){hint}"
         ) from error
 
 

@@ -26,6 +26,7 @@ from smalti.data.sources.classes import ClassTable, classes_from_words, distinct
 from smalti.data.sources.left_out import ending_of
 from smalti.data.sources.part_names import IMAGES
 from smalti.data.sources.parts import choose_part, is_keypoints_name
+from smalti.data.sources.remote import is_remote, local_copy
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.tar_examples import INFO_SUFFIX, LABEL_SUFFIX, Member, group_members
 from smalti.data.sources.texts import decode_text
@@ -146,7 +147,8 @@ class WebDatasetSource(ImageSource):
 
     def _read(self, shard: int, member: Member) -> bytes:
         # Opened each time: the position of an open file would be shared between forked workers.
-        with open(self._paths[shard], "rb") as file:
+        path = self._paths[shard]
+        with open(local_copy(path) if is_remote(path) else path, "rb") as file:
             file.seek(member.offset)
             return file.read(member.size)
 
@@ -206,7 +208,8 @@ def _class_table(images: Sequence[_Image], where: str) -> ClassTable:
 def _members(path: str) -> Iterator[Member]:
     """The regular files of a tar, up to its end or to where it is damaged."""
     try:
-        with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        here = local_copy(path) if is_remote(path) else path
+        with open(here, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             yield from _members_until_damage(tar, os.fstat(file.fileno()).st_size)
             if not _at_end(file, tar.offset):
                 logger.warning("%s is damaged or cut short: read up to there", printable(path))
