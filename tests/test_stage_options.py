@@ -105,7 +105,7 @@ def prior_config(photos: Path, out: Path, **changes: Any) -> PriorRunConfig:
         "ordering_seed": 9,
         "image": {"size": 16},
         "codes": {"views": 3},
-        "prior": {"layers": 3, "heads": 2, "width": 12, "dropout": 0.45},
+        "prior": {"layers": 3, "heads": 2, "width": 16, "dropout": 0.45},
         "optimizer": GENERATOR,
         "training": TRAINING | {"early_stop": 4},
     }
@@ -303,7 +303,7 @@ def test_what_the_prior_reads_is_as_asked_for(second):
     assert config.ordering.forward.tolist() != list(range(64))
     assert second.learner.model().config.ordering_seed == 9
     assert (len(prior.blocks), prior.blocks[0].attention.heads) == (3, 2)
-    assert (prior.config.width, prior.config.dropout) == (12, 0.45)
+    assert (prior.config.width, prior.config.dropout) == (16, 0.45)
 
 
 def test_weights_of_a_prior_follow_from_its_seed(photos, tmp_path, trainers):

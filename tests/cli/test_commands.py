@@ -253,7 +253,7 @@ def test_class_by_name_and_by_number_is_the_same(succeed, here, world):
     command = ["sample", world.classes, "-n", "2", "--out"]
     succeed(*command, "name", "--condition", "person")
     succeed(*command, "number", "--condition", "1")
-    succeed(*command, "guided", "--condition", "1", "--guidance", "3")
+    succeed(*command, "guided", "--condition", "1", "--guidance", "30")
     assert np.array_equal(samples("name"), samples("number"))
     assert not np.array_equal(samples("name"), samples("guided"))
 

@@ -56,7 +56,7 @@ def test_prior_too_large_for_a_card_is_planned(world, succeed, here):
     text = succeed(
         *("train", "prior", "--data", world.photos, "--vqgan", world.vqgan, "--out", here / "run"),
         *world.tiny_prior,
-        *("--prior.layers", 12, "--prior.width", 3120, "--prior.heads", 16),
+        *("--prior.layers", 12, "--prior.width", 3120, "--prior.heads", 15),
         *("--training.batch-size", 4, "--training.precision", "float32", "--dry-run"),
     ).out
     assert numbers_after(text, "prior") == pytest.approx(1.4e9, rel=0.01)

@@ -159,17 +159,18 @@ f = 16 with a level more."""
 
 # A constant learning rate, so that runs can be compared at any step of theirs.
 TINY_PRIOR = (
-    "--preset prior-unconditional-tiny --training.batch-size 32 --training.eval-steps 50 "
-    "--training.save-steps 50 --training.eval-images 300 --training.picture-steps 100000 "
-    "--training.early-stop null --optimizer.final-factor 1 --token-keep 1"
+    "--preset prior-unconditional-tiny --prior.kind gpt2 --training.batch-size 32 "
+    "--training.eval-steps 50 --training.save-steps 50 --training.eval-images 300 "
+    "--training.picture-steps 100000 --training.early-stop null --optimizer.final-factor 1 "
+    "--token-keep 1"
 )
 """Options of priors at the scale `tiny`."""
 TINY_SHAPE = "--prior.layers 4 --prior.heads 4 --prior.width 128"
 """Shape of the transformer at the scale `tiny`; the other scales have their presets'."""
 SMALL_PRIOR = (
-    "--preset prior-unconditional-small --training.eval-steps 500 --training.save-steps 500 "
-    "--training.picture-steps 1000000 --training.early-stop null --optimizer.final-factor 1 "
-    "--token-keep 1"
+    "--preset prior-unconditional-small --prior.kind gpt2 --training.eval-steps 500 "
+    "--training.save-steps 500 --training.picture-steps 1000000 --training.early-stop null "
+    "--optimizer.final-factor 1 --token-keep 1"
 )
 """Options of priors at the scale `small`."""
 PAPER_PRIOR = "--training.early-stop null --optimizer.final-factor 1 --token-keep 1"

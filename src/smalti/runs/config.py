@@ -10,7 +10,7 @@ from smalti.data.config import TransformConfig
 from smalti.losses.config import PatchDiscriminatorConfig
 from smalti.paths import expand, path_fields
 from smalti.prior.config import PriorConfig
-from smalti.prior.gpt.config import GPT2Config
+from smalti.prior.gpt.config import GPTConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.training.config import OptimizerConfig, TrainingConfig
 from smalti.training.vqgan.config import VQGANLossConfig
@@ -189,7 +189,7 @@ class PriorRunConfig(RunConfig):
     """Random orders of the codes."""
     codes: CodeCacheConfig = CodeCacheConfig()
     """Options of the codes of the data, which are encoded once."""
-    prior: PriorConfig = GPT2Config()
+    prior: PriorConfig = GPTConfig()
     """The prior; docs/tasks.md compares the kinds."""
     optimizer: OptimizerConfig = OptimizerConfig(beta2=0.95, weight_decay=0.01)
     """Optimizer of the prior."""
@@ -201,7 +201,7 @@ class PriorRunConfig(RunConfig):
     @field_validator("prior", mode="before")
     @classmethod
     def _transformer_unless_said(cls, prior: object) -> object:
-        return {"kind": "gpt2", **prior} if isinstance(prior, dict) else prior
+        return {"kind": "gpt", **prior} if isinstance(prior, dict) else prior
 
     @field_validator("condition", mode="before")
     @classmethod

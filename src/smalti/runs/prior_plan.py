@@ -281,7 +281,8 @@ def continued_model_config(
 def _initial_shape(config: PriorRunConfig, initial: Pipeline) -> PriorConfig:
     """Shape of the prior that a run begins with; a config with another shape is refused."""
     shape, of_model = config.prior, initial.config.prior
-    _check_same(config, "prior.kind", shape.kind, "gpt2", of_model.kind)
+    default = PriorRunConfig.model_fields["prior"].default.kind
+    _check_same(config, "prior.kind", shape.kind, default, of_model.kind)
     if shape.kind != of_model.kind:
         shape = type(of_model)(dropout=shape.dropout)
     for name, field in type(of_model).model_fields.items():
