@@ -1,21 +1,40 @@
-"""The script that runs all benchmarks."""
+"""What the benchmarks share, and the script that runs all of them."""
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
-RUN_ALL = Path(__file__).parents[1] / "benchmarks" / "run_all.py"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def load(path: Path) -> ModuleType:
+    """Load a file that is not installed."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, path.stem, module)  # where a dataclass looks for its module
+        spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def run_all() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("run_all", RUN_ALL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(BENCHMARKS / "run_all.py")
+
+
+@pytest.mark.slow  # the profiler takes seconds to start
+def test_profile_has_the_share_of_each_operation_the_largest_first():
+    measure = load(BENCHMARKS / "measure" / "__init__.py")
+    large, small = torch.ones(300, 300), torch.ones(2)
+    shares = measure.shares_of_operations(lambda: (large @ large, small + small), rounds=20)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert shares["aten::mm"] > shares["aten::add"] > 0
 
 
 def test_a_benchmark_that_fails_does_not_keep_the_next_from_running(run_all, tmp_path, capsys):

@@ -55,7 +55,7 @@ those that work: a training then takes many times as long."""
 KEPT_BYTES = {"MALLOC_TRIM_THRESHOLD_": (-1, 2**30), "MALLOC_MMAP_THRESHOLD_": (-3, 2**28)}
 """Options of glibc's `mallopt`, number and value, by the variables that set them: how much freed
 memory is kept, and from which size on a block is always fetched anew from the system. To fetch the
-feature maps of each batch anew took 2 to 5 % of the time of training, and 8 % of encoding."""
+feature maps of each batch anew took 1 to 5 % of the time of training, and 8 % of encoding."""
 
 EPILOG = "`smalti help COMMAND` explains each. Python: `from smalti import VQGAN, Pipeline`."
 
