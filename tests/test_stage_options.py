@@ -15,7 +15,7 @@ from smalti.conditions.low_resolution import LowResolutionPair
 from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader
 from smalti.health.findings import Finding
-from smalti.runs import prior as prior_module
+from smalti.runs import prior_data as prior_data_module
 from smalti.runs import vqgan as vqgan_module
 from smalti.runs.config import PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.pixels import train_pixels
@@ -63,7 +63,7 @@ def photos(tmp_path) -> Path:
 def trainers(monkeypatch) -> list[Trainer]:
     """The trainers that were made, none of which runs."""
     made: list[Trainer] = []
-    for module in (vqgan_module, prior_module):
+    for module in (vqgan_module, prior_data_module):
         monkeypatch.setattr(module, "finish", lambda *_: None)
     monkeypatch.setattr(Trainer, "run", lambda trainer: made.append(trainer))
     return made

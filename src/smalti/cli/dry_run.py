@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from smalti.compute import choose_compute
-from smalti.health.run_images import RunImages
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.cost import StepTime
 from smalti.runs.dry_run import (
@@ -56,8 +55,8 @@ def _describe(found: DryRun) -> None:
             "of conditioning tokens",
         )
     image = found.config.image
-    _line("images", f"{RunImages.of(found.split)}; crops of {image.height_px}x{image.width_px}")
-    epoch = len(found.split.train) / training.batch_size
+    _line("images", f"{found.images}; crops of {image.height_px}x{image.width_px}")
+    epoch = found.images.training / training.batch_size
     chunks = f" in {training.accumulation_steps} chunks" if training.accumulation_steps > 1 else ""
     _line(
         "steps",

@@ -173,6 +173,8 @@ def _finish(options: argparse.Namespace, folder: Path, part: Part) -> None:
         print(f"next: smalti encode --join --out {folder}, when all {part.count} shares are done")
         return
     join_folder(folder)
+    if options.format == "safetensors":
+        print(f"next: smalti train prior --codes {folder} --vqgan {options.model}")
 
 
 def join_folder(folder: Path) -> None:

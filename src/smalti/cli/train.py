@@ -71,8 +71,12 @@ def _print_config(root: "type[BaseRunConfig]", options: Sequence[str]) -> None:
     import yaml
 
     from smalti.cli.train_config import read_config
+    from smalti.errors import InputError
 
-    config = read_config(root, options, {"data": ("PHOTOS",)})
+    try:
+        config = read_config(root, options)
+    except InputError:
+        config = read_config(root, options, {"data": ("PHOTOS",)})
     print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), end="")
 
 

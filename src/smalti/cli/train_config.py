@@ -35,6 +35,8 @@ R = TypeVar("R", bound=BaseRunConfig)
 
 SHORT = {"auto_remedy": "training.auto_remedy"}
 """Short names of options, which take no value and mean true."""
+SHORT_PATHS = {"codes": "codes.data"}
+"""Short names of options that take a value, which are also names of sections."""
 FORMER = {"image.upscale": ("image.small", {True: "enlarge", False: "error"})}
 """Former names of options, which are still read, with their present names and values."""
 MAX_CONFIG_BYTES = 2**20  # a config is a page; a larger file is something else
@@ -85,6 +87,7 @@ def words_of(
     while words:
         flag, equals, value = words.pop(0).partition("=")
         name = underscored(flag.removeprefix("--"))
+        name = SHORT_PATHS[name] if SHORT_PATHS.get(name) in options else name
         if not flag.startswith("--"):
             raise InputError(
                 f"{flag!r} belongs to no option; what an option takes follows its name"

@@ -38,6 +38,8 @@ WHAT = {
     "prior": "Stage 2: learn which codes follow each other in images, to make new ones.",
     "pixels": "In place of stage 1: learn a palette of colours, a tokenizer with f = 1.",
 }
+INSTEAD = {"data": "--codes", "vqgan": "--init"}
+"""Options of a prior that are needed, and those that may stand in their place."""
 RUN = "run"
 """Name of the section of options directly in a config."""
 COLUMN = 28
@@ -134,8 +136,8 @@ def facts(root: type[BaseRunConfig], option: Option, has_default: bool = True) -
 
 
 def _default(root: type[BaseRunConfig], option: Option) -> str:
-    if root is PriorRunConfig and option.path == "vqgan":
-        return "needed, unless --init is given"
+    if root is PriorRunConfig and option.path in INSTEAD:
+        return f"needed, unless {INSTEAD[option.path]} is given"
     if option.default is ...:
         return "needed"
     return f"default {'none' if option.default == () else shown(option.default)}"

@@ -87,22 +87,9 @@ class BatchLoader:
             InputError: an image is smaller than the crop and `small` is error, all images are left
                 out, or the batch does not divide among the training processes.
         """
-        self.check_shares()
+        check_shares(self.batch_size, self.chunks)
         self.check_workers()
         return self._fetch(self.share_of_draws(step) for step in count(start_step))
-
-    def check_shares(self) -> None:
-        """Refuse training batches that do not divide among the training processes.
-
-        Raises:
-            InputError: they do not; the message names the sizes that do.
-        """
-        divisor = world_size() * self.chunks
-        if world_size() > 1 and self.batch_size % divisor:
-            raise InputError(
-                f"batch-size is {self.batch_size}; with {world_size()} processes and batches "
-                f"computed in {counted(self.chunks, 'chunk')}, allowed are multiples of {divisor}"
-            )
 
     def augmented_batches(self, epoch: int, batch_size: int) -> Generator[Batch, None, None]:
         """The training images of an epoch (random crops, flips) in the order of the data set.
@@ -172,12 +159,7 @@ class BatchLoader:
 
     def share_of_draws(self, step: int) -> list["Drawn"]:
         """This process's share of `draws(step)`: a piece of each chunk of the batch, by rank."""
-        draws = self.draws(step)
-        if world_size() == 1:
-            return draws
-        size = self.batch_size // (self.chunks * world_size())
-        starts = range(rank() * size, self.batch_size, world_size() * size)
-        return [draw for start in starts for draw in draws[start : start + size]]
+        return share_of_process(self.draws(step), self.chunks)
 
     def _in_order(self, epoch: int | None, batch_size: int) -> Iterator[list["Drawn"]]:
         length = len(self.dataset)
@@ -228,6 +210,29 @@ class BatchLoader:
                 f"of shared memory, but {SHARED_MEMORY} has {free / 2**20:.0f} MiB; lower it, or "
                 "give a container more (docker run --shm-size)"
             )
+
+
+def check_shares(batch_size: int, chunks: int) -> None:
+    """Refuse training batches that do not divide among the training processes.
+
+    Raises:
+        InputError: they do not; the message names the sizes that do.
+    """
+    divisor = world_size() * chunks
+    if world_size() > 1 and batch_size % divisor:
+        raise InputError(
+            f"batch-size is {batch_size}; with {world_size()} processes and batches computed in "
+            f"{counted(chunks, 'chunk')}, allowed are multiples of {divisor}"
+        )
+
+
+def share_of_process(draws: Sequence[T], chunks: int) -> list[T]:
+    """This process's share of what a batch is made of: a piece of each of its chunks, by rank."""
+    size = len(draws) // (chunks * world_size())
+    if world_size() == 1:
+        return list(draws)
+    starts = range(rank() * size, len(draws), world_size() * size)
+    return [draw for start in starts for draw in draws[start : start + size]]
 
 
 class Drawn(NamedTuple):

@@ -117,7 +117,12 @@ class PriorTrainingConfig(TrainingConfig):
 
 
 class CodeCacheConfig(Config):
-    """Options of the cache of codes for the prior."""
+    """Options of the codes that the prior learns from."""
+
+    data: str | None = None
+    """Folder of codes that `smalti encode --data` made, in place of `data`; the short option is
+    `--codes`. Size and views of the images then come from it. null encodes the images of `data`
+    when the run begins."""
 
     views: PositiveInt | Literal["auto"] = "auto"
     """Number of random crops and flips of each image that are encoded; epochs take them in turn.
@@ -126,7 +131,7 @@ class CodeCacheConfig(Config):
     """Folder of the codes; null is inside the run. Runs with the same data and tokenizer may share
     a folder."""
 
-    _path = path_fields("folder")
+    _paths = path_fields("data", "folder")
 
 
 class RandomOrdersConfig(Config):
@@ -155,6 +160,9 @@ class PriorRunConfig(RunConfig):
     """The whole config of stage 2, `smalti train prior`."""
 
     stage: Literal["prior"] = "prior"
+    data: tuple[str, ...] = ()
+    """Images to learn from: one or several folders, lists, tars or other data sets. They are
+    read as in stage 1."""
     out: str = "runs/prior"
     """Folder of the run. The same command resumes it."""
     vqgan: str | None = None
@@ -197,6 +205,18 @@ class PriorRunConfig(RunConfig):
     """Length, batch, intervals and early stopping."""
 
     _models = path_fields("vqgan", "init")
+
+    @model_validator(mode="after")
+    def _has_data(self) -> Self:
+        if not self.data and self.codes.data is None:
+            raise ValueError("--data is required, or --codes DIR of smalti encode")
+        if self.codes.data is not None:
+            for name in ("data", "data_weights", "codes.folder"):
+                given = self.codes.folder if name == "codes.folder" else getattr(self, name)
+                if given:
+                    option = name.replace("_", "-")
+                    raise ValueError(f"--{option} does not go with --codes; leave one of them out")
+        return self
 
     @field_validator("prior", mode="before")
     @classmethod

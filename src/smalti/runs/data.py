@@ -10,7 +10,7 @@ from smalti.compute import Compute
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.data.dataset import ImageDataset
-from smalti.data.loader import BatchLoader
+from smalti.data.loader import BatchLoader, check_shares
 from smalti.data.maps import check_maps, check_sizes_beside
 from smalti.data.pairing.base import Paired
 from smalti.data.sources import open_source
@@ -77,7 +77,7 @@ def training_loader(config: RunConfig, split: Split, compute: Compute) -> BatchL
         training.accumulation_steps,
         pin_memory=compute.device.type == "cuda",
     )
-    loader.check_shares()
+    check_shares(training.batch_size, training.accumulation_steps)
     loader.check_workers()
     if rank() == 0:
         _look_for_bad_images(config, split)
@@ -165,10 +165,15 @@ def say_skipped(dataset: ImageDataset) -> None:
         say(f"skipped images (broken, or smaller than the crop): {len(dataset.broken)}")
 
 
-def announce(config: RunConfig, compute: Compute, split: Split) -> None:
-    """Print the device, the data and the folders of a run."""
+def announce_run(config: RunConfig, compute: Compute) -> None:
+    """Print the folder and the device of a run."""
     several = f"   processes: {world_size()}" if world_size() > 1 else ""
     say(f"run: {config.out}   device: {compute}{several}")
+
+
+def announce(config: RunConfig, compute: Compute, split: Split) -> None:
+    """Print the device, the data and the folders of a run."""
+    announce_run(config, compute)
     say(f"data: {RunImages.of(split)}; crops of {config.image.height_px}x{config.image.width_px}")
     for line in split.train.folders:
         say(f"folders: {line}")

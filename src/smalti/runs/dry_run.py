@@ -12,7 +12,7 @@ from smalti.compute import Compute, choose_compute
 from smalti.content import ContentConfig, LabelsContent, RGBContent
 from smalti.content_images import content_images
 from smalti.data.loader import stack
-from smalti.data.split import Split
+from smalti.health.run_images import RunImages
 from smalti.losses.build import choose_perceptual
 from smalti.losses.discriminator import PatchDiscriminator
 from smalti.prior.build import build_prior
@@ -31,6 +31,7 @@ from smalti.runs.cost import (
 from smalti.runs.data import open_data, training_loader
 from smalti.runs.folder import check_run_folder
 from smalti.runs.prior import prior_state, prior_step_config
+from smalti.runs.prior_data import ImageData
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.process_memory import ProcessMemory, memory_of_processes
 from smalti.runs.settle import settle_vqgan, settled
@@ -60,13 +61,14 @@ class DryRun:
     downsampling_factor: int
     layout: Layout | None
     """Layout of the prior's sequence; None in stage 1."""
-    split: Split
+    images: RunImages
     cost: StepCost
     processes: Sequence[ProcessMemory]
     """Memory of each of several processes that train a prior; empty in stage 1."""
     time: StepTime
     encoding_seconds: float | None
-    """Seconds to encode all views of the training images before the first step; None in stage 1."""
+    """Seconds to encode all views of the training images before the first step; None in stage 1
+    and where the codes lie ready."""
     config: RunConfig
 
 
@@ -110,7 +112,7 @@ def dry_run_vqgan(user_config: VQGANRunConfig) -> DryRun:
         codebook_size=config.vqgan.codebook_size,
         downsampling_factor=config.vqgan.downsampling_factor,
         layout=None,
-        split=split,
+        images=RunImages.of(split),
         cost=cost,
         processes=(),
         time=time_of_step(lambda: _vqgan_trial(config, compute), cost, compute),
@@ -123,7 +125,7 @@ def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
     """Compute what `train_prior` would take; it raises the same errors."""
     plan = plan_prior(user_config)
     config, compute, tokenizer = plan.config, plan.compute, plan.tokenizer
-    split, model_config = plan.split, plan.model_config
+    data, model_config = plan.data, plan.model_config
     with torch.device("meta"):
         prior = build_prior(model_config.prior, model_config.sizes)
     frozen: dict[str, nn.Module] = {"tokenizer, which does not learn": tokenizer}
@@ -145,11 +147,11 @@ def dry_run_prior(user_config: PriorRunConfig) -> DryRun:
         codebook_size=tokenizer.codebook_size,
         downsampling_factor=tokenizer.downsampling_factor,
         layout=model_config.layout,
-        split=split,
+        images=data.images,
         cost=cost,
         processes=memory_of_processes(prior, cost, config.training, compute),
         time=time_of_step(lambda: prior_trial(plan), cost, compute),
-        encoding_seconds=_encoding_seconds(plan),
+        encoding_seconds=_encoding_seconds(plan, data) if isinstance(data, ImageData) else None,
         config=config,
     )
 
@@ -232,9 +234,9 @@ def prior_trial(plan: PriorPlan) -> Callable[[], object]:
     return lambda: prior_step(state, batch, step_config)
 
 
-def _encoding_seconds(plan: PriorPlan) -> float:
+def _encoding_seconds(plan: PriorPlan, data: ImageData) -> float:
     """Estimate the time to read and encode all views from that of a few images."""
-    images, compute = plan.split.train, plan.compute
+    images, compute = data.split.train, plan.compute
     for network in plan.conditions.tokenizers.values():
         network.to(compute.device)
     conditioning = plan.model_config.build_conditioning(plan.conditions.tokenizers)

@@ -13,7 +13,7 @@ from smalti.data.split import Split
 from smalti.files import atomic_file, write_json
 from smalti.model_folder import step_folders
 from smalti.plain_data import read_json
-from smalti.runs.config import BaseRunConfig
+from smalti.runs.config import BaseRunConfig, PriorRunConfig
 from smalti.runs.folder import begun_config
 from smalti.weights import weights_hash
 
@@ -38,6 +38,19 @@ def check_same_data(config: BaseRunConfig, split: Split) -> None:
         _check(config, "data", begun.data, config.data, same, why)
 
 
+def check_same_codes(config: PriorRunConfig, fingerprint: str) -> None:
+    """Refuse other codes than those that a run has begun with, if they lie in another place.
+
+    Raises:
+        InputError: their manifests differ.
+    """
+    begun = begun_config(config)
+    if begun is not None and begun.codes.data != config.codes.data:
+        same = _read(Path(config.out)).get("data") == fingerprint
+        was, now = begun.codes.data, config.codes.data
+        _check(config, "codes.data", was, now, same, "whose manifest is another")
+
+
 def check_same_model(
     config: BaseRunConfig, name: str, was: object, now: object, own: nn.Module, other: nn.Module
 ) -> None:
@@ -60,9 +73,9 @@ def check_same_init(config: BaseRunConfig, was: str, now: str, other: nn.Module)
     _check(config, "init", was, now, same, "of which the run does not know that it is the same")
 
 
-def keep_origin(folder: Path, split: Split, init: nn.Module | None = None) -> None:
+def keep_origin(folder: Path, data: str, init: nn.Module | None = None) -> None:
     """Write hashes of a run's data, and at its beginning of the model that it begins with."""
-    origin = _read(folder) | {"data": split.train.fingerprint()}
+    origin = _read(folder) | {"data": data}
     if init is not None:
         origin["init"] = weights_hash(init)
     with atomic_file(folder / ORIGIN_FILE) as temporary:

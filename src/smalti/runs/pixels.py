@@ -43,7 +43,7 @@ def train_pixels(config: PixelsRunConfig) -> Path:
     tokenizer = PixelTokenizer.learn(pixels, size, iterations, generator)
     with open_run(folder, config):
         write_training_images(folder, split)
-        keep_origin(folder, split)
+        keep_origin(folder, split.train.fingerprint())
         tokenizer.save_pretrained(model_folder)
     error = pixels - tokenizer.palette[tokenizer.nearest(pixels)]
     say(

@@ -7,18 +7,16 @@ import torch
 
 from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning
-from smalti.data.pairing.matching import describe
 from smalti.distributed import from_first, is_distributed, together, world_size, wrap
-from smalti.health.run_images import RunImages
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.model import GPT
 from smalti.runs.config import PriorRunConfig
-from smalti.runs.data import announce, evaluated_batches, finish, millions, weights_from
+from smalti.runs.data import millions, weights_from
 from smalti.runs.folder import open_run
-from smalti.runs.origin import has_begun, keep_origin
+from smalti.runs.origin import has_begun
+from smalti.runs.prior_data import cache_folder
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.settle import regularisation_in_words, settled
-from smalti.runs.training_images import count_overlap, keep_tokenizer_images, write_training_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sharding import is_sharded, shard
@@ -29,12 +27,10 @@ from smalti.training.log import say
 from smalti.training.loop import Trainer
 from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.aligned_positions import align_positions
-from smalti.training.prior.code_cache import BatchEncoder, load_or_encode, read_manifest
+from smalti.training.prior.code_cache import BatchEncoder, read_manifest
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.prior.step import PriorState, PriorStepConfig, RandomOrders
 from smalti.training.processes import processes
-
-CODES_FOLDER = "codes"
 
 
 @processes()
@@ -50,25 +46,23 @@ def train_prior(config: PriorRunConfig, after_save: Callable[[], object] | None 
     with together():
         plan = plan_prior(config)
         config, folder = plan.config, Path(plan.config.out)
-        codes_folder = Path(config.codes.folder or folder / CODES_FOLDER)
-        read_manifest(codes_folder)  # refuses a folder of other files before anything is written
+        if config.codes.data is None:  # a folder of other files is refused before all is written
+            read_manifest(cache_folder(config))
     state = prior_state(config, plan.model_config, plan.compute, plan.initial)
     pipeline = Pipeline(
         plan.tokenizer, state.average.model, plan.model_config, plan.conditions.tokenizers
     )
-    images = RunImages.of(plan.split, count_overlap(plan.split, plan.tokenizer_images))
-    _announce(plan, images, state)
+    images = plan.data.images
+    _announce(plan, state)
     with open_run(folder, config):
         pipeline.to(plan.compute.device)
         from_first(lambda: _keep_beginning(plan, pipeline))
         encoder = BatchEncoder(plan.tokenizer, pipeline.conditioning, plan.compute.device)
-        cache = load_or_encode(codes_folder, plan.loader, encoder, settled(config.codes.views))
-        with together():
-            evaluation = [encoder.encode(b) for b in evaluated_batches(config, plan.split)]
+        batches, evaluation = plan.data.open_codes(config, encoder)
         step_config = prior_step_config(config, plan.model_config, pipeline.conditioning)
         Trainer(
             PriorLearner(state, step_config, pipeline, evaluation, config.seed),
-            cache.batches,
+            batches,
             config.training,
             folder,
             config.seed,
@@ -76,22 +70,15 @@ def train_prior(config: PriorRunConfig, after_save: Callable[[], object] | None 
             settled(config.training.early_stop),
             after_save,
         ).run()
-        finish(folder, plan.split)
+        plan.data.finish(folder)
     return folder
 
 
-def _announce(plan: PriorPlan, images: RunImages, state: PriorState) -> None:
+def _announce(plan: PriorPlan, state: PriorState) -> None:
     """Print what is trained, on what, and how."""
-    train, layout = plan.split.train, plan.model_config.layout
-    announce(plan.config, plan.compute, plan.split)
-    for line in images.overlap_in_words:
-        say(f"data: {line}")
-    say(regularisation_in_words(plan.config, images))
-    if train.pairing:
-        say(f"pairs: {describe(train.pairing)}")
-    for pair in train.pairs.values():
-        for line in pair.remarks(train.transform):
-            say(line)
+    layout = plan.model_config.layout
+    plan.data.announce(plan.config, plan.compute)
+    say(regularisation_in_words(plan.config, plan.data.images))
     say(
         f"prior: {millions(state.prior)} M parameters, sequences of {layout.input_length} tokens "
         f"from {layout.vocab_size}"
@@ -106,12 +93,10 @@ def _keep_beginning(plan: PriorPlan, pipeline: Pipeline) -> None:
     """Write what the run begins with into its folder, unless it is there already."""
     folder = Path(plan.config.out)
     begins_with = None if plan.initial is None or has_begun(plan.config) else plan.initial.prior
-    keep_origin(folder, plan.split, begins_with)
     if not (folder / TOKENIZER_FOLDER).is_dir():
         plan.tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
     pipeline.save_condition_tokenizers(folder)
-    keep_tokenizer_images(folder, plan.tokenizer_images)
-    write_training_images(folder, plan.split)
+    plan.data.keep(folder, begins_with)
 
 
 def prior_step_config(

@@ -21,16 +21,22 @@ from smalti.conditions.opening import (
 from smalti.config import InputError, describe
 from smalti.data.loader import BatchLoader
 from smalti.data.split import Split
-from smalti.health.run_images import RunImages
 from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.config import GPTConfig
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.data import check_divides, open_data, training_loader
 from smalti.runs.folder import begun_config, check_run_folder
 from smalti.runs.origin import check_same_init, check_same_model, has_begun
+from smalti.runs.prior_data import CodeData, ImageData, PriorData
+from smalti.runs.prior_shards import (
+    adopt_shards,
+    check_shards,
+    conditions_of_shards,
+    open_shards,
+)
 from smalti.runs.settle import settle_prior
 from smalti.runs.stored import read_run_config
-from smalti.runs.training_images import TokenizerImages, tokenizer_images
+from smalti.runs.training_images import tokenizer_images
 from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import build_ordering
@@ -52,12 +58,8 @@ class PriorPlan:
     compute: Compute
     tokenizer: Tokenizer
     conditions: RunConditions
-    split: Split
-    loader: BatchLoader
-    """Loader of the training images."""
+    data: PriorData
     model_config: PriorModelConfig
-    tokenizer_images: TokenizerImages
-    """The images that the tokenizers were trained on."""
     initial: Pipeline | None
     """The prior whose weights the run begins with; None for new weights."""
 
@@ -70,6 +72,9 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
             has copies of other tokenizers.
     """
     folder = Path(user_config.out)
+    shards = None if user_config.codes.data is None else open_shards(user_config.codes.data)
+    if shards is not None:
+        user_config = adopt_shards(user_config, shards)
     initial = open_initial(user_config)
     user_config = adopt_options(user_config, initial)
     check_run_folder(folder, user_config)
@@ -79,35 +84,41 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     tokenizer = _open_tokenizer(user_config, folder / TOKENIZER_FOLDER, initial)
     tokenizer.to(compute.device)
     conditions = _open_conditions(user_config, tokenizer, initial)
-    setup = Setup(
-        height_px=user_config.image.height_px,
-        width_px=user_config.image.width_px,
-        cell_px=tokenizer.downsampling_factor,
-        low_resolution_factor=user_config.low_resolution_factor,
-    )
-    pairs = conditions.pairs(setup)
-    split = open_data(user_config, conditions.need_classes, tokenizer.content, pairs)
-    loader = training_loader(user_config, split, compute)
-    loader.check_workers(encoded_together(setup.height_px, setup.width_px))
-    config = settle_prior(user_config, RunImages.of(split))
+    seen = tokenizer_images(user_config, conditions.tokenizers)
+    data: PriorData
+    if shards is None:
+        split, loader, setup = _open_images(user_config, compute, tokenizer, conditions)
+        data = ImageData(split, loader, seen)
+        conditioners = conditions.configs(setup, split.train)
+    else:
+        check_shards(user_config, shards, tokenizer)
+        data = CodeData(shards, user_config.held_out, seen)
+        conditioners = conditions_of_shards(shards, conditions)
+    config = settle_prior(user_config, data.images)
     check_orders(config)
-    conditioners = conditions.configs(setup, split.train)
     model_config = (
         prior_model_config(config, tokenizer, conditioners)
         if initial is None
         else continued_model_config(config, initial, conditioners)
     )
-    return PriorPlan(
-        config=config,
-        compute=compute,
-        tokenizer=tokenizer,
-        conditions=conditions,
-        split=split,
-        loader=loader,
-        model_config=model_config,
-        tokenizer_images=tokenizer_images(config, conditions.tokenizers),
-        initial=initial,
+    return PriorPlan(config, compute, tokenizer, conditions, data, model_config, initial)
+
+
+def _open_images(
+    config: PriorRunConfig, compute: Compute, tokenizer: Tokenizer, conditions: RunConditions
+) -> tuple[Split, BatchLoader, Setup]:
+    """Open the images of a run as its conditions need them."""
+    setup = Setup(
+        height_px=config.image.height_px,
+        width_px=config.image.width_px,
+        cell_px=tokenizer.downsampling_factor,
+        low_resolution_factor=config.low_resolution_factor,
     )
+    pairs = conditions.pairs(setup)
+    split = open_data(config, conditions.need_classes, tokenizer.content, pairs)
+    loader = training_loader(config, split, compute)
+    loader.check_workers(encoded_together(setup.height_px, setup.width_px))
+    return split, loader, setup
 
 
 def check_orders(config: PriorRunConfig) -> None:

@@ -44,7 +44,7 @@ CHANGEABLE_ON_RECORD = {
     "training.compile",
 }
 # What may lie elsewhere, if it is the same: the stages see to that, who open it.
-PLACES = {"data", "vqgan", "init", "condition"}
+PLACES = {"data", "codes.data", "vqgan", "init", "condition"}
 # What a run of stage 2 settles where it is auto; see `settle`.
 SETTLED = {"prior.dropout", "token_keep", "codes.views", "training.early_stop"}
 

@@ -77,7 +77,7 @@ def train_vqgan(config: VQGANRunConfig, after_save: Callable[[], object] | None 
     with open_run(folder, config):
         from_first(lambda: write_training_images(folder, split, config.init))
         first = state.vqgan if config.init and not has_begun(config) else None
-        from_first(lambda: keep_origin(folder, split, first))
+        from_first(lambda: keep_origin(folder, split.train.fingerprint(), first))
         images = RunImages.of(split)
         Trainer(
             learner,
