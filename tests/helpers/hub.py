@@ -43,6 +43,10 @@ class StandInHub:
         """Stand for the class `HfApi`."""
         return StandInClient(self, token)
 
+    def files(self, repository: str) -> dict[str, bytes]:
+        """Files of the newest commit."""
+        return self.commits[repository][self.refs[repository, "main"]]
+
     def find(self, repository: str, revision: str | None, token: str | bool | None) -> str:
         """Commit of a revision, for who may see it."""
         self.tokens.append(token)
@@ -94,4 +98,23 @@ class StandInClient:
     def model_info(self, repository: str, revision: str | None = None) -> SimpleNamespace:
         commit = self.hub.find(repository, revision, self.token)
         names = self.hub.commits[repository][commit]
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
+        return SimpleNamespace(
+            siblings=[SimpleNamespace(rfilename=name) for name in names],
+            private=repository in self.hub.private,
+        )
+
+    def create_repo(self, repository: str, *, private: bool, exist_ok: bool) -> None:
+        if repository.partition("/")[0] != "owner":
+            raise errors.HfHubHTTPError("403 Forbidden: not yours\nmore", response=RESPONSE)
+        if repository not in self.hub.commits:
+            self.hub.commits[repository] = {"": {}}
+            self.hub.refs[repository, "main"] = ""
+            if private:
+                self.hub.private[repository] = str(self.token)
+
+    def upload_folder(
+        self, *, repo_id: str, folder_path: Path, commit_message: str
+    ) -> SimpleNamespace:
+        self.hub.find(repo_id, None, self.token)
+        commit = self.hub.add(repo_id, Path(folder_path))
+        return SimpleNamespace(commit_url=f"https://hub.test/{repo_id}/commit/{commit}")

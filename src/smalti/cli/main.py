@@ -38,6 +38,7 @@ COMMANDS = {
     "studio": "a page in the browser: make and complete pictures, codes, and runs while they train",
     "import": "another program's tokenizer -> a model",
     "export": "a tokenizer -> files of another program",
+    "push": "a model -> the Hugging Face hub, with curves, pictures and a card",
     "reproduce": "a comparison of the paper: its runs, a table beside the paper's, and a verdict",
     "presets": "sets of options: what each is, its parameters and what it needs",
     "env": "versions, processor, devices, number formats, memory and disk",

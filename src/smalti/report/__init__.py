@@ -1,1 +1,1 @@
-"""Reports for people: the page of a run, plots of several runs, and surprise maps."""
+"""Reports for people: pages of runs, plots, surprise maps, and what goes to the hub."""

@@ -120,14 +120,14 @@ def _hold_run(folder: Path, config: BaseRunConfig) -> Iterator[None]:
 def _note_environment(folder: Path) -> None:
     """Add the present environment to the file of the run, unless it is the last entry."""
     path, here = folder / ENVIRONMENT_FILE, environment()
-    known = _noted_environments(path)
+    known = noted_environments(path)
     if not known or known[-1] != {"from_step": known[-1].get("from_step"), **here}:
         begun = newest_step(folder / "checkpoints")
         with atomic_file(path) as temporary:
             write_json(temporary, [*known, {"from_step": begun, **here}])
 
 
-def _noted_environments(path: Path) -> list[dict[str, Any]]:
+def noted_environments(path: Path) -> list[dict[str, Any]]:
     """Read the entries of the file; empty if it is missing or damaged, as nothing depends on it."""
     try:
         noted = read_json(path.read_bytes(), str(path))
