@@ -14,7 +14,7 @@ from smalti.cli.main import COMMANDS, MODULES
 from smalti.cli.options import hyphened, options_of, sections_of
 from smalti.cli.presets import presets
 from smalti.cli.resume import changeable_options
-from smalti.cli.train_config import read_config
+from smalti.cli.train_config import SHORT_PATHS, read_config
 from smalti.cli.train_help import page as help_page
 from smalti.runs.config import BaseRunConfig, PixelsRunConfig, PriorRunConfig, VQGANRunConfig
 
@@ -77,7 +77,10 @@ OTHERS = [typed for typed in TYPED if typed.words[0] in set(COMMANDS) - {"train"
 
 
 def options_in(words: tuple[str, ...]) -> set[str]:
-    return {word.partition("=")[0] for word in words if word.startswith("--")}
+    """The options among words; short names of options of training as the options themselves."""
+    found = {word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")}
+    is_training = words[0] in ("train", "resume")
+    return {f"--{SHORT_PATHS.get(name, name) if is_training else name}" for name in found}
 
 
 def test_commands_are_found() -> None:
@@ -124,7 +127,7 @@ def test_values_of_training_are_allowed(typed: Typed, monkeypatch: pytest.Monkey
     root, arguments = ROOTS[typed.words[1]], list(typed.words[2:])
     if "--help" in arguments:
         return
-    if "--data" not in arguments:
+    if not {"--data", "--codes.data"} & options_in(typed.words):
         arguments += ["--data", "photos"]
     kept = [word for word in arguments if word not in ("--dry-run", "--auto-remedy")]
     assert isinstance(read_config(root, kept), BaseRunConfig)

@@ -33,3 +33,9 @@ def test_rows_of_several_shards_are_mixed_within_a_window():
     for start in range(0, 1000, 250):
         assert len(set(places[start : start + 250].tolist())) == 5
         assert len(set(places[start : start + 50].tolist())) >= 4
+
+
+def test_epochs_have_their_shards_in_another_order():
+    order = RowOrder([2] * 30, seed=1, window_rows=1)
+    first, second = ([shard for shard, _ in epoch(order, number)] for number in (0, 1))
+    assert first != second

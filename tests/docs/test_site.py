@@ -84,7 +84,7 @@ def test_references_of_docstrings_become_one_paragraph():
 @pytest.mark.slow
 def test_site_is_built_without_a_warning_and_fetches_nothing(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-E", "-q", "-W", "--keep-going", DOCS, tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
     loads = r"<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//"
     styles = r"@import|url\([\"']?(?:https?:)?//"
