@@ -72,6 +72,15 @@ def tasks_left_idle(environment: Mapping[str, str] = os.environ) -> int:
     return tasks if int(started) == 1 and tasks > 1 else 0
 
 
+def ignore_stop_signals() -> None:
+    """Leave the signals to the process that started this one, and that ends it.
+
+    Ctrl-C goes to every process of a terminal, and Slurm too sends its signals to all processes.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def first_host(nodes: str) -> str:
     """The first host of a node list as Slurm writes it: node003 of `node[003-010,12],login`.
 

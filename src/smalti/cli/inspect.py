@@ -9,6 +9,11 @@ from smalti.cli.arguments import Parser, expanded_path
 def run(arguments: Sequence[str]) -> None:
     """Describe a data set, a model or a run."""
     options = parser().read(arguments)
+    if options.index:
+        from smalti.cli.inspect_data import index_data
+
+        index_data(options.what)
+        return
 
     from smalti.cli.inspect_data import describe_data
     from smalti.cli.inspect_model import describe_model, describe_run, is_model
@@ -40,5 +45,11 @@ def parser() -> Parser:
     parser.add_size(
         "of a data set: count the images below this crop in pixels; one number is a square "
         "(default: the size that `smalti train` takes)"
+    )
+    parser.add_argument(
+        "--index",
+        action="store_true",
+        help="of tars: read through them once and keep where their images are, beside the tars or "
+        "else in the cache folder, so that all commands open them at once",
     )
     return parser

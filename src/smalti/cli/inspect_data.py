@@ -12,6 +12,9 @@ from smalti.data.sources import open_source
 from smalti.data.sources.base import ImageSource, printable
 from smalti.data.sources.left_out import why_left_out
 from smalti.data.sources.part_names import DEPTHS, IMAGES, SEGMENTATIONS
+from smalti.data.sources.shards import find_shards
+from smalti.data.sources.tar_index import index_tars
+from smalti.data.sources.webdataset import WebDatasetSource
 from smalti.data.summary import DataSummary, Spread, summarize
 from smalti.data.values import values_of, warning_of
 from smalti.runs.config import DEFAULT_TRANSFORM
@@ -60,6 +63,19 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
         print(f"  {count} {ending or 'without an ending'}: {why_left_out(ending)}")
     _print_named(f"below {transform.height_px}x{transform.width_px}", summary.small)
     _print_named("broken", summary.broken)
+
+
+def index_data(spec: str) -> None:
+    """Make the indexes of a data set of tars, or bring them up to date, and print where they lie.
+
+    Raises:
+        InputError: it is no data set of tars, or an index cannot be made or written.
+    """
+    if not WebDatasetSource.accepts(spec):
+        raise InputError(f"--index is for tars, and {printable(spec)} names none")
+    for index in index_tars(find_shards(spec, ".tar")):
+        tars, images = len(index.table.tars), int(index.table.starts[-1])
+        print(f"{index.path}: {counted(images, 'image')} in {counted(tars, 'tar')}")
 
 
 def _print_images(summary: DataSummary) -> None:

@@ -6,7 +6,6 @@ run was resumed.
 """
 
 import shutil
-import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from smalti.cluster import STOP_SIGNALS
+from smalti.cluster import ignore_stop_signals
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset, Loaded
 from smalti.data.sources.base import printable
@@ -331,8 +330,6 @@ def stack(samples: Sequence[Sample]) -> Batch:
 
 
 def _ignore_stop_signals(_worker: int) -> None:
-    # Ctrl-C goes to every process of the terminal. The main one finishes its step and then stops
-    # the workers; one that died before would stop it in the middle of saving.
-    # Slurm sends its signals to all processes, too.
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    # The main process finishes its step and then stops the workers; one that died before would stop
+    # it in the middle of saving.
+    ignore_stop_signals()

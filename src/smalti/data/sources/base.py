@@ -191,11 +191,12 @@ def files_fingerprint(location: str, names: Iterable[str]) -> str:
     """
     digest = hashlib.sha256()
     for name in names:
-        digest.update(name_bytes(f"{name}\0{_state(joined(location, name))}\0"))
+        digest.update(name_bytes(f"{name}\0{state_of(joined(location, name))}\0"))
     return digest.hexdigest()
 
 
-def _state(path: str) -> str:
+def state_of(path: str) -> str:
+    """Size and modification time of a file as a text, or the version of one that lies elsewhere."""
     if is_remote(path):
         return listed_version(path)
     try:

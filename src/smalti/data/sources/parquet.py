@@ -21,7 +21,7 @@ from smalti.data.sources.base import (
 )
 from smalti.data.sources.classes import ClassTable, classes_from_cells
 from smalti.data.sources.part_names import IMAGES, parts_of
-from smalti.data.sources.remote import is_remote, joined, local_copy, open_there
+from smalti.data.sources.remote import is_remote, joined, local_copy, open_file
 from smalti.data.sources.shards import find_shards, names_shards, relative_names
 from smalti.data.sources.table_columns import cell_content, column_of, find_column, holds_paths
 
@@ -211,7 +211,7 @@ def _opened_there(path: str) -> Any:
     """A file that lies elsewhere, of which only the parts that are asked for are read."""
     import pyarrow.parquet
 
-    return pyarrow.parquet.ParquetFile(open_there(path))
+    return pyarrow.parquet.ParquetFile(open_file(path))
 
 
 def _checked(path: str, part: str) -> Any:

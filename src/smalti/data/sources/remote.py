@@ -13,15 +13,18 @@ import os
 import posixpath
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from smalti import hub
 from smalti.config import InputError
 from smalti.files import atomic_file, disk_errors, system_lock
 from smalti.paths import cache_folder
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -141,16 +144,41 @@ def listed_version(address: str) -> str:
     return str(_listed.get(address, ""))
 
 
-def open_there(address: str) -> Any:
-    """A file object that reads the parts of a file that are asked for, without a copy.
+def open_file(address: str) -> Any:
+    """A file object of a file, from its copy if there is one, otherwise without making one.
 
     Raises:
         FileNotFoundError: there is no such file.
         InputError: it cannot be asked for.
     """
+    copy = _copy_of(address)
+    if copy.is_file():
+        return copy.open("rb")
     with _asking(address):
         system, path = _file_system(address)
         return system.open(path, "rb")
+
+
+def read_part(address: str, start: int, size: int) -> bytes:
+    """Some bytes of a file, from its copy if there is one, otherwise without making one.
+
+    Where only whole files can be had, it is copied. The errors of `local_copy`.
+    """
+    copy = _copy_of(address)
+    if not copy.is_file():
+        content: bytes = _attempted(address, partial(_ask_for_part, address, start, start + size))
+        if len(content) == size:
+            return content
+        copy = Path(local_copy(address))
+    with copy.open("rb") as file:
+        file.seek(start)
+        return file.read(size)
+
+
+def _ask_for_part(address: str, start: int, end: int) -> bytes:
+    system, path = _file_system(address)
+    content: bytes = system.cat_file(path, start, end)
+    return content
 
 
 def local_copy(address: str) -> str:
@@ -162,42 +190,58 @@ def local_copy(address: str) -> str:
         InputError: it cannot be copied although its folder was listed, or the cache folder cannot
             be written.
     """
-    try:
-        return _local_copy(address)
-    except _UnreadableError as error:
-        if address in _listed:
-            raise
-        raise OSError(str(error)) from error
-
-
-def _local_copy(address: str) -> str:
-    version = _version(address)
-    name = hashlib.sha256(f"{address}\0{version}".encode()).hexdigest()
-    ending = posixpath.splitext(address)[1]
-    copy = cache_folder() / "files" / name[:2] / f"{name[2:]}{ending}"
+    copy = _copy_of(address)
     if not copy.is_file():
         with disk_errors(copy):
             copy.parent.mkdir(parents=True, exist_ok=True)
         with system_lock(copy.with_name(f".{copy.name}.lock"), wait=True):
             if not copy.is_file():
-                _copy(address, copy, version.size)
+                _attempted(address, partial(_copy, address, copy))
     return str(copy)
 
 
-def _copy(address: str, copy: Path, size: int | None) -> None:
-    for wait in (*(WAITS if address in _listed else ()), None):
-        try:
-            with _asking(address), atomic_file(copy) as temporary:
-                system, path = _file_system(address)
-                system.get_file(path, str(temporary))
-                if size is not None and temporary.stat().st_size != size:
-                    raise OSError(f"{temporary.stat().st_size} of {size} bytes came")
-            return
-        except _NotReachedError as error:
-            if wait is None:
-                raise
-            logger.info("%s; trying again", error)
-            time.sleep(wait)
+def _copy_of(address: str) -> Path:
+    """Where the copy of a file lies, or will lie."""
+    with _dead_or_unreadable(address):
+        version = _version(address)
+    name = hashlib.sha256(f"{address}\0{version}".encode()).hexdigest()
+    ending = posixpath.splitext(address)[1]
+    return cache_folder() / "files" / name[:2] / f"{name[2:]}{ending}"
+
+
+def _copy(address: str, copy: Path) -> None:
+    size = _version(address).size
+    with atomic_file(copy) as temporary:
+        system, path = _file_system(address)
+        system.get_file(path, str(temporary))
+        if size is not None and temporary.stat().st_size != size:
+            raise OSError(f"{temporary.stat().st_size} of {size} bytes came")
+
+
+def _attempted(address: str, act: Callable[[], T]) -> T:
+    """Do something with a file, several times if it fails and the file was listed."""
+    waits = WAITS if address in _listed else ()
+    with _dead_or_unreadable(address):
+        for wait in waits:
+            try:
+                with _asking(address):
+                    return act()
+            except _NotReachedError as error:
+                logger.info("%s; trying again", error)
+                time.sleep(wait)
+        with _asking(address):
+            return act()
+
+
+@contextlib.contextmanager
+def _dead_or_unreadable(address: str) -> Iterator[None]:
+    """Context that makes an OSError of it if a file cannot be read that only a list names."""
+    try:
+        yield
+    except _UnreadableError as error:
+        if address in _listed:
+            raise
+        raise OSError(str(error)) from error
 
 
 def _version(address: str) -> Version:
