@@ -91,7 +91,7 @@ def test_names_of_options_are_read_with_underscores_too():
         ("sample run --temperature hot", "--temperature must be a number, got 'hot'"),
         ("sample run --size 8x", "--size must be like 256 or 360x480, got '8x'"),
         ("evaluate run --data x --small no", "must be auto, error, skip or enlarge, got 'no'"),
-        ("encode run", "encode: needs pictures;"),
+        ("encode run", "encode: needs pictures, or --data;"),
     ],
 )
 def test_wrong_words_of_a_command_are_told_in_one_line(refused, line, words):
@@ -572,6 +572,7 @@ def test_run_before_its_first_checkpoint_is_described(succeed, here, world):
     assert "run/report/index.html" in text
 
 
+@pytest.mark.slow
 def test_memory_of_a_run_counts_its_discriminator(succeed, here, world):
     def trained_mib(what):
         return int(re.search(r"about (\d+) MiB to train", succeed("inspect", what).out)[1])

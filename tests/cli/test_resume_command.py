@@ -138,6 +138,7 @@ def test_tokenizer_of_a_condition_may_lie_elsewhere(refused, succeed, world, cop
     refused(["resume", "run", "--condition", "low_resolution=gone"], "gone does not exist")
 
 
+@pytest.mark.slow
 def test_first_weights_may_lie_elsewhere(refused, succeed, world, copied, here):
     line = ["train", "vqgan", "--data", world.photos, *world.tiny, "--out", "run"]
     succeed(*line, "--init", world.vqgan)

@@ -149,7 +149,7 @@ def test_finished_demonstration_writes_the_same_page_again(finished, no_curves, 
     assert step_folders(out / "vqgan" / "checkpoints")[-1].name == "step_00000002"
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_stopped_demonstration_leaves_a_page_and_goes_on(tmp_path, no_curves, monkeypatch, stage):
     pages, grow = keep_pages(monkeypatch), Page.grow
 
