@@ -30,7 +30,7 @@ COMMANDS = {
     "complete": "complete a photograph, or paint beyond its sides",
     "reconstruct": "send pictures through a tokenizer and back, side by side",
     "evaluate": "figures of a tokenizer, of a prior or of pictures, with their protocol",
-    "encode": "pictures -> codes, in a file",
+    "encode": "pictures -> codes, in a file or in shards",
     "decode": "codes of a file -> pictures",
     "annotate": "photographs -> depth maps, label maps and poses, for a prior's conditions",
     "inspect": "what is in a data set, a model or a run",
