@@ -57,11 +57,11 @@ def push_to_hub(
     """
     from huggingface_hub import HfApi
 
+    if not hub.is_reachable():
+        raise InputError(f"{repository} was not pushed: the hub cannot be reached")
+    client = HfApi(token=token)
     with tempfile.TemporaryDirectory() as made:
         folder = write_package(model, repository, license, Path(made, "model"), figures)
-        if not hub.is_reachable():
-            raise InputError(f"{repository} was not pushed: the hub cannot be reached")
-        client = HfApi(token=token)
         try:
             client.create_repo(repository, private=private, exist_ok=True)
             if private and not client.model_info(repository).private:
