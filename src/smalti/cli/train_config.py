@@ -232,7 +232,8 @@ def _of_models(root: type[BaseRunConfig], values: Values) -> list[Layer]:
         stored = read_run_config(path) or {} if values[name] else {}
         if "image" in stored and (name != "out" or stored["stage"] == stage_of(root)):
             found.append(({"image": stored["image"]}, path))
-        if name == "out" and "kind" in stored.get("prior", {}):  # maybe the default of its time
+        if name == "out" and "kind" in stored.get("prior", {}):
+            # The run may have begun when another kind was the default.
             found.append(({"prior": {"kind": stored["prior"]["kind"]}}, path))
     init = Path(expand(values["init"] or "."))
     if values["init"] and init.is_dir():
