@@ -37,6 +37,7 @@ LAYERS = (
         "distributed",
         "hub",
         "compute",
+        "progress",
         "randomness",
         "environment",
         "weights",

@@ -6,6 +6,7 @@ hundreds of times slower than float32.
 
 import contextlib
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -13,6 +14,26 @@ from smalti.cluster import is_slurm_task
 from smalti.config import InputError, Precision
 from smalti.distributed import is_distributed, local_rank
 from smalti.words import counted
+
+NumberFormat = torch.dtype | Literal["float32", "bfloat16", "float16"]
+"""Number format of the weights of a model, as torch's or by its name."""
+NUMBER_FORMATS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def number_format(asked: NumberFormat) -> torch.dtype:
+    """The number format that is asked for, as torch's.
+
+    Raises:
+        InputError: models have no such number format.
+    """
+    found = NUMBER_FORMATS.get(asked) if isinstance(asked, str) else asked
+    if found is None or found not in NUMBER_FORMATS.values():
+        raise InputError(f"dtype is {asked}; allowed are {', '.join(NUMBER_FORMATS)}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

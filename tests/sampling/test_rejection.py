@@ -40,7 +40,7 @@ def test_likelihoods_are_those_of_the_windows_that_were_drawn(monkeypatch):
     """Minus the mean of the nats of the codes, which depend on the stride."""
     asked = []
 
-    def nats(pipeline, codes, values, *, stride, batch_size, progress):
+    def nats(pipeline, codes, values, *, stride, batch_size, watch):
         asked.append((values, stride, batch_size))
         return torch.tensor([[[1.0, 2.0]], [[3.0, 5.0]]])
 

@@ -5,9 +5,12 @@ Reference: Esser et al. 2021, arXiv:2012.09841, Sec. 4.1, Table 1 (nats per toke
 """
 
 import math
+from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor
+
+N = TypeVar("N", float, Tensor)
 
 
 def nats_per_token(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -54,14 +57,14 @@ def _nats(logits: Tensor, tokens: Tensor) -> Tensor:
     return rows.view_as(tokens)
 
 
-def bits_per_dimension(nats: float, tokens: int, height_px: int, width_px: int) -> float:
+def bits_per_dimension(nats: N, tokens: int, height_px: int, width_px: int) -> N:
     """Bits per colour value of the image, from nats per token.
 
     They code the codes alone, not what the tokenizer loses of the image. Compare them between
     priors over the same tokenizer only.
 
     Args:
-        nats: nats per token.
+        nats: nats per token, of one image or of each of several.
         tokens: tokens an image, h * w.
         height_px: H of the image.
         width_px: W of the image.

@@ -18,7 +18,8 @@ from smalti.report.hub_card import Described, model_card
 from smalti.report.page import PICTURE
 from smalti.runs.folder import ENVIRONMENT_FILE, noted_environments
 from smalti.runs.state import RunState, read_run
-from smalti.sampling.pipeline import KIND, Pipeline
+from smalti.sampling.image_model import KIND
+from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.load import load_tokenizer
 from smalti.training.checkpoint import read_counters
 from smalti.training.curves import CURVES_FILE, draw_numbers, grouped_names

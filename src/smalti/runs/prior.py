@@ -8,6 +8,7 @@ import torch
 from smalti.compute import Compute
 from smalti.conditions.conditioning import Conditioning
 from smalti.distributed import from_first, is_distributed, together, world_size, wrap
+from smalti.model_download import TOKENIZER_FOLDER
 from smalti.prior.build import build_prior
 from smalti.prior.gpt.model import GPT
 from smalti.runs.config import PriorRunConfig
@@ -17,7 +18,7 @@ from smalti.runs.origin import has_begun
 from smalti.runs.prior_data import cache_folder
 from smalti.runs.prior_plan import PriorPlan, plan_prior
 from smalti.runs.settle import regularisation_in_words, settled
-from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
+from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sharding import is_sharded, shard
 from smalti.training.activation_checkpointing import checkpoint_activations

@@ -21,6 +21,7 @@ from smalti.conditions.opening import (
 from smalti.config import InputError, describe
 from smalti.data.loader import BatchLoader
 from smalti.data.split import Split
+from smalti.model_download import TOKENIZER_FOLDER
 from smalti.prior.config import PriorConfig
 from smalti.prior.gpt.config import GPTConfig
 from smalti.runs.config import PriorRunConfig
@@ -37,7 +38,7 @@ from smalti.runs.prior_shards import (
 from smalti.runs.settle import settle_prior
 from smalti.runs.stored import read_run_config
 from smalti.runs.training_images import tokenizer_images
-from smalti.sampling.pipeline import TOKENIZER_FOLDER, Pipeline
+from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sequence.ordering import build_ordering
 from smalti.tokenizer.base import Tokenizer, encoded_together

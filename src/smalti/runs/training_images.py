@@ -21,9 +21,9 @@ from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.split import OwnNames, SceneNames, Split, SplitRule, name_hashes
 from smalti.files import atomic_file
+from smalti.model_download import TOKENIZER_FOLDER
 from smalti.model_folder import BEST, find_model, read_tensors, step_folders, write_tensors
 from smalti.runs.config import PriorRunConfig
-from smalti.sampling.pipeline import TOKENIZER_FOLDER
 
 FILE = "training_images.safetensors"
 NAMES = "names."

@@ -8,6 +8,7 @@ Reference: arXiv:2012.09841, App. C "Comparison to Image-GPT", Figs. 11 and 12: 
     an image is kept.
 """
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from smalti.conditions.asked import Asked
 from smalti.config import InputError
+from smalti.progress import OnProgress
 from smalti.ranges import from_pil, to_pil
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
@@ -188,6 +190,8 @@ def complete(
     blend_px: int | None = None,
     progress: bool = True,
     keep: Path | None = None,
+    on_progress: OnProgress | None = None,
+    cancelled: threading.Event | None = None,
 ) -> list[Image.Image]:
     """Complete a photograph in n ways.
 
@@ -204,6 +208,8 @@ def complete(
         blend_px: put the known pixels back, mixed over so many of them; None leaves all as decoded.
         progress: show a bar.
         keep: as `Pipeline.sample_codes`.
+        on_progress: as `Pipeline.sample`.
+        cancelled: as `Pipeline.sample`.
 
     Returns:
         n RGB pictures of the photograph's size with its margins.
@@ -211,6 +217,7 @@ def complete(
     Raises:
         InputError: the prior makes no photographs; the canvas is smaller than its window; or as
             `place` and `Pipeline.sample`.
+        CancelledError: the call was cancelled.
     """
     begun = begin(pipeline, photograph, missing, n, condition, margins or Margins())
     codes = pipeline.sample_codes(
@@ -221,5 +228,7 @@ def complete(
         batch_size=batch_size,
         progress=progress,
         keep=keep,
+        on_progress=on_progress,
+        cancelled=cancelled,
     )
     return begun.pictures(pipeline, codes, blend_px)

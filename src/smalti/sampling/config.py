@@ -1,6 +1,7 @@
 """Config of sampling. Imports no torch."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -56,6 +57,29 @@ class SamplingConfig(Config):
         if self.speculative == 1:
             unnamed.add("speculative")
         return self.model_dump(mode="json", exclude=unnamed)
+
+
+class SamplingOptions(TypedDict, total=False):
+    """Options of drawing as a call takes them; `SamplingConfig` says more of each."""
+
+    temperature: float
+    """Below 1 gives likely codes more often, above 1 less often; 0 always takes the likeliest."""
+    top_k: int
+    """Draw among the k likeliest codes only, by default 100; 0 is off."""
+    top_p: float
+    """Draw among the fewest codes that have this probability together; 1, the default, is off."""
+    guidance: float | Sequence[float]
+    """How closely to follow the conditions, or each of them; 1, the default, is off."""
+    guidance_schedule: GuidanceSchedule
+    """`constant`, or `cosine`: rising from 1 along the image."""
+    stride: int
+    """Codes drawn in one window position; 1, the default, is the paper's sliding window, more is
+    faster and loses context."""
+    speculative: int
+    """Codes checked in one pass of the prior; more than 1 is faster for a prior of some size on a
+    processor, and gives other images, of the same distribution."""
+    precision: SamplingPrecision
+    """`float32`, the default, or `bfloat16`, which is faster on a card and draws other codes."""
 
 
 def sampling_config(**values: object) -> SamplingConfig:

@@ -11,12 +11,12 @@ from torch import Tensor
 from smalti.prior.local.band import Band
 from smalti.prior.local.model import LocalGPT
 from smalti.sampling.canvas import CanvasView
-from smalti.sampling.progress import Progress
+from smalti.sampling.progress import CanvasProgress
 from smalti.sampling.token_loop import TokenLoop
 
 
 def draw_rows(
-    prior: LocalGPT, view: CanvasView, loop: TokenLoop, progress: Progress
+    prior: LocalGPT, view: CanvasView, loop: TokenLoop, progress: CanvasProgress
 ) -> Iterator[int]:
     """Draw the unknown cells of a canvas; their row-major numbers come out as they are drawn.
 

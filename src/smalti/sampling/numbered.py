@@ -10,7 +10,8 @@ from torch import Tensor
 
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
-from smalti.sampling.pipeline import Pipeline, in_eval_mode
+from smalti.sampling.image_model import in_eval_mode
+from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.sliding_window import sample_canvas
 
 

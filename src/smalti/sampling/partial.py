@@ -8,16 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import read_tensors, write_tensors
 from smalti.prior.gpt.config import as_former_file
+from smalti.progress import Steps
 from smalti.sampling.canvas import Canvas
 from smalti.sampling.config import SamplingConfig
 from smalti.sampling.prior_model import PriorModelConfig
@@ -37,7 +36,7 @@ class PartialCodes:
             `made_from` is the same.
         codes: (n, H, W) int64, changed in place as codes are drawn.
         made_from: hash of all that decides the codes.
-        bar: shows the progress.
+        steps: steps of the generation, a cell of a batch each.
 
     Attributes:
         done: cells drawn, over all batches of images one after the other.
@@ -46,12 +45,12 @@ class PartialCodes:
         InputError: the file is damaged.
     """
 
-    def __init__(self, path: Path | None, codes: Tensor, made_from: str, bar: "tqdm[Any]") -> None:
-        self.path, self.codes, self.made_from, self.bar = path, codes, made_from, bar
+    def __init__(self, path: Path | None, codes: Tensor, made_from: str, steps: Steps) -> None:
+        self.path, self.codes, self.made_from, self.steps = path, codes, made_from, steps
         self.done = 0
         self._saved_at = time.monotonic()
         self._load()
-        bar.update(self.done)
+        steps.begin_at(self.done)
 
     def _load(self) -> None:
         if self.path is None or not self.path.is_file():
@@ -73,9 +72,13 @@ class PartialCodes:
         return CellCount(done, lambda done: self.advance(before + done))
 
     def advance(self, done: int) -> None:
-        """Set the number of cells that are done, and save from time to time."""
+        """Set the number of cells that are done, tell of it, and save from time to time.
+
+        Raises:
+            CancelledError: the generation was cancelled.
+        """
         self.done = done
-        self.bar.update(done - self.bar.n)
+        self.steps.reach(done)
         if time.monotonic() - self._saved_at > SAVE_SECONDS:
             self.save()
 
@@ -86,7 +89,7 @@ class PartialCodes:
         After an InputError the file is deleted: codes of a damaged prior must not be continued.
         """
         try:
-            with self.bar:
+            with self.steps:
                 yield
         except InputError:
             if self.path is not None:

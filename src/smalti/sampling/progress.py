@@ -24,7 +24,7 @@ class CellCount:
         self.on_done(done)
 
 
-class Progress:
+class CanvasProgress:
     """Which cells of a canvas are done; it keeps a count up to date.
 
     Args:

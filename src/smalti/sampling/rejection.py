@@ -17,6 +17,7 @@ from torch import Tensor
 
 from smalti.config import InputError
 from smalti.evaluation.extractors import Extractor
+from smalti.progress import Watch
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.request import Request
 from smalti.sampling.scoring import score_codes
@@ -47,7 +48,7 @@ def likelihoods(
     It is that of the prior at temperature 1 without guidance, however the codes were drawn.
     """
     nats = score_codes(
-        pipeline, codes, request.values, stride=stride, batch_size=batch_size, progress=True
+        pipeline, codes, request.values, stride=stride, batch_size=batch_size, watch=Watch(bar=True)
     )
     return -nats.mean((1, 2))
 

@@ -30,7 +30,7 @@ from smalti.sampling.guidance import Guidance, build_guidance
 from smalti.sampling.kept_windows import KeptWindows
 from smalti.sampling.local_canvas import draw_rows
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.sampling.progress import CellCount, Progress
+from smalti.sampling.progress import CanvasProgress, CellCount
 from smalti.sampling.speculative import SpeculativeLoop
 from smalti.sampling.token_loop import Alike, TokenLoop
 from smalti.sampling.window_plan import check_stride, plan, waves
@@ -107,7 +107,7 @@ def draw_canvas(
 
     def draw() -> Iterator[int]:
         view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
-        progress = Progress(count or CellCount(), view.unknown_steps())
+        progress = CanvasProgress(count or CellCount(), view.unknown_steps())
         loop = _build_loop(prior, guidance, config, choose, view, progress)
         if isinstance(prior, LocalGPT):
             yield from draw_rows(prior, view, loop, progress)
@@ -139,7 +139,7 @@ def _build_loop(
     config: SamplingConfig,
     choose: Choose,
     view: CanvasView,
-    progress: Progress,
+    progress: CanvasProgress,
 ) -> TokenLoop:
     """The loop that draws one code a pass, or several."""
     sizes = view.model.codebook_size, len(view.cells)
@@ -151,7 +151,7 @@ def _build_loop(
 
 
 def _draw_windows(
-    view: CanvasView, loop: TokenLoop, stride: int, progress: Progress
+    view: CanvasView, loop: TokenLoop, stride: int, progress: CanvasProgress
 ) -> Iterator[int]:
     """Draw the unknown cells of a canvas; their row-major numbers come out as they are drawn."""
     model = view.model

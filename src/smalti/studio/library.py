@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from smalti.config import InputError
+from smalti.model_download import TOKENIZER_FOLDER
 from smalti.model_folder import CONFIG_FILE, WEIGHTS_FILE, read_description
 from smalti.runs.config import ROOTS
 from smalti.runs.stored import CONFIG_FILE as RUN_CONFIG_FILE
 from smalti.runs.stored import read_run_config
-from smalti.sampling.pipeline import TOKENIZER_FOLDER
 from smalti.tokenizer.base import TOKENIZERS
 
 DEEPEST = 4

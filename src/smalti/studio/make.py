@@ -15,6 +15,7 @@ from starlette.routing import Route
 from smalti.config import InputError
 from smalti.content_images import content_images
 from smalti.data.readers import reader_of
+from smalti.progress import Watch
 from smalti.sampling.completion import Margins, begin
 from smalti.sampling.scoring import score_codes
 from smalti.studio.codebook import data_url
@@ -218,8 +219,9 @@ async def surprise(request: Request) -> Response:
             wanted = pipeline.request(1, conditions, (size.height, size.width))
         image = reader.to_image(picture)[None].to(pipeline.device)
         codes = pipeline.tokenizer.encode_in_tiles(image)
-        job.check()
-        nats = score_codes(pipeline, codes, wanted.values, stride=drawing_of(sent).stride)
+        watch = Watch(cancelled=job.cancelled)
+        stride = drawing_of(sent).stride
+        nats = score_codes(pipeline, codes, wanted.values, stride=stride, watch=watch)
         return {
             "bits": (nats[0] / math.log(2)).tolist(),
             "knowing_nothing": math.log2(pipeline.config.codebook_size),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from smalti.config import InputError
+from smalti.errors import CancelledError, InputError
 from smalti.model_folder import WEIGHTS_FILE, find_model
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Job:
     def check(self) -> None:
         """End the job here if nobody wants its result any more; call it between two pieces."""
         if self.cancelled.is_set():
-            raise _CancelledError
+            raise CancelledError("nobody wants the result any more")
 
     def run(self) -> None:
         """Do the work and tell how it ended; a failure is told and logged, never raised."""
@@ -59,7 +59,7 @@ class Job:
             self.tell("started")
             result = self._work(self)
             self.tell("done", result)
-        except _CancelledError:
+        except CancelledError:
             self.tell("cancelled")
         except InputError as error:
             self.tell("failed", {"message": str(error)})
@@ -71,10 +71,6 @@ class Job:
 
 Work = Callable[[Job], object]
 """The function of a job; what it returns is the plain data of the event `done`."""
-
-
-class _CancelledError(Exception):
-    """Ends the work of a job that nobody wants any more."""
 
 
 class Models:
