@@ -45,7 +45,7 @@ from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
 from smalti.training.log import read_metrics
 from smalti.training.optim import ScheduledAdamW
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 
 CODES = 1024  # K; the start token has number K

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.codes.manifest import read_manifest
 from smalti.conditions import low_resolution
 from smalti.conditions.low_resolution import LowResolutionPair
 from smalti.data.config import TransformConfig
@@ -380,8 +381,8 @@ def test_a_prior_that_begins_with_another_keeps_what_is_not_asked_for(
 
 
 def test_a_cache_holds_the_views_asked_for(second):
-    views = sorted(path.name for path in (second.folder / "codes").glob("view_*"))
-    assert views == ["view_000.safetensors", "view_001.safetensors", "view_002.safetensors"]
+    views = read_manifest(second.folder / "codes").encoding.views
+    assert [view.column for view in views] == ["codes_0", "codes_1", "codes_2"]
 
 
 # A palette

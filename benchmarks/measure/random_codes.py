@@ -12,7 +12,7 @@ from smalti.compute import Compute
 from smalti.runs.config import PriorRunConfig
 from smalti.runs.prior import prior_state, prior_step_config
 from smalti.sampling.prior_model import PriorModelConfig
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import prior_step
 
 GRID, CODEBOOK_SIZE = 16, 1024

@@ -149,6 +149,15 @@ def from_first(make: Callable[[], T], patience: timedelta | None = None) -> T:
     return cast(T, made[0])
 
 
+def gather_objects(value: T) -> list[T]:
+    """What each process gives, in order of rank; it must be small and plain data."""
+    if not is_distributed():
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def wrap(module: nn.Module) -> nn.Module:
     """Wrap a module so that its gradients are the mean over all processes.
 

@@ -1,11 +1,25 @@
 """`smalti train prior --codes DIR`: a prior of codes that were made before."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from helpers.processes import run_as_two
+
+SMALL_SHARDS = """
+import sys
+from smalti.cli.main import main
+from smalti.tokenizer import base
+from smalti.training.prior import code_cache
+base.ENCODED_PIXELS, code_cache.LEAST_IMAGES = 2 * 16 * 16, 4
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +95,27 @@ def test_codes_of_another_tokenizer_are_refused(refused, succeed, here, command,
 def test_formats_for_others_are_refused(refused, succeed, here, command, world):
     succeed("encode", world.vqgan, "--data", world.photos, "--format", "tar", "--out", "tars")
     refused([*command, "--codes", "tars"], "tars holds tar", "--format safetensors")
+
+
+@pytest.mark.slow
+def test_two_processes_encode_what_one_encodes(here, world):
+    """Of the three shards of a run, each process makes one or two."""
+    photos, vqgan = str(world.photos), str(world.vqgan)
+    command = ["train", "prior", "--data", photos, "--vqgan", vqgan, "--condition", "coordinates"]
+    command += [*map(str, world.tiny_prior), "--training.batch-size", "4", "--held-out", "0"]
+    alone = [sys.executable, "-c", SMALL_SHARDS, *command, "--out", "one"]
+    subprocess.run(alone, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    ended = run_as_two(["-c", SMALL_SHARDS, *command, "--out", "two"])
+    assert [process.code for process in ended] == [0, 0], ended
+    one, two = (sorted(Path(run, "codes").iterdir()) for run in ("one", "two"))
+    assert [path.name for path in one] == [path.name for path in two]
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+    assert len(one) == 3 * 2 + 2
+
+
+def test_a_prior_is_trained_on_the_codes_of_another_run(succeed, here, world, command):
+    """They are of the same format."""
+    first = ["train", "prior", "--data", world.photos, "--vqgan", world.vqgan, "--out", "first"]
+    succeed(*first, *world.tiny_prior)
+    said = succeed(*command, "--codes", "first/codes").err
+    assert "12 images in 1 shard of first/codes" in said

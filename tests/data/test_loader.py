@@ -103,13 +103,17 @@ def test_evaluation_reads_each_image_once_in_order(many_photos: Path, workers: i
 
 def test_augmented_batches_are_the_samples_of_an_epoch_in_order(photos: Path) -> None:
     loader = make_loader(photos)
-    images = torch.cat([batch.images for batch in loader.augmented_batches(epoch=3, batch_size=4)])
-    expected = torch.stack([loader.dataset.sample(index, 3).image for index in range(6)])
-    assert torch.equal(images, expected)
+    batches = list(loader.augmented_batches(range(1, 6), [3, 0], batch_size=4))
+    assert [len(batch.keys) for batch in batches] == [4, 1, 4, 1]
+    images = torch.cat([batch.images for batch in batches])
+    expected = [
+        loader.dataset.sample(index, epoch).image for epoch in (3, 0) for index in range(1, 6)
+    ]
+    assert torch.equal(images, torch.stack(expected))
 
 
 def test_workers_that_read_for_the_code_cache_end_well(photos: Path) -> None:
-    batches = make_loader(photos, workers=2).augmented_batches(epoch=0, batch_size=4)
+    batches = make_loader(photos, workers=2).augmented_batches(range(6), [0], batch_size=4)
     next(batches)
     workers = multiprocessing.active_children()
     assert len(list(batches)) == 1

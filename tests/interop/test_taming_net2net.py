@@ -26,7 +26,7 @@ from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import ScheduledAdamW
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 
 K = 32

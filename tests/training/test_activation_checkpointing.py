@@ -21,7 +21,7 @@ from smalti.sampling.prior_model import PriorModelConfig
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.activation_checkpointing import checkpoint_activations
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import prior_step
 from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
 

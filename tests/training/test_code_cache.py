@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from smalti.codes.manifest import read_manifest
 from smalti.conditions import Condition
 from smalti.conditions.class_label import ClassLabel, ClassLabelConfig
 from smalti.conditions.conditioning import Conditioning
@@ -28,12 +29,10 @@ from smalti.data.sources import open_source
 from smalti.files import sha256
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
-from smalti.training.prior.code_cache import (
-    MANIFEST_FILE,
-    BatchEncoder,
-    CodeCache,
-    load_or_encode,
-)
+from smalti.training.prior import code_cache
+from smalti.training.prior.code_batch import BatchEncoder, CodeCache
+from smalti.training.prior.code_cache import ShardCache, load_or_encode
+from smalti.training.prior.former_cache import FormerCache, _made_from
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS = 7, 3
@@ -74,9 +73,11 @@ def open_cache(
     tokenizer: VQGAN,
     views: int = VIEWS,
     condition: Condition[Any] = START,
-) -> CodeCache:
+) -> ShardCache:
     encoder = BatchEncoder(tokenizer, Conditioning([condition]), CPU)
-    return load_or_encode(folder, loader, encoder, views)
+    cache = load_or_encode(folder, loader, encoder, views)
+    assert isinstance(cache, ShardCache)
+    return cache
 
 
 @pytest.fixture
@@ -102,12 +103,17 @@ def cache(folder, photos) -> Path:
     return folder
 
 
-def spoil(folder: Path, name: str, codes: Tensor) -> None:
-    """Replace the codes of a view, with a manifest that vouches for them."""
-    safetensors.torch.save_file({"codes": codes}, folder / name)
-    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    manifest["sha256"][name] = sha256(folder / name)
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest), encoding="utf-8")
+@pytest.fixture
+def several_shards(monkeypatch) -> None:
+    """Three shards of three, three and one images, which are encoded one by one."""
+    monkeypatch.setattr(code_cache, "LEAST_IMAGES", 3)
+    monkeypatch.setattr("smalti.tokenizer.base.ENCODED_PIXELS", 8 * 8)
+
+
+def of_view(cache: ShardCache, view: int) -> Tensor:
+    """Codes of all images in a view."""
+    rows = [cache.row(number) for number in range(IMAGES)]
+    return cache.shards.rows(rows, [view] * IMAGES).codes
 
 
 # The same as on the fly
@@ -137,9 +143,8 @@ def test_images_are_encoded_in_batches_of_their_own_size(folder, photos, monkeyp
 
 
 def test_views_are_different_crops(cache, photos):
-    views = open_cache(cache, open_loader(photos), new_tokenizer()).views
-    assert len(views) == VIEWS
-    assert not np.array_equal(views[0]["codes"], views[1]["codes"])
+    codes = open_cache(cache, open_loader(photos), new_tokenizer())
+    assert not torch.equal(of_view(codes, 0), of_view(codes, 1))
 
 
 def test_epochs_take_turns_with_the_views(cache, photos):
@@ -148,9 +153,8 @@ def test_epochs_take_turns_with_the_views(cache, photos):
     for epoch in range(2 * VIEWS + 1):
         step = 2 * epoch  # its first batch
         batch = next(codes.batches(step))
-        view = codes.views[epoch % VIEWS]["codes"]
-        expected = [view[draw.number] for draw in loader.draws(step)]
-        assert np.array_equal(batch.codes.numpy(), np.stack(expected))
+        numbers = [draw.number for draw in loader.draws(step)]
+        assert torch.equal(batch.codes, of_view(codes, epoch % VIEWS)[numbers])
 
 
 def test_batches_go_on_from_any_step(cache, photos):
@@ -166,7 +170,7 @@ def test_condition_that_the_data_lacks_is_named(folder, photos):
     loader = open_loader(photos, classes=False)
     with pytest.raises(InputError, match="the condition 'class' is missing"):
         open_cache(folder, loader, new_tokenizer(), condition=CLASSES)
-    assert not folder.exists()
+    assert not list(folder.glob("shard-*"))
 
 
 @pytest.mark.parametrize(
@@ -175,13 +179,9 @@ def test_condition_that_the_data_lacks_is_named(folder, photos):
 def test_codes_are_stored_in_as_few_bytes_as_they_need(folder, photos, codebook_size, dtype):
     tokenizer = new_tokenizer(codebook_size=codebook_size)
     codes = open_cache(folder, open_loader(photos), tokenizer, views=1)
-    stored = safetensors.torch.load_file(folder / "view_000.safetensors")["codes"]
+    stored = safetensors.torch.load_file(folder / "shard-00000.safetensors")["codes_0"]
     assert stored.dtype == dtype
-    batch = next(codes.batches(0))
-    assert batch.codes.dtype == torch.int64
-    assert int(batch.codes.max()) == max(
-        int(codes.views[0]["codes"][draw.number].max()) for draw in codes.loader.draws(0)
-    )
+    assert torch.equal(of_view(codes, 0), stored.to(torch.int64))
 
 
 # When it is made anew
@@ -225,7 +225,7 @@ def test_another_number_of_views_encodes_anew(cache, photos):
     tokenizer = new_tokenizer()
     open_cache(cache, open_loader(photos), tokenizer, views=1)
     assert tokenizer.images == IMAGES
-    assert sorted(path.name for path in cache.glob("view*")) == ["view_000.safetensors"]
+    assert len(read_manifest(cache).encoding.views) == 1
 
 
 def test_added_image_encodes_anew(cache, photos):
@@ -243,17 +243,51 @@ def test_replaced_image_encodes_anew(cache, photos):
     assert tokenizer.images == VIEWS * IMAGES
 
 
-def test_encoding_that_is_broken_off_leaves_the_codes_before(cache, photos, monkeypatch):
-    def stop(*_args: object) -> None:
-        raise KeyboardInterrupt
+def test_encoding_goes_on_where_it_was_broken_off(folder, photos, several_shards, monkeypatch):
+    class StoppedVQGAN(CountingVQGAN):
+        def encode(self, images: Tensor) -> Tensor:
+            if self.images == 4 * VIEWS:
+                raise KeyboardInterrupt
+            return super().encode(images)
 
-    monkeypatch.setattr(CountingVQGAN, "encode", stop)
+    stopped = new_tokenizer()
+    stopped.__class__ = StoppedVQGAN
     with pytest.raises(KeyboardInterrupt):
-        open_cache(cache, open_loader(photos), new_tokenizer(seed=1))
-    monkeypatch.undo()
+        open_cache(folder, open_loader(photos), stopped)
+    assert not (folder / "manifest.json").exists()
     tokenizer = new_tokenizer()
-    open_cache(cache, open_loader(photos), tokenizer)
-    assert tokenizer.images == 0
+    codes = open_cache(folder, open_loader(photos), tokenizer)
+    assert tokenizer.images == VIEWS * (IMAGES - 3)
+    assert read_manifest(folder).images == IMAGES
+    shutil.rmtree(folder)
+    expected = of_view(open_cache(folder, open_loader(photos), new_tokenizer()), 1)
+    assert torch.equal(of_view(codes, 1), expected)
+
+
+def test_each_process_encodes_its_share(folder, photos, several_shards, monkeypatch):
+    monkeypatch.setattr(code_cache, "world_size", lambda: 2)
+    tokenizer = new_tokenizer()
+    with pytest.raises(InputError, match="lacks 1 shard of 3, missing or cut short: shard-00001"):
+        open_cache(folder, open_loader(photos), tokenizer)
+    assert tokenizer.images == VIEWS * 4
+
+
+def test_a_deleted_shard_alone_is_made_again(folder, photos, several_shards):
+    open_cache(folder, open_loader(photos), new_tokenizer())
+    (folder / "shard-00001.safetensors").unlink()
+    tokenizer = new_tokenizer()
+    open_cache(folder, open_loader(photos), tokenizer)
+    assert tokenizer.images == VIEWS * 3
+
+
+def test_a_broken_image_has_the_codes_of_the_next(folder, photos):
+    (photos / "cat" / "1.png").write_bytes(b"no picture")
+    codes = open_cache(folder, open_loader(photos), new_tokenizer(), condition=CLASSES)
+    loader = open_loader(photos)
+    for epoch in range(VIEWS):
+        images = [loader.dataset.sample(number, epoch).image for number in range(IMAGES)]
+        assert torch.equal(of_view(codes, epoch), new_tokenizer().encode(torch.stack(images)))
+    assert read_manifest(folder).left_out == 0
 
 
 def test_runs_that_share_a_folder_encode_one_after_the_other(folder, photos, monkeypatch):
@@ -286,34 +320,33 @@ def test_runs_that_share_a_folder_encode_one_after_the_other(folder, photos, mon
 # Damage
 
 
-@pytest.mark.parametrize("name", ["view_000.safetensors", "view_001.safetensors"])
-def test_damaged_shard_is_named(cache, photos, name):
-    data = bytearray((cache / name).read_bytes())
+def test_damaged_shard_is_named_when_it_is_read(cache, photos):
+    path = cache / "shard-00000.safetensors"
+    data = bytearray(path.read_bytes())
     data[-1] ^= 1
-    (cache / name).write_bytes(data)
-    with pytest.raises(InputError, match=rf"codes/{name} is damaged or missing; delete .*codes"):
-        open_cache(cache, open_loader(photos), new_tokenizer())
+    path.write_bytes(data)
+    codes = open_cache(cache, open_loader(photos), new_tokenizer())
+    with pytest.raises(
+        InputError, match=r"shard-00000.safetensors is damaged; delete it and start"
+    ):
+        next(codes.batches(0))
 
 
-def test_missing_shard_is_named(cache, photos):
-    (cache / "view_002.safetensors").unlink()
-    with pytest.raises(InputError, match=r"view_002\.safetensors is damaged or missing"):
-        open_cache(cache, open_loader(photos), new_tokenizer())
-
-
-def test_code_outside_the_codebook_is_named(cache, photos):
-    codes = safetensors.torch.load_file(cache / "view_001.safetensors")["codes"].to(torch.int64)
-    codes[2, 1, 1] = 16
-    spoil(cache, "view_001.safetensors", codes.to(torch.uint16))
-    with pytest.raises(InputError, match=r"view_001\.safetensors has code 16, but .* has 16"):
-        open_cache(cache, open_loader(photos), new_tokenizer())
-
-
-def test_manifest_cut_short_is_named(cache, photos):
-    path = cache / MANIFEST_FILE
+def test_a_damaged_manifest_is_written_anew(cache, photos):
+    path = cache / "manifest.json"
     path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")
-    with pytest.raises(InputError, match=r"manifest\.json is damaged: .*delete .*codes"):
-        open_cache(cache, open_loader(photos), new_tokenizer())
+    tokenizer = new_tokenizer()
+    open_cache(cache, open_loader(photos), tokenizer)
+    assert tokenizer.images == 0
+
+
+def test_codes_of_smalti_encode_are_refused_and_left_alone(folder, cache, photos):
+    path = folder / "encoding.json"
+    encoding = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(encoding | {"data": None}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"codes holds codes of smalti encode; --codes .*codes"):
+        open_cache(folder, open_loader(photos), new_tokenizer(1))
+    assert read_manifest(folder).images == IMAGES
 
 
 def test_folder_with_other_files_is_refused_and_left_alone(folder, photos):
@@ -322,3 +355,68 @@ def test_folder_with_other_files_is_refused_and_left_alone(folder, photos):
     with pytest.raises(InputError, match=r"codes is not empty and not a cache of codes"):
         open_cache(folder, open_loader(photos), new_tokenizer())
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+# Codes of former versions
+
+
+@pytest.fixture
+def former(cache, photos, tmp_path) -> Path:
+    """The codes of all photos and their classes, as former versions wrote them."""
+    folder, loader, tokenizer = tmp_path / "former", open_loader(photos), new_tokenizer()
+    codes = open_cache(cache, loader, tokenizer)
+    labels = torch.tensor([loader.dataset.label(number) for number in range(IMAGES)])
+    folder.mkdir()
+    for view in range(VIEWS):
+        tensors = {"codes": of_view(codes, view).to(torch.uint16)}
+        tensors["condition.class"] = labels.to(torch.int32)
+        safetensors.torch.save_file(tensors, folder / f"view_{view:03d}.safetensors")
+    encoder = BatchEncoder(tokenizer, Conditioning([CLASSES]), CPU)
+    write_former_manifest(folder, _made_from(loader, encoder, VIEWS))
+    return folder
+
+
+def write_former_manifest(folder: Path, made_from: dict[str, object]) -> None:
+    hashes = {path.name: sha256(path) for path in folder.glob("view_*")}
+    manifest = {"made_from": made_from, "sha256": hashes}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def open_former(former: Path, photos: Path, tokenizer: VQGAN) -> CodeCache:
+    encoder = BatchEncoder(tokenizer, Conditioning([CLASSES]), CPU)
+    return load_or_encode(former, open_loader(photos), encoder, VIEWS)
+
+
+def test_a_run_goes_on_with_codes_of_a_former_version(former, folder, photos):
+    tokenizer = new_tokenizer()
+    cache = open_former(former, photos, tokenizer)
+    assert isinstance(cache, FormerCache)
+    assert tokenizer.images == 0
+    expected = open_cache(folder, open_loader(photos), new_tokenizer(), condition=CLASSES)
+    for step in range(6):
+        batch, other = next(cache.batches(step)), next(expected.batches(step))
+        assert batch.keys == other.keys
+        assert torch.equal(batch.codes, other.codes)
+        assert torch.equal(batch.conditions["class"], other.conditions["class"])
+
+
+def test_former_codes_of_another_tokenizer_are_replaced(former, photos):
+    assert isinstance(open_former(former, photos, new_tokenizer(1)), ShardCache)
+    assert not list(former.glob("view_*"))
+
+
+def test_a_damaged_former_view_is_named(former, photos):
+    (former / "view_001.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"view_001.safetensors is damaged or missing; delete"):
+        open_former(former, photos, new_tokenizer())
+
+
+def test_a_former_code_outside_the_codebook_is_named(former, photos):
+    path = former / "view_001.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    tensors["codes"] = torch.full_like(tensors["codes"].int(), 16).to(torch.uint16)
+    safetensors.torch.save_file(tensors, path)
+    made_from = json.loads((former / "manifest.json").read_text(encoding="utf-8"))["made_from"]
+    write_former_manifest(former, made_from)
+    with pytest.raises(InputError, match=r"view_001\.safetensors has code 16, but .* has 16"):
+        open_former(former, photos, new_tokenizer())

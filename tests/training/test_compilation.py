@@ -18,7 +18,7 @@ from smalti.runs.vqgan import vqgan_state
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.training.compilation import check_compiler
 from smalti.training.config import TrainingConfig
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import PriorState, prior_step
 from smalti.training.vqgan.step import VQGANState, VQGANStepConfig, vqgan_step
 

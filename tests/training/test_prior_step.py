@@ -17,7 +17,7 @@ from smalti.sequence.ordering import ORDERINGS
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import ScheduledAdamW
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, corrupt, prior_step
 
 K, CLASSES, HEIGHT, WIDTH = 16, 3, 3, 2

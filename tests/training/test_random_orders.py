@@ -15,7 +15,7 @@ from smalti.sequence.ordering import ORDERINGS
 from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
 from smalti.training.optim import ScheduledAdamW
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, RandomOrders, prior_step
 
 SIZES = GridSizes(11, 10, 5, 2, 3, maps=(MapTokens(1, 2, 2),))

@@ -24,7 +24,7 @@ from smalti.training.config import OptimizerConfig
 from smalti.training.ema import EMA
 from smalti.training.learner import Learner
 from smalti.training.optim import ScheduledAdamW
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.prior.step import PriorState, PriorStepConfig
 from smalti.training.vqgan.config import VQGANLossConfig

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -40,7 +41,22 @@ class EncodingJob:
     """Loader of the data set."""
     batch_size: int
     """Crops that are encoded together."""
-    encoder: "ViewEncoder"
+    encoder: "ShardEncoder"
+
+
+class ShardEncoder(Protocol):
+    """Makes the content of a shard."""
+
+    def columns(
+        self, job: EncodingJob, images: range, on_images: Callable[[int], object]
+    ) -> Columns:
+        """Read and encode the images of a shard.
+
+        Args:
+            job: what is encoded.
+            images: numbers of the images in the data set of the job.
+            on_images: called with the number of images in each batch that was encoded.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,29 @@ class ViewEncoder:
             views = [view for view in self.views if view.flip == flip]
             columns |= {view.column: codes[crop :: self.crops] for crop, view in enumerate(views)}
         return columns
+
+    def columns(
+        self, job: EncodingJob, images: range, on_images: Callable[[int], object]
+    ) -> Columns:
+        """All views of images, each of which is read once; broken ones are left out."""
+        encoding, crops = job.encoding, self.crops
+        dtype = getattr(torch, encoding.dtype)
+        keys: list[str] = []
+        labels: list[Tensor] = []
+        chunks: dict[str, list[Tensor]] = defaultdict(list)
+        for batch in job.loader.crop_batches(images, crops, job.batch_size):
+            for column, codes in self.encode(batch).items():
+                chunks[column].append(codes.to(dtype))
+            keys += batch.keys[::crops]
+            if batch.labels is not None:
+                labels.append(batch.labels[::crops].to(torch.int32))
+            on_images(len(batch.keys) // crops)
+        none = torch.zeros((0, *encoding.grid), dtype=dtype)
+        return Columns(
+            keys=keys,
+            labels=None if encoding.classes is None else torch.cat([*labels, _NO_LABELS]),
+            codes={view.column: torch.cat([*chunks[view.column], none]) for view in encoding.views},
+        )
 
 
 def views_of(crops: int, flip: bool) -> tuple[View, ...]:
@@ -157,7 +196,7 @@ def encode_shard(
     found = finished(job, shard)
     if found is not None:
         return found
-    columns = _encode(job, shard, on_images)
+    columns = job.encoder.columns(job, shard.images, on_images)
     path = job.folder / job.encoding.name_of(shard.number)
     with atomic_file(path) as temporary:
         write_shard(temporary, columns, job.encoding)
@@ -174,28 +213,6 @@ def encode_shard(
     )
     write_record(job.folder, shard.number, record)
     return record
-
-
-def _encode(job: EncodingJob, shard: PlannedShard, on_images: Callable[[int], object]) -> Columns:
-    """Encode all views of a shard's images."""
-    encoding, crops = job.encoding, job.encoder.crops
-    dtype = getattr(torch, encoding.dtype)
-    keys: list[str] = []
-    labels: list[Tensor] = []
-    chunks: dict[str, list[Tensor]] = defaultdict(list)
-    for batch in job.loader.crop_batches(shard.images, crops, job.batch_size):
-        for column, codes in job.encoder.encode(batch).items():
-            chunks[column].append(codes.to(dtype))
-        keys += batch.keys[::crops]
-        if batch.labels is not None:
-            labels.append(batch.labels[::crops].to(torch.int32))
-        on_images(len(batch.keys) // crops)
-    none = torch.zeros((0, *encoding.grid), dtype=dtype)
-    return Columns(
-        keys=keys,
-        labels=None if encoding.classes is None else torch.cat([*labels, _NO_LABELS]),
-        codes={view.column: torch.cat([*chunks[view.column], none]) for view in encoding.views},
-    )
 
 
 _NO_LABELS = torch.zeros(0, dtype=torch.int32)

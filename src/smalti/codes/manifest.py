@@ -9,6 +9,7 @@ H, W: size of the crops in pixels. h, w: grid of codes.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -36,8 +37,26 @@ class View(Config):
     """Name of the column, `codes_0`."""
     crop: int | Literal["center"]
     """The center crop, or the number of the random crop."""
-    flip: bool
-    """Whether the crop is mirrored."""
+    flip: bool | Literal["random"]
+    """Whether the crop is mirrored; random is every second one."""
+
+    def column_of(self, kind: str) -> str:
+        """Name of the column with a condition's codes of this view, `segmentation_0`."""
+        return self.column.replace("codes", kind)
+
+
+class ConditionColumns(Config):
+    """A condition of the images, of whose codes every shard has a column for each view.
+
+    The column of the view `codes_0` is called `KIND_0`.
+    """
+
+    config: dict[str, Any]
+    """Config of the condition, with its `kind`."""
+    tokenizer: str | None
+    """Hash of the weights of its tokenizer; null without one."""
+    dtype: Literal["uint16", "int32", "float32"]
+    """Number format of the columns."""
 
 
 class Encoding(Config):
@@ -60,6 +79,11 @@ class Encoding(Config):
     views: tuple[View, ...]
     classes: tuple[str, ...] | None
     """Name of each class by its number, or null if the shards have no labels."""
+    conditions: Mapping[str, ConditionColumns] = Field(default_factory=dict)
+    """The conditions that the shards have columns of, by kind."""
+    data: str | None = None
+    """Hash that changes with the files of the data, in the codes that a run makes by itself; null
+    in those of `smalti encode`."""
     file_format: FileFormat
     images: int
     """Number of images of the data set, with those that turn out to be broken."""
@@ -125,6 +149,15 @@ def begin_folder(folder: Path, encoding: Encoding) -> None:
     if folder.is_dir() and any(not one.name.startswith(".") for one in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no codes; choose a new folder")
     _write(path, {"format": "smalti-codes", "version": VERSION} | _plain(encoding))
+
+
+def stored_encoding(folder: Path) -> Encoding | None:
+    """Read how the codes of a folder are made; None if it holds none, or does not exist.
+
+    Raises:
+        InputError: what it says is damaged or of another version.
+    """
+    return _read_encoding(folder) if (folder / ENCODING_FILE).is_file() else None
 
 
 def _check_same(folder: Path, stored: Encoding, wanted: Encoding) -> None:

@@ -4,7 +4,7 @@ Axes: B rows, N rows of a shard, h/w grid of codes.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from smalti.codes.order import Row
 from smalti.codes.shard_files import LABELS
 from smalti.config import InputError
 from smalti.files import sha256
+from smalti.words import counted
 
 MOST_OPEN = 256
 """Files that are open at a time."""
@@ -32,6 +33,8 @@ class Rows:
     """Codes (B, h, w) int64 in [0, K), of one view of each row."""
     labels: Tensor | None
     """Class numbers (B,) int64, or None without classes."""
+    conditions: Mapping[str, Tensor]
+    """Codes (B, ...) int64 or float32 of the conditions that were asked for, in the same views."""
 
 
 class CodeShards:
@@ -58,12 +61,15 @@ class CodeShards:
                 f"{folder} holds {encoding.file_format}, but training reads safetensors; encode "
                 "the data with --format safetensors"
             )
+        self._again = f"encode again into {folder}"
+        if encoding.data is not None:
+            self._again = "start the run again, which encodes it anew"
         self._is_checked = np.zeros(len(self.manifest.shards), np.bool_)
         self._open: OrderedDict[int, Any] = OrderedDict()
 
     def __str__(self) -> str:
-        shards = self.manifest.shards
-        return f"{self.manifest.images:,} images in {len(shards):,} shards of {self.folder}"
+        images, shards = self.manifest.images, len(self.manifest.shards)
+        return f"{counted(images, 'image')} in {counted(shards, 'shard')} of {self.folder}"
 
     @property
     def sizes(self) -> list[int]:
@@ -74,26 +80,41 @@ class CodeShards:
         """Name of a row, for messages."""
         return f"{self.manifest.shards[row.shard].file}:{row.number}"
 
-    def rows(self, rows: Sequence[Row], views: Sequence[int]) -> Rows:
-        """Read one view of each of some rows; `views` are numbers in [0, number of views).
+    def rows(self, rows: Sequence[Row], views: Sequence[int], kinds: Sequence[str] = ()) -> Rows:
+        """Read one view of each of some rows.
+
+        Args:
+            rows: the rows.
+            views: the view of each, in [0, number of views).
+            kinds: conditions to read, of `encoding.conditions`.
 
         Raises:
             InputError: a shard is missing, cut short or damaged.
         """
-        columns = [self.manifest.encoding.views[view].column for view in views]
-        files = [self._file(row.shard) for row in rows]
-        codes = [
-            file.get_slice(column)[row.number : row.number + 1]
-            for file, row, column in zip(files, rows, columns, strict=True)
-        ]
+        encoding = self.manifest.encoding
+        of_rows = [encoding.views[view] for view in views]
         labels = None
-        if self.manifest.encoding.classes is not None:
-            numbers = [
-                file.get_slice(LABELS)[row.number : row.number + 1]
-                for file, row in zip(files, rows, strict=True)
+        if encoding.classes is not None:
+            labels = self._column(rows, [LABELS] * len(rows))
+        return Rows(
+            codes=self._column(rows, [view.column for view in of_rows]),
+            labels=labels,
+            conditions={
+                kind: self._column(rows, [view.column_of(kind) for view in of_rows])
+                for kind in kinds
+            },
+        )
+
+    def _column(self, rows: Sequence[Row], columns: Sequence[str]) -> Tensor:
+        """One column of each row, as one tensor; whole numbers become int64."""
+        found = np.concatenate(
+            [
+                self._file(row.shard).get_slice(column)[row.number : row.number + 1]
+                for row, column in zip(rows, columns, strict=True)
             ]
-            labels = torch.from_numpy(np.concatenate(numbers).astype(np.int64))
-        return Rows(torch.from_numpy(np.concatenate(codes).astype(np.int64)), labels)
+        )
+        is_whole = np.issubdtype(found.dtype, np.integer)
+        return torch.from_numpy(found.astype(np.int64) if is_whole else found)
 
     def _file(self, number: int) -> Any:
         """The open file of a shard; one that was not used for long is closed."""
@@ -117,12 +138,11 @@ class CodeShards:
         if record.tokenizer != self.manifest.encoding.tokenizer:
             raise InputError(f"{path} was made by another model than the other codes beside it")
         if not path.is_file():
-            raise InputError(f"{path} is missing; encode again into {self.folder}")
+            raise InputError(f"{path} is missing; {self._again}")
         size = path.stat().st_size
         if size != record.bytes:
             raise InputError(
-                f"{path} is cut short: it has {size:,} bytes of {record.bytes:,}; encode again "
-                f"into {self.folder}"
+                f"{path} is cut short: it has {size:,} bytes of {record.bytes:,}; {self._again}"
             )
         if sha256(path) != record.sha256:
-            raise InputError(f"{path} is damaged; delete it and encode again into {self.folder}")
+            raise InputError(f"{path} is damaged; delete it and {self._again}")

@@ -70,6 +70,8 @@ class Condition(abc.ABC, Generic[C]):
     """Whether a user can give the condition; False if its values follow from the images' size."""
     moves_with_window: ClassVar[bool] = False
     """Whether the tokens depend on where the window lies, without being cells of a grid."""
+    has_column: ClassVar[bool] = True
+    """Whether shards of codes store the condition; False if it follows from the class alone."""
     has_default: ClassVar[bool] = False
     """Whether the condition has values if a user does not give it."""
 

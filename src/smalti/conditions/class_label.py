@@ -46,6 +46,7 @@ class ClassLabel(Condition[ClassLabelConfig]):
 
     kind = "class"
     needs_classes = True
+    has_column = False
     has_default = True
     length = 1
 

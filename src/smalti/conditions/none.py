@@ -30,6 +30,7 @@ class Unconditional(Condition[UnconditionalConfig]):
 
     kind = "none"
     is_asked = False
+    has_column = False
     has_default = True
     length = 1
 

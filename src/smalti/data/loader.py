@@ -90,14 +90,18 @@ class BatchLoader:
         self.check_workers()
         return self._fetch(self.share_of_draws(step) for step in count(start_step))
 
-    def augmented_batches(self, epoch: int, batch_size: int) -> Generator[Batch, None, None]:
-        """The training images of an epoch (random crops, flips) in the order of the data set.
+    def augmented_batches(
+        self, numbers: Sequence[int], epochs: Iterable[int], batch_size: int
+    ) -> Generator[Batch, None, None]:
+        """Some training images in order, with the crops and flips of one epoch after another.
 
-        Image `i` of the result is sample `i`; the last batch may be smaller. Without workers, a
-        thread reads each batch while the caller computes with the one before.
+        No image is left out: in place of a broken one stands the next good one. The last batch of
+        an epoch may be smaller. Without workers, a thread reads each batch while the caller
+        computes with the one before.
 
         Args:
-            epoch: which crops and flips.
+            numbers: numbers of the images.
+            epochs: which crops and flips.
             batch_size: images in a batch, whatever the size of training batches.
 
         Raises:
@@ -105,7 +109,11 @@ class BatchLoader:
                 out, or workers have too little shared memory for the batches.
         """
         self.check_workers(batch_size)
-        batches = self._fetch(self._in_order(epoch, batch_size))
+        batches = self._fetch(
+            [Drawn(number, epoch) for number in numbers[start : start + batch_size]]
+            for epoch in epochs
+            for start in range(0, len(numbers), batch_size)
+        )
         # Workers read ahead by themselves. Started by a thread of a pool, they would end with exit
         # code 1, for they would wait for that thread; PyTorch then stops the whole run.
         return batches if self.workers else read_ahead(batches)
@@ -117,7 +125,11 @@ class BatchLoader:
             InputError: an image is smaller than the crop, and `small` is error.
         """
         self.check_workers()
-        return self._fetch(self._in_order(None, self.batch_size))
+        size, length = self.batch_size, len(self.dataset)
+        return self._fetch(
+            [Drawn(number, None) for number in range(start, min(start + size, length))]
+            for start in range(0, length, size)
+        )
 
     def crop_batches(
         self, numbers: Sequence[int], crops: int, batch_size: int
@@ -159,12 +171,6 @@ class BatchLoader:
     def share_of_draws(self, step: int) -> list["Drawn"]:
         """This process's share of `draws(step)`: a piece of each chunk of the batch, by rank."""
         return share_of_process(self.draws(step), self.chunks)
-
-    def _in_order(self, epoch: int | None, batch_size: int) -> Iterator[list["Drawn"]]:
-        length = len(self.dataset)
-        for start in range(0, length, batch_size):
-            end = min(start + batch_size, length)
-            yield [Drawn(index, epoch) for index in range(start, end)]
 
     def _fetch(
         self, jobs: Iterable[list["Drawn"]], reader: "_Reader | None" = None

@@ -41,7 +41,7 @@ from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import CHUNK_ELEMENTS
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.compilation import check_compiler
-from smalti.training.prior.code_cache import BatchEncoder, CodeBatch
+from smalti.training.prior.code_batch import BatchEncoder, CodeBatch
 from smalti.training.prior.step import prior_step
 from smalti.training.vqgan.step import VQGANStepConfig, vqgan_step
 from smalti.weights import count_parameters

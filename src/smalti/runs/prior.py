@@ -28,7 +28,8 @@ from smalti.training.log import say
 from smalti.training.loop import Trainer
 from smalti.training.optim import ScheduledAdamW
 from smalti.training.prior.aligned_positions import align_positions
-from smalti.training.prior.code_cache import BatchEncoder, read_manifest
+from smalti.training.prior.code_batch import BatchEncoder
+from smalti.training.prior.code_cache import check_cache_folder
 from smalti.training.prior.learner import PriorLearner
 from smalti.training.prior.step import PriorState, PriorStepConfig, RandomOrders
 from smalti.training.processes import processes
@@ -48,7 +49,7 @@ def train_prior(config: PriorRunConfig, after_save: Callable[[], object] | None 
         plan = plan_prior(config)
         config, folder = plan.config, Path(plan.config.out)
         if config.codes.data is None:  # a folder of other files is refused before all is written
-            read_manifest(cache_folder(config))
+            check_cache_folder(cache_folder(config))
     state = prior_state(config, plan.model_config, plan.compute, plan.initial)
     pipeline = Pipeline(
         plan.tokenizer, state.average.model, plan.model_config, plan.conditions.tokenizers

@@ -25,7 +25,8 @@ from smalti.runs.training_images import (
 )
 from smalti.training.curves import draw_curves
 from smalti.training.log import say
-from smalti.training.prior.code_cache import BatchEncoder, CodeBatch, load_or_encode
+from smalti.training.prior.code_batch import BatchEncoder, CodeBatch
+from smalti.training.prior.code_cache import load_or_encode
 from smalti.training.prior.code_shards import ShardBatches, ShardSplit
 from smalti.words import counted
 

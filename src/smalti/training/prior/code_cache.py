@@ -1,128 +1,67 @@
-"""Cache of the codes of a data set, encoded once, for training the prior.
+"""The codes of its images that a run makes by itself, once, before it trains on them.
 
-    FOLDER/view_000.safetensors   codes (N, h, w) of each image's first random crop and flip, and
-                                  of that crop's conditions: condition.KIND (N, ...)
-    FOLDER/view_001.safetensors   ... of its second
-    FOLDER/manifest.json          what they were made from, and a hash of each file
+They are shards as `smalti encode --data` makes them (docs/codes.md), which all processes of the run
+make together. Column `codes_v`, view v, has the crops and flips of epoch v. With as many views as
+epochs, training from the cache equals encoding at each step; with fewer, epochs take views in turn.
 
-View v has the crops of the data set in epoch v. With as many views as epochs, training from the
-cache equals encoding at each step; with fewer, epochs take views in turn.
+Each image has a row, in the data set's order: that of a broken one has the codes of the next good
+one, which training would read in its place.
 
-Axes: N images, B batch, h/w latent grid.
+Axes: N images.
 """
 
 import contextlib
-import json
 import logging
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from smalti.conditions import Condition
+from smalti.codes.encode import EncodingJob, encode_shard, finished
+from smalti.codes.manifest import (
+    ENCODING_FILE,
+    MANIFEST_FILE,
+    Encoding,
+    View,
+    begin_folder,
+    join,
+    stored_encoding,
+)
+from smalti.codes.order import Row
+from smalti.codes.plan import PlannedShard
+from smalti.codes.read import CodeShards
+from smalti.codes.shard_files import Columns
 from smalti.conditions.conditioning import Conditioning
 from smalti.config import InputError
+from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader, Drawn
-from smalti.distributed import from_first, together
-from smalti.files import atomic_folder, disk_errors, sha256, system_lock, write_json
-from smalti.model_folder import map_tensors, write_tensors
-from smalti.tokenizer.base import Tokenizer, encoded_together
+from smalti.data.sources.base import printable
+from smalti.distributed import from_first, gather_objects, patient_group, rank, together, world_size
+from smalti.files import disk_errors, remove_leftovers, system_lock
+from smalti.tokenizer.base import encoded_together
 from smalti.training.log import say
-from smalti.types import Batch
+from smalti.training.prior.code_batch import BatchEncoder, CodeBatch, CodeCache, batch_of_shards
+from smalti.training.prior.condition_columns import columns_of, stored
+from smalti.training.prior.former_cache import FormerCache, is_former, is_made_so
 from smalti.weights import weights_hash
 from smalti.words import counted
 
-MANIFEST_FILE = "manifest.json"
-CODES = "codes"
-CONDITION = "condition."
-FORMAT = 2  # raised when the meaning of the files changes
+MOST_SHARDS = 256
+"""Number of shards of large data: few enough that the files of all stay open."""
+LEAST_IMAGES = 64
+"""Images of a shard at least; several shards let several processes encode a small data set."""
 
 PATIENCE = timedelta(days=2)
-"""How long other processes wait for the codes of a large data set."""
-
-View = NDArray[Any]
+"""How long processes wait for each other's share of a large data set, or for another run."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class CodeBatch:
-    """Codes of several images."""
-
-    keys: Sequence[str]
-    """Path of each image, for messages."""
-    codes: Tensor
-    """Codes (B, h, w) int64 in [0, K)."""
-    conditions: Mapping[str, Tensor]
-    """Codes (B, ...) of the images' conditions, by kind."""
-
-
-class CodeCache:
-    """Codes of all views, read from disk as they are needed.
-
-    Args:
-        views: for each view, the codes (N, h, w) uint16 or int32 and those of the conditions
-            (N, ...), in the data set's order.
-        loader: the loader whose order training follows.
-    """
-
-    def __init__(self, views: Sequence[Mapping[str, View]], loader: BatchLoader) -> None:
-        self.views, self.loader = views, loader
-
-    def batches(self, start_step: int) -> Iterator[CodeBatch]:
-        """Batches from number `start_step` on, of the same images and crops as the loader's."""
-        for step in count(start_step):
-            yield self._batch(self.loader.share_of_draws(step))
-
-    def _batch(self, draws: Sequence[Drawn]) -> CodeBatch:
-        rows = [(self.views[(epoch or 0) % len(self.views)], index) for index, epoch in draws]
-        tensors = {name: _stack([view[name][index] for view, index in rows]) for name in rows[0][0]}
-        codes = tensors.pop(CODES)
-        return CodeBatch(
-            keys=[self.loader.dataset.name(index) for index, _ in draws],
-            codes=codes,
-            conditions={name.removeprefix(CONDITION): tensors[name] for name in tensors},
-        )
-
-
-def _stack(rows: Sequence[View]) -> Tensor:
-    """Stack rows into one tensor; whole numbers become int64."""
-    stacked = np.stack(rows)
-    return torch.from_numpy(
-        stacked if np.issubdtype(stacked.dtype, np.floating) else stacked.astype(np.int64)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEncoder:
-    """Encodes batches of images with their conditions."""
-
-    tokenizer: Tokenizer
-    conditioning: Conditioning
-    device: torch.device
-    """Device of all tokenizers."""
-
-    def encode(self, batch: Batch) -> CodeBatch:
-        """Encode a batch and its conditions; the codes are on the CPU.
-
-        Raises:
-            InputError: the data lacks a condition.
-        """
-        values = self.conditioning.batch_values(batch)
-        on_device = {kind: value.to(self.device) for kind, value in values.items()}
-        encoded = self.conditioning.encode(on_device)
-        conditions = {kind: codes.cpu() for kind, codes in encoded.items()}
-        codes = self.tokenizer.encode(batch.images.to(self.device)).cpu()
-        return CodeBatch(batch.keys, codes, conditions)
 
 
 def load_or_encode(
@@ -130,27 +69,72 @@ def load_or_encode(
 ) -> CodeCache:
     """Load the codes of a data set, or encode them if data, tokenizer or crops have changed.
 
-    `views` is the number of random crops and flips of each image. Process 0 encodes, and the others
-    wait.
+    All processes encode shards. Finished ones are skipped, so that a run that was killed goes on.
+
+    Args:
+        folder: folder of the codes.
+        loader: loader of the training images.
+        encoder: encoder of images and conditions.
+        views: number of random crops and flips of each image.
 
     Raises:
         InputError: the folder holds something else or damaged codes, or cannot be written.
     """
     with contextlib.ExitStack() as held:
 
-        def make() -> None:
+        def begin() -> Encoding | None:
             held.enter_context(_alone_at(folder))
-            made_from = _made_from(loader, encoder, views)
-            stored = read_manifest(folder)
-            if stored is not None and stored["made_from"] == made_from:
-                return
-            if stored is not None:
-                log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
-            _encode(folder, loader, encoder, views, made_from)
+            return _begin(folder, loader, encoder, views)
 
-        from_first(make, PATIENCE)
+        encoding = from_first(begin, PATIENCE)
+        if encoding is None:
+            with together():
+                return FormerCache(folder, loader, encoder.tokenizer.codebook_size)
+        batch_size = _images_together(loader)
+        _encode_missing(EncodingJob(folder, encoding, loader, batch_size, ViewByView(encoder)))
         with together():
-            return _load(folder, loader, encoder.tokenizer.codebook_size)
+            return ShardCache(CodeShards(folder), loader, encoder.conditioning)
+
+
+def check_cache_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than codes of a run.
+
+    Raises:
+        InputError: it holds other files, or codes of `smalti encode`.
+    """
+    if is_former(folder):
+        return
+    encoding = stored_encoding(folder)
+    if encoding is None and folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty and not a cache of codes")
+    if encoding is not None and encoding.data is None:
+        raise InputError(f"{folder} holds codes of smalti encode; --codes {folder} trains on them")
+
+
+class ShardCache(CodeCache):
+    """Codes in shards, of which each image of the data set has a row.
+
+    Args:
+        shards: the codes.
+        loader: the loader whose order training follows.
+        conditioning: conditions of the prior.
+    """
+
+    def __init__(self, shards: CodeShards, loader: BatchLoader, conditioning: Conditioning) -> None:
+        super().__init__(loader)
+        self.shards, self._conditioning = shards, conditioning
+        self._starts = np.cumsum([0, *shards.sizes])
+
+    def row(self, number: int) -> Row:
+        """The row of an image."""
+        shard = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return Row(shard, number - int(self._starts[shard]))
+
+    def _batch(self, draws: Sequence[Drawn], keys: Sequence[str]) -> CodeBatch:
+        count = len(self.shards.manifest.encoding.views)
+        rows = [self.row(draw.number) for draw in draws]
+        views = [(draw.epoch or 0) % count for draw in draws]
+        return batch_of_shards(self.shards, rows, views, keys, self._conditioning)
 
 
 @contextlib.contextmanager
@@ -166,111 +150,150 @@ def _alone_at(folder: Path) -> Iterator[None]:
         yield
 
 
-def _made_from(loader: BatchLoader, encoder: BatchEncoder, views: int) -> dict[str, object]:
-    """What decides the codes; keys and values are those of the first caches."""
-    dataset, transform = loader.dataset, loader.dataset.transform
-    conditions = encoder.conditioning.conditions
-    return {
-        "format": FORMAT,
-        "data": dataset.fingerprint(),
-        "classes": list(dataset.class_names or ()),
-        "transform": {
-            **transform.model_dump(mode="json", exclude={"small"}),
-            "upscale": transform.small == "enlarge",
-        },
-        "crop_seed": dataset.seed,
-        "tokenizer": weights_hash(encoder.tokenizer),
-        "conditions": {one.kind: _made_from_condition(one) for one in conditions},
-        "views": views,
-    }
+def _begin(folder: Path, loader: BatchLoader, encoder: BatchEncoder, views: int) -> Encoding | None:
+    """Prepare a folder, and say how its codes are made; None if it has those of a former version.
 
-
-def _made_from_condition(condition: Condition[Any]) -> dict[str, object]:
-    """What decides a condition's codes beside the data: its tokenizer, if it has one."""
-    if condition.tokenizer is None:
-        return {}
-    assert isinstance(condition.tokenizer, nn.Module)
-    weights = weights_hash(condition.tokenizer)
-    config = condition.config.model_dump(mode="json")
-    if config["content"].get("white_level") is None:  # the first caches were written without it
-        config["content"].pop("white_level", None)
-    config["content"].pop("class_names", None)  # they are for people
-    return {"config": config, "tokenizer": weights}
-
-
-def read_manifest(folder: Path) -> dict[str, dict[str, object]] | None:
-    """Read the manifest; None without a cache.
-
-    Raises:
-        InputError: the folder holds other files, which must not be replaced.
+    Codes that were made otherwise are deleted.
     """
-    path = folder / MANIFEST_FILE
-    if not path.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty and not a cache of codes")
+    check_cache_folder(folder)
+    was_former = is_former(folder)
+    if was_former and is_made_so(folder, loader, encoder, views):
         return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return {"made_from": dict(manifest["made_from"]), "sha256": dict(manifest["sha256"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: {error}; delete {folder}") from error
+    wanted = _encoding_of(loader, encoder, views)
+    if was_former or stored_encoding(folder) not in (None, wanted):
+        log.info("%s: data, tokenizer or crops changed; encoding anew", folder)
+        _clear(folder, last=MANIFEST_FILE if was_former else ENCODING_FILE)
+    begin_folder(folder, wanted)
+    remove_leftovers(folder)
+    return wanted
 
 
-def _compact(codes: Tensor) -> Tensor:
-    """Convert whole numbers to int32; no vocabulary is larger."""
-    return codes if codes.is_floating_point() else codes.to(torch.int32)
+def _clear(folder: Path, last: str) -> None:
+    """Delete what is in a folder; the file `last`, by which the folder is known, in the end."""
+    with disk_errors(folder):
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == last):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
-def _encode(
-    folder: Path,
-    loader: BatchLoader,
-    encoder: BatchEncoder,
-    views: int,
-    made_from: Mapping[str, object],
-) -> None:
-    """Encode every view and write the cache, whole or not at all."""
-    dtype = torch.uint16 if encoder.tokenizer.codebook_size <= 2**16 else torch.int32
-    total = views * len(loader.dataset)
-    images = counted(len(loader.dataset), "image")
-    size = loader.dataset.transform
-    batch_size = encoded_together(size.height_px, size.width_px)
-    say(f"encoding {counted(views, 'crop')} of each of {images} (codes.views)")
-    with (
-        atomic_folder(folder) as temporary,
-        tqdm(total=total, unit="image", desc="encoding", dynamic_ncols=True, disable=None) as bar,
-    ):
-        for view in range(views):
-            chunks: dict[str, list[Tensor]] = defaultdict(list)
-            for batch in loader.augmented_batches(view, batch_size):
-                codes = encoder.encode(batch)
-                chunks[CODES].append(codes.codes.to(dtype))
-                for kind, condition in codes.conditions.items():
-                    chunks[CONDITION + kind].append(_compact(condition))
-                bar.update(len(batch.keys))
-            tensors = {name: torch.cat(rows) for name, rows in chunks.items()}
-            write_tensors(temporary / f"view_{view:03d}.safetensors", tensors)
-        hashes = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
-        manifest = {"made_from": made_from, "sha256": hashes}
-        write_json(temporary / MANIFEST_FILE, manifest)
+def _encoding_of(loader: BatchLoader, encoder: BatchEncoder, views: int) -> Encoding:
+    """Everything that decides the codes."""
+    dataset, transform, tokenizer = loader.dataset, loader.dataset.transform, encoder.tokenizer
+    return Encoding.model_validate(
+        {
+            "tokenizer": weights_hash(tokenizer),
+            "codebook_size": tokenizer.codebook_size,
+            "downsampling_factor": tokenizer.downsampling_factor,
+            "size": (transform.height_px, transform.width_px),
+            "resize_px": transform.resize_px,
+            "small": transform.small,
+            "seed": dataset.seed,
+            "views": tuple(_view(number, transform) for number in range(views)),
+            "classes": dataset.class_names,
+            "conditions": columns_of(encoder.conditioning),
+            "data": dataset.fingerprint(),
+            "file_format": "safetensors",
+            "images": len(dataset),
+            "shards": len(_plan(loader)),
+        }
+    )
 
 
-def _load(folder: Path, loader: BatchLoader, codebook_size: int) -> CodeCache:
-    """Read a cache whose manifest fits."""
-    manifest = read_manifest(folder)
-    assert manifest is not None
-    for name, expected in manifest["sha256"].items():
-        if not (folder / name).is_file() or sha256(folder / name) != expected:
-            raise InputError(
-                f"{folder / name} is damaged or missing; delete {folder} to encode anew"
-            )
-    views = []
-    for name in sorted(manifest["sha256"]):
-        tensors = map_tensors(folder / name)
-        view = {column: tensor.numpy() for column, tensor in tensors.items()}
-        codes = view[CODES]
-        if codes.size and int(codes.max()) >= codebook_size:
-            raise InputError(
-                f"{folder / name} has code {int(codes.max())}, but the codebook has {codebook_size}"
-            )
-        views.append(view)
-    return CodeCache(views, loader)
+def _view(number: int, transform: TransformConfig) -> View:
+    crop = number if transform.crop == "random" else "center"
+    return View(column=f"codes_{number}", crop=crop, flip="random" if transform.flip else False)
+
+
+def _images_together(loader: BatchLoader) -> int:
+    return encoded_together(loader.dataset.transform.height_px, loader.dataset.transform.width_px)
+
+
+def _plan(loader: BatchLoader) -> list[PlannedShard]:
+    """Divide the images, in their order, into shards of whole batches.
+
+    So the same images are encoded together whatever the number of shards.
+    """
+    length, batch = len(loader.dataset), _images_together(loader)
+    batches = -(-max(LEAST_IMAGES, -(-length // MOST_SHARDS)) // batch)
+    starts = range(0, length, batches * batch)
+    return [
+        PlannedShard(number, "", range(start, min(start + starts.step, length)))
+        for number, start in enumerate(starts)
+    ]
+
+
+def _encode_missing(job: EncodingJob) -> None:
+    """Encode the shards that are missing, in all processes, and write the manifest."""
+    shards = _plan(job.loader)
+    missing = from_first(lambda: [one.number for one in shards if finished(job, one) is None])
+    if missing:
+        _announce(job, len(shards), len(missing))
+        mine = [shards[number] for number in missing[rank() :: world_size()]]
+        images = sum(len(shard.images) for shard in mine) * len(job.encoding.views)
+        group = patient_group(PATIENCE)
+        with together(group), _progress(images) as advance:
+            for shard in mine:
+                encode_shard(job, shard, advance)
+        for broken in gather_objects(job.loader.dataset.broken):
+            job.loader.dataset.report(broken)
+    from_first(lambda: join(job.folder))
+
+
+def _announce(job: EncodingJob, shards: int, missing: int) -> None:
+    views, images = counted(len(job.encoding.views), "crop"), counted(job.encoding.images, "image")
+    say(f"encoding {views} of each of {images} (codes.views)")
+    if missing < shards:
+        say(f"finished before: {shards - missing} of {counted(shards, 'shard')}")
+
+
+@contextlib.contextmanager
+def _progress(images: int) -> Iterator[Callable[[int], object]]:
+    """Context with a bar of the images of process 0, and the function that moves it."""
+    with tqdm(
+        total=images,
+        unit="image",
+        desc="encoding",
+        dynamic_ncols=True,
+        disable=None if rank() == 0 else True,
+    ) as bar:
+        yield bar.update
+
+
+@dataclass(frozen=True, slots=True)
+class ViewByView:
+    """Encodes the images of a shard one view after the other, as an epoch of training reads them.
+
+    An image that is read again for each view costs time, but images that are encoded together are
+    of one epoch: rounding differs a little between batches.
+    """
+
+    encoder: BatchEncoder
+
+    def columns(
+        self, job: EncodingJob, images: range, on_images: Callable[[int], object]
+    ) -> Columns:
+        """All views of images and their conditions, and their classes."""
+        encoding, dataset = job.encoding, job.loader.dataset
+        dtype = getattr(torch, encoding.dtype)
+        labels: list[Tensor] = []
+        chunks: dict[str, list[Tensor]] = defaultdict(list)
+        epochs = range(len(encoding.views))
+        batches_of_view = -(-len(images) // job.batch_size)
+        batches = job.loader.augmented_batches(images, epochs, job.batch_size)
+        for number, batch in enumerate(batches):
+            view = encoding.views[number // batches_of_view]
+            codes = self.encoder.encode(batch)
+            columns = {view.column: codes.codes.to(dtype)}
+            columns |= stored(codes.conditions, encoding.conditions, view)
+            for column, rows in columns.items():
+                chunks[column].append(rows)
+            if batch.labels is not None and number < batches_of_view:
+                labels.append(batch.labels.to(torch.int32))
+            on_images(len(batch.keys))
+        return Columns(
+            keys=[printable(dataset.name(number)) for number in images],
+            labels=torch.cat(labels) if labels else None,
+            codes={column: torch.cat(rows) for column, rows in chunks.items()},
+        )

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from smalti.codes.order import Row, RowOrder
@@ -20,8 +19,7 @@ from smalti.data.loader import share_of_process
 from smalti.data.order import positions_of_some
 from smalti.data.split import MIN_IMAGES_TO_SPLIT
 from smalti.distributed import rank, world_size
-from smalti.training.prior.code_cache import CodeBatch
-from smalti.types import Batch
+from smalti.training.prior.code_batch import CodeBatch, batch_of_shards
 
 EVALUATED_SHARDS = 16
 """Shards of which rows are evaluated, if they have enough."""
@@ -86,7 +84,7 @@ class ShardBatches:
     Args:
         shards: the codes.
         split: which rows are trained on.
-        conditioning: conditions that follow from labels, or none.
+        conditioning: conditions of which the shards have columns, or which follow from classes.
         batch_size: images in a batch, over all processes.
         seed: seed of the order.
         chunks: number of chunks in which a batch is computed.
@@ -132,7 +130,5 @@ class ShardBatches:
         return [divmod(place, used) for place in range(first, first + self._batch_size)]
 
     def _batch(self, rows: Sequence[Row], views: Sequence[int]) -> CodeBatch:
-        found = self._shards.rows(rows, views)
         keys = [self._shards.name(row) for row in rows]
-        values = self._conditioning.batch_values(Batch(keys, torch.zeros(0), found.labels))
-        return CodeBatch(keys, found.codes, self._conditioning.encode(values))
+        return batch_of_shards(self._shards, rows, views, keys, self._conditioning)

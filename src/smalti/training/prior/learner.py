@@ -26,7 +26,7 @@ from smalti.sampling.sliding_window import sample_canvas
 from smalti.sharding import is_sharded, whole_weights
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.learner import Learner
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 from smalti.training.prior.step import PriorState, PriorStepConfig, prior_step
 
 PICTURES = 16  # samples in the picture

@@ -19,7 +19,7 @@ from smalti.sequence.layout import Layout, TrainingSequence
 from smalti.sequence.ordering import Ordering
 from smalti.training.ema import EMA
 from smalti.training.optim import ScheduledAdamW
-from smalti.training.prior.code_cache import CodeBatch
+from smalti.training.prior.code_batch import CodeBatch
 
 
 @dataclass(slots=True)
