@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 from train_step import check_same_shape, diffusers_autoencoder, our_autoencoder
 
-from smalti.cli.pictures import find_pictures, load_batches
+from smalti.codes.pictures import batches_of_one_size, find_pictures, load_images
 from smalti.data.config import TransformConfig
 from smalti.data.loader import read_ahead
 from smalti.data.readers import reader_of
@@ -74,7 +74,9 @@ def encode_ours(vqgan: VQGAN, source: Path, size: int) -> Tensor:
     """Codes of all pictures of a source, as `smalti encode` makes them."""
     pictures = find_pictures([str(source)], vqgan.content.part)
     transform = TransformConfig(size=size)
-    batches = load_batches(pictures, transform.settled(len(pictures)), reader_of(vqgan.content))
+    settled = transform.settled(len(pictures))
+    loaded = load_images(pictures, settled, reader_of(vqgan.content), print)
+    batches = batches_of_one_size(loaded)
     return torch.cat([vqgan.encode(images) for _, images in read_ahead(batches)])
 
 

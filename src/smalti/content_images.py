@@ -49,6 +49,11 @@ class ContentImages(abc.ABC, Generic[C]):
             InputError: the tensor has another number of channels.
         """
         channels = self.content.channels
+        if not isinstance(images, Tensor):
+            raise InputError(
+                f"images must be a tensor, got {type(images).__name__}; smalti.encode_pictures "
+                "takes pictures, arrays and paths"
+            )
         if images.ndim != 4 or images.shape[1] != channels:
             raise InputError(
                 f"images of this tokenizer have {channels} channels, (B, {channels}, H, "

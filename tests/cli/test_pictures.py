@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from smalti.cli.pictures import find_pictures
+from smalti.codes.pictures import find_pictures
 from smalti.ranges import from_pil
 from smalti.tokenizer.vqgan import VQGAN
 

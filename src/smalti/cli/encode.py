@@ -61,7 +61,7 @@ def _encode_pictures(options: argparse.Namespace) -> None:
 
     from smalti.cli.code_file import write_codes
     from smalti.cli.output import to_device
-    from smalti.cli.pictures import find_pictures, load_batches
+    from smalti.codes.pictures import batches_of_one_size, find_pictures, load_images
     from smalti.data.config import TransformConfig
     from smalti.data.loader import read_ahead
     from smalti.data.readers import reader_of
@@ -79,9 +79,10 @@ def _encode_pictures(options: argparse.Namespace) -> None:
         transform = TransformConfig(size=size, small=small).settled(len(pictures))
         or_smaller = f" or smaller than {wanted}"
     device = to_device(tokenizer, options.device)
+    loaded = load_images(pictures, transform, reader, lambda error: print(f"skipped {error}"))
     codes: dict[str, Tensor] = {}
     with tqdm(total=len(pictures), unit="picture", disable=None) as bar:
-        for named, images in read_ahead(load_batches(pictures, transform, reader)):
+        for named, images in read_ahead(batches_of_one_size(loaded)):
             try:
                 grids = tokenizer.encode(images.to(device)).cpu()
             except InputError as error:

@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> None:
     out = output_file(options.out, ".png", *HIGHEST_PX)
 
     from smalti.cli.output import to_device
-    from smalti.cli.pictures import find_pictures, read_picture
+    from smalti.codes.pictures import find_pictures, read_picture
     from smalti.content_images import content_images
     from smalti.data.decode import BrokenImageError
     from smalti.data.readers import reader_of

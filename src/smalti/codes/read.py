@@ -16,7 +16,7 @@ from torch import Tensor
 
 from smalti.codes.manifest import MANIFEST_FILE, Manifest, ShardRecord, read_manifest
 from smalti.codes.order import Row
-from smalti.codes.shard_files import LABELS
+from smalti.codes.shard_files import KEY_ENDS, KEYS, LABELS
 from smalti.config import InputError
 from smalti.files import sha256
 from smalti.words import counted
@@ -79,6 +79,21 @@ class CodeShards:
     def name(self, row: Row) -> str:
         """Name of a row, for messages."""
         return f"{self.manifest.shards[row.shard].file}:{row.number}"
+
+    def key(self, row: Row) -> str:
+        """Name of the image of a row in its data set.
+
+        Raises:
+            InputError: as `rows`.
+        """
+        file = self._file(row.shard)
+        ends = file.get_slice(KEY_ENDS)[max(row.number - 1, 0) : row.number + 1]
+        start = int(ends[0]) if row.number else 0
+        return bytes(file.get_slice(KEYS)[start : int(ends[-1])]).decode()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker process gets: the open files stay here."""
+        return self.__dict__ | {"_open": OrderedDict()}
 
     def rows(self, rows: Sequence[Row], views: Sequence[int], kinds: Sequence[str] = ()) -> Rows:
         """Read one view of each of some rows.

@@ -80,7 +80,14 @@ def decode_image(
         InputError: a white level is set, and the file has colours of 16 bits, of which only the
             upper 8 are read.
     """
-    picture, layout = load_picture(content, key)
+    return rgb_of(load_picture(content, key), key, background, white_level)
+
+
+def rgb_of(
+    read: "UprightPicture", key: str, background: str = "white", white_level: int | None = None
+) -> Image.Image:
+    """Make the RGB picture of a decoded picture; arguments and errors as `decode_image`."""
+    picture, layout = read
     if white_level is not None and layout.has_deep_colours:
         raise InputError(
             f"{key} has colours of 16 bits, of which the upper 8 are read; the white level "
@@ -102,6 +109,16 @@ def load_picture(content: bytes, key: str) -> "UprightPicture":
     return _read(content, key, _load_upright)
 
 
+def picture_in_memory(picture: Image.Image, key: str) -> "UprightPicture":
+    """A picture that a program has opened or made, upright; it is not changed, but decoded.
+
+    Raises:
+        BrokenImageError: its file cannot be decoded.
+    """
+    with _pillow_errors(key):
+        return _load_upright(picture, None)
+
+
 def read_header(content: bytes, key: str) -> ImageHeader:
     """Read size and mode of a picture without decoding it.
 
@@ -121,7 +138,12 @@ def decode_map(content: bytes, key: str, allow_floats: bool = False) -> StoredMa
         BrokenImageError: as `decode_image`.
         InputError: it has colours or transparency, or is compressed as JPEG, which changes values.
     """
-    picture, layout = load_picture(content, key)
+    return map_of(load_picture(content, key), key, allow_floats)
+
+
+def map_of(read: "UprightPicture", key: str, allow_floats: bool = False) -> StoredMap:
+    """The values of a decoded picture of a map; arguments and errors as `decode_map`."""
+    picture, layout = read
     if picture.format in ("JPEG", "MPO") or "jpeg" in str(picture.info.get("compression")):
         raise InputError(f"{key} is a JPEG, which changes a map's values; allowed are PNG and TIFF")
     if allow_floats and picture.format == "PNG" and layout.raw_mode == "RGBA":
@@ -169,7 +191,7 @@ def _look(picture: Image.Image, content: bytes) -> ImageHeader:
     return ImageHeader(PixelSize(*size), picture.mode, orientation)
 
 
-def _load_upright(picture: Image.Image, content: bytes) -> UprightPicture:
+def _load_upright(picture: Image.Image, content: bytes | None) -> UprightPicture:
     layout = layout_of(picture)
     picture.load()
     format, info = picture.format, picture.info

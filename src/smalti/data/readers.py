@@ -22,7 +22,7 @@ from smalti.content import (
     RGBContent,
 )
 from smalti.content_images import LabelMaps
-from smalti.data.decode import BrokenImageError, decode_image, decode_map
+from smalti.data.decode import BrokenImageError, UprightPicture, load_picture, map_of, rgb_of
 from smalti.registry import Registry
 
 
@@ -32,12 +32,21 @@ class Reader(abc.ABC):
     resampling: ClassVar[Image.Resampling] = Image.Resampling.BICUBIC
     """Filter by which pictures are resized."""
 
-    @abc.abstractmethod
     def decode(self, content: bytes, key: str) -> Image.Image:
         """Decode the picture in a file's bytes; `key` names it in messages.
 
         Raises:
             BrokenImageError: it cannot be read.
+            InputError: it is a picture of another kind.
+        """
+        return self.convert(load_picture(content, key), key)
+
+    @abc.abstractmethod
+    def convert(self, read: UprightPicture, key: str) -> Image.Image:
+        """Convert a decoded picture of any layout into one whose values are the content's.
+
+        Raises:
+            BrokenImageError: its values are not those of the content.
             InputError: it is a picture of another kind.
         """
 
@@ -61,9 +70,9 @@ class PhotographReader(Reader):
     def __init__(self, content: RGBContent) -> None:
         self._white_level = content.white_level
 
-    def decode(self, content: bytes, key: str) -> Image.Image:
-        """Decode the RGB picture; see `decode_image`."""
-        return decode_image(content, key, white_level=self._white_level)
+    def convert(self, read: UprightPicture, key: str) -> Image.Image:
+        """Make the RGB picture; see `decode_image`."""
+        return rgb_of(read, key, white_level=self._white_level)
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """Make the image (3, H, W) float32 in [-1, 1]."""
@@ -81,9 +90,9 @@ class EdgeReader(Reader):
         self.sigma = content.sigma
         self._white_level = content.white_level
 
-    def decode(self, content: bytes, key: str) -> Image.Image:
-        """Decode the photograph: its edges are found later, as they do not survive resizing."""
-        return decode_image(content, key, white_level=self._white_level)
+    def convert(self, read: UprightPicture, key: str) -> Image.Image:
+        """Make the photograph: its edges are found later, as they do not survive resizing."""
+        return rgb_of(read, key, white_level=self._white_level)
 
     def to_image(self, picture: Image.Image) -> Tensor:
         """Find the edges (1, H, W) of an RGB picture that has its final size."""
@@ -103,9 +112,9 @@ class LabelReader(Reader):
     def __init__(self, content: LabelsContent) -> None:
         self._maps = LabelMaps(content)
 
-    def decode(self, content: bytes, key: str) -> Image.Image:
-        """Decode a picture of mode I whose values are checked labels, or `IGNORED`."""
-        numbers = decode_map(content, key).numbers.astype(np.int64)
+    def convert(self, read: UprightPicture, key: str) -> Image.Image:
+        """Make a picture of mode I whose values are checked labels, or `IGNORED`."""
+        numbers = map_of(read, key).numbers.astype(np.int64)
         return Image.fromarray(self._maps.from_numbers(numbers, key))
 
     def to_image(self, picture: Image.Image) -> Tensor:
@@ -124,14 +133,14 @@ class DepthReader(Reader):
     def __init__(self, content: DepthContent) -> None:
         self._white_level = content.white_level
 
-    def decode(self, content: bytes, key: str) -> Image.Image:
-        """Decode a picture of mode F with values in [0, 65535].
+    def convert(self, read: UprightPicture, key: str) -> Image.Image:
+        """Make a picture of mode F with values in [0, 65535].
 
         8-bit values are spread over this range, and with a white level the values up to it. Other
         floats are stretched: the lowest of a map becomes 0 and the highest 65535; a map of one
         value becomes 0.
         """
-        numbers, top = decode_map(content, key, allow_floats=True)
+        numbers, top = map_of(read, key, allow_floats=True)
         numbers = numbers.astype(np.float32)
         wrong = np.count_nonzero(~np.isfinite(numbers))
         if wrong:

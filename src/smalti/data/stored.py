@@ -43,12 +43,15 @@ class Layout(NamedTuple):
 
 
 def layout_of(picture: Image.Image) -> Layout:
-    """Read how the file of a picture stores its pixels; the picture must not be decoded yet."""
+    """Read how the file of a picture stores its pixels.
+
+    Of a picture that is decoded already, or has no file, it is the layout of the decoded values.
+    """
     tiles: Any = getattr(picture, "tile", ())
     args: Any = tiles[0].args if tiles else ""
     args = args if isinstance(args, tuple) else (args,)
     raw_mode = args[0] if isinstance(args[0], str) else ""
-    is_scaled = picture.format == "PPM" and tiles[0].codec_name.startswith("ppm")
+    is_scaled = picture.format == "PPM" and bool(tiles) and tiles[0].codec_name.startswith("ppm")
     is_white_zero = picture.format == "PPM" and picture.mode == "1"  # PBM
     is_signed = False
     if picture.format == "TIFF":

@@ -21,13 +21,15 @@ _PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 """Every PNG file that has an orientation contains one of these."""
 
 
-def orientation_of(picture: Image.Image, content: bytes) -> int:
+def orientation_of(picture: Image.Image, content: bytes | None) -> int:
     """EXIF orientation of a picture as Pillow opens it, 1 to 8; 1 without a sound EXIF block.
 
-    A PNG that may have an orientation is decoded.
+    A PNG that may have an orientation is decoded. `content` is None for a picture that a program
+    has opened, whose bytes are not there.
     """
     # Pillow decodes a PNG for its orientation, since the EXIF block may follow the pixels.
-    if picture.format == "PNG" and not any(mark in content for mark in _PNG_MARKS):
+    may_have = content is None or any(mark in content for mark in _PNG_MARKS)
+    if picture.format == "PNG" and not may_have:
         return 1
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)

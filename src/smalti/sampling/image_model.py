@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from smalti.codes.picture_codes import decode_pictures, images_of_codes
 from smalti.compute import NumberFormat, number_format
 from smalti.conditions.asked import Asked, by_kind
 from smalti.conditions.opening import condition_folder
 from smalti.config import InputError
-from smalti.content_images import content_images
 from smalti.files import atomic_folder
 from smalti.model_download import CONFIG_FILE, TOKENIZER_FOLDER, HubOptions
 from smalti.model_folder import load_model, write_model_files
@@ -31,8 +31,6 @@ from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
 
 KIND = "prior"
-LARGEST_WHOLE_CELLS = 64 * 64
-"""Most cells of a grid that is decoded whole. Larger ones are decoded in tiles, to save memory."""
 
 
 class ImageModel:
@@ -185,18 +183,11 @@ class ImageModel:
 
     def pictures(self, codes: Tensor) -> list[Image.Image]:
         """Decode codes (n, h, w) int64 in [0, K) into pictures, fewer at a time if large."""
-        together = max(1, LARGEST_WHOLE_CELLS // (codes.shape[1] * codes.shape[2]))
-        content = self.tokenizer.content
-        return [
-            content_images(content).to_picture(image)
-            for chunk in torch.split(codes, together)
-            for image in self.decode(chunk)
-        ]
+        return decode_pictures(self.tokenizer, codes)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images of codes (B, h, w) int64 in [0, K); large ones are decoded in tiles."""
-        is_large = codes.shape[1] * codes.shape[2] > LARGEST_WHOLE_CELLS
-        return self.tokenizer.decode_in_tiles(codes) if is_large else self.tokenizer.decode(codes)
+        return images_of_codes(self.tokenizer, codes)
 
     def save_condition_tokenizers(self, folder: Path) -> None:
         """Write the tokenizer of each condition, unless its folder exists already."""

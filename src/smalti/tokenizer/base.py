@@ -4,12 +4,14 @@ Axes: B batch, H/W image size in pixels, h/w latent grid, K codebook size, f dow
 """
 
 import abc
+import itertools
 from pathlib import Path
 from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from smalti.compute import NumberFormat, number_format
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.content_images import content_images
@@ -21,6 +23,9 @@ from smalti.registry import Registry
 
 class Tokenizer(nn.Module, abc.ABC):
     """Turns images into codes and back. The prior knows the first stage through this class only.
+
+    `to` also takes a number format, bfloat16 or float16, in which the networks then compute. The
+    lookup of the nearest entry stays in float32.
 
     `content` says what the images are. Photographs are (B, 3, H, W) float32 in [-1, 1].
 
@@ -44,9 +49,16 @@ class Tokenizer(nn.Module, abc.ABC):
         self.config = config
         self.codebook_size = config.codebook_size
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next(itertools.chain(self.parameters(), self.buffers())).device
+
     @abc.abstractmethod
     def encode(self, images: Tensor) -> Tensor:
         """Encode images into codes (B, H / f, W / f) int64 in [0, K), without a gradient.
+
+        `smalti.encode_pictures` takes pictures, arrays and files.
 
         Raises:
             InputError: a side does not divide by f, or the images are of another content.
@@ -111,10 +123,8 @@ class Tokenizer(nn.Module, abc.ABC):
         A side that does not divide by f is padded with its last row or column and cropped again.
         """
         height, width = images.shape[-2:]
-        padded = _padded(
-            _padded(images, -2, self.downsampling_factor), -1, self.downsampling_factor
-        )
-        return self.decode(self.encode(padded))[..., :height, :width]
+        whole = padded(images, self.downsampling_factor)
+        return self.decode(self.encode(whole))[..., :height, :width]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, whole or not at all.
@@ -130,6 +140,7 @@ class Tokenizer(nn.Module, abc.ABC):
         name: str | Path,
         *,
         device: str | torch.device = "cpu",
+        dtype: NumberFormat = "float32",
         **options: Unpack[HubOptions],
     ) -> Self:
         """Load from a folder, a training run (its best model) or a hub id, in eval mode.
@@ -137,15 +148,18 @@ class Tokenizer(nn.Module, abc.ABC):
         Args:
             name: folder, run, or `owner/name` on the hub, perhaps with `@revision`.
             device: where it computes.
+            dtype: number format of the weights, by name or as torch's: float32, bfloat16 or
+                float16. The codebook stays in float32.
             **options: revision, token, cache_dir, local_files_only and subfolder, see
                 `smalti.model_download.HubOptions`.
 
         Raises:
-            InputError: nothing is there, it is of another kind, or a file is damaged.
+            InputError: nothing is there, it is of another kind, a file is damaged, or the number
+                format is not known.
         """
         files = load_model(name, cls.kind, **options)
         config = files.parse_config(cls.config_type)
-        return files.build(lambda: cls(config)).eval().to(device)
+        return files.build(lambda: cls(config)).eval().to(device, number_format(dtype))
 
     def _check_tile(self, tile: int) -> None:
         if tile < 1:
@@ -175,7 +189,12 @@ def encoded_together(height_px: int, width_px: int) -> int:
     return max(1, ENCODED_PIXELS // (height_px * width_px))
 
 
-def _padded(images: Tensor, side: int, factor: int) -> Tensor:
+def padded(images: Tensor, factor: int) -> Tensor:
+    """Lengthen images (..., H, W) with their last row and column until a factor divides H and W."""
+    return _lengthened(_lengthened(images, -2, factor), -1, factor)
+
+
+def _lengthened(images: Tensor, side: int, factor: int) -> Tensor:
     """Images of any dtype whose dimension `side` is lengthened to a multiple of `factor`."""
     length = images.shape[side]
     if length % factor == 0:

@@ -44,6 +44,19 @@ class ConvolutionalTokenizer(Tokenizer):
         self._images = content_images(config.content)
         self.downsampling_factor = config.downsampling_factor
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the networks; the quantizer computes in float32."""
+        return next(self.encoder.parameters()).dtype
+
+    def _input(self, images: Tensor) -> Tensor:
+        """Encoder's input (B, C, H, W) of images, in the number format of the networks."""
+        return self._images.to_input(images).to(self.dtype)
+
+    def decoder_input(self, codes: Tensor) -> Tensor:
+        """Decoder's input (B, channels, h, w) of codes, in the number format of the networks."""
+        return self.from_code(self.quantizer.embed(codes).to(self.dtype))
+
     def latent(self, images: Tensor) -> Tensor:
         """Encoder output z (B, D, h, w) of images (B, 3, H, W), or what `content` says.
 
@@ -51,11 +64,11 @@ class ConvolutionalTokenizer(Tokenizer):
             InputError: a side does not divide by f, or the images are of another content.
         """
         self._check_images(images)
-        return self.to_code(self.encoder(self._images.to_input(images)))
+        return self.to_code(self.encoder(self._input(images)))
 
     def _chunk_latent(self, images: Tensor) -> Tensor:
         """Encoder output of images that have been checked, without a gradient."""
-        inputs = self._images.to_input(images)
+        inputs = self._input(images)
         if inputs.device.type == "cpu":
             # Otherwise each convolution orders its input and its output anew.
             inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -104,7 +117,7 @@ class ConvolutionalTokenizer(Tokenizer):
         self._check_images(images)
         self._images.check_values(images)
         latents = [
-            encoded_in_tiles(self.encoder, image, self._images.to_input, tile_px)
+            encoded_in_tiles(self.encoder, image, self._input, tile_px)
             for image in torch.split(images, 1)
         ]
         return self.quantizer.encode(self.to_code(torch.cat(latents)))
@@ -123,7 +136,7 @@ class ConvolutionalTokenizer(Tokenizer):
         if tile >= max(height, width):
             return self.decode(codes).cpu()
         self._check_codes(codes)
-        z_q = self.from_code(self.quantizer.embed(codes))
+        z_q = self.decoder_input(codes)
         f = self.downsampling_factor
         images = self._images.blank(batch, f * height, f * width)
         for box, outputs in decoded_tiles(self.decoder, z_q, tile):
@@ -134,5 +147,4 @@ class ConvolutionalTokenizer(Tokenizer):
     def outputs(self, codes: Tensor) -> Tensor:
         """Decoder output (B, C, f h, f w) for codes (B, h, w) int64 in [0, K)."""
         self._check_codes(codes)
-        z_q = self.quantizer.embed(codes)
-        return self.decoder(self.from_code(z_q))
+        return self.decoder(self.decoder_input(codes))

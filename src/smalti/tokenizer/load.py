@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Unpack
 
+import torch
+
+from smalti.compute import NumberFormat
 from smalti.config import InputError
 from smalti.model_download import HubOptions
 from smalti.model_folder import find_model, read_description
@@ -12,11 +15,20 @@ from smalti.tokenizer import vqgan as vqgan
 from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 
 
-def load_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Tokenizer:
+def load_tokenizer(
+    name: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: NumberFormat = "float32",
+    **options: Unpack[HubOptions],
+) -> Tokenizer:
     """Load a tokenizer of any kind from a folder, a training run or a hub id, in eval mode.
 
+    Arguments are those of `Tokenizer.from_pretrained`.
+
     Raises:
-        InputError: nothing is there, it is no tokenizer, or a file is damaged.
+        InputError: nothing is there, it is no tokenizer, a file is damaged, or the number format
+            is not known.
     """
     folder = find_model(name, **options)
     kind = read_description(folder)["kind"]
@@ -24,4 +36,4 @@ def load_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Tokenizer
         raise InputError(
             f"{name} holds a {kind}, but a tokenizer is needed here: {' or '.join(TOKENIZERS)}"
         )
-    return TOKENIZERS[kind].from_pretrained(folder)
+    return TOKENIZERS[kind].from_pretrained(folder, device=device, dtype=dtype)

@@ -17,12 +17,13 @@ from smalti.content import RGBContent
 from smalti.content_images import content_images
 from smalti.tokenizer.base import TOKENIZERS, Tokenizer
 from smalti.tokenizer.config import PixelTokenizerConfig
+from smalti.tokenizer.float32 import InFloat32
 from smalti.tokenizer.kmeans import kmeans
 from smalti.tokenizer.nearest import nearest_entries
 
 
 @TOKENIZERS.register("pixels")
-class PixelTokenizer(Tokenizer):
+class PixelTokenizer(InFloat32, Tokenizer):
     """Each pixel's code is the nearest colour of a palette."""
 
     kind = "pixels"

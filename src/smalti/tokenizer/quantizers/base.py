@@ -6,9 +6,10 @@ Axes: B batch, D code dimension, h/w latent grid, K codebook size.
 import abc
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from smalti.registry import Registry
+from smalti.tokenizer.float32 import InFloat32
 
 
 class Quantized(NamedTuple):
@@ -28,11 +29,14 @@ class Quantized(NamedTuple):
     has none."""
 
 
-class Quantizer(nn.Module, abc.ABC):
+class Quantizer(InFloat32, abc.ABC):
     """Turns each vector of an encoder output into one of K codes, and back.
 
     Every kind is built as `kind(config, codebook_size, code_dim)`: its options, K, and D, the
     number of channels of the encoder output.
+
+    Its weights stay in float32 where a model goes to a narrower number format: codes follow from
+    small differences.
     """
 
     @abc.abstractmethod
