@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from smalti.compute import has_bfloat16
 from smalti.prior import products
 from smalti.prior.products import PackedProduct, ProductInParts, packed_copy, prepare
 
@@ -40,6 +41,26 @@ def test_weights_are_rounded_once_for_another_format(generator):
     x = torch.randn(2, 6, generator=generator).bfloat16()
     expected = F.linear(x, linear.weight.bfloat16(), linear.bias.bfloat16())
     assert torch.equal(prepare(linear, 2, torch.bfloat16)(x), expected)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("autocast", [True, False])
+def test_bfloat16_is_packed_where_the_processor_has_it_and_rounds_alike(rows, autocast, generator):
+    linear = nn.Linear(96, 40)
+    x = torch.randn(rows, 96, generator=generator)
+    product = prepare(linear, rows, torch.bfloat16)
+    is_packed = products.can_pack() and has_bfloat16(torch.device("cpu"))
+    assert isinstance(product, PackedProduct) is is_packed
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        result = product(x if autocast else x.bfloat16())
+    expected = F.linear(x.bfloat16(), linear.weight.bfloat16(), linear.bias.bfloat16())
+    assert result.dtype == torch.bfloat16
+    assert torch.equal(result, expected)
+
+
+def test_bfloat16_is_not_packed_where_it_would_be_emulated(monkeypatch):
+    monkeypatch.setattr(products, "has_bfloat16", lambda device: False)
+    assert prepare(nn.Linear(6, 8), 4, torch.bfloat16).func is F.linear
 
 
 def test_packed_copy_computes_the_same_with_the_same_parameters(generator):

@@ -185,7 +185,8 @@ def drawing_arguments(parser: Parser) -> None:
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="number format of the prior; bfloat16 is faster on a card, and draws other codes",
+        help="number format of the prior; bfloat16 is faster on a card or a processor that has it "
+        "(smalti env), and draws other codes",
     )
 
 

@@ -39,8 +39,8 @@ class SamplingConfig(Config):
     changes the time, and the codes of a seed, but not how likely any image is. A prior of some size
     on a processor is faster with it at a batch size of 1."""
     precision: SamplingPrecision = "float32"
-    """Number format in which the prior computes. bfloat16 is faster on a card; it draws other codes
-    than float32 does with the same seed."""
+    """Number format in which the prior computes. bfloat16 is faster on a card, and on a processor
+    with instructions for it; it draws other codes than float32 does with the same seed."""
 
     @field_validator("guidance", mode="before")
     @classmethod
