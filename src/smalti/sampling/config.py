@@ -79,7 +79,8 @@ class SamplingOptions(TypedDict, total=False):
     """Codes checked in one pass of the prior; more than 1 is faster for a prior of some size on a
     processor, and gives other images, of the same distribution."""
     precision: SamplingPrecision
-    """`float32`, the default, or `bfloat16`, which is faster on a card and draws other codes."""
+    """`float32`, the default, or `bfloat16`, which draws other codes, and is faster on a card and
+    on a processor with instructions for it."""
 
 
 def sampling_config(**values: object) -> SamplingConfig:
