@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.cli import encode
 from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.sampling.pipeline import Pipeline
@@ -73,6 +74,9 @@ def test_the_python_lines_of_a_tutorial_run(
     page: Path, demo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(demo_folder)
+    if "demo/codes" in page.read_text(encoding="utf-8"):
+        data = ["--data", "demo/photographs", "--size", "64", "--out", "demo/codes"]
+        encode.run(["demo/vqgan", *data])
     before = set(demo_folder.iterdir())
     exec(compile(blocks(page), str(page), "exec"), {})
     assert set(demo_folder.iterdir()) > before
