@@ -1,6 +1,8 @@
 """What processes do together, in a group of one; `training/` has tests with two."""
 
+import socket
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import torch
@@ -94,6 +96,26 @@ def test_only_errors_of_the_connection_tell_of_a_lost_process(monkeypatch, group
         raise RuntimeError("[/gloo/transport/tcp/pair.cc:537] Connection reset by peer")
     with pytest.raises(RuntimeError, match="out of memory"), processes():
         raise RuntimeError("out of memory")
+
+
+def test_port_that_another_program_has_is_one_line(monkeypatch):
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for name, value in zip(RENDEZVOUS, ("0", "2", "127.0.0.1", port), strict=True):
+            monkeypatch.setenv(name, value)
+        with pytest.raises(InputError, match=f"port {port} is in use by another"), processes():
+            pass
+
+
+def test_process_whom_no_other_meets_ends_with_a_line(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    for name, value in zip(RENDEZVOUS, ("1", "2", "127.0.0.1", port), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("smalti.training.processes.PATIENCE", timedelta(milliseconds=200))
+    lost = pytest.raises(ProcessLostError, match=f"did not meet at 127.0.0.1, port {port}")
+    with lost, processes():
+        pass
 
 
 # The command

@@ -89,6 +89,32 @@ def download_model(name: str, options: HubOptions) -> Path:
     return folder
 
 
+def is_model_on_hub(name: str) -> bool:
+    """Whether a name is that of a model on the hub, or of one downloaded before if it is far.
+
+    A repository that cannot be seen, or only with a token, counts where the hub says that it is
+    there: `download_model` tells what is needed.
+
+    Args:
+        name: `owner/name` or `hf://owner/name`, perhaps followed by `@revision`, or any other text.
+    """
+    from huggingface_hub import HfApi, errors, snapshot_download
+
+    if hub.hub_name(name) is None:
+        return False
+    repository, revision = _with_revision(name, None)
+    try:
+        if hub.is_reachable():
+            HfApi().model_info(repository, revision=revision)
+        else:
+            snapshot_download(repository, revision=revision, local_files_only=True)
+    except (errors.GatedRepoError, errors.RevisionNotFoundError):
+        return True
+    except hub_errors():
+        return False
+    return True
+
+
 def model_files(paths: Iterable[str], subfolder: str = "") -> list[str]:
     """Choose the files of the model among those of a repository.
 

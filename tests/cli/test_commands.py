@@ -21,6 +21,7 @@ import yaml
 from PIL import Image
 
 import smalti
+from smalti import hub
 from smalti.cli import inspect, sample
 from smalti.cli.decode import _file_names
 from smalti.cli.main import COMMANDS, KEPT_BYTES, SPINS, console
@@ -385,6 +386,22 @@ def test_run_of_a_tokenizer_is_described(succeed, world):
         assert word in text
     count = sum(p.numel() for p in smalti.VQGAN.from_pretrained(world.vqgan).encoder.parameters())
     assert f"{count:,} parameters" in text
+
+
+@pytest.mark.parametrize("name", ["hf://owner/name", "owner/name"])
+def test_model_of_the_hub_is_described(succeed, here, world, stand_in_hub, monkeypatch, name):
+    monkeypatch.setattr(hub, "is_reachable", lambda: True)
+    model = smalti.VQGAN.from_pretrained(world.vqgan)
+    model.save_pretrained(here / "model")
+    stand_in_hub.add("owner/name", here / "model")
+    text = succeed("inspect", name).out
+    assert "f = 2, K = 16" in text
+    monkeypatch.setattr(hub, "is_reachable", lambda: False)
+    assert succeed("inspect", name).out == text  # as it was downloaded
+
+
+def test_name_of_no_model_on_the_hub_is_that_of_a_data_set(refused, here, stand_in_hub):
+    refused(["inspect", "hf://owner/name"], "hf://owner/name: ", "split")
 
 
 def test_run_is_judged_and_has_a_page(succeed, world):

@@ -103,8 +103,10 @@ def test_what_is_refused(refused, world, stand_in_hub, monkeypatch):
     refused([*push, "owner/name", "--license", "mit"], "the hub cannot be reached")
 
 
-def test_private_model_does_not_go_to_a_public_repository(refused, card, world):
+def test_private_model_does_not_go_to_a_public_repository(refused, card, world, monkeypatch):
+    """It is refused before files and card are made."""
     card(world.vqgan)
+    monkeypatch.setattr("smalti.report.push.write_package", lambda *_: pytest.fail("made a card"))
     private = ["push", world.vqgan, "owner/name", "--license", "mit", "--private"]
     refused(private, "owner/name exists and is public")
 

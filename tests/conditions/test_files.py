@@ -97,6 +97,14 @@ def test_names_come_from_the_person_s_category() -> None:
     assert pose.names == ("b", "c")
 
 
+def test_joints_outside_of_the_pictures_are_told_of_and_absent_ones_are_not() -> None:
+    joints = TWO.read(as_json(keypoints=[7, 3, 2, 99, 99, 0]), "key")[None]
+    assert TWO.remark(joints, (4, 8)) is None  # height and width
+    outside = TWO.remark(joints, (8, 4))
+    assert outside is not None
+    assert outside.startswith("1 of 1 joint of the pose lie outside of a picture of 8x4 pixels")
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [

@@ -14,7 +14,7 @@ from smalti.config import InputError
 from smalti.interop.llamagen import export_janus, export_llamagen
 from smalti.interop.tokenizers import import_model
 from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.quantizers.config import VectorQuantizerConfig
+from smalti.tokenizer.quantizers.config import LFQConfig, VectorQuantizerConfig
 from smalti.tokenizer.vqgan import VQGAN
 
 SHAPE = VQGANConfig(
@@ -174,6 +174,10 @@ def test_exported_weights_are_imported_again(tmp_path, form):
     ("changes", "words"),
     [
         ({"quantizer": VectorQuantizerConfig()}, "l2_normalised is false; {form} compares dir"),
+        (
+            {"quantizer": LFQConfig(), "codebook_size": 64},
+            "its quantizer is lfq, which compares no directions, as {form} does always",
+        ),
         ({"norm_groups": 8}, "norm_groups is 8; {form} has 32 always"),
         ({"middle_attention": False}, "middle_attention is false; {form} has it always"),
         ({"unit_range": True}, r"unit_range is true; {form} has pixels in \[-1, 1\]"),

@@ -7,9 +7,11 @@ import pytest
 from smalti import __version__
 from smalti.config import InputError
 from smalti.files import write_json
+from smalti.plain_data import read_json
 from smalti.reproduce import training
 from smalti.reproduce.conduct import conduct
 from smalti.reproduce.experiment import PriorSetup
+from smalti.reproduce.folder import SAME_NUMBERS, check_study_folder, claim_folder
 from smalti.reproduce.nll import lowest_until, nll_curve
 from smalti.reproduce.recipes import TINY_PRIOR
 from smalti.reproduce.study import STUDIES, Plot, Row, Study, Table
@@ -116,6 +118,17 @@ def test_a_folder_of_something_else_is_refused(make_experiment, change, message)
     with pytest.raises(InputError, match=message):
         conduct("toy", experiment, [0])
     assert not experiment.runs_folder.exists()
+
+
+def test_a_folder_of_a_version_with_the_same_numbers_is_gone_on_with(make_experiment):
+    experiment = make_experiment()
+    experiment.folder.mkdir()
+    own = {"study": "toy", "scale": "tiny", "budget": 1.0, "version": "0.1.0"}
+    write_json(experiment.folder / "study.json", own)
+    check_study_folder("toy", experiment)
+    claim_folder("toy", experiment)
+    assert read_json((experiment.folder / "study.json").read_bytes(), "") == own
+    assert __version__ in SAME_NUMBERS
 
 
 def test_a_folder_with_other_files_is_refused(make_experiment):

@@ -241,6 +241,8 @@ def test_a_part_that_was_rubbed_out_is_completed(runs, visit, tmp_path):
     opened.screenshot("complete")
     panel.get_by_role("button", name="undo").click()
     assert "--mask" not in command.inner_text()
+    assert panel.get_by_role("button", name="save photo.png").count() == 1
+    assert panel.get_by_role("button", name="save mask.png").count() == 0
 
 
 def test_the_edges_of_a_photograph_stay_in_their_place_while_the_canvas_grows(

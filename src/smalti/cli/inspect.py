@@ -1,5 +1,6 @@
 """`smalti inspect`: describes a data set, a model or the state of a run."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.inspect_data import describe_data
     from smalti.cli.inspect_model import describe_model, describe_run, is_model
+    from smalti.model_download import is_model_on_hub
     from smalti.runs.state import read_run
 
     path = Path(options.what)
@@ -25,8 +27,15 @@ def run(arguments: Sequence[str]) -> None:
         describe_run(state)
     elif is_model(path):
         describe_model(path)
+    elif not _asks_for_data(options) and is_model_on_hub(options.what):
+        describe_model(options.what)
     else:
         describe_data(options.what, options.classes, options.size)
+
+
+def _asks_for_data(options: argparse.Namespace) -> bool:
+    """Whether an option tells that a name of the hub is that of a data set."""
+    return options.classes or options.size is not None
 
 
 def parser() -> Parser:
@@ -37,7 +46,10 @@ def parser() -> Parser:
         "health in words, and a page with its curves and pictures, RUN/report/index.html.",
     )
     parser.add_argument(
-        "what", type=expanded_path, help="as for --data of `smalti train`; or a run or model folder"
+        "what",
+        type=expanded_path,
+        help="as for --data of `smalti train`; or a run, a model folder or a model of the hub "
+        "(hf://owner/name)",
     )
     parser.add_argument(
         "--classes", action="store_true", help="of a data set: count its classes (sub-folders)"

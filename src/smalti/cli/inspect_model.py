@@ -59,13 +59,13 @@ class Training:
 ONE_IMAGE = Training(TrainingConfig(batch_size=1), size_px=(256, 256), discriminator=None)
 
 
-def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
-    """Print what the model of a folder or run is.
+def describe_model(name: str | Path, training: Training = ONE_IMAGE) -> None:
+    """Print what the model of a folder, of a run or of the hub is.
 
     Raises:
         InputError: there is no model, it is damaged, or of an unknown kind.
     """
-    folder = find_model(path)
+    folder = find_model(name)
     kind = read_description(folder)["kind"]
     print(f"model: {folder}")
     if kind == "vqgan":
@@ -76,7 +76,7 @@ def describe_model(path: Path, training: Training = ONE_IMAGE) -> None:
         tokenizer = PixelTokenizer.from_pretrained(folder)
         print(f"{'kind:':14}palette of {tokenizer.codebook_size} colours, f = 1")
     elif kind == "prior":
-        _describe_prior(Pipeline.from_pretrained(path), training)
+        _describe_prior(Pipeline.from_pretrained(name), training)
     else:
         raise InputError(f"{folder} holds a {kind!r}; known are vqgan, maskgit, pixels and prior")
 

@@ -1,7 +1,9 @@
 """`smalti reproduce STUDY`: trains, measures and judges a comparison of the paper."""
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,9 +57,10 @@ def _describe(study: str, experiment: "Experiment", seeds: Sequence[int]) -> Non
     print(f"{study} at the scale {experiment.scale}: only a plan; nothing is trained")
     print(f"{'run':44}{'parameters':>13}{'steps':>9}{'memory':>11}{'time':>12}")
     estimates = []
-    for found in estimate(study, experiment, seeds[0]):
-        estimates.append(found)
-        print(_line(found))
+    with _each_line_once():
+        for found in estimate(study, experiment, seeds[0]):
+            estimates.append(found)
+            print(_line(found))
     once = sum(one.seconds for one in estimates if one.is_shared and not one.is_done)
     each = sum(one.seconds for one in estimates if not one.is_shared)
     print(f"shared runs, once: {_hours(once)}; a seed: {_hours(each)}; ", end="")
@@ -68,6 +71,27 @@ def _describe(study: str, experiment: "Experiment", seeds: Sequence[int]) -> Non
     print(f"\ncommands, for seed {seeds[0]}:")
     for one in runs:
         print(f"  {one.command}")
+
+
+@contextlib.contextmanager
+def _each_line_once() -> Iterator[None]:
+    """Context in which the log shows a line once: all runs of a data set skip the same images."""
+    shown: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        is_known = line in shown
+        shown.add(line)
+        return not is_known
+
+    handlers = tuple(logging.getLogger("smalti").handlers)
+    for handler in handlers:
+        handler.addFilter(is_new)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_new)
 
 
 def _line(found: "RunEstimate") -> str:

@@ -117,6 +117,13 @@ class Condition(abc.ABC, Generic[C]):
 
     # Values, codes, tokens
 
+    def remark(self, values: Tensor, size_px: tuple[int, int]) -> str | None:
+        """What a user should know of values (B, ...) for pictures of a height and width in pixels.
+
+        None, as for most, if there is nothing to say.
+        """
+        return None
+
     @property
     @abc.abstractmethod
     def length(self) -> int:

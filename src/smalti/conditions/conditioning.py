@@ -63,6 +63,13 @@ class Conditioning:
             raise InputError(f"the conditions are of different sizes (height x width): {listed}")
         return next(iter(sizes.values()), None)
 
+    def remarks(self, values: Mapping[str, Tensor], size_px: tuple[int, int]) -> list[str]:
+        """What a user should know of values by kind for pictures of a height and width."""
+        said = (
+            one.remark(values[one.kind], size_px) for one in self.conditions if one.kind in values
+        )
+        return [remark for remark in said if remark is not None]
+
     def size_values(self, count: int, size_px: tuple[int, int]) -> dict[str, Tensor]:
         """Make values (count, ...) by kind of the conditions that follow from height and width."""
         conditions = (condition for condition in self.conditions if not condition.is_asked)

@@ -226,6 +226,20 @@ class Keypoints(Condition[KeypointsConfig]):
         pose = KeypointsPair(self.config.joints).decode(content, key)
         return torch.from_numpy(_centred(pose)).float()
 
+    def remark(self, values: Tensor, size_px: tuple[int, int]) -> str | None:
+        """Tell of joints that lie outside of pictures of a height and width in pixels."""
+        height, width = size_px
+        seen = values[..., SEEN] > 0
+        inside = (values[..., :SEEN] >= 0) & (values[..., :SEEN] < torch.tensor([width, height]))
+        outside = int((seen & ~inside.all(-1)).sum())
+        if not outside:
+            return None
+        return (
+            f"{outside} of {counted(int(seen.sum()), 'joint')} of the pose lie outside of a "
+            f"picture of {height}x{width} pixels and count as absent; a pose is in pixels of the "
+            "pictures to be made, and is not scaled, since its file tells no size"
+        )
+
     def at(self, codes: Tensor, window: Window) -> Tensor:
         """Joints (B, joints, 3) float32 in pixels from the window's top left corner."""
         left = window.left * self.config.width_px / window.width

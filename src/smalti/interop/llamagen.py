@@ -78,7 +78,13 @@ def _by_direction(vqgan: VQGAN, form: str) -> tuple[VQGANConfig, dict[str, Tenso
         InputError: it compares otherwise, or has a part that LlamaGen's network has not.
     """
     config, tensors = with_released_names(vqgan, form)
-    if not getattr(vqgan.config.quantizer, "l2_normalised", False):
+    quantizer = vqgan.config.quantizer
+    if not hasattr(quantizer, "l2_normalised"):
+        raise InputError(
+            f"its quantizer is {quantizer.kind}, which compares no directions, as {form} does "
+            "always; taming and diffusers have its lookup"
+        )
+    if not quantizer.l2_normalised:
         raise InputError(f"its quantizer.l2_normalised is false; {form} compares directions always")
     lowest = len(config.channel_multipliers) - 1
     if config.attended_levels != (lowest,):

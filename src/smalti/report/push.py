@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smalti import hub
 from smalti.environment import environment
@@ -24,6 +24,9 @@ from smalti.tokenizer.load import load_tokenizer
 from smalti.training.checkpoint import read_counters
 from smalti.training.curves import CURVES_FILE, draw_numbers, grouped_names
 from smalti.training.log import METRICS_FILE
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 CARD_FILE = "README.md"
 SHEETS = {"vqgan": "reconstructions", "prior": "samples"}
@@ -58,18 +61,16 @@ def push_to_hub(
     """
     from huggingface_hub import HfApi
 
+    check_names(repository, license)
     if not hub.is_reachable():
         raise InputError(f"{repository} was not pushed: the hub cannot be reached")
     client = HfApi(token=token)
+    if private:
+        _check_not_public(client, repository)
     with tempfile.TemporaryDirectory() as made:
         folder = write_package(model, repository, license, Path(made, "model"), figures)
         try:
             client.create_repo(repository, private=private, exist_ok=True)
-            if private and not client.model_info(repository).private:
-                raise InputError(
-                    f"{repository} exists and is public; make it private on its page, or leave "
-                    "out --private"
-                )
             commit = client.upload_folder(
                 repo_id=repository, folder_path=folder, commit_message="Push a model of smalti"
             )
@@ -77,6 +78,28 @@ def push_to_hub(
             reason = failure(error, repository)
             raise InputError(f"{repository} was not pushed: {reason}") from error
     return commit.commit_url
+
+
+def _check_not_public(client: "HfApi", repository: str) -> None:
+    """Refuse a repository that everybody sees; one that does not exist yet is made private.
+
+    Raises:
+        InputError: it exists and is public, or the hub does not tell.
+    """
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        is_public = not client.model_info(repository).private
+    except RepositoryNotFoundError:
+        return
+    except hub_errors() as error:
+        reason = failure(error, repository)
+        raise InputError(f"{repository} was not pushed: {reason}") from error
+    if is_public:
+        raise InputError(
+            f"{repository} exists and is public; make it private on its page, or leave out "
+            "--private"
+        )
 
 
 def write_package(

@@ -13,6 +13,9 @@ from smalti.reproduce.experiment import Experiment
 from smalti.reproduce.results import Results
 
 STUDY_FILE = "study.json"
+SAME_NUMBERS = frozenset({"0.1.0", "0.2.0"})
+"""Versions of smalti whose runs learn, and whose studies measure, the same numbers as this one. A
+version that computes something else than the one before it stands here alone."""
 SEEDS_FOLDER = "seeds"
 
 
@@ -23,7 +26,7 @@ class StoredStudy(Config):
     scale: str
     budget: float
     version: str
-    """Version of smalti."""
+    """Version of smalti that began it."""
 
 
 def check_study_folder(name: str, experiment: Experiment) -> None:
@@ -42,14 +45,16 @@ def check_study_folder(name: str, experiment: Experiment) -> None:
             raise InputError(f"{folder} is not empty and of no study; choose another --out")
         return
     for (field, its), (_, ours) in zip(stored, wanted, strict=True):
-        if its != ours:
+        if its != ours and not (field == "version" and its in SAME_NUMBERS):
             raise InputError(
                 f"{folder} belongs to the {field} {its}, not {ours}; choose another --out"
             )
 
 
 def claim_folder(name: str, experiment: Experiment) -> None:
-    """Write what the folder belongs to."""
+    """Write what the folder belongs to, unless it is written already."""
+    if _stored(experiment.folder) is not None:
+        return
     with atomic_file(experiment.folder / STUDY_FILE) as temporary:
         write_json(temporary, _wanted(name, experiment).model_dump(mode="json"))
 

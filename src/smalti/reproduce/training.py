@@ -9,6 +9,7 @@ from smalti.config import InputError
 from smalti.model_folder import BEST
 from smalti.plain_data import read_json
 from smalti.reproduce.experiment import Experiment, PlannedRun
+from smalti.reproduce.folder import SAME_NUMBERS
 from smalti.runs.config import BaseRunConfig, PriorRunConfig, RunConfig, VQGANRunConfig
 from smalti.runs.folder import ENVIRONMENT_FILE, check_run_folder
 from smalti.runs.pixels import train_pixels
@@ -31,8 +32,8 @@ def train(experiment: Experiment, run: PlannedRun) -> None:
     """Train a run to its end, or nothing if it has ended.
 
     Raises:
-        InputError: the folder holds another run, or an unfinished one of another version, or the
-            data do not allow the run.
+        InputError: the folder holds another run, or an unfinished one of a version that computes
+            other numbers, or the data do not allow the run.
         Stopped: a signal stopped the run, after saving.
     """
     config, folder = experiment.config(run), experiment.path(run)
@@ -60,16 +61,16 @@ def is_finished(folder: Path, config: BaseRunConfig) -> bool:
 
 
 def check_version(folder: Path) -> None:
-    """Refuse to go on with a run that another version of smalti began.
+    """Refuse to go on with a run that a version of smalti began which computes other numbers.
 
     Raises:
-        InputError: another version began it.
+        InputError: such a version began it.
     """
     path = folder / ENVIRONMENT_FILE
     if not path.is_file():
         return
     began = read_json(path.read_bytes(), str(path))[0]["smalti"]
-    if began != __version__:
+    if began not in SAME_NUMBERS:
         raise InputError(
             f"{folder} was begun by smalti {began} and is not finished, but this is {__version__}; "
             "finish it with that version, or choose another --runs"

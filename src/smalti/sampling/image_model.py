@@ -6,6 +6,7 @@ Axes: B batch, n images, h/w latent grid, K codebook size.
 """
 
 import contextlib
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,8 @@ from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
 
 KIND = "prior"
+
+log = logging.getLogger(__name__)
 
 
 class ImageModel:
@@ -145,6 +148,8 @@ class ImageModel:
             )
         height, width = wanted or picture or self.size
         cells = self.cells_of(height, width)
+        for remark in self.conditioning.remarks(values, (height, width)):
+            log.info("%s", remark)
         values |= self.conditioning.size_values(n, (height, width))
         return Request(n, values, *cells)
 

@@ -146,11 +146,8 @@ def _as_pose(condition: Keypoints, content: bytes, size: SizePx) -> Fitted:
     shown = draw_joints(joints, PixelSize(size.width, size.height))
     file = f"data:application/json;base64,{base64.b64encode(content).decode('ascii')}"
     fitted = {"file": file, "shown": data_url(shown)}
-    if shown.getbbox() is None:  # all is black
-        fitted["note"] = (
-            f"no joint of the pose lies in a picture of {size.height}x{size.width} pixels"
-        )
-    return fitted
+    note = condition.remark(joints, (size.height, size.width))
+    return fitted if note is None else fitted | {"note": note}
 
 
 def _check_classes(maps: LabelsContent, names: tuple[str, ...]) -> None:

@@ -32,7 +32,8 @@ def processes() -> Iterator[None]:
     Inside it, every InputError must be raised on all processes (`distributed.together`).
 
     Raises:
-        ProcessLostError: another process ended in the meantime.
+        InputError: another program has the port at which they are to meet.
+        ProcessLostError: the processes did not meet, or another one ended in the meantime.
     """
     variables = launch_variables()
     is_launched = all(name in variables for name in RENDEZVOUS)
@@ -41,10 +42,7 @@ def processes() -> Iterator[None]:
         yield
         return
     os.environ.update(variables)  # where PyTorch reads them
-    # Tensors on the CPU go over gloo on every machine: they are what processes agree on.
-    has_nccl = torch.cuda.is_available() and dist.is_nccl_available()  # Windows has none
-    backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
+    _meet()
     try:
         yield
     except (InputError, Stopped):
@@ -60,6 +58,26 @@ def processes() -> Iterator[None]:
         ) from error
     else:
         _leave_together()
+
+
+def _meet() -> None:
+    """Wait for the other processes, and make the group of all."""
+    # Tensors on the CPU go over gloo on every machine: they are what processes agree on.
+    has_nccl = torch.cuda.is_available() and dist.is_nccl_available()  # Windows has none
+    backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=PATIENCE)
+    except dist.DistError as error:
+        address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+        if "EADDRINUSE" in str(error):
+            raise InputError(
+                f"port {port} is in use by another program, so the processes cannot meet there; "
+                "MASTER_PORT in the environment (of all of them) names another"
+            ) from error
+        raise ProcessLostError(
+            f"the processes of the run did not meet at {address}, port {port}: one of them ended "
+            f"or did not come within {PATIENCE.seconds // 60} minutes; the same command tries again"
+        ) from error
 
 
 def _say_what_is_idle() -> None:

@@ -117,10 +117,18 @@ def relative_names(paths: Sequence[str]) -> tuple[str, list[str]]:
         return _relative_addresses(paths)
     try:
         folder = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
-        names = [os.path.relpath(path, folder or ".") for path in paths]
+        names = [_below(path, folder) for path in paths]
     except ValueError:
         folder, names = "", list(paths)
     return folder, [name.replace(os.sep, "/") for name in names]
+
+
+def _below(path: str, folder: str) -> str:
+    """A path relative to a folder that it lies in; at once where it begins with the folder."""
+    start = os.path.join(folder, "")
+    if path.startswith(start) and not os.path.isabs(path[len(start) :]):
+        return os.path.normpath(path[len(start) :])
+    return os.path.relpath(path, folder or ".")
 
 
 def _relative_addresses(paths: Sequence[str]) -> tuple[str, list[str]]:

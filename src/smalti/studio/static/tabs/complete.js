@@ -138,9 +138,11 @@ class Complete {
         button("save photo.png", "Saves the photograph as it is completed", () =>
           save(this.photo.ready.file, "photo.png"),
         ),
-        button("save mask.png", "Saves what is rubbed out, white on black", () =>
-          save(this.rubber.mask, "mask.png"),
-        ),
+        this.rubber.isRubbed
+          ? button("save mask.png", "Saves what is rubbed out, white on black", () =>
+              save(this.rubber.mask, "mask.png"),
+            )
+          : null,
       ),
     );
   }
