@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -273,6 +274,30 @@ def test_process_that_dies_ends_the_other_with_one_line(pair):
     assert (survivor.code, dead.code) == (1, 3)
     assert "ProcessLostError: another process of the run ended" in survivor.said
     assert not (pair.run("lost") / HOLDER_FILE).exists()
+
+
+@pytest.mark.slow
+def test_run_that_was_killed_while_it_saved_goes_on_as_if_nothing_had_been(photos, tmp_path):
+    """The other process ends by itself, and nothing half-written stays."""
+    config = vqgan_config(photos, training={"save_steps": 8})
+    whole, killed = (
+        {"stage": "vqgan", "config": config | {"out": str(tmp_path / name)}}
+        for name in ("whole", "killed")
+    )
+    jobs = tmp_path / "jobs.json"
+    kill = {"rank": 0, "step": 16, "how": "kill in save"}
+    jobs.write_text(json.dumps([whole, killed | {"disturbance": kill}]), encoding="utf-8")
+    dead, survivor = run_as_two([str(SCRIPT), str(jobs)])
+    assert (dead.code, survivor.code) == (-signal.SIGKILL, 1)
+    assert "ProcessLostError: another process of the run ended" in survivor.said
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    assert list(checkpoints.glob(".tmp-*-step_00000016/training.safetensors"))
+    jobs.write_text(json.dumps([killed]), encoding="utf-8")
+    assert [process.code for process in run_as_two([str(SCRIPT), str(jobs)])] == [0, 0]
+    assert not list((tmp_path / "killed").rglob(".tmp-*"))
+    assert not (tmp_path / "killed" / HOLDER_FILE).exists()
+    assert max(differences(tmp_path / "killed", tmp_path / "whole").values()) == 0
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
 def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_path):
