@@ -284,9 +284,15 @@ def test_backslash_separates_folders_where_the_system_says_so(tmp_path, monkeypa
 
 def test_names_are_the_same_on_every_system(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sep", "\\")
-    monkeypatch.setattr(os.path, "relpath", lambda path, start: f"train\\{path[-5:]}")
-    folder, names = relative_names(["/data/train/0.tar", "/data/train/1.tar"])
-    assert (folder, names) == ("/data/train", ["train/0.tar", "train/1.tar"])
+    monkeypatch.setattr(os.path, "normpath", lambda path: path.replace("/", "\\"))
+    folder, names = relative_names(["/data/train/a/0.tar", "/data/train/b/1.tar"])
+    assert (folder, names) == ("/data/train", ["a/0.tar", "b/1.tar"])
+
+
+def test_names_are_short_whatever_their_paths_have_between(tmp_path):
+    folder = str(tmp_path)
+    paths = [f"{folder}/a/../0.tar", f"{folder}/./b//1.tar"]
+    assert relative_names(paths) == (folder, ["0.tar", "b/1.tar"])
 
 
 def test_shards_without_a_common_folder_keep_their_paths(tmp_path, encode, write_tar, monkeypatch):
