@@ -64,9 +64,9 @@ class StandInHub:
         repository: str,
         *,
         revision: str | None,
-        cache_dir: Path | None,
-        token: str | bool | None,
-        allow_patterns: list[str] | None,
+        cache_dir: Path | None = None,
+        token: str | bool | None = None,
+        allow_patterns: list[str] | None = None,
         local_files_only: bool,
     ) -> str:
         """Stand for the function of this name."""
