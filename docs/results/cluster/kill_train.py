@@ -159,6 +159,11 @@ def is_running(pid: int) -> bool:
     return state not in "ZX"
 
 
+def is_step(line: str) -> bool:
+    """Whether a line of a run's output tells of a step."""
+    return line.startswith("step ")
+
+
 def last_step(run: Path) -> int:
     """Last step that the log of a run has, or 0."""
     return max((line["step"] for line in read_metrics(run)), default=0)
@@ -178,12 +183,13 @@ def wait_for(moment: str, launch: Launch, chance: random.Random, seconds_of_star
 
     run = launch.run
     if moment == "start":
-        time.sleep(seconds_of_start * chance.random())
+        end = time.monotonic() + seconds_of_start * chance.random()
+        until(lambda: time.monotonic() > end or any(map(is_step, launch.lines)))
     elif moment == "encode":
         until(lambda: any(line.startswith("encoding ") for line in launch.lines))
         time.sleep(2 * chance.random())
     else:
-        until(lambda: any("resuming" in line or "step 1/" in line for line in launch.lines))
+        until(lambda: any(map(is_step, launch.lines)))
         wanted = last_step(run) + chance.randint(1, 8)
         until(lambda: last_step(run) >= wanted)
         if moment == "save":
