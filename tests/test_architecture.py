@@ -43,6 +43,8 @@ LAYERS = (
         "weights",
         "published_weights",
         "sharding",
+        "shard_folder",
+        "ray_pool",
         "words",
     },
     {"data", "tokenizer", "losses", "sequence", "prior", "metrics"},

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from smalti.codes.encode import encode_shard
-from smalti.codes.manifest import MANIFEST_FILE, begin_folder, join, read_manifest, record_path
+from smalti.codes.manifest import begin_folder, join, read_manifest
 from smalti.config import InputError
 from smalti.files import sha256
+from smalti.shard_folder import MANIFEST_FILE, record_path
 
 
 @pytest.fixture

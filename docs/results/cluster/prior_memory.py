@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 
 from smalti.codes.encode import views_of
-from smalti.codes.manifest import Encoding, ShardRecord, begin_folder, join, write_record
+from smalti.codes.manifest import Encoding, ShardRecord, begin_folder, join
 from smalti.codes.shard_files import Columns, write_shard
 from smalti.files import sha256
+from smalti.shard_folder import write_record
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 from smalti.weights import weights_hash

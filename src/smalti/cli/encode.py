@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smalti.cli.arguments import Parser, expanded_path, not_negative, positive
 from smalti.cli.places import output_file, output_folder
+from smalti.cli.shard_arguments import check_engine, shard_arguments
 from smalti.errors import InputError
 from smalti.words import all_are, counted
 
@@ -38,6 +39,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     if options.pictures:
         raise InputError(f"{options.pictures[0]} stands beside --data; name it after --data too")
+    check_engine(options)
 
     from smalti.cli.encode_data import encode_data
     from smalti.training.processes import processes
@@ -160,23 +162,11 @@ def _add_data_options(parser: Parser) -> None:
         default="safetensors",
         help="of the shards; tar is a WebDataset",
     )
-    data.add_argument(
-        "--shard-images",
-        type=positive,
-        help="most images in a shard (default: a shard for each tar or Parquet file, 10,000 "
-        "images where each image is a file)",
-    )
-    data.add_argument(
-        "--shard",
-        default="1/1",
-        metavar="I/N",
-        help="make the shards of worker I of N, which need not know of each other; a job array of "
-        "a cluster passes 1/64 to 64/64",
-    )
-    data.add_argument(
-        "--join",
-        action="store_true",
-        help="without MODEL: check that all shards in the folder of --out are there, and write its "
+    shard_arguments(
+        data,
+        "most images in a shard (default: a shard for each tar or Parquet file, 10,000 images "
+        "where each image is a file)",
+        "without MODEL: check that all shards in the folder of --out are there, and write its "
         "manifest",
     )
     data.add_argument("--batch-size", type=positive, default=32, help="crops encoded together")

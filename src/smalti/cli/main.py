@@ -129,6 +129,7 @@ def _explain(error: Exception, command: str) -> int:
     if isinstance(error, InputError):
         return _fail(str(error), 2)
 
+    from smalti.ray_pool import WorkersLostError
     from smalti.training.log import resume_command
     from smalti.training.loop import Stopped
     from smalti.training.processes import ProcessLostError
@@ -137,7 +138,7 @@ def _explain(error: Exception, command: str) -> int:
         again = OWN_RESUME.get(command) or resume_command(error.folder)
         line = f"{error}; all is saved: {again} goes on from here"
         return _fail(line, exit_code(error.signal_number))
-    if isinstance(error, ProcessLostError):
+    if isinstance(error, ProcessLostError | WorkersLostError):
         return _fail(str(error), 1)
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         # PyTorch raises it wherever the main process stands when a worker dies.

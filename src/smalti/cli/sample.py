@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from smalti.cli.arguments import Parser, not_negative, number, positive
+from smalti.cli.arguments import Parser, expanded_path, not_negative, number, positive
 from smalti.cli.places import output_folder
 from smalti.cli.rejection import (
     DEFAULT_IMAGES,
@@ -14,6 +14,7 @@ from smalti.cli.rejection import (
     rejection_arguments,
     rounds_of,
 )
+from smalti.cli.shard_arguments import check_engine, shard_arguments
 from smalti.errors import InputError
 from smalti.words import counted
 
@@ -22,10 +23,26 @@ if TYPE_CHECKING:
 
     from smalti.sampling.config import SamplingConfig
 
+SHARD_OPTIONS = ("--shard-images", "--shard", "--engine", "--actors")
+"""Options that each ask for images in shards."""
+JOIN = ("--join", "--out")
+
 
 def run(arguments: Sequence[str]) -> None:
-    """Make images and a sheet of them all."""
-    options = parser().read(arguments)
+    """Make images and a sheet of them all, or a large set in shards, or finish such a set."""
+    found = parser()
+    options, given = found.read(arguments), found.given(arguments)
+    if options.join:
+        _check_join(options, given)
+        from smalti.cli.sample_set import join_folder
+
+        join_folder(output_folder(options.out))
+        return
+    if options.model is None:
+        found.error("needs model")
+    if any(flag in SHARD_OPTIONS for flag in given):
+        _sample_in_shards(options)
+        return
     condition = parse_conditions(options.condition)
     rejection = read_rejection(options)
     rounds = rounds_of(rejection, options.n)
@@ -63,6 +80,32 @@ def run(arguments: Sequence[str]) -> None:
         save_with_sheet(out, pipeline.pictures(codes))
     if judge is not None and kept is not None:
         judge.report(kept, out / KEPT_FILE)
+
+
+def _check_join(options: argparse.Namespace, given: Sequence[str]) -> None:
+    """Refuse what has no effect with `--join`."""
+    for flag in given:
+        if flag not in JOIN:
+            raise InputError(f"{flag} is no option with --join; allowed are {' '.join(JOIN)}")
+    if options.model:
+        raise InputError("--join needs no MODEL: it reads what lies in the folder of --out")
+
+
+def _sample_in_shards(options: argparse.Namespace) -> None:
+    """Make a large set of images in shards."""
+    if read_rejection(options) is not None:
+        raise InputError("--draw and --keep are not possible in shards; leave them out")
+    if options.n is None:
+        raise InputError("shards need the number of images of the whole set, as -n 50000")
+    check_engine(options)
+    asked, config = parse_conditions(options.condition), sampling_options(options)
+    out = output_folder(options.out)
+
+    from smalti.cli.sample_set import draw_set
+    from smalti.training.processes import processes
+
+    with processes():
+        draw_set(options, asked, config, out)
 
 
 def parse_conditions(words: Sequence[str]) -> Mapping[str, list[str]] | list[str] | None:
@@ -193,7 +236,12 @@ def drawing_arguments(parser: Parser) -> None:
 def parser() -> Parser:
     """The options of the command."""
     parser = Parser("sample", "Make new images with a trained prior.")
-    parser.add_prior()
+    parser.add_argument(
+        "model",
+        type=expanded_path,
+        nargs="?",
+        help="run of `smalti train prior`, pipeline folder or hub id",
+    )
     parser.add_argument(
         "-n",
         type=positive,
@@ -206,4 +254,14 @@ def parser() -> Parser:
     )
     sampling_arguments(parser)
     rejection_arguments(parser)
+    shard_arguments(
+        parser.add_argument_group(
+            "large sets",
+            "with one of these options: tars of images instead, by any number of processes and "
+            "machines; the same command goes on with them; docs/codes.md tells of it",
+        ),
+        "images in a shard (default: 1000)",
+        "without MODEL: check that all shards in the folder of --out are there, and write its "
+        "manifest",
+    )
     return parser

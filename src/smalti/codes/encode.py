@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from smalti.codes.manifest import Encoding, ShardRecord, View, read_record, write_record
+from smalti.codes.manifest import CODES, Encoding, ShardRecord, View
 from smalti.codes.plan import PlannedShard
 from smalti.codes.shard_files import Columns, write_shard
 from smalti.config import InputError
@@ -25,6 +25,7 @@ from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources.base import name_bytes
 from smalti.files import atomic_file, sha256
+from smalti.shard_folder import write_record
 from smalti.tokenizer.base import Tokenizer
 from smalti.types import Batch
 from smalti.weights import weights_hash
@@ -160,7 +161,7 @@ def finished(job: EncodingJob, shard: PlannedShard) -> ShardRecord | None:
     Raises:
         InputError: it was made of other images.
     """
-    record = read_record(job.folder, shard.number)
+    record = CODES.read_record(job.folder, shard.number)
     if record is None:
         return None
     if record.names_sha256 != _names_hash(job.loader.dataset, shard):

@@ -8,24 +8,18 @@
 H, W: size of the crops in pixels. h, w: grid of codes.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from smalti.config import Config, InputError, describe
-from smalti.files import atomic_file, write_json
-from smalti.words import counted
-
-C = TypeVar("C", bound=Config)
+from smalti.config import Config, InputError
+from smalti.shard_folder import MANIFEST_FILE, FolderKind, write_config
 
 ENCODING_FILE = "encoding.json"
-MANIFEST_FILE = "manifest.json"
 VERSION: Literal[1] = 1
 """Raised when the meaning of the files changes."""
-MOST_NAMED = 10  # missing shards in a message
 
 FileFormat = Literal["safetensors", "parquet", "tar"]
 
@@ -104,6 +98,11 @@ class Encoding(Config):
         """Name of the file of a shard."""
         return f"shard-{number:05d}.{self.file_format}"
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the files of all shards, by their numbers."""
+        return [self.name_of(number) for number in range(self.shards)]
+
 
 class ShardRecord(Config):
     """What is known of a finished shard."""
@@ -135,6 +134,20 @@ class Manifest(Config):
     shards: tuple[ShardRecord, ...] = Field(min_length=1)
 
 
+CODES = FolderKind(
+    format="smalti-codes",
+    version=VERSION,
+    content="codes",
+    command="smalti encode",
+    description_file=ENCODING_FILE,
+    description=Encoding,
+    record=ShardRecord,
+    model="tokenizer",
+    long_fields=("views", "classes", "conditions"),
+)
+"""Folders of codes."""
+
+
 def begin_folder(folder: Path, encoding: Encoding) -> None:
     """Note in a folder how its codes are made, or check that they are made in the same way.
 
@@ -142,13 +155,7 @@ def begin_folder(folder: Path, encoding: Encoding) -> None:
         InputError: the folder holds other files or codes that are made otherwise, or cannot be
             written.
     """
-    path = folder / ENCODING_FILE
-    if path.is_file():
-        _check_same(folder, _read_encoding(folder), encoding)
-        return
-    if folder.is_dir() and any(not one.name.startswith(".") for one in folder.iterdir()):
-        raise InputError(f"{folder} is not empty and holds no codes; choose a new folder")
-    _write(path, {"format": "smalti-codes", "version": VERSION} | _plain(encoding))
+    CODES.begin(folder, encoding)
 
 
 def stored_encoding(folder: Path) -> Encoding | None:
@@ -157,54 +164,7 @@ def stored_encoding(folder: Path) -> Encoding | None:
     Raises:
         InputError: what it says is damaged or of another version.
     """
-    return _read_encoding(folder) if (folder / ENCODING_FILE).is_file() else None
-
-
-def _check_same(folder: Path, stored: Encoding, wanted: Encoding) -> None:
-    if stored.tokenizer != wanted.tokenizer:
-        raise InputError(f"{folder} holds codes of another model; choose a new folder")
-    for name in Encoding.model_fields:
-        was, now = getattr(stored, name), getattr(wanted, name)
-        if was != now and name in ("views", "classes"):
-            raise InputError(f"{folder} holds codes with other {name}; choose a new folder")
-        if was != now:
-            raise InputError(
-                f"{folder} holds codes made with {name.replace('_', '-')} {_shown(was)}, not "
-                f"{_shown(now)}; choose a new folder"
-            )
-
-
-def _shown(value: object) -> str:
-    """A value as an option spells it."""
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def record_path(folder: Path, number: int) -> Path:
-    """File with the record of a shard."""
-    return folder / f"shard-{number:05d}.json"
-
-
-def write_record(folder: Path, number: int, record: ShardRecord) -> None:
-    """Write the record of a shard, which is finished by that.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    _write(record_path(folder, number), _plain(record))
-
-
-def read_record(folder: Path, number: int) -> ShardRecord | None:
-    """Read the record of a shard; None if the shard is not finished, or its file is not whole.
-
-    Raises:
-        InputError: the record is damaged.
-    """
-    path = record_path(folder, number)
-    if not path.is_file():
-        return None
-    record = _parsed(ShardRecord, _read(path), path)
-    file = folder / record.file
-    return record if file.is_file() and file.stat().st_size == record.bytes else None
+    return CODES.read_description(folder) if (folder / ENCODING_FILE).is_file() else None
 
 
 def missing_shards(folder: Path) -> list[str]:
@@ -213,21 +173,8 @@ def missing_shards(folder: Path) -> list[str]:
     Raises:
         InputError: a shard was made by another model, or the folder holds no codes.
     """
-    encoding = _read_encoding(folder)
-    records = _records(folder, encoding)
-    return [encoding.name_of(n) for n, record in enumerate(records) if record is None]
-
-
-def _records(folder: Path, encoding: Encoding) -> list[ShardRecord | None]:
-    """The record of each shard, or None if it is not finished or its file is not whole."""
-    records = [read_record(folder, number) for number in range(encoding.shards)]
-    for record in records:
-        if record is not None and record.tokenizer != encoding.tokenizer:
-            raise InputError(
-                f"{folder / record.file} was made by another model than the other codes of the "
-                "folder; move it away with its .json, and encode again"
-            )
-    return records
+    encoding = CODES.read_description(folder)
+    return CODES.missing(folder, encoding, encoding.names)
 
 
 def join(folder: Path) -> Manifest:
@@ -237,16 +184,8 @@ def join(folder: Path) -> Manifest:
         InputError: shards are missing or cut short, some were made by another model, or the folder
             holds no codes.
     """
-    encoding = _read_encoding(folder)
-    records = _records(folder, encoding)
-    shards = tuple(record for record in records if record is not None)
-    if len(shards) < len(records):
-        missing = [encoding.name_of(n) for n, record in enumerate(records) if record is None]
-        more = ", ..." if len(missing) > MOST_NAMED else ""
-        raise InputError(
-            f"{folder} lacks {counted(len(missing), 'shard')} of {encoding.shards}, missing or cut "
-            f"short: {', '.join(missing[:MOST_NAMED])}{more}; the command that encodes makes them"
-        )
+    encoding = CODES.read_description(folder)
+    shards = CODES.complete(folder, encoding, encoding.names)
     manifest = Manifest(
         encoding=encoding,
         images=sum(record.images for record in shards),
@@ -255,7 +194,7 @@ def join(folder: Path) -> Manifest:
     )
     if not manifest.images:
         raise InputError(f"{folder} holds no codes: all images were left out")
-    _write(folder / MANIFEST_FILE, _plain(manifest))
+    write_config(folder / MANIFEST_FILE, manifest)
     return manifest
 
 
@@ -265,61 +204,4 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         InputError: there is none, it is damaged, or another version wrote it.
     """
-    path = folder / MANIFEST_FILE
-    if not path.is_file():
-        if (folder / ENCODING_FILE).is_file():
-            raise InputError(
-                f"{folder} is not finished; smalti encode --join --out {folder} says what is "
-                "missing"
-            )
-        raise InputError(f"{folder} holds no codes of smalti encode (no {MANIFEST_FILE})")
-    raw = _read(path)
-    _check_version(raw, path)
-    return _parsed(Manifest, raw, path)
-
-
-def _read_encoding(folder: Path) -> Encoding:
-    path = folder / ENCODING_FILE
-    if not path.is_file():
-        raise InputError(f"{folder} holds no codes of smalti encode (no {ENCODING_FILE})")
-    raw = _read(path)
-    _check_version(raw, path)
-    values = {name: value for name, value in raw.items() if name not in ("format", "version")}
-    return _parsed(Encoding, values, path)
-
-
-def _check_version(raw: dict[str, Any], path: Path) -> None:
-    if raw.get("format") != "smalti-codes":
-        raise InputError(f"{path} is not of codes of smalti encode")
-    if raw.get("version") != VERSION:
-        raise InputError(
-            f"{path} is of version {raw.get('version')}; this smalti reads version {VERSION}"
-        )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: it is no JSON") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"{path} is damaged: it holds no object")
-    return raw
-
-
-def _parsed(config: type[C], raw: dict[str, Any], path: Path) -> C:
-    try:
-        return config.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"{path} is damaged: {describe(error)}") from error
-
-
-def _plain(config: Config) -> dict[str, Any]:
-    return config.model_dump(mode="json")
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    with atomic_file(path) as temporary:
-        write_json(temporary, value)
+    return CODES.read_manifest(folder, Manifest)

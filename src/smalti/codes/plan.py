@@ -3,9 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
+
+T = TypeVar("T")
 
 SHARD_IMAGES = 10_000
 """Number of images in a shard by default, where the data set has no shards of its own."""
@@ -66,7 +69,7 @@ class Part:
     count: int
     """Number of workers."""
 
-    def of(self, shards: Sequence[PlannedShard]) -> Sequence[PlannedShard]:
+    def of(self, shards: Sequence[T]) -> Sequence[T]:
         """The shards of this worker: every `count`-th."""
         return shards[self.number :: self.count]
 

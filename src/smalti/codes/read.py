@@ -14,11 +14,12 @@ import safetensors
 import torch
 from torch import Tensor
 
-from smalti.codes.manifest import MANIFEST_FILE, Manifest, ShardRecord, read_manifest
+from smalti.codes.manifest import Manifest, ShardRecord, read_manifest
 from smalti.codes.order import Row
 from smalti.codes.shard_files import KEY_ENDS, KEYS, LABELS
 from smalti.config import InputError
 from smalti.files import sha256
+from smalti.shard_folder import MANIFEST_FILE
 from smalti.words import counted
 
 MOST_OPEN = 256

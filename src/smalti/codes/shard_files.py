@@ -99,16 +99,17 @@ def write_tar(path: Path, columns: Columns, metadata: Mapping[str, str]) -> None
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for row, key in enumerate(columns.keys):
             name = f"{row:09d}"
-            _add(tar, f"{name}.json", json_text({"key": key, **metadata}).encode())
+            add_member(tar, f"{name}.json", json_text({"key": key, **metadata}).encode())
             if columns.labels is not None:
-                _add(tar, f"{name}.cls", str(int(columns.labels[row])).encode())
+                add_member(tar, f"{name}.cls", str(int(columns.labels[row])).encode())
             for column, codes in columns.codes.items():
                 content = io.BytesIO()
                 np.save(content, codes[row].contiguous().numpy())
-                _add(tar, f"{name}.{column}.npy", content.getvalue())
+                add_member(tar, f"{name}.{column}.npy", content.getvalue())
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add a file to a tar; the same files give the same bytes."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))

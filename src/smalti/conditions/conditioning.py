@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from smalti.conditions import CONDITIONS, Condition, ConditionConfig
-from smalti.conditions.asked import Asked, by_kind
+from smalti.conditions.asked import Asked, Items, by_kind, items_of
 from smalti.conditions.grid import GridCondition
 from smalti.config import InputError
 from smalti.tokenizer.base import Tokenizer
@@ -34,15 +34,20 @@ class Conditioning:
         self.length = sum(condition.length for condition in conditions)
         self.vocab_size = sum(condition.vocab_size for condition in conditions)
 
-    def values(self, asked: Asked, count: int) -> dict[str, Tensor]:
+    def values(self, asked: Asked, count: int, first: int = 0) -> dict[str, Tensor]:
         """Make values (count, ...) by kind of the conditions that a user can give.
+
+        Args:
+            asked: what the user gives; the images take several items in turn.
+            count: number of images.
+            first: number of the first image, where they are some of a large set.
 
         Raises:
             InputError: a condition is missing, unknown to the prior, or cannot be read.
         """
         conditions = [condition for condition in self.conditions if condition.is_asked]
         items = by_kind(asked, [condition.kind for condition in conditions])
-        return {one.kind: one.values(items.get(one.kind), count) for one in conditions}
+        return {one.kind: _values(one, items.get(one.kind), count, first) for one in conditions}
 
     def picture_size(self, values: Mapping[str, Tensor]) -> tuple[int, int] | None:
         """Height and width in pixels of those values that are pictures, or None without pictures.
@@ -162,6 +167,15 @@ class Conditioning:
         """
         in_order = sorted(self.conditions, key=lambda one: one.content_kind is None)
         return [picture for one in in_order for picture in one.pictures(codes[one.kind])]
+
+
+def _values(condition: Condition[Any], asked: Items, count: int, first: int) -> Tensor:
+    """Values (count, ...) of a condition from image number `first` on."""
+    if asked is None:  # which no kind answers with more than a number for each image
+        return condition.values(None, first + count)[first:]
+    items = items_of(asked)
+    turn = first % len(items) if items else 0
+    return condition.values(items[turn:] + items[:turn], count)
 
 
 def conditioning_of(

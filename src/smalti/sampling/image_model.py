@@ -129,15 +129,26 @@ class ImageModel:
         return height_px // own, width_px // own
 
     def request(
-        self, n: int, condition: Asked = None, size: int | tuple[int, int] | None = None
+        self,
+        n: int,
+        condition: Asked = None,
+        size: int | tuple[int, int] | None = None,
+        first: int = 0,
     ) -> Request:
         """Make a request for `sample_codes`: the conditions of n images, and their size.
+
+        Args:
+            n: number of images.
+            condition: as `sample`.
+            size: as `sample`.
+            first: number of the first image, where they are some of a large set whose images take
+                the conditions in turn.
 
         Raises:
             InputError: as `sample`.
         """
         check_at_least("the number of images", n, 1)
-        values = self.conditioning.values(condition, n)
+        values = self.conditioning.values(condition, n, first)
         picture = self.conditioning.picture_size(values)
         wanted = (size, size) if isinstance(size, int) else size
         if wanted is not None and picture is not None and tuple(wanted) != picture:

@@ -27,7 +27,6 @@ from tqdm import tqdm
 from smalti.codes.encode import EncodingJob, encode_shard, finished
 from smalti.codes.manifest import (
     ENCODING_FILE,
-    MANIFEST_FILE,
     Encoding,
     View,
     begin_folder,
@@ -45,6 +44,7 @@ from smalti.data.loader import BatchLoader, Drawn
 from smalti.data.sources.base import printable
 from smalti.distributed import from_first, gather_objects, patient_group, rank, together, world_size
 from smalti.files import disk_errors, remove_leftovers, system_lock
+from smalti.shard_folder import MANIFEST_FILE
 from smalti.tokenizer.base import encoded_together
 from smalti.training.log import say
 from smalti.training.prior.code_batch import BatchEncoder, CodeBatch, CodeCache, batch_of_shards

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from smalti.codes.manifest import MANIFEST_FILE
 from smalti.conditions import Condition
 from smalti.config import InputError
 from smalti.data.loader import BatchLoader, Drawn
 from smalti.files import sha256
 from smalti.model_folder import map_tensors
+from smalti.shard_folder import MANIFEST_FILE
 from smalti.training.prior.code_batch import BatchEncoder, CodeBatch, CodeCache
 from smalti.weights import weights_hash
 

@@ -1,0 +1,82 @@
+"""What passes between the command and an actor, without Ray."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from smalti import ray_pool
+from smalti.errors import InputError
+from smalti.ray_pool import MOST_TRIES, WorkersLostError, _Actor, _Tries, make_with_actors
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The handle of a `_Tries` in this process."""
+    counted = _Tries()
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda result: result))
+    return SimpleNamespace(note=SimpleNamespace(remote=counted.note))
+
+
+def row_of(made: dict[str, list]) -> dict[str, object]:
+    return {name: value for name, (value,) in made.items()}
+
+
+def batch(number: int) -> dict[str, np.ndarray]:
+    return {"shard": np.array([number])}
+
+
+def test_an_actor_loads_the_model_once(tries, tmp_path):
+    loaded = []
+
+    def begin():
+        loaded.append(1)
+        return lambda number: 10 * number
+
+    actor = _Actor(begin, tries, str(tmp_path))
+    rows = [row_of(actor(batch(number))) for number in (3, 4)]
+    assert [row["images"] for row in rows] == [30, 40]
+    assert loaded == [1]
+
+
+def test_a_refusal_and_the_log_of_an_actor_reach_the_command(tries, tmp_path, caplog, monkeypatch):
+    def make(number):
+        logging.getLogger("smalti.data").warning("broken: %s", "a.png")
+        raise InputError("the disk is full")
+
+    row = row_of(_Actor(lambda: make, tries, str(tmp_path))(batch(0)))
+    assert json.loads(row["log"]) == [[logging.WARNING, "broken: a.png"]]
+    caplog.clear()
+    with pytest.raises(InputError, match="the disk is full"):
+        made_of([row], monkeypatch)
+    assert caplog.messages == ["broken: a.png"]
+
+
+def made_of(rows: list[dict], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Make shards of which the actors say these rows."""
+
+    def said(*_arguments: object) -> Iterator[dict]:
+        yield from rows
+
+    monkeypatch.setattr(ray_pool, "check_ray", lambda: None)
+    monkeypatch.setattr(ray_pool, "_running_ray", nullcontext)
+    monkeypatch.setattr(ray_pool, "_made", said)
+    return make_with_actors(lambda: lambda _number: 0, [0], None, False, lambda _images: None)
+
+
+def test_a_shard_whose_actors_die_is_given_up(tries, tmp_path, monkeypatch):
+    actor = _Actor(lambda: lambda _number: 1, tries, str(tmp_path))
+    rows = [row_of(actor(batch(7))) for _ in range(MOST_TRIES + 1)]
+    assert [row["images"] for row in rows] == [1] * MOST_TRIES + [0]
+    with pytest.raises(WorkersLostError, match=f"made shard 7 died {MOST_TRIES} times"):
+        made_of(rows[-1:], monkeypatch)
+
+
+def test_images_of_all_shards_are_counted(monkeypatch):
+    row = {"shard": 0, "images": 3, "tries": 1, "refused": "", "log": "[]"}
+    assert made_of([row, row | {"shard": 1, "images": 2, "tries": 2}], monkeypatch) == 5
