@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from smalti.codes.order import Row
+from smalti.codes.picture_codes import sides_of
 from smalti.codes.read import CodeShards
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
@@ -73,12 +74,8 @@ class ImageCodes(Dataset[CodeSample]):
         small: Literal["error", "skip", "enlarge"] = "error",
         classes: bool = False,
     ) -> None:
-        height, width = (size, size) if isinstance(size, int) else size
-        factor = tokenizer.downsampling_factor
-        if min(height, width) < 1 or height % factor or width % factor:
-            raise InputError(f"size {height}x{width}: both sides must be multiples of {factor}")
-        transform = TransformConfig.model_validate(
-            {"size": (height, width), "small": small, "crop": "center", "flip": False}
+        transform = TransformConfig(
+            size=sides_of(tokenizer, size), small=small, crop="center", flip=False
         )
         specs = [data] if isinstance(data, str | Path) else data
         content = tokenizer.content

@@ -123,11 +123,20 @@ def _transform(
     """How pictures are resized and cropped; None leaves them as they are."""
     if size is None:
         return None
+    return TransformConfig.model_validate({"size": sides_of(tokenizer, size), "small": small})
+
+
+def sides_of(tokenizer: Tokenizer, size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of crops that divide into codes, of those that are asked for.
+
+    Raises:
+        InputError: f does not divide them.
+    """
     factor = tokenizer.downsampling_factor
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1 or height % factor or width % factor:
         raise InputError(f"size {height}x{width}: both sides must be multiples of {factor}")
-    return TransformConfig.model_validate({"size": (height, width), "small": small})
+    return height, width
 
 
 def _lengthened(
