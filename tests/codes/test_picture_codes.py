@@ -169,6 +169,12 @@ def test_what_are_no_codes_is_refused(tokenizer, codes):
         decode_pictures(tokenizer, codes)
 
 
+@pytest.mark.parametrize("codes", ["codes.safetensors", [[1, 2]], np.zeros((2, 2), dtype=int)])
+def test_what_are_no_tensors_is_refused(tokenizer, codes):
+    with pytest.raises(InputError, match="codes must be tensors or PictureCodes, got "):
+        decode_pictures(tokenizer, codes)
+
+
 def test_progress_is_told_and_a_cancelled_call_ends(photos, tokenizer):
     told = []
     encode_pictures(tokenizer, [PHOTO[:8], photos], on_progress=told.append)

@@ -1,12 +1,14 @@
 """Completion: what stays, what is made anew, and that nothing of the missing part is told."""
 
+import threading
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from smalti.config import InputError
+from smalti.errors import CancelledError, InputError
 from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.ranges import from_pil
@@ -121,6 +123,20 @@ def test_results_depend_on_the_seed_only(pipeline):
         for size in (3, 2)
     )
     assert [p.tobytes() for p in first] == [p.tobytes() for p in again]
+
+
+def test_a_cancelled_completion_ends(pipeline):
+    told, cancelled = [], threading.Event()
+
+    def cancel(progress):
+        told.append(progress.done)
+        if progress.done == 5:
+            cancelled.set()
+
+    options = {"on_progress": cancel, "cancelled": cancelled, "progress": False}
+    with pytest.raises(CancelledError, match="after 5 of"):
+        complete(pipeline, photograph(6, 8), lower_half(6, 8), **options)
+    assert told[-1] == 5
 
 
 def test_stopped_completion_goes_on_with_the_same_photograph_only(pipeline, tmp_path, monkeypatch):

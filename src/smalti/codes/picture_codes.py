@@ -174,7 +174,7 @@ def decode_pictures(
         image = images_of_codes(tokenizer, _checked(codes.codes)).cpu()[0]
         height, width = codes.size_px
         return [content_images(tokenizer.content).to_picture(image[..., :height, :width])]
-    if not isinstance(codes, Tensor):
+    if isinstance(codes, list | tuple):
         return [picture for one in codes for picture in decode_pictures(tokenizer, one)]
     grids = _checked(codes)
     together = max(1, LARGEST_WHOLE_CELLS // (grids.shape[1] * grids.shape[2]))
@@ -196,8 +196,10 @@ def images_of_codes(tokenizer: Tokenizer, codes: Tensor) -> Tensor:
     return tokenizer.decode_in_tiles(codes) if is_large else tokenizer.decode(codes)
 
 
-def _checked(codes: Tensor) -> Tensor:
+def _checked(codes: object) -> Tensor:
     """Codes (n, h, w) int64 of codes (n, h, w) or (h, w)."""
+    if not isinstance(codes, Tensor):
+        raise InputError(f"codes must be tensors or PictureCodes, got {type(codes).__name__}")
     if codes.ndim not in (2, 3) or not codes.numel() or codes.is_floating_point():
         raise InputError(
             f"codes must be integers (n, h, w) or (h, w), got {codes.dtype} of shape "
