@@ -75,3 +75,22 @@ def test_missing_weights_are_one_line(monkeypatch):
     monkeypatch.setattr(efficientnet, "PACKAGE", "no-such-package")
     with pytest.raises(InputError, match=r"^no-such-package is not installed; needed is"):
         load_efficientnet()
+
+
+def test_no_map_is_changed_by_the_blocks_behind_it(network, generator):
+    images = torch.randn(2, 3, 32, 48, generator=generator)
+    together = network.features(images, tuple(range(BLOCKS + 1)))
+    for depth, features in enumerate(together):
+        assert torch.equal(features, network.features(images, (depth,))[0]), depth
+
+
+def test_activations_in_place_have_the_usual_gradient(network, generator, monkeypatch):
+    images = torch.randn(2, 3, 32, 48, generator=generator).requires_grad_()
+
+    def gradient() -> torch.Tensor:
+        total = sum(one.square().mean() for one in network.features(images, (0, BLOCKS)))
+        return torch.autograd.grad(total, images)[0]
+
+    in_place = gradient()
+    monkeypatch.setattr(efficientnet, "_relu6", F.relu6)
+    assert torch.equal(in_place, gradient())

@@ -87,7 +87,7 @@ class EfficientNetLite0(nn.Module):
             (B, C, h, w) float32 for each depth.
         """
         # [-1, 1] -> [0, 255] -> what the network was trained on.
-        features = F.relu6(self.stem((images * 127.5 + 0.5) / 128.0))
+        features = _relu6(self.stem((images * 127.5 + 0.5) / 128.0))
         maps = [features]
         for block in self.blocks[: depths[-1]]:
             features = block(features)
@@ -114,9 +114,14 @@ class _Block(nn.Module):
         self.is_residual = stride == 1 and channels_in == stage.channels
 
     def forward(self, features: Tensor) -> Tensor:
-        wide = features if self.expand is None else F.relu6(self.expand(features))
-        narrow: Tensor = self.project(F.relu6(self.depthwise(wide)))
-        return features + narrow if self.is_residual else narrow
+        wide = features if self.expand is None else _relu6(self.expand(features))
+        narrow: Tensor = self.project(_relu6(self.depthwise(wide)))
+        return narrow.add_(features) if self.is_residual else narrow
+
+
+def _relu6(features: Tensor) -> Tensor:
+    """The output of a convolution, which nothing else needs, limited to [0, 6] in place."""
+    return F.relu6(features, inplace=True)
 
 
 class _SameConv(nn.Conv2d):
