@@ -15,6 +15,7 @@ from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.gpt.model import GPT
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.config import SamplingConfig
+from smalti.sampling.kept_cache import KeptCache
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.sliding_window import draw_canvas
@@ -124,6 +125,30 @@ def test_pictures_are_drawn_in_the_stride_asked_for(pipeline, monkeypatch):
     monkeypatch.setattr("smalti.sampling.pipeline.draw_canvas", noted)
     pipeline.sample(1, size=(12, 32), stride=2, **QUIET)
     assert strides == [2]
+
+
+@pytest.mark.parametrize("options", [{}, {"speculative": 3}, {"precision": "bfloat16"}])
+def test_batches_with_one_cache_draw_what_each_draws_alone(pipeline, options, monkeypatch):
+    request, config = pipeline.request(5, ["cat", "dog", "pig"]), SamplingConfig(**options)
+
+    def drawn() -> torch.Tensor:
+        return pipeline.sample_codes(request, config=config, batch_size=2, **QUIET)
+
+    together = drawn()
+    monkeypatch.setattr(KeptCache, "__call__", lambda kept, rows: kept.prior.new_cache(rows))
+    assert torch.equal(together, drawn())
+
+
+def test_a_cache_is_made_once_for_batches_of_as_many_rows(pipeline, monkeypatch):
+    made, new_cache = [], pipeline.prior.new_cache
+
+    def noted(rows: int) -> object:
+        made.append(rows)
+        return new_cache(rows)
+
+    monkeypatch.setattr(pipeline.prior, "new_cache", noted)
+    pipeline.sample_codes(pipeline.request(5), batch_size=2, **QUIET)
+    assert made == [2, 1]
 
 
 def test_training_mode_is_set_aside_and_restored(generator):

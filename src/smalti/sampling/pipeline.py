@@ -20,6 +20,7 @@ from smalti.sampling.choice import Choose, RacingChoice, seeded_choice
 from smalti.sampling.config import SamplingConfig, SamplingOptions, sampling_config
 from smalti.sampling.guidance import build_guidance
 from smalti.sampling.image_model import ImageModel, check_at_least, in_eval_mode
+from smalti.sampling.kept_cache import KeptCache
 from smalti.sampling.partial import PartialCodes, fingerprint
 from smalti.sampling.request import Request
 from smalti.sampling.scoring import Likelihood, logits_of_codes, score_codes
@@ -235,6 +236,7 @@ class Pipeline(ImageModel):
             )
         steps = Steps(len(batches) * cells, "token", watch)
         partial = PartialCodes(keep, canvas.codes, made_from, steps)
+        new_cache = KeptCache(self.prior)
         with partial.saving(), in_eval_mode(self.prior):
             for number, images in enumerate(batches):
                 groups = draw_canvas(
@@ -247,6 +249,7 @@ class Pipeline(ImageModel):
                     self.choice(config, seed, images, cells),
                     partial.of_batch(number * cells, cells),
                     group_seconds,
+                    new_cache,
                 )
                 for group in groups:
                     yield images, group

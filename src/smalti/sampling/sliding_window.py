@@ -15,7 +15,8 @@ Reference: arXiv:2012.09841, Sec. 3.2 "Generating High-Resolution Images", Fig. 
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,11 +88,12 @@ def draw_canvas(
     choose: Choose,
     count: CellCount | None = None,
     group_seconds: float = math.inf,
+    new_cache: Callable[[int], Any] | None = None,
 ) -> Iterator[list[int]]:
     """Draw the unknown codes of a canvas, in place, a group of cells at a time.
 
-    A group ends after `group_seconds`. The other arguments are those of `sample_canvas`, which does
-    not return before all is drawn.
+    A group ends after `group_seconds`. `new_cache` is that of `TokenLoop`. The other arguments are
+    those of `sample_canvas`, which does not return before all is drawn.
 
     Yields:
         The row-major numbers of the cells that were drawn since the group before. On a graphics
@@ -108,7 +110,7 @@ def draw_canvas(
     def draw() -> Iterator[int]:
         view = CanvasView(model, conditioning, condition_codes, canvas, guidance)
         progress = CanvasProgress(count or CellCount(), view.unknown_steps())
-        loop = _build_loop(prior, guidance, config, choose, view, progress)
+        loop = _build_loop(prior, guidance, config, choose, view, progress, new_cache)
         if isinstance(prior, LocalGPT):
             yield from draw_rows(prior, view, loop, progress)
         else:
@@ -140,14 +142,15 @@ def _build_loop(
     choose: Choose,
     view: CanvasView,
     progress: CanvasProgress,
+    new_cache: Callable[[int], Any] | None,
 ) -> TokenLoop:
     """The loop that draws one code a pass, or several."""
     sizes = view.model.codebook_size, len(view.cells)
     if config.speculative == 1:
-        return TokenLoop(prior, guidance, config, choose, *sizes)
+        return TokenLoop(prior, guidance, config, choose, *sizes, new_cache)
     assert isinstance(choose, RacingChoice), "speculative sampling needs a race"
     known = view.with_known(progress.start)
-    return SpeculativeLoop(prior, guidance, config, choose, *sizes, known)
+    return SpeculativeLoop(prior, guidance, config, choose, *sizes, known, new_cache)
 
 
 def _draw_windows(

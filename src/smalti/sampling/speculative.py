@@ -58,6 +58,7 @@ class SpeculativeLoop(TokenLoop):
         length: as `TokenLoop`.
         with_known: called with a step and drawn codes (B, n) of the steps from there on; returns
             the codes (B, n) that the image will have there, which differ where codes are known.
+        new_cache: as `TokenLoop`.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class SpeculativeLoop(TokenLoop):
         codebook_size: int,
         length: int,
         with_known: Callable[[int, Tensor], Tensor],
+        new_cache: Callable[[int], Any] | None = None,
     ) -> None:
-        super().__init__(prior, guidance, config, race, codebook_size, length)
+        super().__init__(prior, guidance, config, race, codebook_size, length, new_cache)
         self.race = race
         self.with_known = with_known
         self.passes = 0

@@ -61,6 +61,7 @@ class TokenLoop:
         choose: draws codes from probabilities.
         codebook_size: K; conditioning tokens (K and above) are never drawn.
         length: number of all codes of an image.
+        new_cache: makes the cache for a number of rows; None makes a new one of the prior.
 
     Deviation: the released code draws from the whole vocabulary; a conditioning token that comes
         up is replaced by a code afterwards, when the later tokens have already followed it.
@@ -74,8 +75,10 @@ class TokenLoop:
         choose: Choose,
         codebook_size: int,
         length: int,
+        new_cache: Callable[[int], Any] | None = None,
     ) -> None:
         self.prior = prior
+        self.new_cache = new_cache or prior.new_cache
         self.guidance = guidance
         self.config = config
         self.choose = choose
@@ -115,7 +118,7 @@ class TokenLoop:
     def _begin(self, context: Tensor, saved: Any, alike: Alike | None) -> Tensor:
         """Logits (R, V) of what follows a context, as `run` takes it; the cache holds it then."""
         if self.cache is None:
-            self.cache = self.prior.new_cache(len(context))
+            self.cache = self.new_cache(len(context))
         if saved is None:
             self.cache.reset()
         else:
