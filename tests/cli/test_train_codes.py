@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from helpers.processes import run_as_two
+from smalti.sampling.pipeline import Pipeline
 
 SMALL_SHARDS = """
 import sys
@@ -73,12 +75,59 @@ def test_a_dry_run_needs_no_images(succeed, here, command):
         ("--codes nothing", ["nothing holds no codes of smalti encode"]),
         (
             "--condition low_resolution",
-            ["the condition low_resolution does not come with", "class"],
+            ["has no column of the condition low_resolution (it has class)", "encode with"],
         ),
     ],
 )
 def test_what_does_not_fit_the_codes_is_refused(refused, command, options, words):
     refused([*command, *options.split()], *words)
+
+
+@pytest.fixture(scope="module")
+def conditions(succeed, world, tmp_path_factory) -> Path:
+    """Codes with two conditions as columns."""
+    folder = tmp_path_factory.mktemp("conditions") / "codes"
+    command = ["encode", world.vqgan, "--data", world.photos, "--out", folder, "--flip"]
+    command += ["--crops", 2, "--low-resolution-factor", 2]
+    said = succeed(*command, "--condition", "low_resolution", "coordinates").out
+    assert said.endswith(" --condition low_resolution --condition coordinates\n")
+    return folder
+
+
+TOLD = ["--condition", "low_resolution", "--condition", "coordinates"]
+
+
+def test_a_prior_is_told_conditions_of_columns(
+    succeed, refused, here, command, conditions, codes, world
+):
+    told = [*command, "--codes", conditions, *TOLD, "--low-resolution-factor", 2]
+    succeed(*told)
+    succeed("resume", "run", "--training.total-steps", 4)
+    assert Pipeline.from_pretrained("run").config.condition_kinds == (
+        "low_resolution",
+        "coordinates",
+    )
+    training = [option for option in world.tiny_prior if option.startswith("--training")]
+    begun = ["train", "prior", "--init", "run", "--image.size", 16, "--out", "next", *training]
+    succeed(*begun, "--codes", conditions)
+    refused([*begun, "--codes", codes, "--out", "other"], "has no column of the condition low_res")
+
+
+def test_columns_that_are_otherwise_are_refused(refused, here, command, conditions, world):
+    told = [*command, "--codes", conditions]
+    refused(
+        [*told, *TOLD], "low-resolution-factor is 8, but", "with 2; add --low-resolution-factor 2"
+    )
+    refused([*told, "--condition", "class"], "condition is class, but", "has no classes")
+    refused(
+        [*told, "--condition", "keypoints"], "(it has low_resolution, coordinates); encode with"
+    )
+    other = Path(shutil.copytree(world.vqgan, "other"))
+    weights = next((other / "checkpoints").glob("best/*.safetensors"))
+    tensors = load_file(weights)
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, weights)
+    named = ["--condition", f"low_resolution={other}", "--low-resolution-factor", 2]
+    refused([*told, *named], "has the condition low_resolution by another tokenizer")
 
 
 def test_unfinished_codes_are_refused(refused, here, command, codes):

@@ -14,12 +14,16 @@ from PIL import Image
 from smalti.codes.encode import EncodingJob, ViewEncoder, encoding_of, views_of
 from smalti.codes.manifest import begin_folder
 from smalti.codes.plan import PlannedShard, plan_shards
+from smalti.conditions import Setup
+from smalti.conditions.conditioning import conditioning_of
+from smalti.conditions.opening import open_conditions
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources import open_source
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
+from smalti.training.prior.condition_columns import columns_of
 
 CPU = torch.device("cpu")
 Job = tuple[EncodingJob, list[PlannedShard]]
@@ -73,14 +77,19 @@ def new_job(tmp_path: Path, tokenizer: VQGAN) -> Callable[..., Job]:
     def make(data: Path, crops: int = 1, flip: bool = False, **options: Any) -> Job:
         source = open_source(str(data), options.get("classes", False))
         transform = TransformConfig(size=8, resize_px="keep", flip=False)
-        dataset = ImageDataset([source], transform, seed=5)
+        conditions = open_conditions(options.get("conditions", ()), tmp_path, tokenizer)
+        setup = Setup(height_px=8, width_px=8, cell_px=2, low_resolution_factor=2)
+        dataset = ImageDataset([source], transform, seed=5, paired=conditions.pairs(setup))
+        conditioning = conditioning_of(conditions.configs(setup, dataset), conditions.tokenizers)
         shards = plan_shards(dataset, options.get("shard_images"))
         views = views_of(crops, flip)
         file_format = options.get("file_format", "safetensors")
-        encoding = encoding_of(tokenizer, dataset, views, file_format, shards)
+        columns = columns_of(conditioning)
+        encoding = encoding_of(tokenizer, dataset, views, file_format, shards, columns)
         loader = BatchLoader(dataset, 4, seed=5, workers=0)
         folder = tmp_path / "codes"
         begin_folder(folder, encoding)
-        return EncodingJob(folder, encoding, loader, 4, ViewEncoder(tokenizer, CPU, views)), shards
+        encoder = ViewEncoder(tokenizer, CPU, views, conditioning if columns else None)
+        return EncodingJob(folder, encoding, loader, 4, encoder), shards
 
     return make

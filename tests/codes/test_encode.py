@@ -47,6 +47,43 @@ def test_views_are_crops_of_epochs_and_their_mirror_images(new_job, photos, toke
     assert not torch.equal(tensors["codes_0"], tensors["codes_2"])
 
 
+def test_conditions_are_columns_of_the_same_views(new_job, photos, tokenizer):
+    """A mirrored crop has the low resolution of a mirrored image, and other coordinates."""
+    kinds = ["low_resolution", "coordinates"]
+    job, shards = new_job(photos, crops=2, flip=True, conditions=kinds)
+    encode_shard(job, shards[0])
+    tensors = load_file(job.folder / "shard-00000.safetensors")
+    for number, view in enumerate(views_of(2, flip=True)):
+        samples = [job.loader.dataset.sample(index, view.crop) for index in range(7)]
+        small = torch.stack([sample.conditions["low_resolution"] for sample in samples])
+        expected = tokenizer.encode(small.flip(-1) if view.flip else small)
+        assert torch.equal(tensors[f"low_resolution_{number}"].long(), expected)
+        places = torch.stack([sample.conditions["coordinates"] for sample in samples])
+        if view.flip:
+            left = (6 * places[:, 1]).round()  # of 6 pixels of room
+            places = torch.stack([places[:, 0], (6 - left) / 6], 1)
+        # Pictures of 10x14 pixels have room for 2x4 places of a crop of 8x8 by cells of 2x2.
+        expected = (places * torch.tensor([1, 3])).round()
+        assert torch.equal(tensors[f"coordinates_{number}"], expected.to(torch.uint16))
+    assert not torch.equal(tensors["coordinates_0"], tensors["coordinates_2"])
+
+
+def test_images_without_a_map_are_in_no_shard(new_job, photos):
+    (photos.parent / "data").mkdir()
+    photos.rename(photos.parent / "data" / "images")
+    for number in (1, 2, 5, 6):
+        folder = "cat" if number < 4 else "dog"
+        path = photos.parent / "data" / "keypoints" / folder / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"keypoints": [5.0, 5.0, 1.0] * 17}), encoding="utf-8")
+    data = photos.parent / "data"
+    job, shards = new_job(data, conditions=["keypoints"], shard_images=2)
+    tensors = [load_file(job.folder / encode_shard(job, shard).file) for shard in shards]
+    keys = [key for shard in tensors for key in keys_of(shard)]
+    assert keys == [f"images/{name}.png" for name in ("cat/1", "dog/5", "cat/2", "dog/6")]
+    assert tensors[0]["keypoints_0"].dtype == torch.float32
+
+
 def test_broken_images_are_left_out_of_all_columns(new_job, tars):
     job, shards = new_job(tars, crops=2)
     record = encode_shard(job, shards[2])

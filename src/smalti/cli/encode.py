@@ -137,6 +137,11 @@ def parser() -> Parser:
     return parser
 
 
+def _expanded_condition(spec: str) -> str:
+    kind, separator, path = spec.partition("=")
+    return f"{kind}{separator}{expanded_path(path)}" if separator else kind
+
+
 def _add_data_options(parser: Parser) -> None:
     """Add the options of whole data sets."""
     data = parser.add_argument_group("whole data sets")
@@ -147,6 +152,22 @@ def _add_data_options(parser: Parser) -> None:
         help="data sets as for --data of `smalti train`: folders, lists, tars, Parquet, hub",
     )
     data.add_argument("--classes", action="store_true", help="write the class of each image, too")
+    data.add_argument(
+        "--condition",
+        type=_expanded_condition,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KIND[=TOKENIZER]",
+        help="write the codes of these conditions of each image, too, as --condition of `smalti "
+        "train prior` finds them: segmentation=RUN, keypoints and so on; class is --classes",
+    )
+    data.add_argument(
+        "--low-resolution-factor",
+        type=positive,
+        default=8,
+        help="how many times smaller the sides of a low_resolution condition are",
+    )
     data.add_argument(
         "--crops",
         type=positive,

@@ -21,16 +21,21 @@ from smalti.codes.encode import (
 from smalti.codes.manifest import begin_folder, join, missing_shards
 from smalti.codes.plan import PlannedShard, plan_shards
 from smalti.codes.shard_files import check_format
+from smalti.conditions import Setup
+from smalti.conditions.conditioning import conditioning_of
+from smalti.conditions.opening import RunConditions, open_conditions
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
+from smalti.data.pairing.matching import describe
 from smalti.data.sources import open_source
 from smalti.data.summary import check_sizes
 from smalti.distributed import from_first, together
 from smalti.runs.state import read_config
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
+from smalti.training.prior.condition_columns import columns_of
 from smalti.words import counted
 
 
@@ -53,6 +58,7 @@ class EncodingWork:
     job: EncodingJob
     encoder: ViewEncoder
     shards: Sequence[PlannedShard]
+    condition_tokenizers: Sequence[Tokenizer]
 
     @property
     def folder(self) -> Path:
@@ -73,8 +79,10 @@ class EncodingWork:
         return finished(self.job, self.shards[number]) is not None
 
     def use(self, device: str) -> None:
-        """Move the tokenizer to the device of `--device`, and print which it is."""
+        """Move all tokenizers to the device of `--device`, and print which it is."""
         self.encoder = replace(self.encoder, device=to_device(self.encoder.tokenizer, device))
+        for tokenizer in self.condition_tokenizers:
+            tokenizer.to(self.encoder.device)
         self.job = replace(self.job, encoder=self.encoder)
 
     def announce(self) -> None:
@@ -85,6 +93,9 @@ class EncodingWork:
             f"data: {counted(encoding.images, 'image')} in {counted(len(self.shards), 'shard')}; "
             f"crops of {height}x{width}, {counted(len(encoding.views), 'view')} of each"
         )
+        pairing = self.job.loader.dataset.pairing
+        if pairing:
+            print(f"pairs: {describe(pairing)}")
 
     def make(self, number: int, on_images: Callable[[int], object]) -> int:
         """Encode a shard, and return the number of its images."""
@@ -94,22 +105,32 @@ class EncodingWork:
 def open_encoding(options: argparse.Namespace, folder: Path) -> EncodingWork:
     """Open model and data, and plan the shards."""
     tokenizer = load_tokenizer(options.model)
-    dataset = _open_data(options, tokenizer)
+    conditions = open_conditions(options.condition, folder, tokenizer)
+    image = _transform(options)
+    setup = Setup(
+        height_px=image.height_px,
+        width_px=image.width_px,
+        cell_px=tokenizer.downsampling_factor,
+        low_resolution_factor=options.low_resolution_factor,
+    )
+    dataset = _open_data(options, tokenizer, image, conditions, setup)
     shards = plan_shards(dataset, options.shard_images)
     views = views_of(options.crops, options.flip)
-    encoding = encoding_of(tokenizer, dataset, views, options.format, shards)
+    conditioning = conditioning_of(conditions.configs(setup, dataset), conditions.tokenizers)
+    columns = columns_of(conditioning)
+    encoding = encoding_of(tokenizer, dataset, views, options.format, shards, columns)
     loader = BatchLoader(dataset, options.batch_size, options.seed, options.workers)
-    encoder = ViewEncoder(tokenizer, torch.device("cpu"), views)
+    cpu = torch.device("cpu")
+    encoder = ViewEncoder(tokenizer, cpu, views, conditioning if columns else None)
     job = EncodingJob(folder, encoding, loader, options.batch_size, encoder)
-    return EncodingWork(job, encoder, shards)
+    return EncodingWork(job, encoder, shards, tuple(conditions.tokenizers.values()))
 
 
-def _open_data(options: argparse.Namespace, tokenizer: Tokenizer) -> ImageDataset:
-    """Open the data, read at the size and in the way of the tokenizer's run unless options say.
+def _transform(options: argparse.Namespace) -> TransformConfig:
+    """How pictures are read: at the size and in the way of the tokenizer's run unless options say.
 
     Raises:
-        InputError: a source does not exist, is empty or lacks classes, there is no run to say the
-            size, or an image is too small.
+        InputError: there is no run to say the size.
     """
     trained = read_config(Path(options.model))
     if trained is None and options.size is None:
@@ -117,10 +138,26 @@ def _open_data(options: argparse.Namespace, tokenizer: Tokenizer) -> ImageDatase
     image = TransformConfig() if trained is None else trained.image
     changed = {"size": options.size, "small": options.small}
     changed = {name: value for name, value in changed.items() if value is not None}
-    image = image.model_copy(update=changed | {"crop": "random", "flip": False})
-    part = tokenizer.content.part
-    sources = [open_source(spec, options.classes, part) for spec in options.data]
-    dataset = ImageDataset(sources, image, options.seed, content=tokenizer.content)
+    return image.model_copy(update=changed | {"crop": "random", "flip": False})
+
+
+def _open_data(
+    options: argparse.Namespace,
+    tokenizer: Tokenizer,
+    image: TransformConfig,
+    conditions: RunConditions,
+    setup: Setup,
+) -> ImageDataset:
+    """Open the images with their conditions.
+
+    Raises:
+        InputError: a source does not exist, is empty, or lacks classes or a condition, or an image
+            is too small.
+    """
+    part, classes = tokenizer.content.part, options.classes or conditions.need_classes
+    sources = [open_source(spec, classes, part) for spec in options.data]
+    pairs = conditions.pairs(setup)
+    dataset = ImageDataset(sources, image, options.seed, content=tokenizer.content, paired=pairs)
     check_sizes(dataset)
     return dataset
 
@@ -133,7 +170,8 @@ def _finish(options: argparse.Namespace, folder: Path) -> None:
         return
     join_folder(folder)
     if options.format == "safetensors":
-        print(f"next: smalti train prior --codes {folder} --vqgan {options.model}")
+        words = "".join(f" --condition {spec}" for spec in options.condition)
+        print(f"next: smalti train prior --codes {folder} --vqgan {options.model}{words}")
 
 
 def join_folder(folder: Path) -> None:

@@ -4,12 +4,12 @@ A process, a job of a cluster or an actor needs the same `EncodingJob`, and numb
 shard depends on another, a finished shard is not made again, and two workers that make the same
 shard write the same file.
 
-Axes: B images, C crops of an image, H/W size of a crop in pixels, h/w grid of codes.
+Axes: B images, C crops and V views of an image, N rows of a shard, H/W size of a crop in pixels,
+h/w grid of codes.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from smalti.codes.manifest import CODES, Encoding, ShardRecord, View
+from smalti.codes.manifest import CODES, ConditionColumns, Encoding, ShardRecord, View
 from smalti.codes.plan import PlannedShard
 from smalti.codes.shard_files import Columns, write_shard
 from smalti.config import InputError
@@ -60,56 +60,122 @@ class ShardEncoder(Protocol):
         """
 
 
+class ConditionEncoder(Protocol):
+    """Encodes the conditions of images, as the conditioning of a prior does."""
+
+    def batch_values(self, batch: Batch) -> dict[str, Tensor]:
+        """Values (B, ...) by kind of the conditions that a batch has."""
+
+    def encode(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Codes (B, ...) by kind of values (B, ...) by kind."""
+
+    def blank(self, count: int) -> dict[str, Tensor]:
+        """Codes (count, ...) of zeros by kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class ViewEncoder:
-    """Encodes batches of crops into the columns of a shard."""
+    """Encodes images and their conditions into the columns of a shard."""
 
     tokenizer: Tokenizer
     device: torch.device
-    """Device of the tokenizer."""
+    """Device of all tokenizers."""
     views: Sequence[View]
+    """Views of each image, as `views_of` makes them."""
+    conditioning: ConditionEncoder | None = None
+    """Encoder of the conditions; None if there are none."""
 
     @property
     def crops(self) -> int:
-        """C, number of crops of each image that a batch must hold."""
+        """C, number of crops of each image."""
         return len({view.crop for view in self.views})
 
-    def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """Codes (B, h, w) int64 of each view by its column, on the CPU.
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether each crop is also encoded mirrored."""
+        return any(view.flip for view in self.views)
+
+    def encode(self, batch: Batch, encoding: Encoding) -> dict[str, Tensor]:
+        """The columns (B, ...) of B images, on the CPU.
 
         Args:
-            batch: B C crops, those of an image following each other.
+            batch: B V samples, V views of each image.
+            encoding: the encoding, with the columns of conditions.
         """
-        images = batch.images.to(self.device)
         columns: dict[str, Tensor] = {}
-        for flip in sorted({view.flip for view in self.views}):
-            codes = self.tokenizer.encode(images.flip(-1) if flip else images).cpu()
-            views = [view for view in self.views if view.flip == flip]
-            columns |= {view.column: codes[crop :: self.crops] for crop, view in enumerate(views)}
+        samples = torch.arange(len(batch.keys)).view(-1, len(self.views))
+        for flip in (False, True)[: 1 + self.is_mirrored]:
+            numbers = [n for n, view in enumerate(self.views) if view.flip == flip]
+            some = _samples(batch, samples[:, numbers].flatten(), self.device)
+            codes = self.tokenizer.encode(some.images).cpu()
+            conditions = {}
+            if self.conditioning is not None:
+                conditions = self.conditioning.encode(self.conditioning.batch_values(some))
+            for position, number in enumerate(numbers):
+                view, rows = self.views[number], slice(position, None, len(numbers))
+                columns[view.column] = codes[rows].to(getattr(torch, encoding.dtype))
+                of_view = {kind: found[rows].cpu() for kind, found in conditions.items()}
+                columns |= condition_columns(of_view, encoding, view)
         return columns
 
     def columns(
         self, job: EncodingJob, images: range, on_images: Callable[[int], object]
     ) -> Columns:
         """All views of images, each of which is read once; broken ones are left out."""
-        encoding, crops = job.encoding, self.crops
-        dtype = getattr(torch, encoding.dtype)
+        encoding, views = job.encoding, len(self.views)
         keys: list[str] = []
         labels: list[Tensor] = []
-        chunks: dict[str, list[Tensor]] = defaultdict(list)
-        for batch in job.loader.crop_batches(images, crops, job.batch_size):
-            for column, codes in self.encode(batch).items():
-                chunks[column].append(codes.to(dtype))
-            keys += batch.keys[::crops]
+        chunks = {name: [rows] for name, rows in self._no_rows(encoding).items()}
+        batches = job.loader.crop_batches(images, self.crops, job.batch_size, self.is_mirrored)
+        for batch in batches:
+            for column, rows in self.encode(batch, encoding).items():
+                chunks[column].append(rows)
+            keys += batch.keys[::views]
             if batch.labels is not None:
-                labels.append(batch.labels[::crops].to(torch.int32))
-            on_images(len(batch.keys) // crops)
-        none = torch.zeros((0, *encoding.grid), dtype=dtype)
+                labels.append(batch.labels[::views].to(torch.int32))
+            on_images(len(batch.keys) // views)
         return Columns(
             keys=keys,
             labels=None if encoding.classes is None else torch.cat([*labels, _NO_LABELS]),
-            codes={view.column: torch.cat([*chunks[view.column], none]) for view in encoding.views},
+            codes={column: torch.cat(rows) for column, rows in chunks.items()},
         )
+
+    def _no_rows(self, encoding: Encoding) -> dict[str, Tensor]:
+        """The columns of a shard whose images are all broken."""
+        conditions = {} if self.conditioning is None else self.conditioning.blank(0)
+        columns: dict[str, Tensor] = {}
+        for view in self.views:
+            columns[view.column] = torch.zeros(
+                (0, *encoding.grid), dtype=getattr(torch, encoding.dtype)
+            )
+            columns |= condition_columns(conditions, encoding, view)
+        return columns
+
+
+def condition_columns(
+    conditions: Mapping[str, Tensor], encoding: Encoding, view: View
+) -> dict[str, Tensor]:
+    """Codes (N, ...) of conditions by the names of their columns, in their number formats.
+
+    Args:
+        conditions: codes (N, ...) by kind; those without a column are left out.
+        encoding: the encoding, with the columns of conditions.
+        view: the view of the images.
+    """
+    return {
+        view.column_of(kind): conditions[kind].to(getattr(torch, column.dtype))
+        for kind, column in encoding.conditions.items()
+    }
+
+
+def _samples(batch: Batch, numbers: Tensor, device: torch.device) -> Batch:
+    """Some samples of a batch, on a device."""
+    return Batch(
+        keys=[batch.keys[number] for number in numbers.tolist()],
+        images=batch.images[numbers].to(device),
+        labels=None if batch.labels is None else batch.labels[numbers].to(device),
+        conditions={kind: value[numbers].to(device) for kind, value in batch.conditions.items()},
+    )
 
 
 def views_of(crops: int, flip: bool) -> tuple[View, ...]:
@@ -127,8 +193,17 @@ def encoding_of(
     views: Sequence[View],
     file_format: str,
     shards: Sequence[PlannedShard],
+    conditions: Mapping[str, ConditionColumns] | None = None,
 ) -> Encoding:
     """Describe how a data set is encoded.
+
+    Args:
+        tokenizer: tokenizer of the images.
+        dataset: the images.
+        views: views of each image.
+        file_format: format of the shards.
+        shards: all shards.
+        conditions: the conditions that have columns, by kind; None if there are none.
 
     Raises:
         InputError: the size of the crops does not divide into codes.
@@ -148,6 +223,7 @@ def encoding_of(
             "seed": dataset.seed,
             "views": tuple(views),
             "classes": dataset.class_names,
+            "conditions": conditions or {},
             "file_format": file_format,
             "images": len(dataset),
             "shards": len(shards),

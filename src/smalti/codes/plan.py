@@ -34,7 +34,7 @@ def plan_shards(dataset: ImageDataset, shard_images: int | None = None) -> list[
     whole, even if the data set is sorted by classes.
 
     Args:
-        dataset: all images of its sources.
+        dataset: all images of its sources that have the files of paired data.
         shard_images: most images in a shard. By default a tar or Parquet file is never divided, and
             other data is divided into shards of `SHARD_IMAGES`.
     """
@@ -43,16 +43,18 @@ def plan_shards(dataset: ImageDataset, shard_images: int | None = None) -> list[
     for source in dataset.sources:
         files = source.shards()
         if not files:
-            pieces = -(-len(source) // (shard_images or SHARD_IMAGES))
-            parts = [range(start + piece, start + len(source), pieces) for piece in range(pieces)]
+            first, last = (dataset.number_from(place) for place in (start, start + len(source)))
+            pieces = -(-(last - first) // (shard_images or SHARD_IMAGES))
+            parts = [range(first + piece, last, pieces) for piece in range(pieces)]
             shards += [PlannedShard(len(shards) + n, "", part) for n, part in enumerate(parts)]
-        first = start
+        before = start
         for name, count in files:
+            first, last = (dataset.number_from(place) for place in (before, before + count))
             most = shard_images or max(count, 1)
-            for begin in range(first, first + count, most):
-                end = min(begin + most, first + count)
+            for begin in range(first, last, most):
+                end = min(begin + most, last)
                 shards.append(PlannedShard(len(shards), name, range(begin, end)))
-            first += count
+            before += count
         start += len(source)
     return shards
 

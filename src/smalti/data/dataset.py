@@ -156,33 +156,34 @@ class ImageDataset:
             return Loaded(None, {error.key: error.reason})
         return Loaded(self._sample(decoded, crop))
 
-    def load_crops(self, index: int, crops: int) -> list[Loaded]:
+    def load_crops(self, index: int, crops: int, mirrored: bool = False) -> list[Loaded]:
         """Load several crops of an image, which is read once; a broken image gives no sample.
 
         Args:
             index: number of the image.
-            crops: number of random crops, none of them mirrored unless the transform says so; crop
-                `i` is the one of epoch `i`. A single crop is the center crop.
+            crops: number of random crops; crop `i` is the one of epoch `i`. A single crop is the
+                center crop.
+            mirrored: whether each crop is followed by the same one mirrored. Otherwise random crops
+                are mirrored as the transform says.
 
         Raises:
             InputError: the image is smaller than the crop and `small` is error.
         """
-        if crops == 1:
-            return [self.load_center(index)]
         try:
             decoded = self._decode(index)
-            drawn = [
-                draw_crop(
-                    decoded.size,
-                    self.transform,
-                    generator_for(self.seed, number, int(self._members[index])),
-                    decoded.key,
-                )
-                for number in range(crops)
-            ]
+            drawn = [self._numbered_crop(decoded, index, number, crops) for number in range(crops)]
         except BrokenImageError as error:
             return [Loaded(None, {error.key: error.reason})]
+        if mirrored:
+            drawn = [crop._replace(flip=flip) for crop in drawn for flip in (False, True)]
         return [Loaded(self._sample(decoded, crop)) for crop in drawn]
+
+    def _numbered_crop(self, decoded: "_Decoded", index: int, number: int, crops: int) -> Crop:
+        """One of several crops of an image, or its only one."""
+        if crops == 1:
+            return center_crop(decoded.size, self.transform, decoded.key)
+        generator = generator_for(self.seed, number, int(self._members[index]))
+        return draw_crop(decoded.size, self.transform, generator, decoded.key)
 
     @property
     def sources(self) -> Sequence[ImageSource]:
@@ -199,6 +200,13 @@ class ImageDataset:
                 logger.warning("skipped image %s: %s", key, reason)
             elif len(self.broken) == MOST_NAMED + 1:
                 logger.warning("further images that are skipped are counted, not named")
+
+    def number_from(self, position: int) -> int:
+        """Number of the first image from a position on among the images of all sources.
+
+        The positions count those that lack a file of paired data, too.
+        """
+        return int(np.searchsorted(self._members, position))
 
     def raw(self, index: int) -> RawImage:
         """Read an image as it is stored, with its class number in this data set.

@@ -132,7 +132,7 @@ class BatchLoader:
         )
 
     def crop_batches(
-        self, numbers: Sequence[int], crops: int, batch_size: int
+        self, numbers: Sequence[int], crops: int, batch_size: int, mirrored: bool = False
     ) -> Generator[Batch, None, None]:
         """Some images of the data set, each in one or several crops; broken ones are left out.
 
@@ -143,17 +143,18 @@ class BatchLoader:
             numbers: numbers of the images.
             crops: number of crops of each image.
             batch_size: crops in a batch; those of one image are not divided.
+            mirrored: whether each crop is followed by the same one mirrored, which does not count.
 
         Raises:
             InputError: as `augmented_batches`.
         """
         together = max(1, batch_size // crops)
-        self.check_workers(together * crops)
+        self.check_workers(together * crops * (1 + mirrored))
         jobs = (
             [Drawn(number, None) for number in numbers[start : start + together]]
             for start in range(0, len(numbers), together)
         )
-        batches = self._fetch(jobs, _CropReader(self.dataset, crops))
+        batches = self._fetch(jobs, _CropReader(self.dataset, crops, mirrored))
         return batches if self.workers else read_ahead(batches)
 
     def draws(self, step: int) -> list["Drawn"]:
@@ -296,15 +297,15 @@ class _Reader(Dataset[_Fetched]):
 class _CropReader(_Reader):
     """Reads several crops of each image, under the name that the image has in its source."""
 
-    def __init__(self, dataset: ImageDataset, crops: int) -> None:
+    def __init__(self, dataset: ImageDataset, crops: int, mirrored: bool) -> None:
         super().__init__(dataset)
-        self._crops = crops
+        self._crops, self._mirrored = crops, mirrored
 
     def _load(self, draw: Drawn) -> list[Loaded]:
         name = printable(self._dataset.name(draw.number))
         return [
             replace(loaded, sample=loaded.sample and replace(loaded.sample, key=name))
-            for loaded in self._dataset.load_crops(draw.number, self._crops)
+            for loaded in self._dataset.load_crops(draw.number, self._crops, self._mirrored)
         ]
 
 

@@ -121,7 +121,8 @@ class CodeCacheConfig(Config):
 
     data: str | None = None
     """Folder of codes that `smalti encode --data` made, in place of `data`; the short option is
-    `--codes`. Size and views of the images then come from it. null encodes the images of `data`
+    `--codes`. Size and views of the images then come from it, and its columns are the conditions
+    that are possible. null encodes the images of `data`
     when the run begins."""
 
     views: PositiveInt | Literal["auto"] = "auto"

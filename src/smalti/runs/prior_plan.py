@@ -94,7 +94,7 @@ def plan_prior(user_config: PriorRunConfig) -> PriorPlan:
     else:
         check_shards(user_config, shards, tokenizer)
         data = CodeData(shards, user_config.held_out, seen)
-        conditioners = conditions_of_shards(shards, conditions)
+        conditioners = conditions_of_shards(user_config, shards, conditions)
     config = settle_prior(user_config, data.images)
     check_orders(config)
     model_config = (

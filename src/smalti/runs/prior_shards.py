@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from smalti.codes.read import CodeShards
 from smalti.conditions import ConditionConfig
 from smalti.conditions.class_label import ClassLabelConfig
+from smalti.conditions.conditioning import conditioning_of
 from smalti.conditions.none import UnconditionalConfig
 from smalti.conditions.opening import RunConditions
-from smalti.config import InputError
+from smalti.config import InputError, describe
 from smalti.data.config import TransformConfig
 from smalti.data.loader import check_shares
 from smalti.runs.config import DEFAULT_TRANSFORM, PriorRunConfig
@@ -80,34 +83,61 @@ def check_shards(config: PriorRunConfig, shards: CodeShards, tokenizer: Tokenize
 
 
 def conditions_of_shards(
-    shards: CodeShards, conditions: RunConditions
+    config: PriorRunConfig, shards: CodeShards, conditions: RunConditions
 ) -> tuple[ConditionConfig, ...]:
-    """Make the configs of the conditions of a run on codes, which know classes alone.
+    """Make the configs of the conditions of a run on codes: those with which they were encoded.
 
     Raises:
-        InputError: a condition needs more than the codes have, or the prior that the run begins
-            with has other classes.
+        InputError: the codes lack a condition, or have it by another tokenizer or otherwise than
+            the run asks for or the prior that it begins with knows it.
     """
-    for kind in conditions.kinds:
-        if kind not in ("none", "class"):
+    tokenizers = conditions.tokenizers
+    found = tuple(_condition(shards, kind, tokenizers.get(kind)) for kind in conditions.kinds)
+    for former, of_codes in zip(conditions.former, found, strict=False):
+        if not isinstance(former, UnconditionalConfig) and former != of_codes:
             raise InputError(
-                f"the condition {kind} does not come with {shards.folder}, whose only condition is "
-                "class; --data with the images has all others"
+                f"the condition {former.kind} of {shards.folder} differs from that of the prior to "
+                "begin with; they must be the same"
             )
-    classes = shards.manifest.encoding.classes
-    if conditions.need_classes and classes is None:
+    for condition in conditioning_of(found).conditions:
+        for name, value in condition.run_options().items():
+            _check_option(config, shards, name, value)
+    return tuple(conditions.former) or found
+
+
+def _condition(shards: CodeShards, kind: str, tokenizer: Tokenizer | None) -> ConditionConfig:
+    """The config of a condition with which a folder was encoded."""
+    encoding = shards.manifest.encoding
+    if kind == "none":
+        return UnconditionalConfig()
+    if kind == "class":
+        if encoding.classes is None:
+            raise InputError(
+                f"condition is class, but {shards.folder} has no classes; encode with --classes"
+            )
+        return ClassLabelConfig(class_names=encoding.classes)
+    column = encoding.conditions.get(kind)
+    if column is None:
+        has = ", ".join([*(["class"] if encoding.classes else []), *encoding.conditions])
         raise InputError(
-            f"condition is class, but {shards.folder} has no classes; encode with --classes"
+            f"{shards.folder} has no column of the condition {kind} (it has {has or 'none'}); "
+            f"encode with --condition {kind}"
         )
-    for former in conditions.former:
-        if isinstance(former, ClassLabelConfig) and former.class_names != classes:
-            raise InputError(
-                f"the prior to begin with has other classes than {shards.folder}; they must be the "
-                "same"
-            )
-    if conditions.former:
-        return tuple(conditions.former)
-    return tuple(
-        UnconditionalConfig() if kind == "none" else ClassLabelConfig(class_names=classes or ())
-        for kind in conditions.kinds
-    )
+    if column.tokenizer != (None if tokenizer is None else weights_hash(tokenizer)):
+        raise InputError(
+            f"{shards.folder} has the condition {kind} by another tokenizer than the one named"
+        )
+    try:
+        return TypeAdapter[ConditionConfig](ConditionConfig).validate_python(column.config)
+    except ValidationError as error:
+        raise InputError(f"{shards.folder}: {kind} of the manifest: {describe(error)}") from error
+
+
+def _check_option(config: PriorRunConfig, shards: CodeShards, name: str, value: object) -> None:
+    """Refuse an option that the codes were made with another value of."""
+    if getattr(config, name) != value:
+        option = name.replace("_", "-")
+        raise InputError(
+            f"{option} is {getattr(config, name)}, but {shards.folder} was encoded with {value}; "
+            f"add --{option} {value}"
+        )

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from smalti.codes.encode import EncodingJob, encode_shard, finished
+from smalti.codes.encode import EncodingJob, condition_columns, encode_shard, finished
 from smalti.codes.manifest import (
     ENCODING_FILE,
     Encoding,
@@ -48,7 +48,7 @@ from smalti.shard_folder import MANIFEST_FILE
 from smalti.tokenizer.base import encoded_together
 from smalti.training.log import say
 from smalti.training.prior.code_batch import BatchEncoder, CodeBatch, CodeCache, batch_of_shards
-from smalti.training.prior.condition_columns import columns_of, stored
+from smalti.training.prior.condition_columns import columns_of
 from smalti.training.prior.former_cache import FormerCache, is_former, is_made_so
 from smalti.weights import weights_hash
 from smalti.words import counted
@@ -286,7 +286,7 @@ class ViewByView:
             view = encoding.views[number // batches_of_view]
             codes = self.encoder.encode(batch)
             columns = {view.column: codes.codes.to(dtype)}
-            columns |= stored(codes.conditions, encoding.conditions, view)
+            columns |= condition_columns(codes.conditions, encoding, view)
             for column, rows in columns.items():
                 chunks[column].append(rows)
             if batch.labels is not None and number < batches_of_view:
