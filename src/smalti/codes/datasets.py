@@ -36,7 +36,7 @@ class CodeSample(NamedTuple):
     label: int
     """Class number, or -1 without classes; in a batch (B,) int64."""
     key: str
-    """Path of the image, or its name in its data set; in a batch a list."""
+    """Path of the image, or its name in its data set; in a batch those of all."""
 
 
 class ImageCodes(Dataset[CodeSample]):

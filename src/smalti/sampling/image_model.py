@@ -187,7 +187,10 @@ class ImageModel:
         kinds = [one.kind for one in self.conditioning.conditions if one.is_asked]
         missing = [kind for kind in kinds if kind not in by_kind(condition, kinds)]
         if missing:
-            raise InputError(f"say under which condition: this prior knows {', '.join(missing)}")
+            raise InputError(
+                f"say under which condition: this prior knows {', '.join(missing)}, so give "
+                "`condition`, for all images or for each"
+            )
         f = self.tokenizer.downsampling_factor
         return self.request(len(codes), condition, (codes.shape[1] * f, codes.shape[2] * f))
 
