@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -80,3 +81,11 @@ def test_a_shard_whose_actors_die_is_given_up(tries, tmp_path, monkeypatch):
 def test_images_of_all_shards_are_counted(monkeypatch):
     row = {"shard": 0, "images": 3, "tries": 1, "refused": "", "log": "[]"}
     assert made_of([row, row | {"shard": 1, "images": 2, "tries": 2}], monkeypatch) == 5
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        ray_pool._check_address(address)
+    with pytest.raises(InputError, match=f"RAY_ADDRESS is {address}, where no Ray answers"):
+        ray_pool._check_address(address)

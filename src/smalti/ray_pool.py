@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from smalti.words import counted
 
 MOST_TRIES = 5
 """Number of times that a shard is tried whose actors die."""
+ANSWER_SECONDS = 30.0
+"""How long the machine that RAY_ADDRESS names may take to answer."""
 LOCAL_STORE_BYTES = 2**27
 """Memory in which a Ray of our own keeps what it sends around: a few numbers for each shard."""
 
@@ -101,10 +104,11 @@ def _running_ray() -> Iterator[None]:
         own = {"object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
         # It warns of arguments of actors that might get lost; this process keeps them.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    _check_address(address)
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except ConnectionError as error:
+    except ConnectionError as error:  # of `auto`
         raise InputError(f"RAY_ADDRESS is {address}, where no Ray answers") from error
     for number, handler in handlers.items():  # Ray takes SIGTERM for itself
         signal.signal(number, handler)
@@ -112,6 +116,16 @@ def _running_ray() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Refuse HOST:PORT where nothing listens, which Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise InputError(f"RAY_ADDRESS is {address}, where no Ray answers") from error
 
 
 def _made(
