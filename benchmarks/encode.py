@@ -1,6 +1,7 @@
 """Encoding images into codes against diffusers' VQModel of the same shape.
 
     python benchmarks/encode.py [--sizes PX PX] [--channels C] [--rounds R] [--threads T]
+        [--clock processor]
 
 model: encoder and quantizer on images in memory, in batches of the same size for both. A batch of
     64x64 pixels is encoded whole by diffusers; ours encodes some of its images at a time.
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import VQModel
-from measure import take_turns
+from measure import CLOCKS, Clock, take_turns
 from PIL import Image
 from torch import Tensor
 from train_step import check_same_shape, diffusers_autoencoder, our_autoencoder
@@ -115,7 +116,9 @@ def encode_diffusers(model: VQModel, source: Path, size: int) -> Tensor:
 # Measuring
 
 
-def measure_model(vqgan: VQGAN, model: VQModel, size: int, rounds: int) -> dict[str, float]:
+def measure_model(
+    vqgan: VQGAN, model: VQModel, size: int, rounds: int, clock: Clock
+) -> dict[str, float]:
     """Compare both on images in memory; print and return the ratios."""
     batch = encoded_together(size, size)
     generator = torch.Generator().manual_seed(0)
@@ -127,7 +130,7 @@ def measure_model(vqgan: VQGAN, model: VQModel, size: int, rounds: int) -> dict[
         contenders[f"diffusers, {count}"] = lambda n=count: [
             diffusers_codes(model, x) for x in images.split(n)
         ]
-    timings = take_turns(contenders, rounds)
+    timings = take_turns(contenders, rounds, clock=clock)
     print(f"{size}x{size}, images a second in batches of")
     for count in batches:
         seconds = [timings.median(f"{name}, {count}") for name in ("ours", "diffusers")]
@@ -147,7 +150,13 @@ def measure_model(vqgan: VQGAN, model: VQModel, size: int, rounds: int) -> dict[
 
 
 def measure_files(
-    vqgan: VQGAN, model: VQModel, sources: Sequence[Path], size: int, rounds: int, count: int
+    vqgan: VQGAN,
+    model: VQModel,
+    sources: Sequence[Path],
+    size: int,
+    rounds: int,
+    count: int,
+    clock: Clock,
 ) -> dict[str, float]:
     """Compare both on pictures in files; print and return the ratios."""
     ratios = {}
@@ -159,6 +168,7 @@ def measure_files(
                 "diffusers": lambda source=source: encode_diffusers(model, source, size),
             },
             rounds,
+            clock=clock,
         )
         ratio = timings.ratio("diffusers", "ours")
         speeds = [count / timings.median(name) for name in ("ours", "diffusers")]
@@ -175,6 +185,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--channels", type=int, default=32, help="multiple of 8")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="see measure.CLOCKS")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
@@ -191,13 +202,13 @@ def main() -> None:
         f"{arguments.channels} channels, float32, {torch.get_num_threads()} thread(s), median of "
         f"{arguments.rounds}; ratios above 1: ours is faster"
     )
-    ratios = {}
+    ratios, clock = {}, CLOCKS[arguments.clock]
     for size in arguments.sizes:
-        ratios |= measure_model(vqgan, model, size, arguments.rounds)
+        ratios |= measure_model(vqgan, model, size, arguments.rounds, clock)
         count = 2 * encoded_together(size, size)
         with tempfile.TemporaryDirectory() as folder:
             sources = write_pictures(Path(folder), count)
-            ratios |= measure_files(vqgan, model, sources, size, arguments.rounds, count)
+            ratios |= measure_files(vqgan, model, sources, size, arguments.rounds, count, clock)
     print(json.dumps({name: round(ratio, 3) for name, ratio in ratios.items()}))
 
 

@@ -1,7 +1,7 @@
 """Stage 2's training step against transformers' GPT-2, and the time that a run waits for data.
 
     python benchmarks/prior_step.py [--layers N] [--width W] [--batch B] [--rounds R] [--threads T]
-        [--device D]
+        [--device D] [--clock processor]
 
 step: ours is the step of a run, from cached codes to the averaged weights. For the library
     transformers it is forward, loss and backward of its GPT-2 of the same shape, with the same
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
-from measure import Timings, synchronized, take_turns
+from measure import CLOCKS, Timings, synchronized, take_turns
 from PIL import Image
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -190,6 +190,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="see measure.CLOCKS")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -209,7 +210,7 @@ def main() -> None:
         "ours": synchronized(our_step(arguments, codes), device),
         "transformers": synchronized(transformers_step(arguments, codes), device),
     }
-    timings = take_turns(contenders, arguments.rounds)
+    timings = take_turns(contenders, arguments.rounds, clock=CLOCKS[arguments.clock])
     waiting = share_of_waiting(arguments)
     print_table(timings, arguments, waiting)
     ratio = timings.ratio("transformers", "ours")

@@ -1,7 +1,7 @@
 """Stage 1's training step: the autoencoder against diffusers, the whole against two forwards.
 
     python benchmarks/train_step.py [--batch B] [--sizes PX...] [--channels C] [--rounds R]
-        [--threads T...] [--device D]
+        [--threads T...] [--device D] [--clock processor]
 
 Every size is measured with every number of threads.
 
@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from diffusers import VQModel
-from measure import Timings, peak_mb_of, peak_rss_mb, synchronized, take_turns
+from measure import CLOCKS, Timings, peak_mb_of, peak_rss_mb, synchronized, take_turns
 from torch import Tensor, nn
 
 from smalti.compute import Compute
@@ -254,7 +254,7 @@ def measure(arguments: argparse.Namespace, steps: Mapping[str, Step], size: int)
     contenders = {
         name: synchronized(lambda step=step: step(images), device) for name, step in steps.items()
     }
-    return take_turns(contenders, arguments.rounds)
+    return take_turns(contenders, arguments.rounds, clock=CLOCKS[arguments.clock])
 
 
 def print_table(arguments: argparse.Namespace, size: int, timings: Timings) -> None:
@@ -285,6 +285,7 @@ def parse_arguments() -> argparse.Namespace:
         "--sizes", type=int, nargs="+", default=[64, 128], help="sides of the images in pixels"
     )
     parser.add_argument("--channels", type=int, default=32, help="multiple of 8")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="see measure.CLOCKS")
     parser.add_argument("--rounds", type=int, default=5)
     # On a busy machine two threads mostly wait for each other, and the wait is what is measured.
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])

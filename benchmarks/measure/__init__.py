@@ -11,6 +11,14 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+Clock = Callable[[], float]
+
+CLOCKS: Mapping[str, Clock] = {
+    "wall": time.perf_counter,
+    "processor": time.process_time,
+}
+"""On a busy machine the processor's time, with one thread, is the better clock."""
+
 
 @dataclass(frozen=True)
 class Timings:
@@ -32,12 +40,9 @@ def take_turns(
     contenders: Mapping[str, Callable[[], object]],
     rounds: int,
     warmup_rounds: int = 1,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
 ) -> Timings:
-    """Time the contenders one after the other, round by round.
-
-    On a busy machine `time.process_time` with one thread is the better clock.
-    """
+    """Time the contenders one after the other, round by round."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(warmup_rounds + rounds):
         for name, run in contenders.items():
