@@ -83,6 +83,12 @@ def test_what_does_not_fit_the_codes_is_refused(refused, command, options, words
     refused([*command, *options.split()], *words)
 
 
+def test_which_images_codes_were_made_of_is_not_known(succeed, refused, here, command, world):
+    succeed(*command, "--held-out", 0.5)
+    asked = ["evaluate", "run", "--data", world.photos, "-n", 2, "--held-out"]
+    refused(asked, "run was trained on the codes in", "leave out --held-out")
+
+
 @pytest.fixture(scope="module")
 def conditions(succeed, world, tmp_path_factory) -> Path:
     """Codes with two conditions as columns."""

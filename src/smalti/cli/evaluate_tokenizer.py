@@ -34,7 +34,7 @@ from smalti.evaluation.extractors import load_extractor
 from smalti.evaluation.measures import Figure, code_figures
 from smalti.evaluation.tokenizer import evaluate, measures_of
 from smalti.model_folder import find_model
-from smalti.runs.config import BaseRunConfig, VQGANRunConfig
+from smalti.runs.config import BaseRunConfig, PriorRunConfig, VQGANRunConfig
 from smalti.runs.data import open_dataset
 from smalti.runs.state import read_config
 from smalti.runs.training_images import find_training_images
@@ -121,11 +121,22 @@ def unseen_numbers(model: str, seen: NDArray[np.bool_] | None) -> list[int]:
 
 
 def seen_images(options: argparse.Namespace, dataset: ImageDataset) -> NDArray[np.bool_] | None:
-    """Whether the model was trained on each image, (N,), or None if it is not known."""
+    """Whether the model was trained on each image, (N,), or None if it is not known.
+
+    Raises:
+        InputError: `--held-out` asks it of a prior that was trained on codes alone.
+    """
     images = find_training_images(options.model)
     if images is not None:
         return images.among(dataset)
     trained = read_config(Path(options.model))
+    if isinstance(trained, PriorRunConfig) and trained.codes.data is not None:
+        if options.held_out:
+            raise InputError(
+                f"{options.model} was trained on the codes in {trained.codes.data}, and has no "
+                "list of its images; leave out --held-out, and name images that are not among them"
+            )
+        return None
     # A run of an older version held out what its rule gives, of its own data.
     if trained is None or not (options.held_out or set(options.data) == set(trained.data)):
         return None
