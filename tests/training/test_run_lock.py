@@ -55,6 +55,13 @@ def hold_until_killed(folder: Path) -> None:
         time.sleep(LONG_S)
 
 
+def hold_elsewhere_until_killed(folder: Path) -> None:
+    """As a process of another machine."""
+    identity = replace(ELSEWHERE, pid=os.getpid())
+    Holder.this_process = classmethod(lambda _cls: identity)  # in this fork alone
+    hold_until_killed(folder)
+
+
 def fork(target, *arguments) -> multiprocessing.Process:
     process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
     process.start()
@@ -62,9 +69,9 @@ def fork(target, *arguments) -> multiprocessing.Process:
 
 
 @contextlib.contextmanager
-def held_by_another(folder: Path):
+def held_by_another(folder: Path, hold=hold_until_killed):
     """A process that holds the run, after its first sign of life."""
-    process = fork(hold_until_killed, folder)
+    process = fork(hold, folder)
     try:
         while (holder := read_holder(folder)) is None or holder.pid != process.pid:
             time.sleep(0.005)
@@ -175,6 +182,16 @@ def test_silent_process_of_another_machine_is_followed_with_a_word(tmp_path, cap
     said = capsys.readouterr().err
     assert "is held by process 1 on elsewhere.example, last heard of at 2242" in said
     assert "process 1 on elsewhere.example ended without letting go of it; taking over" in said
+
+
+@needs_fork
+def test_run_moves_to_another_machine_when_its_process_is_dead_and_not_before(tmp_path):
+    with held_by_another(tmp_path, hold_elsewhere_until_killed) as other:
+        with pytest.raises(InputError, match=rf"process {other.pid} on elsewhere\.example"):
+            enter(tmp_path)
+        other.kill()
+        other.join()
+        assert enter(tmp_path) == replace(ELSEWHERE, pid=other.pid)
 
 
 @pytest.mark.parametrize("sign", [HOLDER_FILE, "metrics.jsonl"])
