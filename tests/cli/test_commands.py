@@ -25,6 +25,7 @@ from smalti import hub
 from smalti.cli import inspect, sample
 from smalti.cli.decode import _file_names
 from smalti.cli.main import COMMANDS, KEPT_BYTES, SPINS, console
+from smalti.config import InputError
 from smalti.sampling.sheet import MARGIN_PX
 
 HELPS = [[command] for command in COMMANDS] + [["train", "vqgan"], ["train", "prior"]]
@@ -400,8 +401,15 @@ def test_model_of_the_hub_is_described(succeed, here, world, stand_in_hub, monke
     assert succeed("inspect", name).out == text  # as it was downloaded
 
 
-def test_name_of_no_model_on_the_hub_is_that_of_a_data_set(refused, here, stand_in_hub):
-    refused(["inspect", "hf://owner/name"], "hf://owner/name: ", "split")
+def test_name_of_no_model_on_the_hub_is_that_of_a_data_set(
+    refused, here, stand_in_hub, monkeypatch
+):
+    def describe(spec, classes):
+        raise InputError(f"{spec}: the hub does not give it")
+
+    monkeypatch.setattr("smalti.cli.inspect_data.describe_data", describe)
+    line = "hf://owner/name: the hub does not give it; nor does it give a model of this name"
+    refused(["inspect", "hf://owner/name"], line)
 
 
 def test_run_is_judged_and_has_a_page(succeed, world):

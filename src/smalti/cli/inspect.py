@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smalti.cli.arguments import Parser, expanded_path
+from smalti.errors import InputError
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -18,6 +19,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from smalti.cli.inspect_data import describe_data
     from smalti.cli.inspect_model import describe_model, describe_run, is_model
+    from smalti.hub import hub_name
     from smalti.model_download import is_model_on_hub
     from smalti.runs.state import read_run
 
@@ -27,10 +29,15 @@ def run(arguments: Sequence[str]) -> None:
         describe_run(state)
     elif is_model(path):
         describe_model(path)
-    elif not _asks_for_data(options) and is_model_on_hub(options.what):
+    elif _asks_for_data(options) or hub_name(options.what) is None:
+        describe_data(options.what, options.classes, options.size)
+    elif is_model_on_hub(options.what):
         describe_model(options.what)
     else:
-        describe_data(options.what, options.classes, options.size)
+        try:
+            describe_data(options.what, classes=False)
+        except InputError as error:
+            raise InputError(f"{error}; nor does it give a model of this name") from error
 
 
 def _asks_for_data(options: argparse.Namespace) -> bool:
