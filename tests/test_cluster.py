@@ -1,11 +1,12 @@
 """What a process takes from the variables of torchrun and of Slurm."""
 
 import logging
-import signal
 
 import pytest
 
+from helpers.signals import needs_requeue_signal
 from smalti.cluster import (
+    STOP_SIGNALS,
     exit_code,
     first_host,
     is_slurm_task,
@@ -112,6 +113,6 @@ def test_job_whose_tasks_a_command_leaves_idle_is_told_of_srun(caplog, monkeypat
     assert tasks_left_idle(BATCH | {"WORLD_SIZE": "8"}) == 0
 
 
+@needs_requeue_signal
 def test_exit_codes_of_signals():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    assert [exit_code(number) for number in numbers] == [130, 143, 75]
+    assert [exit_code(number) for number in STOP_SIGNALS] == [130, 143, 75]

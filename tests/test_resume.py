@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.signals import needs_sent_signals
 from smalti.data.split import SceneNames
 from smalti.model_folder import read_tensors
 from smalti.runs import data as run_data
@@ -296,12 +297,13 @@ COMMAND = textwrap.dedent(f"""
 """)
 
 
+@needs_sent_signals
 @pytest.mark.parametrize(
     ("number", "code"),
     [
-        pytest.param(signal.SIGUSR1, 75, id="SIGUSR1"),
-        pytest.param(signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 130, id="SIGINT", marks=pytest.mark.slow),
+        ("SIGUSR1", 75),
+        pytest.param("SIGTERM", 143, marks=pytest.mark.slow),
+        pytest.param("SIGINT", 130, marks=pytest.mark.slow),
     ],
 )
 def test_signalled_command_saves_exits_with_its_code_and_resumes(
@@ -320,7 +322,7 @@ def test_signalled_command_saves_exits_with_its_code_and_resumes(
         encoding="utf-8",
     ) as command:
         assert command.stdout.readline() == "ready\n"
-        command.send_signal(number)
+        command.send_signal(signal.Signals[number])
         _, said = command.communicate()
     assert command.returncode == code
     again = f"all is saved: smalti resume {tmp_path}/run goes on from here"

@@ -21,6 +21,7 @@ import yaml
 from PIL import Image
 
 import smalti
+from helpers.signals import needs_requeue_signal
 from smalti import hub
 from smalti.cli import inspect, sample
 from smalti.cli.decode import _file_names
@@ -449,7 +450,10 @@ def test_config_may_begin_with_a_byte_order_mark(call, here):
     assert (printed["out"], printed["seed"]) == ("größe", 7)
 
 
-@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGUSR1", 75)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [("SIGTERM", 143), pytest.param("SIGUSR1", 75, marks=needs_requeue_signal)],
+)
 def test_signal_leaves_nothing_half_written(here, number, code):
     """Where no run is there to finish its step and save."""
     program = textwrap.dedent(f"""

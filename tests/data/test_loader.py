@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pickle
 import shutil
-import signal
 from collections import namedtuple
 from collections.abc import Generator
 from multiprocessing.reduction import ForkingPickler
@@ -17,6 +16,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.signals import needs_sent_signals
+from smalti.cluster import STOP_SIGNALS
 from smalti.config import InputError
 from smalti.data import loader as loader_module
 from smalti.data.config import TransformConfig
@@ -193,7 +194,8 @@ def test_workers_that_do_not_fit_into_shared_memory_are_refused(
         next(loader.batches(0))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@needs_sent_signals
+@pytest.mark.parametrize("stop", STOP_SIGNALS)
 def test_workers_leave_stop_signals_to_the_main_process(many_photos: Path, stop: int) -> None:
     batches = make_loader(many_photos, workers=2).batches(0)
     read = [next(batches), next(batches)]  # one from each worker: both are up

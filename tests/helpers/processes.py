@@ -6,6 +6,10 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+LOOPBACK = {"linux": "lo", "darwin": "lo0"}
+NETWORK = {"GLOO_SOCKET_IFNAME": LOOPBACK[sys.platform]} if sys.platform in LOOPBACK else {}
+"""The variable by which gloo stays on this machine; on Windows its own choice is taken."""
+
 
 class Ended(NamedTuple):
     """How a process ended."""
@@ -34,7 +38,7 @@ def run_as_two(command: list[str], launcher: Launcher = TORCHRUN) -> list[Ended]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     shared = launcher.common | {"MASTER_PORT": port}
-    shared |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    shared |= {"OMP_NUM_THREADS": "1"} | NETWORK
     both = [
         subprocess.Popen(
             [sys.executable, *command],

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from helpers.processes import SRUN, Ended, run_as_two
+from helpers.processes import NETWORK, SRUN, Ended, run_as_two
+from smalti.cluster import STOP_SIGNALS
 from smalti.model_folder import read_tensors
 from smalti.runs import data as run_data
 from smalti.runs.config import PriorRunConfig, VQGANRunConfig
@@ -252,7 +253,8 @@ def test_process_0_speaks_for_both(pair):
 
 def test_signal_to_one_process_stops_both_after_the_same_step(pair, configs):
     """And one process goes on alone, as if it had always been alone."""
-    assert pair.outcomes["stopped"] == ["Stopped: stopped by SIGUSR1"] * 2
+    name = signal.Signals(STOP_SIGNALS[-1]).name  # SIGUSR1, where there is one
+    assert pair.outcomes["stopped"] == [f"Stopped: stopped by {name}"] * 2
     run = pair.run("stopped")
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_00000007"]
     assert not (run / HOLDER_FILE).exists()
@@ -322,7 +324,7 @@ def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_pat
     options = ["--training.batch_size", "6", "--training.accumulation_steps", "2"]
     ended = subprocess.run(
         [*launch, *command, *options, "--training.device", "cpu", "--image.size", "32"],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | NETWORK,
         capture_output=True,
         text=True,
         check=False,

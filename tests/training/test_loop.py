@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from helpers.signals import needs_requeue_signal, needs_sent_signals
 from smalti.cluster import STOP_SIGNALS
 from smalti.config import Config, InputError
 from smalti.health.examine import examine
@@ -438,7 +439,7 @@ def test_gain_whose_model_could_not_be_saved_is_a_gain(tmp_path, monkeypatch):
 # Signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
     learner = SumLearner()
     learner.before_step[3] = lambda: signal.raise_signal(number)
@@ -458,6 +459,7 @@ def test_handlers_of_before_are_put_back(tmp_path):
     assert after == before
 
 
+@needs_sent_signals
 def test_second_signal_ends_the_process_at_once():
     """In the middle of a step that would never end."""
     program = textwrap.dedent("""
@@ -476,6 +478,7 @@ def test_second_signal_ends_the_process_at_once():
     assert ended.stdout == "first\n"
 
 
+@needs_requeue_signal
 def test_signal_of_the_cluster_is_no_impatience_before_or_after_another():
     """Slurm sends it to all processes, perhaps twice, and SIGTERM when the time is over."""
     with StopSignals() as stop:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from smalti.cluster import STOP_SIGNALS
 from smalti.config import InputError
 from smalti.distributed import rank
 from smalti.runs import data as run_data
@@ -37,7 +38,7 @@ def disturb(disturbance: dict[str, Any]) -> None:
         scalars = STEP(stage, batch)
         hit = (disturbance.get("rank"), disturbance.get("step")) == (rank(), stage.training.step)
         if hit and disturbance["how"] == "signal":
-            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(STOP_SIGNALS[-1])
         if hit and disturbance["how"] == "nan":
             scalars = scalars | {"pixel_loss": torch.tensor(float("nan"))}
         if hit and disturbance["how"] == "death":
