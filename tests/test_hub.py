@@ -91,7 +91,8 @@ def test_out_of_reach_only_what_was_downloaded_counts(monkeypatch, caplog):
 
 
 def test_data_set_out_of_reach_is_an_error_at_once(monkeypatch, caplog):
-    pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     caplog.set_level(logging.INFO, "smalti")
     monkeypatch.setattr(hub, "is_reachable", lambda: False)
     with pytest.raises(InputError, match="owner/name is not a path here, and the hub cannot be"):

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from smalti.codes.manifest import read_manifest
-from smalti.conditions import low_resolution
 from smalti.conditions.low_resolution import LowResolutionPair
 from smalti.data.config import TransformConfig
 from smalti.data.loader import BatchLoader
@@ -333,11 +332,13 @@ def test_a_pixelsnail_has_the_shape_asked_for(photos, tmp_path, trainers):
 def test_a_low_resolution_is_as_low_as_asked_for(photos, tmp_path, trainers, monkeypatch):
     factors = []
 
-    def noted(factor):
-        factors.append(factor)
-        return LowResolutionPair(factor)
+    begin = LowResolutionPair.__init__
 
-    monkeypatch.setattr(low_resolution, "LowResolutionPair", noted)
+    def noted(pair, factor):
+        factors.append(factor)
+        begin(pair, factor)
+
+    monkeypatch.setattr(LowResolutionPair, "__init__", noted)
     changes = {"condition": "low_resolution", "low_resolution_factor": 4}
     train_prior(prior_config(photos, tmp_path / "run", **changes))
     begun = trainers[0].learner.model()

@@ -36,7 +36,8 @@ def environment() -> dict[str, Any]:
         "smalti": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": {name: _version(name) for name in LIBRARIES}
+        | {"torch": str(torch.__version__)},  # with its build, which packages may leave out
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from skimage import data
 
+from helpers.curves import draw_nothing
 from smalti.cli.main import main
 
 TINY_TRAINING = {
@@ -124,6 +125,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command draws curves; `tests/test_stages.py` and `tests/report` see them drawn."""
+    draw_nothing(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = World(tmp_path_factory.mktemp("world"))
@@ -133,10 +140,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
             left, top = 40 * number, 30 * number
             crop = Image.fromarray(picture).crop((left, top, left + 48, top + 40))
             crop.resize((24, 20)).save(made.photos / name / f"{number}.png")
-    _succeed("train", "vqgan", "--data", made.photos, "--out", made.vqgan, *made.tiny)
     prior = ["train", "prior", "--data", made.photos, "--vqgan", made.vqgan, *made.tiny_prior]
-    _succeed(*prior, "--out", made.prior)
-    _succeed(*prior, "--out", made.classes, "--condition", "class")
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        _succeed("train", "vqgan", "--data", made.photos, "--out", made.vqgan, *made.tiny)
+        _succeed(*prior, "--out", made.prior)
+        _succeed(*prior, "--out", made.classes, "--condition", "class")
     return made
 
 

@@ -38,7 +38,8 @@ def run_as_two(command: list[str], launcher: Launcher = TORCHRUN) -> list[Ended]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     shared = launcher.common | {"MASTER_PORT": port}
-    shared |= {"OMP_NUM_THREADS": "1"} | NETWORK
+    # From Python 3.14 on, it tells what a process that died has left behind.
+    shared |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore:resource_tracker"} | NETWORK
     both = [
         subprocess.Popen(
             [sys.executable, *command],

@@ -107,7 +107,7 @@ from pathlib import Path
 from smalti.tokenizer.nearest import nearest_entries
 
 def peak_mb():
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) // 1024
 
 torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from PIL import Image
 from skimage import data
 
 from helpers.processes import NETWORK, SRUN, Ended, run_as_two
+from helpers.signals import needs_sent_signals
 from smalti.cluster import STOP_SIGNALS
 from smalti.model_folder import read_tensors
 from smalti.runs import data as run_data
@@ -23,7 +24,7 @@ from smalti.runs.vqgan import train_vqgan
 from smalti.training.log import read_metrics
 from smalti.training.run_lock import HOLDER_FILE
 
-STEPS = 20
+STEPS = 12  # two more than it takes the adversary to count in full
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
 Config = dict[str, Any]
@@ -45,8 +46,8 @@ def vqgan_config(photos: Path, **changes: Any) -> Config:
     training = {
         "total_steps": STEPS,
         "batch_size": 8,
-        "log_steps": 5,
-        "eval_steps": 10,
+        "log_steps": 3,
+        "eval_steps": 6,
         "device": "cpu",
         "precision": "float32",
     }
@@ -74,6 +75,11 @@ def prior_config(photos: Path, vqgan: Path) -> Config:
     del config["discriminator"], config["loss"]
     prior = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
     return config | {"prior": prior, "codes": {"views": 2}, "token_keep": 1}
+
+
+def indivisible(config: Config) -> Config:
+    """A run whose batch does not divide among the chunks of two processes."""
+    return config | {"training": config["training"] | {"batch_size": 6, "accumulation_steps": 2}}
 
 
 class Pair(NamedTuple):
@@ -150,9 +156,10 @@ def pair(photos, configs, evaluated, tmp_path_factory) -> Pair:
         training={"accumulation_steps": 2, "activation_checkpointing": True},
     )
     jobs["prior"] = {"stage": "prior", "config": prior_config(photos, vqgan)}
+    jobs["indivisible"] = {"stage": "vqgan", "config": indivisible(configs["vector"])}
     for name, disturbance in {
-        "stopped": {"rank": 1, "step": 7, "how": "signal"},
-        "poisoned": {"rank": 1, "step": 7, "how": "nan"},
+        "stopped": {"rank": 1, "step": 5, "how": "signal"},
+        "poisoned": {"rank": 1, "step": 5, "how": "nan"},
         "lost": {"rank": 1, "step": 3, "how": "death"},
     }.items():
         jobs[name] = {"stage": "vqgan", "config": configs["vector"], "disturbance": disturbance}
@@ -230,7 +237,7 @@ def test_two_processes_tell_once_what_one_tells(pair, configs):
     config = configs["vector"] | {"out": str(pair.alone("vector"))}
     train_vqgan(VQGANRunConfig.model_validate(config))  # is done already if another test did it
     lines, others = numbers(pair.run("vector")), numbers(pair.alone("vector"))
-    assert [line["step"] for line in lines] == [5, 10, 10, 15, 20, 20]
+    assert [line["step"] for line in lines] == [3, 6, 6, 9, 12, 12]
     assert lines == [pytest.approx(other, rel=1e-4, abs=1e-6) for other in others]
 
 
@@ -256,7 +263,7 @@ def test_signal_to_one_process_stops_both_after_the_same_step(pair, configs):
     name = signal.Signals(STOP_SIGNALS[-1]).name  # SIGUSR1, where there is one
     assert pair.outcomes["stopped"] == [f"Stopped: stopped by {name}"] * 2
     run = pair.run("stopped")
-    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_00000007"]
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_00000005"]
     assert not (run / HOLDER_FILE).exists()
     train_vqgan(VQGANRunConfig.model_validate(configs["vector"] | {"out": str(run)}))
     found = differences(run, pair.run("vector"))
@@ -266,7 +273,7 @@ def test_signal_to_one_process_stops_both_after_the_same_step(pair, configs):
 def test_number_that_is_none_in_one_process_ends_both_with_its_line(pair):
     first, second = pair.outcomes["poisoned"]
     line = second.removeprefix("NotFiniteError: ")
-    assert line.startswith("pixel_loss became nan at step 7; batch: ")
+    assert line.startswith("pixel_loss became nan at step 5; batch: ")
     assert first == f"InputError: {line}"
     assert not list((pair.run("poisoned") / "checkpoints").glob("step_*"))
 
@@ -278,22 +285,23 @@ def test_process_that_dies_ends_the_other_with_one_line(pair):
     assert not (pair.run("lost") / HOLDER_FILE).exists()
 
 
+@needs_sent_signals
 @pytest.mark.slow
 def test_run_that_was_killed_while_it_saved_goes_on_as_if_nothing_had_been(photos, tmp_path):
     """The other process ends by itself, and nothing half-written stays."""
-    config = vqgan_config(photos, training={"save_steps": 8})
+    config = vqgan_config(photos, training={"save_steps": 4})
     whole, killed = (
         {"stage": "vqgan", "config": config | {"out": str(tmp_path / name)}}
         for name in ("whole", "killed")
     )
     jobs = tmp_path / "jobs.json"
-    kill = {"rank": 0, "step": 16, "how": "kill in save"}
+    kill = {"rank": 0, "step": 8, "how": "kill in save"}
     jobs.write_text(json.dumps([whole, killed | {"disturbance": kill}]), encoding="utf-8")
     dead, survivor = run_as_two([str(SCRIPT), str(jobs)])
     assert (dead.code, survivor.code) == (-signal.SIGKILL, 1)
     assert "ProcessLostError: another process of the run ended" in survivor.said
     checkpoints = tmp_path / "killed" / "checkpoints"
-    assert list(checkpoints.glob(".tmp-*-step_00000016/training.safetensors"))
+    assert list(checkpoints.glob(".tmp-*-step_00000008/training.safetensors"))
     jobs.write_text(json.dumps([killed]), encoding="utf-8")
     assert [process.code for process in run_as_two([str(SCRIPT), str(jobs)])] == [0, 0]
     assert not list((tmp_path / "killed").rglob(".tmp-*"))
@@ -302,6 +310,13 @@ def test_run_that_was_killed_while_it_saved_goes_on_as_if_nothing_had_been(photo
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
+def test_batch_that_does_not_divide_ends_both_before_anything_is_made(pair):
+    line = "with 2 processes and batches computed in 2 chunks, allowed are multiples of 4"
+    assert pair.outcomes["indivisible"] == [f"InputError: batch-size is 6; {line}"] * 2
+    assert not pair.run("indivisible").exists()
+
+
+@pytest.mark.slow
 def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_path):
     launch = [
         sys.executable,

@@ -21,7 +21,7 @@ from smalti.tokenizer.vqgan import VQGAN
 from smalti.training.log import read_metrics
 from smalti.training.shards import read_shards, sizes_in
 
-STEPS, HALF = 20, 10
+STEPS, HALF = 8, 4
 SCRIPT = Path(__file__).with_name("two_processes.py")
 TOKENIZER = VQGANConfig(channels=8, channel_multipliers=(1, 1), code_dim=8, codebook_size=16)
 

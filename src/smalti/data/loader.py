@@ -21,6 +21,7 @@ from smalti.cluster import ignore_stop_signals
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset, Loaded
 from smalti.data.sources.base import printable
+from smalti.data.workers import prepare_workers
 from smalti.distributed import rank, world_size
 from smalti.types import Batch, Sample
 from smalti.words import counted
@@ -176,6 +177,8 @@ class BatchLoader:
     def _fetch(
         self, jobs: Iterable[list["Drawn"]], reader: "_Reader | None" = None
     ) -> Generator[Batch, None, None]:
+        if self.workers:
+            prepare_workers()
         fetched_batches: DataLoader[_Fetched] = DataLoader(
             reader or _Reader(self.dataset),
             sampler=jobs,

@@ -28,6 +28,7 @@ from smalti.data.sources.base import name_bytes, printable, state_of
 from smalti.data.sources.remote import is_remote, joined, local_copy
 from smalti.data.sources.tar_scan import read_tar
 from smalti.data.sources.tar_table import TEXTS, Tar, TarTable, Texts
+from smalti.data.workers import prepare_workers
 from smalti.files import atomic_file, disk_errors, json_text, system_lock
 from smalti.model_folder import map_tensors
 from smalti.paths import cache_folder
@@ -177,6 +178,7 @@ def _read_all(paths: Sequence[str], states: Sequence[str]) -> list[TarTable]:
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if len(paths) < MANY_TARS or processes == 1:
         return list(map(read, paths, states))
+    prepare_workers()
     with ProcessPoolExecutor(processes, initializer=ignore_stop_signals) as pool:
         return list(pool.map(read, paths, states, chunksize=8))
 
