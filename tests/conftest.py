@@ -1,7 +1,7 @@
 """Fixtures every test may use."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch is imported, here and in the processes that tests start: there is a worker for each
@@ -51,6 +51,16 @@ def oracle_tensors() -> Callable[[str], dict[str, Tensor]]:
 def _hub_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test opens a connection: what it asks of the hub it replaces."""
     monkeypatch.setattr("smalti.hub.is_reachable", lambda: True)
+
+
+@pytest.fixture(scope="module")
+def no_curves() -> Iterator[None]:
+    """Runs, their pages and pushed models have a small picture where curves would be."""
+    from helpers.curves import draw_nothing  # which imports what draws
+
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        yield
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from smalti.tokenizer.pixels import PixelTokenizer
 from smalti.training.log import read_metrics
 from smalti.training.vqgan.config import VQGANLossConfig
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 CLASSES = 4
 CONTENTS: dict[str, dict[str, Any]] = {
     "labels": {"kind": "labels", "classes": CLASSES, "ignore": 255},

@@ -12,6 +12,8 @@ from smalti.runs.config import PriorRunConfig
 from smalti.runs.prior import train_prior
 from smalti.sampling.pipeline import Pipeline
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 
 def run_config(data: Path, tokenizers: Path, out: Path, *kinds: str, **changes) -> PriorRunConfig:
     named = [kind for kind in kinds if CONDITIONS[kind].content_kind not in (None, "rgb")]
