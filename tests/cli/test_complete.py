@@ -9,7 +9,6 @@ from PIL import Image
 from smalti.cli.complete import read_mask
 from smalti.files import system_lock
 from smalti.sampling.partial import PartialCodes
-from smalti.sampling.pipeline import Pipeline
 from smalti.tokenizer.vqgan import VQGAN
 
 UNFINISHED = Path("completions/unfinished.safetensors")
@@ -161,7 +160,7 @@ def test_what_is_drawn_survives_a_stop_while_it_is_decoded(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pipeline, "decode", stop)
+        patch.setattr(VQGAN, "decode", stop)
         stopped = call(*command)
     assert stopped.code == 130
     assert f"{out}/unfinished.safetensors" in stopped.out

@@ -75,7 +75,7 @@ def test_codes_are_kept_when_only_the_word_for_small_images_changes(
     prior = ["train", "prior", "--data", mixed, "--vqgan", world.vqgan, "--out", "prior"]
     succeed(*prior, *world.tiny_prior, "--image.small=error")
     before = Path("prior/codes/manifest.json").read_text(encoding="utf-8")
-    assert json.loads(before)["made_from"]["transform"]["upscale"] is False
+    assert json.loads(before)["encoding"]["small"] == "error"
     succeed(*prior, *world.tiny_prior, "--image.small=skip", "--training.total_steps=4")
     assert Path("prior/codes/manifest.json").read_text(encoding="utf-8") == before
     succeed(*prior, *world.tiny_prior, "--image.small=enlarge", "--training.total_steps=5")

@@ -54,7 +54,7 @@ from smalti.types import Batch
 COLUMNS = 16
 """Most images that the picture shows."""
 WHOLE_PX = 352
-"""Side of the training images of the segmenter."""
+"""Side of the training images of the segmenter, where the run keeps the size of its images."""
 
 Reading = Callable[[Tensor, Batch], float]
 """How well images (B, 3, H, W) fit the conditions of a batch."""
@@ -193,7 +193,9 @@ def readings(run: Path, pipeline: Pipeline) -> dict[str, Reading]:
     found: dict[str, Reading] = {}
     for kind in pipeline.conditioning.kinds:
         if kind == "segmentation":
-            found[kind] = label_agreement(images_of(run, own_data, pipeline, WHOLE_PX).train)
+            resized = config.image.resize_px
+            side = resized if isinstance(resized, int) else WHOLE_PX
+            found[kind] = label_agreement(images_of(run, own_data, pipeline, side).train)
         if kind == "class":
             found[kind] = class_accuracy(images_of(run, own_data, pipeline).train)
         if kind == "edges":

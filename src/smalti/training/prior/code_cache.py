@@ -188,7 +188,8 @@ def _encoding_of(loader: BatchLoader, encoder: BatchEncoder, views: int) -> Enco
             "downsampling_factor": tokenizer.downsampling_factor,
             "size": (transform.height_px, transform.width_px),
             "resize_px": transform.resize_px,
-            "small": transform.small,
+            # Small images that are skipped and those that end the run have no codes alike.
+            "small": "enlarge" if transform.small == "enlarge" else "error",
             "seed": dataset.seed,
             "views": tuple(_view(number, transform) for number in range(views)),
             "classes": dataset.class_names,
