@@ -29,9 +29,11 @@ import torch.nn.functional as F
 from readers import Classifier, Segmenter
 from torch import Tensor
 
+from smalti.conditions import Setup
 from smalti.conditions.low_resolution import enlarged, shrunk
 from smalti.conditions.opening import open_conditions
 from smalti.content import IGNORED, EdgesContent
+from smalti.content_images import content_images
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import stack
 from smalti.data.readers import EdgeReader
@@ -70,10 +72,16 @@ def images_of(run: Path, data: str, pipeline: Pipeline, size: int | None = None)
         size: side of the crops in pixels, in place of the run's.
     """
     config = PriorRunConfig.model_validate(read_run_config(run))
-    told = open_conditions(config, run, pipeline.tokenizer)
+    told = open_conditions(config.condition, run, pipeline.tokenizer)
     image = config.image if size is None else config.image.model_copy(update={"size": size})
-    source = open_source(data, told.has_classes)
-    dataset = ImageDataset([source], image, config.seed, paired=told.paired(config))
+    setup = Setup(
+        height_px=image.height_px,
+        width_px=image.width_px,
+        cell_px=pipeline.tokenizer.downsampling_factor,
+        low_resolution_factor=config.low_resolution_factor,
+    )
+    source = open_source(data, told.need_classes)
+    dataset = ImageDataset([source], image, config.seed, paired=told.pairs(setup))
     if data not in config.data:
         return Split(dataset, dataset, OwnNames(1))
     split = split_held_out(dataset, config.held_out, rule_of_run(run))
@@ -256,9 +264,9 @@ def main() -> None:
         }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
-    content = pipeline.tokenizer.content
+    content = content_images(pipeline.tokenizer.content)
     shown = [
-        [tokenizer.content.draw(one) for one in own.conditions[kind]]
+        [content_images(tokenizer.content).draw(one) for one in own.conditions[kind]]
         for kind, tokenizer in pipeline.condition_tokenizers.items()
     ]
     for images in (own.images, reconstructions, *samples):
