@@ -6,54 +6,38 @@ import threading
 import pytest
 import torch
 
-from smalti.conditions.class_label import ClassLabelConfig
+from helpers.class_pipelines import CLASSES, H, K, W, pipeline_of
 from smalti.conditions.none import UnconditionalConfig
 from smalti.errors import CancelledError, InputError
-from smalti.prior.build import build_prior
 from smalti.prior.gpt.config import GPT2Config
 from smalti.prior.local.config import LocalConfig
 from smalti.progress import Progress
 from smalti.sampling.partial import PartialCodes
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.vqgan import VQGAN
 
-K, H, W = 8, 3, 4
-CLASSES = ClassLabelConfig(class_names=("cat", "dog"))
 GPT_SHAPE = GPT2Config(layers=1, heads=2, width=16, dropout=0)
 LOCAL_SHAPE = LocalConfig(layers=1, heads=2, width=16, dropout=0)
 
 
-def pipeline_of(conditioner=CLASSES, prior=GPT_SHAPE) -> Pipeline:
-    config = PriorModelConfig(
-        prior=prior,
-        conditioners=(conditioner,),
-        codebook_size=K,
-        vocab_size=K + 3,
-        max_length=H * W,
-        grid_height=H,
-        grid_width=W,
-        condition_drop=0.1,
-    )
-    vqgan = VQGAN(VQGANConfig(codebook_size=K, channel_multipliers=(1, 1)))
-    network = build_prior(config.prior, config.sizes)
+def lively(prior=GPT_SHAPE, conditioner=CLASSES) -> Pipeline:
+    """A pipeline whose prior expects some codes much more than others."""
+    pipeline = pipeline_of(prior, conditioner)
     with torch.no_grad():
-        for name, weight in network.named_parameters():
+        for name, weight in pipeline.prior.named_parameters():
             if "norm" not in name:
                 weight.copy_(torch.randn(weight.shape))
-    return Pipeline(vqgan.eval(), network.eval(), config)
+    return pipeline
 
 
 @pytest.fixture
 def pipeline() -> Pipeline:
-    return pipeline_of()
+    return lively()
 
 
 @pytest.mark.parametrize("size", [(H, W), (5, 7)])
 @pytest.mark.parametrize("prior", [GPT_SHAPE, LOCAL_SHAPE], ids=["gpt2", "local"])
 def test_scores_are_those_of_the_logits(prior, size):
-    pipeline, codes = pipeline_of(prior=prior), torch.randint(K, (3, *size))
+    pipeline, codes = lively(prior), torch.randint(K, (3, *size))
     logits = pipeline.logits(codes, ["cat", "dog", "dog"], batch_size=2)
     assert logits.shape == (3, *size, K)
     chosen = logits.log_softmax(-1).gather(-1, codes[..., None])[..., 0]
@@ -108,7 +92,7 @@ def test_a_missing_condition_is_not_guessed(pipeline):
     codes = torch.zeros(2, H, W, dtype=torch.int64)
     with pytest.raises(InputError, match="under which condition: this prior knows class"):
         pipeline.score(codes)
-    assert pipeline_of(UnconditionalConfig()).score(codes).nats.shape == (2, H, W)
+    assert lively(conditioner=UnconditionalConfig()).score(codes).nats.shape == (2, H, W)
 
 
 def test_progress_is_told_step_by_step(pipeline):

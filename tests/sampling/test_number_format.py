@@ -3,42 +3,19 @@
 import pytest
 import torch
 
-from smalti.conditions.class_label import ClassLabelConfig
+from helpers.class_pipelines import H, K, W, pipeline_of
 from smalti.config import InputError
-from smalti.prior.build import build_prior
 from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.local.config import LocalConfig
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.pipeline import Pipeline
-from smalti.sampling.prior_model import PriorModelConfig
-from smalti.tokenizer.config import VQGANConfig
-from smalti.tokenizer.vqgan import VQGAN
 
-K, H, W = 8, 3, 4
 SHAPES = {
     "gpt2": GPT2Config(layers=1, heads=2, width=16, dropout=0),
     "gpt": GPTConfig(layers=1, heads=2, width=16, dropout=0),
     "local": LocalConfig(layers=1, heads=2, width=16, dropout=0),
     "pixelsnail": PixelSNAILConfig(blocks=1, width=16, dropout=0),
 }
-CLASSES = ClassLabelConfig(class_names=("cat", "dog"))
-
-
-def pipeline_of(shape) -> Pipeline:
-    config = PriorModelConfig(
-        prior=shape,
-        conditioners=(CLASSES,),
-        codebook_size=K,
-        vocab_size=K + 3,
-        max_length=H * W,
-        grid_height=H,
-        grid_width=W,
-        condition_drop=0.1,
-    )
-    vqgan = VQGAN(
-        VQGANConfig(channels=8, norm_groups=2, codebook_size=K, channel_multipliers=(1, 1))
-    )
-    return Pipeline(vqgan.eval(), build_prior(config.prior, config.sizes).eval(), config)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -12,7 +12,7 @@ LINE_SECONDS = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
-class Progress:
+class ShardProgress:
     """Shows images a second and the time left: a bar, or lines where there is no terminal.
 
     Args:

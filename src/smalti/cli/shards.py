@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from smalti.cli.shard_progress import Progress
+from smalti.cli.shard_progress import ShardProgress
 from smalti.codes.plan import WHOLE, parse_part
 from smalti.config import InputError
 from smalti.distributed import from_first, patient_group, rank, together, world_size
@@ -96,7 +96,10 @@ def make_shards(open_work: Callable[[], ShardWork], options: argparse.Namespace,
         print(f"finished before: {counted(len(own) - len(unfinished), 'shard')}")
     started = time.monotonic()
     group = patient_group(PATIENCE)
-    with together(group), Progress(sum(work.sizes[number] for number in unfinished)) as progress:
+    with (
+        together(group),
+        ShardProgress(sum(work.sizes[number] for number in unfinished)) as progress,
+    ):
         if uses_ray and unfinished:
             images = _make_with_ray(open_work, unfinished, options, progress)
         else:
@@ -116,7 +119,7 @@ def _make_with_ray(
     open_work: Callable[[], ShardWork],
     shards: Sequence[int],
     options: argparse.Namespace,
-    progress: Progress,
+    progress: ShardProgress,
 ) -> int:
     """Make shards with actors; the model of this process stays unused."""
     return make_with_actors(
