@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from smalti.ranges import from_pil
 from smalti.sampling.completion import Margins, complete
 from smalti.sampling.pipeline import Pipeline
 from smalti.sampling.scoring import score_codes
-from smalti.studio.worker import Worker
+from smalti.studio.worker import Job, Worker
 
 pytestmark = pytest.mark.browser
 
@@ -27,6 +28,21 @@ def worker() -> Iterator[Worker]:
     made = Worker(torch.device("cpu"))
     yield made
     made.close()
+
+
+@contextmanager
+def drawing_stands_still() -> Iterator[None]:
+    """Jobs go no further than their first progress, until they are given up."""
+    tell = Job.tell
+
+    def told(job: Job, event: str, data: object = None) -> None:
+        tell(job, event, data)
+        if event == "progress":
+            job.cancelled.wait(20)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Job, "tell", told)
+        yield
 
 
 def wait_until_drawn(page) -> None:
@@ -117,12 +133,11 @@ def test_the_keyboard_goes_on_where_it_was(runs, visit):
     page.keyboard.press("Enter")
     wait_until_drawn(page)
     assert start.evaluate("one => one === document.activeElement")
-    page.locator("#panel-make").get_by_label("Height").fill("96")
-    start.focus()
-    page.keyboard.press("Enter")
-    page.get_by_text(re.compile("drawing: [1-9]")).wait_for()
-    page.keyboard.press("Enter")  # on the button that cancels
-    page.get_by_text("drawing: given up").wait_for()
+    with drawing_stands_still():
+        page.keyboard.press("Enter")
+        page.get_by_text(re.compile("drawing: [1-9]")).wait_for()
+        page.keyboard.press("Enter")  # on the button that cancels
+        page.get_by_text("drawing: given up").wait_for()
 
 
 def test_a_map_is_painted_by_keyboard_and_loaded(runs, visit, tmp_path):
@@ -139,21 +154,23 @@ def test_a_map_is_painted_by_keyboard_and_loaded(runs, visit, tmp_path):
     assert [at for at, label in enumerate(labels.tobytes()) if label == 5] == [3 * 8 + 3]
     Image.new("L", (30, 20), 3).save(tmp_path / "map.png")
     page.get_by_label("Label map").set_input_files(tmp_path / "map.png")
+    page.get_by_text("reading the label map").wait_for(state="hidden")
     page.locator("#panel-make").get_by_label("Tool").select_option("pick a class")
     painted.click()
     page.get_by_text("Class 3 of").wait_for()
 
 
-def test_drawing_is_given_up(runs, visit, monkeypatch):
+def test_drawing_is_given_up(runs, visit):
     make_prior(runs / "prior", ClassLabelConfig(class_names=("cat", "dog")))
     page = visit().page
     page.get_by_label("Class").select_option("dog")
     page.locator("#panel-make").get_by_label("Height").fill("96")
     page.locator("#panel-make").get_by_label("Width").fill("96")
-    page.get_by_role("button", name="make four").click()
-    page.get_by_text(re.compile(r"drawing: [1-9]\d* of 9,?216")).wait_for()
-    page.get_by_role("button", name="cancel").click()
-    page.get_by_text("drawing: given up").wait_for()
+    with drawing_stands_still():
+        page.get_by_role("button", name="make four").click()
+        page.get_by_text(re.compile(r"drawing: [1-9]\d* of 9,?216")).wait_for()
+        page.get_by_role("button", name="cancel").click()
+        page.get_by_text("drawing: given up").wait_for()
     page.locator("#panel-make").get_by_label("Height").fill("8")
     page.locator("#panel-make").get_by_label("Width").fill("8")
     page.get_by_role("button", name="make four").click()
