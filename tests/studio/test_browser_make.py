@@ -160,6 +160,26 @@ def test_a_map_is_painted_by_keyboard_and_loaded(runs, visit, tmp_path):
     page.get_by_text("Class 3 of").wait_for()
 
 
+def test_a_map_that_is_still_read_is_drawn_from(runs, visit, monkeypatch, tmp_path):
+    make_prior(runs / "prior", MAPS)
+    page = visit().page
+    page.get_by_label("the painted map").wait_for()
+    Image.new("L", (30, 20), 3).save(tmp_path / "map.png")
+    tell = Job.tell
+
+    def told(job: Job, event: str, data: object = None) -> None:
+        tell(job, event, data)
+        if event == "started":
+            job.cancelled.wait(0.5)
+
+    monkeypatch.setattr(Job, "tell", told)
+    page.get_by_label("Label map").set_input_files(tmp_path / "map.png")
+    page.get_by_role("button", name="make four").click()
+    wait_until_drawn(page)
+    labels = downloaded(page, "save PNG", 0, tmp_path / "drawn.png")
+    assert {*labels.tobytes()} == {3}
+
+
 def test_drawing_is_given_up(runs, visit):
     make_prior(runs / "prior", ClassLabelConfig(class_names=("cat", "dog")))
     page = visit().page

@@ -153,9 +153,10 @@ export class Conditions {
       ...(isWithin ? this.margins : {}),
     });
     const address = this.path(`condition?${asked}`);
-    const found = await this.line.run(`reading the ${part.title.toLowerCase()}`, address, {
+    this.reading = this.line.run(`reading the ${part.title.toLowerCase()}`, address, {
       body: file,
     });
+    const found = await this.reading;
     if (!found) return;
     part.source = file;
     part.isOfPhotograph = isOfPhotograph;
@@ -171,6 +172,7 @@ export class Conditions {
   }
 
   async paintedFile() {
+    await this.reading; // a file that was chosen just now is not given up
     const found = await this.line.run("taking the map", this.path("labels"), {
       body: JSON.stringify({ size: this.size, labels: this.painter.text }),
     });
@@ -184,6 +186,7 @@ export class Conditions {
 
   /** What is told, by kind; undefined, with a line that says so, if something is missing. */
   async value() {
+    await this.reading; // a file that was chosen just now is not given up
     const told = {};
     for (const part of this.parts) {
       if (part.select) {
