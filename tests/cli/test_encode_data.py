@@ -98,3 +98,46 @@ def test_kills_at_random_moments_lose_and_double_nothing(succeed, here, world):
     assert f"finished before: {finished} shards" in succeed(*command, "--out", killed).out
     assert codes_in(killed) == codes_in(Path("whole"))
     assert images_in(killed) == 60
+
+
+def test_codes_are_written_anew_in_another_format(succeed, refused, here, world):
+    command = ["encode", world.vqgan, "--data", world.photos, "--shard-images", 4, "--classes"]
+    succeed(*command, "--flip", "--format", "parquet", "--out", "table")
+    asked = ["train", "prior", "--codes", "table", "--vqgan", world.vqgan]
+    refused(asked, "table holds parquet", "smalti encode --codes table --out NEW")
+    said = succeed("encode", "--codes", "table", "--out", "again", "--shard", "2/2").out
+    assert "12 images in 3 shards of table, from parquet to safetensors" in said
+    assert "smalti encode --join --out again" in said
+    said = succeed("encode", "--codes", "table", "--out", "again").out
+    assert "finished before: 1 shard" in said
+    assert "next: smalti train prior --codes again --vqgan MODEL" in said
+    succeed(*command, "--flip", "--out", "codes")
+    assert codes_in(Path("again")) == codes_in(Path("codes"))
+    assert (Path("again") / "manifest.json").read_bytes() == (
+        Path("codes") / "manifest.json"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--codes codes", ["codes is the folder of --out, too"]),
+        ("--codes codes --out new", ["codes holds safetensors already", "--format"]),
+        ("--codes none --out new --format tar", ["none holds no codes of smalti encode"]),
+        ("--codes codes --out new --format tar --flip", ["--flip is no option with --codes"]),
+        ("model --codes codes --out new --format tar", ["--codes needs no MODEL"]),
+    ],
+)
+def test_what_cannot_be_written_anew_is_refused(succeed, refused, here, world, options, words):
+    succeed("encode", world.vqgan, "--data", world.photos, "--out", "codes")
+    refused(["encode", *options.split()], *words)
+
+
+def test_a_damaged_shard_is_not_written_anew(succeed, refused, here, world):
+    command = ["encode", world.vqgan, "--data", world.photos, "--shard-images", 6]
+    succeed(*command, "--out", "codes")
+    shard = Path("codes/shard-00000.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    asked = ["encode", "--codes", "codes", "--out", "new", "--format", "tar"]
+    succeed(*asked, "--shard", "2/2")
+    refused(asked, "shard-00000.safetensors is damaged")

@@ -12,6 +12,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from helpers.processes import run_as_two
+from smalti.codes.order import Row
+from smalti.codes.read import CodeShards
 from smalti.sampling.pipeline import Pipeline
 
 SMALL_SHARDS = """
@@ -83,10 +85,36 @@ def test_what_does_not_fit_the_codes_is_refused(refused, command, options, words
     refused([*command, *options.split()], *words)
 
 
-def test_which_images_codes_were_made_of_is_not_known(succeed, refused, here, command, world):
-    succeed(*command, "--held-out", 0.5)
-    asked = ["evaluate", "run", "--data", world.photos, "-n", 2, "--held-out"]
-    refused(asked, "run was trained on the codes in", "leave out --held-out")
+@pytest.fixture
+def photos(world, here) -> Path:
+    """Twenty-four photographs, enough to hold some out."""
+    for path in sorted(Path(world.photos).rglob("*.png")):
+        for copy in ("one", "two"):
+            target = Path("photos") / path.parent.name / f"{copy}-{path.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    return Path("photos")
+
+
+def test_images_that_codes_held_out_are_measured(succeed, refused, world, photos):
+    succeed("encode", world.vqgan, "--data", photos, "--shard-images", 8, "--out", "codes")
+    tiny = [option for option in world.tiny_prior if not option.startswith("--codes")]
+    trained = ["train", "prior", "--codes", "codes", "--vqgan", world.vqgan, "--out", "run", *tiny]
+    succeed(*trained, "--held-out", 0.5)
+    asked = ["evaluate", "run", "--data", photos, "-n", 10, "--few", "--held-out"]
+    said = succeed(*asked, "--out", "evaluation.json")
+    assert "12 images, crops of 16x16" in said.out
+    protocol = json.loads(Path("evaluation.json").read_text(encoding="utf-8"))["protocol"]
+    assert protocol["data"]["count"] == 12
+    rows = [Row(shard, number) for shard in range(3) for number in range(4, 8)]
+    shards = CodeShards(Path("codes"))
+    for row in rows:
+        (photos / shards.key(row)).unlink()
+    refused(asked, "holds nothing out of this data")
+    shutil.move("codes", "elsewhere")
+    refused(asked, "which images run was trained on is known from its codes in codes", "holds no")
+    succeed("encode", world.vqgan, "--data", photos, "--out", "codes")
+    refused(asked, "run was trained on other codes than those that are in codes now")
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +177,7 @@ def test_codes_of_another_tokenizer_are_refused(refused, succeed, here, command,
 
 def test_formats_for_others_are_refused(refused, succeed, here, command, world):
     succeed("encode", world.vqgan, "--data", world.photos, "--format", "tar", "--out", "tars")
-    refused([*command, "--codes", "tars"], "tars holds tar", "--format safetensors")
+    refused([*command, "--codes", "tars"], "tars holds tar", "smalti encode --codes tars --out NEW")
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PICTURES = "--out --size --small --device"
 JOIN = "--join --out"
+CONVERSION = "--codes --format --out --shard --engine --actors"
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -28,6 +29,10 @@ def run(arguments: Sequence[str]) -> None:
         from smalti.cli.encode_data import join_folder
 
         join_folder(output_folder(options.out or "codes"))
+        return
+    if options.codes:
+        _check(given, CONVERSION, "with --codes")
+        _convert(options)
         return
     if options.model is None:
         found.error("needs model")
@@ -46,6 +51,19 @@ def run(arguments: Sequence[str]) -> None:
 
     with processes():
         encode_data(options, output_folder(options.out or "codes"))
+
+
+def _convert(options: argparse.Namespace) -> None:
+    """Write shards of codes anew in another format."""
+    if options.model:
+        raise InputError("--codes needs no MODEL: it writes the codes of a folder anew")
+    check_engine(options)
+
+    from smalti.cli.convert_codes import convert_codes
+    from smalti.training.processes import processes
+
+    with processes():
+        convert_codes(options, output_folder(options.out or "codes"))
 
 
 def _check(given: Sequence[str], allowed: str, what: str) -> None:
@@ -177,6 +195,12 @@ def _add_data_options(parser: Parser) -> None:
     )
     data.add_argument("--flip", action="store_true", help="each crop also mirrored")
     data.add_argument("--seed", type=not_negative, default=0, help="seed of the random crops")
+    data.add_argument(
+        "--codes",
+        type=expanded_path,
+        metavar="DIR",
+        help="without MODEL: write the finished shards of this folder anew in another --format",
+    )
     data.add_argument(
         "--format",
         choices=("safetensors", "parquet", "tar"),

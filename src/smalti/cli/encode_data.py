@@ -164,14 +164,26 @@ def _open_data(
 
 def _finish(options: argparse.Namespace, folder: Path) -> None:
     """Write the manifest, or say what to run when other workers are done."""
+    if join_if_all_are_there(options, folder) and options.format == "safetensors":
+        words = "".join(f" --condition {spec}" for spec in options.condition)
+        print(f"next: smalti train prior --codes {folder} --vqgan {options.model}{words}")
+
+
+def join_if_all_are_there(options: argparse.Namespace, folder: Path) -> bool:
+    """Write the manifest and print what is in it, or say what to run when other workers are done.
+
+    Returns:
+        Whether the folder is finished.
+
+    Raises:
+        InputError: a shard is missing that no other worker makes.
+    """
     missing = len(missing_shards(folder))
     if missing and is_divided(options):
         say_how_to_join(options, "smalti encode", folder, missing)
-        return
+        return False
     join_folder(folder)
-    if options.format == "safetensors":
-        words = "".join(f" --condition {spec}" for spec in options.condition)
-        print(f"next: smalti train prior --codes {folder} --vqgan {options.model}{words}")
+    return True
 
 
 def join_folder(folder: Path) -> None:

@@ -18,9 +18,10 @@ from smalti.evaluation.memorisation import memorisation
 from smalti.metrics.neighbours import Neighbours
 from smalti.report.pairs import Pair, PairRow, write_pairs
 from smalti.runs.described import describe, good_rows, load_center, open_photographs
+from smalti.runs.encoded_images import EncodedImages, find_encoded_images
 from smalti.runs.prior_evaluation import PriorEvaluation
 from smalti.runs.state import read_run
-from smalti.runs.training_images import find_training_images
+from smalti.runs.training_images import TrainingImages, find_training_images
 
 PAIRS = 24
 """Pairs of each kind on the page, the nearest ones."""
@@ -42,17 +43,22 @@ def find_images(options: argparse.Namespace, evaluation: PriorEvaluation) -> Kno
     """
     run = read_run(Path(options.model))
     specs = options.training_data or (run and run.config.data)
-    known = find_training_images(options.model)
+    known: TrainingImages | EncodedImages | None = find_training_images(options.model)
     if not specs:
-        raise InputError(f"{options.model} is no run; name its training images, --training-data")
+        raise InputError(
+            f"{options.model} does not say where its training images are; name them, "
+            "--training-data"
+        )
     measured = evaluation.images.dataset
     everything = open_photographs(specs, measured.transform)
-    if known is None:
-        if set(specs) & set(options.data):
+    if known is None and set(specs) & set(options.data):
+        known = find_encoded_images(options.model)
+        if known is None:
             raise InputError(
                 f"{options.model} has no list of its training images, so --data and "
                 "--training-data must be different data sets"
             )
+    if known is None:
         return KnownAndUnseen(everything, measured)
     seen, is_training = known.among(measured), known.among(everything)
     if not is_training.any():

@@ -34,8 +34,9 @@ from smalti.evaluation.extractors import load_extractor
 from smalti.evaluation.measures import Figure, code_figures
 from smalti.evaluation.tokenizer import evaluate, measures_of
 from smalti.model_folder import find_model
-from smalti.runs.config import BaseRunConfig, PriorRunConfig, VQGANRunConfig
+from smalti.runs.config import BaseRunConfig, VQGANRunConfig
 from smalti.runs.data import open_dataset
+from smalti.runs.encoded_images import find_encoded_images
 from smalti.runs.state import read_config
 from smalti.runs.training_images import find_training_images
 from smalti.tokenizer.base import Tokenizer
@@ -124,19 +125,17 @@ def seen_images(options: argparse.Namespace, dataset: ImageDataset) -> NDArray[n
     """Whether the model was trained on each image, (N,), or None if it is not known.
 
     Raises:
-        InputError: `--held-out` asks it of a prior that was trained on codes alone.
+        InputError: the list of images is damaged or, for `--held-out`, the codes of a prior that
+            was trained on them alone.
     """
     images = find_training_images(options.model)
     if images is not None:
         return images.among(dataset)
+    if options.held_out:  # else it is not worth to read all shards
+        encoded = find_encoded_images(options.model)
+        if encoded is not None:
+            return encoded.among(dataset)
     trained = read_config(Path(options.model))
-    if isinstance(trained, PriorRunConfig) and trained.codes.data is not None:
-        if options.held_out:
-            raise InputError(
-                f"{options.model} was trained on the codes in {trained.codes.data}, and has no "
-                "list of its images; leave out --held-out, and name images that are not among them"
-            )
-        return None
     # A run of an older version held out what its rule gives, of its own data.
     if trained is None or not (options.held_out or set(options.data) == set(trained.data)):
         return None

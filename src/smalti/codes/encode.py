@@ -19,12 +19,11 @@ from torch import Tensor
 
 from smalti.codes.manifest import CODES, ConditionColumns, Encoding, ShardRecord, View
 from smalti.codes.plan import PlannedShard
-from smalti.codes.shard_files import Columns, write_shard
+from smalti.codes.shard_files import Columns, store_shard
 from smalti.config import InputError
 from smalti.data.dataset import ImageDataset
 from smalti.data.loader import BatchLoader
 from smalti.data.sources.base import name_bytes
-from smalti.files import atomic_file, sha256
 from smalti.shard_folder import write_record
 from smalti.tokenizer.base import Tokenizer
 from smalti.types import Batch
@@ -275,15 +274,13 @@ def encode_shard(
         return found
     columns = job.encoder.columns(job, shard.images, on_images)
     path = job.folder / job.encoding.name_of(shard.number)
-    with atomic_file(path) as temporary:
-        write_shard(temporary, columns, job.encoding)
-        size, digest = temporary.stat().st_size, sha256(temporary)
+    stored = store_shard(path, columns, job.encoding)
     record = ShardRecord(
         file=path.name,
         images=len(columns.keys),
         left_out=len(shard.images) - len(columns.keys),
-        bytes=size,
-        sha256=digest,
+        bytes=stored.bytes,
+        sha256=stored.sha256,
         source=shard.source,
         names_sha256=_names_hash(job.loader.dataset, shard),
         tokenizer=job.encoding.tokenizer,

@@ -94,6 +94,16 @@ class Encoding(Config):
         """Number format of the codes."""
         return "uint16" if self.codebook_size <= 2**16 else "int32"
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Number format of each column of codes of a shard, by its name."""
+        formats: dict[str, str] = {}
+        for view in self.views:
+            formats[view.column] = self.dtype
+            for kind, condition in self.conditions.items():
+                formats[view.column_of(kind)] = condition.dtype
+        return formats
+
     def name_of(self, number: int) -> str:
         """Name of the file of a shard."""
         return f"shard-{number:05d}.{self.file_format}"

@@ -14,9 +14,9 @@ import safetensors
 import torch
 from torch import Tensor
 
-from smalti.codes.manifest import Manifest, ShardRecord, read_manifest
+from smalti.codes.manifest import Manifest, read_manifest
 from smalti.codes.order import Row
-from smalti.codes.shard_files import KEY_ENDS, KEYS, LABELS
+from smalti.codes.shard_files import KEY_ENDS, KEYS, LABELS, split_keys
 from smalti.config import InputError
 from smalti.files import sha256
 from smalti.shard_folder import MANIFEST_FILE
@@ -59,12 +59,9 @@ class CodeShards:
         encoding = self.manifest.encoding
         if encoding.file_format != "safetensors":
             raise InputError(
-                f"{folder} holds {encoding.file_format}, but training reads safetensors; encode "
-                "the data with --format safetensors"
+                f"{folder} holds {encoding.file_format}, but rows are read from safetensors; "
+                f"smalti encode --codes {folder} --out NEW writes them"
             )
-        self._again = f"encode again into {folder}"
-        if encoding.data is not None:
-            self._again = "start the run again, which encodes it anew"
         self._is_checked = np.zeros(len(self.manifest.shards), np.bool_)
         self._open: OrderedDict[int, Any] = OrderedDict()
 
@@ -91,6 +88,15 @@ class CodeShards:
         ends = file.get_slice(KEY_ENDS)[max(row.number - 1, 0) : row.number + 1]
         start = int(ends[0]) if row.number else 0
         return bytes(file.get_slice(KEYS)[start : int(ends[-1])]).decode()
+
+    def keys(self, shard: int) -> list[str]:
+        """Names of the images of all rows of a shard in their data set.
+
+        Raises:
+            InputError: as `rows`.
+        """
+        file = self._file(shard)
+        return split_keys(file.get_tensor(KEYS), file.get_tensor(KEY_ENDS))
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker process gets: the open files stay here."""
@@ -137,10 +143,9 @@ class CodeShards:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
-        record = self.manifest.shards[number]
-        path = self.folder / record.file
+        path = self.folder / self.manifest.shards[number].file
         if not self._is_checked[number]:
-            self._check(path, record)
+            check_shard(self.folder, self.manifest, number)
             self._is_checked[number] = True
         try:
             self._open[number] = safetensors.safe_open(path, "np")
@@ -150,15 +155,24 @@ class CodeShards:
             self._open.popitem(last=False)
         return self._open[number]
 
-    def _check(self, path: Path, record: ShardRecord) -> None:
-        if record.tokenizer != self.manifest.encoding.tokenizer:
-            raise InputError(f"{path} was made by another model than the other codes beside it")
-        if not path.is_file():
-            raise InputError(f"{path} is missing; {self._again}")
-        size = path.stat().st_size
-        if size != record.bytes:
-            raise InputError(
-                f"{path} is cut short: it has {size:,} bytes of {record.bytes:,}; {self._again}"
-            )
-        if sha256(path) != record.sha256:
-            raise InputError(f"{path} is damaged; delete it and {self._again}")
+
+def check_shard(folder: Path, manifest: Manifest, number: int) -> None:
+    """Compare a shard with its record: the model, the size and the hash of the file.
+
+    Raises:
+        InputError: it is missing, cut short or damaged, or was made by another model.
+    """
+    record = manifest.shards[number]
+    path = folder / record.file
+    again = f"encode again into {folder}"
+    if manifest.encoding.data is not None:
+        again = "start the run again, which encodes it anew"
+    if record.tokenizer != manifest.encoding.tokenizer:
+        raise InputError(f"{path} was made by another model than the other codes beside it")
+    if not path.is_file():
+        raise InputError(f"{path} is missing; {again}")
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise InputError(f"{path} is cut short: it has {size:,} bytes of {record.bytes:,}; {again}")
+    if sha256(path) != record.sha256:
+        raise InputError(f"{path} is damaged; delete it and {again}")

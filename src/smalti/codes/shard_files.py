@@ -13,14 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smalti.codes.manifest import Encoding, FileFormat
 from smalti.config import InputError
-from smalti.files import json_text
+from smalti.files import atomic_file, json_text, sha256
 from smalti.model_folder import write_tensors
 
-KEYS, KEY_ENDS, LABELS = "keys", "key_ends", "labels"
+KEYS, KEY_ENDS, LABELS = "keys", "key_ends", "labels"  # tensors of safetensors
+KEY, LABEL = "key", "label"  # columns of Parquet
+SHAPE = "shape"
+"""What each column of codes of a Parquet file has beside it: the shape of a row, [h, w]."""
 ROW_GROUP = 1024
 """Rows of a Parquet file that are stored together."""
 
@@ -35,6 +39,26 @@ class Columns:
     """Class numbers (N,) int32, or None without classes."""
     codes: Mapping[str, Tensor]
     """Columns of codes (N, ...), those of views (N, h, w) in the number format of the encoding."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShard:
+    """A file that was written."""
+
+    bytes: int
+    """Its size."""
+    sha256: str
+
+
+def store_shard(path: Path, columns: Columns, encoding: Encoding) -> StoredShard:
+    """Write a shard beside its place, and rename it when it is whole.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        write_shard(temporary, columns, encoding)
+        return StoredShard(temporary.stat().st_size, sha256(temporary))
 
 
 def write_shard(path: Path, columns: Columns, encoding: Encoding) -> None:
@@ -76,18 +100,31 @@ def write_safetensors(path: Path, columns: Columns, metadata: Mapping[str, str])
     write_tensors(path, tensors, dict(metadata))
 
 
+def split_keys(text: NDArray[np.uint8], ends: NDArray[np.int64]) -> list[str]:
+    """The keys of the tensors `keys` and `key_ends` (N,) of a shard."""
+    together, until = text.tobytes(), ends.tolist()
+    starts = [0, *until[:-1]]
+    return [together[start:end].decode() for start, end in zip(starts, until, strict=False)]
+
+
 def write_parquet(path: Path, columns: Columns, metadata: Mapping[str, str]) -> None:
-    """Write rows with `key`, `label`, and each grid of codes as a list of its rows' numbers."""
+    """Write rows with `key`, `label`, and each grid of codes as a list of its rows' numbers.
+
+    The field of a column of codes has metadata with the shape of a row.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
-    arrays: dict[str, Any] = {"key": pa.array(columns.keys, pa.string())}
+    arrays: dict[str, Any] = {KEY: pa.array(columns.keys, pa.string())}
+    shapes: dict[str, dict[str, str]] = {}
     if columns.labels is not None:
-        arrays["label"] = pa.array(columns.labels.numpy())
+        arrays[LABEL] = pa.array(columns.labels.numpy())
     for name, codes in columns.codes.items():
         flat = codes.contiguous().numpy().reshape(-1)
         arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(flat), math.prod(codes.shape[1:]))
-    table = pa.table(arrays).replace_schema_metadata(dict(metadata))
+        shapes[name] = {SHAPE: json_text(list(codes.shape[1:]))}
+    fields = [pa.field(name, one.type, metadata=shapes.get(name)) for name, one in arrays.items()]
+    table = pa.table([*arrays.values()], pa.schema(fields, dict(metadata)))
     pyarrow.parquet.write_table(table, path, row_group_size=ROW_GROUP)
 
 
@@ -99,7 +136,7 @@ def write_tar(path: Path, columns: Columns, metadata: Mapping[str, str]) -> None
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for row, key in enumerate(columns.keys):
             name = f"{row:09d}"
-            add_member(tar, f"{name}.json", json_text({"key": key, **metadata}).encode())
+            add_member(tar, f"{name}.json", json_text({KEY: key, **metadata}).encode())
             if columns.labels is not None:
                 add_member(tar, f"{name}.cls", str(int(columns.labels[row])).encode())
             for column, codes in columns.codes.items():

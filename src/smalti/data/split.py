@@ -67,7 +67,7 @@ class SceneNames:
     def held_out(self, dataset: ImageDataset, fraction: float) -> NDArray[np.bool_]:
         """Whether each image is held out, (N,); at least one is."""
         scenes = (former_scene(*dataset.place(index)) for index in range(len(dataset)))
-        hashes = np.fromiter(map(_hash, scenes), np.int64, len(dataset))
+        hashes = np.fromiter(map(name_hash, scenes), np.int64, len(dataset))
         chosen: NDArray[np.bool_] = hashes / 2**HASH_BITS < fraction
         chosen[hashes.argmin()] = True
         chosen[hashes.argmax()] = False
@@ -123,10 +123,11 @@ def held_out_images(dataset: ImageDataset, fraction: float, rule: SplitRule) -> 
 
 def name_hashes(dataset: ImageDataset, components: int) -> NDArray[np.int64]:
     """Hashes (N,) in [0, 2**48) of the names of all images, uniform over names."""
-    return np.fromiter(map(_hash, dataset.own_names(components)), np.int64, len(dataset))
+    return np.fromiter(map(name_hash, dataset.own_names(components)), np.int64, len(dataset))
 
 
-def _hash(name: str) -> int:
+def name_hash(name: str) -> int:
+    """Hash in [0, 2**48) of a name, uniform over names."""
     digest = hashlib.blake2b(name_bytes(name), digest_size=HASH_BITS // 8).digest()
     return int.from_bytes(digest)
 

@@ -46,9 +46,14 @@ def check_same_codes(config: PriorRunConfig, fingerprint: str) -> None:
     """
     begun = begun_config(config)
     if begun is not None and begun.codes.data != config.codes.data:
-        same = _read(Path(config.out)).get("data") == fingerprint
+        same = has_codes(Path(config.out), fingerprint)
         was, now = begun.codes.data, config.codes.data
         _check(config, "codes.data", was, now, same, "whose manifest is another")
+
+
+def has_codes(run: Path, fingerprint: str) -> bool:
+    """Whether the codes that a run was trained on have this fingerprint."""
+    return _read(run).get("data") == fingerprint
 
 
 def check_same_model(
