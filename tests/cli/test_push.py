@@ -80,6 +80,18 @@ def test_figures_of_an_evaluation_name_their_network(card, world, here):
     ]
 
 
+def test_figures_of_another_model_are_refused(card, refused, world, here):
+    figures = {"nll": {"label": "NLL, nats a token", "value": 5.5}}
+    file = here / "figures.json"
+    for model, other in ((world.prior, world.vqgan), (world.vqgan, world.prior)):
+        file.write_text(json.dumps({"model": str(model), "figures": figures}), encoding="utf-8")
+        command = ["push", other, "owner/name", "--license", "mit", "--figures", file, "--dry-run"]
+        refused(command, f"figures.json holds figures of {model}, not of {other}")
+        assert "| NLL, nats a token | 5.5 |" in card(model, "--figures", file).text
+    file.write_text(json.dumps({"model": "gone", "figures": figures}), encoding="utf-8")
+    assert "| NLL, nats a token | 5.5 |" in card(world.vqgan, "--figures", file).text
+
+
 def test_dry_run_needs_no_connection(succeed, world, stand_in_hub, monkeypatch, here):
     monkeypatch.setattr(hub, "is_reachable", lambda: False)
     shown = succeed("push", world.prior, "owner/name", "--license", "cc-by-4.0", "--dry-run").out

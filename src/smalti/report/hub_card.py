@@ -14,8 +14,12 @@ from smalti.runs.state import RunState, in_figures
 NEEDS_MAPS = {"segmentation", "depth", "edges", "low_resolution", "keypoints"}
 """Conditions that are pictures, or are drawn as pictures."""
 PLACES = {"data", "out", "init", "condition", "stage"}
-"""Options of a run that name places on its machine, or are given by the command; those of a prior
-have the tokenizer too."""
+"""Options of every run that name places on its machine, or are given by the command."""
+PRIOR_PLACES = {"vqgan": True, "codes": {"data", "folder"}}
+VQGAN_PLACES = {"loss": {"perceptual": {"vgg_weights"}}}
+"""The same, of the runs of one stage."""
+
+PAPER = "https://arxiv.org/abs/2012.09841"
 
 USES = {
     "vqgan": """from smalti import VQGAN
@@ -103,12 +107,12 @@ def _result(model: Described, name: str, value: float) -> EvalResult:
 
 def _sections(model: Described) -> list[str]:
     title = model.repository.partition("/")[2]
-    what = "Prior" if model.kind == "prior" else "Tokenizer"
+    what = "Prior" if model.kind == "prior" else f"Tokenizer ({model.kind})"
     asks = f", conditioned on {', '.join(model.conditions)}" if model.conditions else ""
     use = USES.get(model.kind, OTHER_USE)
     sections = [
         f"# {title}",
-        f"{what} ({model.kind}) of [smalti](https://arxiv.org/abs/2012.09841){asks}.",
+        f"{what} made with smalti, after [Taming Transformers]({PAPER}){asks}.",
         f"```python\n{use.format(repository=model.repository)}\n```",
         *(f"![{file}]({file})" for file in model.pictures),
     ]
@@ -128,7 +132,8 @@ def _sections(model: Described) -> list[str]:
 def _training(state: RunState) -> list[str]:
     """The command that trains such a model, and its options without their places."""
     config = state.config
-    words = ["smalti train", config.stage, "--data IMAGES"]
+    is_of_codes = isinstance(config, PriorRunConfig) and config.codes.data is not None
+    words = ["smalti train", config.stage, "--codes CODES" if is_of_codes else "--data IMAGES"]
     if isinstance(config, PriorRunConfig):
         words.append("--vqgan TOKENIZER")
         kinds = [spec.partition("=") for spec in config.condition]
@@ -147,8 +152,5 @@ def _training(state: RunState) -> list[str]:
 def _options(state: RunState) -> dict[str, object]:
     """The options of a run that differ from their defaults and name no place."""
     excluded: dict[str, Any] = dict.fromkeys(PLACES, True)
-    if isinstance(state.config, PriorRunConfig):
-        excluded["vqgan"] = True
-    else:
-        excluded["loss"] = {"perceptual": {"vgg_weights"}}
+    excluded |= PRIOR_PLACES if isinstance(state.config, PriorRunConfig) else VQGAN_PLACES
     return state.config.model_dump(mode="json", exclude_defaults=True, exclude=excluded)

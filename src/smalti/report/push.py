@@ -128,7 +128,7 @@ def write_package(
         load_tokenizer(source).save_pretrained(folder)
     state = read_run(source)
     pictures = _write_run(state, folder) if state is not None else []
-    measured, measured_on = _figures(state, figures)
+    measured, measured_on = _figures(source, state, figures)
     card = model_card(
         Described(
             repository=repository,
@@ -179,17 +179,26 @@ def _write_run(state: RunState, folder: Path) -> list[str]:
     return [f"{sheet}.png", CURVES_FILE]
 
 
-def _figures(state: RunState | None, file: str | Path | None) -> tuple[dict[str, float], str]:
-    """Figures by their names for people, and the images that they are of."""
+def _figures(
+    source: Path, state: RunState | None, file: str | Path | None
+) -> tuple[dict[str, float], str]:
+    """Figures by their names for people, and the images that they are of.
+
+    Raises:
+        InputError: the file holds no figures, or those of another model.
+    """
     if file is not None:
         path = Path(expand(file))
         try:
-            stored = read_json(path.read_bytes(), str(path))["figures"].values()
-            return {one["label"]: float(one["value"]) for one in stored}, "images of an evaluation"
+            report = read_json(path.read_bytes(), str(path))
+            stored, model = report["figures"].values(), str(report.get("model") or "")
+            figures = {one["label"]: float(one["value"]) for one in stored}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} holds no figures; give a file that `smalti evaluate --out` wrote"
             ) from error
+        _check_model(path, model, source)
+        return figures, "images of an evaluation"
     if state is None:
         return {}, ""
     folders = step_folders(state.folder / "checkpoints")
@@ -199,6 +208,17 @@ def _figures(state: RunState | None, file: str | Path | None) -> tuple[dict[str,
     scores = state.last_evaluation() if of_best is None else of_best
     kept = {name: value for name, value in scores.items() if name not in ("step", "group")}
     return {name: value for name, value in kept.items() if value is not None}, state.scored
+
+
+def _check_model(file: Path, model: str, source: Path) -> None:
+    """Refuse figures of another model that is here; one that is gone may have been moved.
+
+    Raises:
+        InputError: the figures are of another model.
+    """
+    measured = Path(model)
+    if model and measured.is_dir() and not find_model(measured).samefile(find_model(source)):
+        raise InputError(f"{file} holds figures of {model}, not of {source}")
 
 
 def _versions(source: Path) -> dict[str, str]:
