@@ -166,6 +166,14 @@ def test_pictures_are_compared_with_a_reference(succeed, pictures, world):
     assert figures("same.json")["precision"] == 1
 
 
+def test_the_sheet_of_sampled_pictures_is_no_sample(succeed, here, world):
+    succeed("sample", world.prior, "-n", 9, "--out", "drawn")
+    command = ["evaluate", "--samples", "drawn", "--reference", world.photos, "--out", "a.json"]
+    for size in ([], ["--size", 16]):
+        assert "left out: grid.png" in succeed(*command, *size).out
+        assert report("a.json")["protocol"]["images"]["count"] == 9
+
+
 def test_memorisation_is_a_page_of_pairs(succeed, pictures, world):
     out = succeed("evaluate", world.prior, "--data", pictures, "-n", "11", "--memorisation").out
     assert "evaluation_pairs" in out

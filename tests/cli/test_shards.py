@@ -43,6 +43,12 @@ def shards_in(folder: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("shard-*.[!j]*"))}
 
 
+def test_single_pictures_do_not_go_among_shards(succeed, refused, commands, here, world):
+    """A folder with pictures is a data set of these, and its tars would no longer be read."""
+    succeed(*commands["sample"], "--out", "drawn")
+    refused(["sample", world.classes, "-n", 1, "--out", "drawn"], "drawn holds samples in shards")
+
+
 @pytest.mark.parametrize("command", ["encode", "sample"])
 def test_without_ray_a_line_says_what_to_install(refused, commands, monkeypatch, command):
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -6,9 +6,11 @@ from pathlib import Path
 from torch import Tensor
 
 from smalti.cli.evaluate_report import check_reference, show_figures, show_protocol, write
+from smalti.cli.output import SHEET_FILE
 from smalti.compute import choose_compute
 from smalti.config import InputError
 from smalti.data.config import TransformConfig
+from smalti.data.dataset import ImageDataset
 from smalti.distributed import from_first
 from smalti.evaluation.batch_file import BatchFile
 from smalti.evaluation.comparison import check_count, compare
@@ -71,9 +73,16 @@ def _transform(options: argparse.Namespace) -> TransformConfig:
         return TransformConfig(size=(file.height_px, file.width_px), small=small)
     if is_reference_file(spec):
         raise InputError(f"{spec} is a reference already; give a data set, or --samples")
-    dataset = open_photographs([spec], TransformConfig(size=1))
+    dataset = _without_sheet(open_photographs([spec], TransformConfig(size=1)))
     size = common_size(dataset, "give --size to crop all to one size")
     return TransformConfig(size=size, small=small)
+
+
+def _without_sheet(dataset: ImageDataset) -> ImageDataset:
+    """The pictures without the sheet that `smalti sample` writes beside them."""
+    names = [dataset.name(number) for number in range(len(dataset))]
+    pictures = [number for number, name in enumerate(names) if name != SHEET_FILE]
+    return dataset.subset(pictures) if pictures else dataset
 
 
 def _describe(
@@ -88,7 +97,10 @@ def _describe(
                 "--size"
             )
         return file.features(extractor, options.batch_size), file.record()
-    dataset = open_photographs([options.samples], transform)
+    everything = open_photographs([options.samples], transform)
+    dataset = _without_sheet(everything)
+    if len(dataset) < len(everything):
+        print(f"left out: {SHEET_FILE}, the sheet of the other pictures")
     features = describe(dataset, extractor, options.batch_size, "samples", None)
     features = features[good_rows(features)]
     return features, image_record(dataset, options.samples, len(features))

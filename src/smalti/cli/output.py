@@ -12,12 +12,15 @@ from smalti.compute import choose_compute
 from smalti.config import InputError
 from smalti.files import TEMPORARY, disk_errors, existing_part, replace, system_lock
 from smalti.sampling.pipeline import Pipeline
+from smalti.sampling.sample_set import SAMPLES
 from smalti.sampling.sheet import contact_sheet
 from smalti.tokenizer.base import Tokenizer
 from smalti.words import counted
 
 PARTIAL_FILE = "unfinished.safetensors"
 """Name of the file with the codes of images whose drawing was stopped, in their folder."""
+SHEET_FILE = "grid.png"
+"""Name of the sheet of all images, in their folder."""
 
 
 def to_device(model: Tokenizer | Pipeline, device: str) -> torch.device:
@@ -54,9 +57,9 @@ def save_with_sheet(folder: Path, pictures: Sequence[Image.Image]) -> None:
         InputError: as `save_pictures`.
     """
     named = {f"{number:04d}.png": picture for number, picture in enumerate(pictures)}
-    save_pictures(folder, named | {"grid.png": contact_sheet(pictures)})
+    save_pictures(folder, named | {SHEET_FILE: contact_sheet(pictures)})
     (folder / PARTIAL_FILE).unlink(missing_ok=True)
-    print(f"done: {counted(len(pictures), 'image')} and grid.png in {folder}")
+    print(f"done: {counted(len(pictures), 'image')} and {SHEET_FILE} in {folder}")
 
 
 @contextmanager
@@ -64,9 +67,12 @@ def unfinished_in(path: Path) -> Iterator[None]:
     """Context that locks a folder, and after Ctrl-C prints where the codes drawn so far are.
 
     Raises:
-        InputError: another process draws there, or the folder cannot be written.
+        InputError: another process draws there, or the folder cannot be written, or holds a set of
+            samples in shards, which would no longer be read where single pictures lie beside them.
     """
     folder = path.parent
+    if (folder / SAMPLES.description_file).is_file():
+        raise InputError(f"{folder} holds samples in shards; choose another --out")
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
