@@ -106,6 +106,11 @@ def test_images_that_codes_held_out_are_measured(succeed, refused, world, photos
     assert "12 images, crops of 16x16" in said.out
     protocol = json.loads(Path("evaluation.json").read_text(encoding="utf-8"))["protocol"]
     assert protocol["data"]["count"] == 12
+    assert "leaves out no image" not in said.out
+    shutil.copytree(photos, "renamed/photos")
+    renamed = succeed(*asked[:3], "renamed", *asked[4:], "--out", "evaluation.json").out
+    assert "24 images, crops" in renamed
+    assert "note: --held-out leaves out no image" in renamed
     rows = [Row(shard, number) for shard in range(3) for number in range(4, 8)]
     shards = CodeShards(Path("codes"))
     for row in rows:

@@ -109,7 +109,9 @@ def _open_images(
 
 
 def unseen_numbers(model: str, seen: NDArray[np.bool_] | None) -> list[int]:
-    """Numbers of the images that a model was not trained on, for `--held-out`.
+    """Numbers of the images that a model was not trained on, for `--held-out`, by their names.
+
+    A note is printed where none of the names is known, as after files were renamed.
 
     Raises:
         InputError: there are none, or it is not known which were `seen`.
@@ -118,6 +120,11 @@ def unseen_numbers(model: str, seen: NDArray[np.bool_] | None) -> list[int]:
         raise InputError(f"it is not known which images {model} held out; leave out --held-out")
     if seen.all():
         raise InputError(f"{model} holds nothing out of this data; leave out --held-out")
+    if not seen.any():
+        print(
+            f"note: --held-out leaves out no image, as none has the name of a training image of "
+            f"{model}; training images under other names would be measured, too"
+        )
     return (~seen).nonzero()[0].tolist()
 
 
