@@ -1,14 +1,17 @@
 """What a process takes from the variables of torchrun and of Slurm."""
 
 import logging
+import os
 
 import pytest
 
 from helpers.signals import needs_requeue_signal
+from smalti import cluster
 from smalti.cluster import (
     STOP_SIGNALS,
     exit_code,
     first_host,
+    has_lost_torchrun,
     is_slurm_task,
     launch_variables,
     rank_of_process,
@@ -114,5 +117,13 @@ def test_job_whose_tasks_a_command_leaves_idle_is_told_of_srun(caplog, monkeypat
 
 
 @needs_requeue_signal
+def test_only_a_process_of_torchrun_can_lose_it(monkeypatch):
+    environment = {"TORCHELASTIC_RUN_ID": "photos"}
+    assert not has_lost_torchrun(environment)
+    monkeypatch.setattr(cluster, "_PARENT", os.getppid() + 1)
+    assert has_lost_torchrun(environment)
+    assert not has_lost_torchrun({})  # such as a run in a terminal that was closed
+
+
 def test_exit_codes_of_signals():
     assert [exit_code(number) for number in STOP_SIGNALS] == [130, 143, 75]

@@ -32,6 +32,8 @@ STOP_SIGNALS = tuple(
 )
 """Signals after which a run finishes its step, saves and ends."""
 
+_PARENT = os.getppid()  # when this process began
+
 STEP_TASKS = "SLURM_STEP_NUM_TASKS"
 LOWEST_PORT, PORTS = 15_000, 15_000
 """The ports of meeting points: below those that Linux gives to outgoing connections."""
@@ -62,7 +64,20 @@ def rank_of_process(environment: Mapping[str, str] = os.environ) -> int:
 
 def is_slurm_task(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether srun started this process itself, and not a torchrun that did."""
-    return STEP_TASKS in environment and "TORCHELASTIC_RUN_ID" not in environment
+    return STEP_TASKS in environment and not is_torchrun_process(environment)
+
+
+def is_torchrun_process(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in environment
+
+
+def has_lost_torchrun(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the torchrun that started this process has ended, as where it was killed.
+
+    On Windows a process is not told of it.
+    """
+    return is_torchrun_process(environment) and os.getppid() != _PARENT
 
 
 def tasks_left_idle(environment: Mapping[str, str] = os.environ) -> int:

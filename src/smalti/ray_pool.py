@@ -102,8 +102,8 @@ def _running_ray() -> Iterator[None]:
     own: dict[str, Any] = {}
     if address == "local":
         own = {"object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
-        # It warns of arguments of actors that might get lost; this process keeps them.
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # It warns of arguments of actors that might get lost; this process keeps them.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     _check_address(address)
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:

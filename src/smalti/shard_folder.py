@@ -17,11 +17,11 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from pydantic import ValidationError
 
 from smalti.config import Config, InputError, describe
-from smalti.files import atomic_file, write_json
+from smalti.files import atomic_file, sha256, write_json
 from smalti.words import counted
 
 MANIFEST_FILE = "manifest.json"
-MOST_NAMED = 10  # missing shards in a message
+MOST_NAMED = 10  # shards in a message
 
 
 class ShardFile(Protocol):
@@ -34,6 +34,10 @@ class ShardFile(Protocol):
     @property
     def bytes(self) -> int:
         """Size of the file."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file."""
 
 
 C = TypeVar("C", bound=Config)
@@ -98,12 +102,15 @@ class FolderKind(Generic[D, R]):
         """Read what a folder holds.
 
         Raises:
-            InputError: it holds nothing of the kind, or the file is damaged or of another version.
+            InputError: it holds nothing of the kind, or the file, or the manifest beside it, is
+                damaged or of another version.
         """
         path = folder / self.description_file
         if not path.is_file():
             raise self._nothing(folder, self.description_file)
         raw = self.checked(path)
+        if (folder / MANIFEST_FILE).is_file():  # whoever reads this may go on to replace it
+            self.checked(folder / MANIFEST_FILE)
         values = {name: value for name, value in raw.items() if name not in ("format", "version")}
         return parsed(self.description, values, path)
 
@@ -178,14 +185,29 @@ class FolderKind(Generic[D, R]):
         """
         missing = self.missing(folder, description, names)
         if missing:
-            more = ", ..." if len(missing) > MOST_NAMED else ""
             raise InputError(
                 f"{folder} lacks {counted(len(missing), 'shard')} of {len(names)}, missing or cut "
-                f"short: {', '.join(missing[:MOST_NAMED])}{more}; the command that began the "
-                "folder makes them"
+                f"short: {_first_ones(missing)}; the command that began the folder makes them"
             )
         records = self._records(folder, description, len(names))
         return tuple(record for record in records if record is not None)
+
+    def check_hashes(self, folder: Path, description: D, names: Sequence[str]) -> None:
+        """Read the files of all shards, and compare their hashes with the records.
+
+        The arguments are those of `missing`.
+
+        Raises:
+            InputError: as `complete`, or hashes differ; the message names the first files.
+        """
+        stored = [cast(ShardFile, record) for record in self.complete(folder, description, names)]
+        changed = [one.file for one in stored if sha256(folder / one.file) != one.sha256]
+        if changed:
+            raise InputError(
+                f"{folder} has {counted(len(changed), 'shard')} of {len(names)} with another hash "
+                f"than its record, damaged or replaced: {_first_ones(changed)}; delete what is "
+                "wrong, and the command that began the folder makes it anew"
+            )
 
     def _records(self, folder: Path, description: D, shards: int) -> list[R | None]:
         """The record of each shard, or None if it is not finished or its file is not whole."""
@@ -247,6 +269,12 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise InputError(f"{path} is damaged: it holds no object")
     return raw
+
+
+def _first_ones(names: Sequence[str]) -> str:
+    """The first of some names, for a message."""
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _shown(value: object) -> str:

@@ -76,6 +76,32 @@ def test_codes_of_another_encoding_are_refused(succeed, refused, here, world):
     refused([*command, "--flip"], "codes holds codes with other views; choose a new folder")
 
 
+def test_shards_that_were_exchanged_are_not_joined(succeed, refused, here, world):
+    command = ["encode", world.vqgan, "--data", world.photos, "--shard-images", 4]
+    succeed(*command, "--out", "codes")
+    shards = [Path(f"codes/shard-{number:05}.safetensors") for number in range(2)]
+    assert shards[0].stat().st_size == shards[1].stat().st_size
+    content = shards[0].read_bytes()
+    shards[0].write_bytes(shards[1].read_bytes())
+    join = ["encode", "--join", "--out", "codes"]
+    refused(join, "1 shard of 3 with another hash", "shard-00000.safetensors; delete")
+    shards[0].unlink()
+    succeed(*command, "--out", "codes")
+    assert shards[0].read_bytes() == content
+    assert "checking the hashes of 3 shards" in succeed(*join).out
+
+
+def test_a_manifest_of_another_version_is_not_replaced(succeed, refused, here, world):
+    command = ["encode", world.vqgan, "--data", world.photos, "--out", "codes"]
+    succeed(*command)
+    manifest = Path("codes/manifest.json")
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps(content | {"version": 2}), encoding="utf-8")
+    line = "manifest.json is of version 2; this smalti reads version 1"
+    refused(command, line)
+    refused(["encode", "--join", "--out", "codes"], line)
+
+
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_and_double_nothing(succeed, here, world):
     for number in range(60):

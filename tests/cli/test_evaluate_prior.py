@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,21 @@ def test_the_sheet_of_sampled_pictures_is_no_sample(succeed, here, world):
     for size in ([], ["--size", 16]):
         assert "left out: grid.png" in succeed(*command, *size).out
         assert report("a.json")["protocol"]["images"]["count"] == 9
+
+
+def test_a_set_of_samples_is_compared_once_it_is_whole(succeed, refused, here, world):
+    sample = ["sample", world.classes, "-n", 11, "--shard-images", 4, "--out", "set"]
+    command = ["evaluate", "--samples", "set", "--reference", world.photos, "--size", 16]
+    succeed(*sample, "--shard", "2/2")
+    refused(command, "set lacks 2 shards of 3", "shard-00000.tar, shard-00002.tar")
+    succeed(*sample)
+    succeed(*command, "--out", "set.json")
+    for shard in Path("set").glob("*.tar"):
+        with tarfile.open(shard) as tar:
+            tar.extractall("pictures", filter="data")
+    succeed("evaluate", "--samples", "pictures", *command[3:], "--out", "pictures.json")
+    assert figures("set.json") == figures("pictures.json")
+    assert report("set.json")["protocol"]["images"]["count"] == 11
 
 
 def test_memorisation_is_a_page_of_pairs(succeed, pictures, world):

@@ -1,6 +1,7 @@
 """Large sets of samples: what a shard holds, that workers agree, and that finished ones stay."""
 
 import io
+import json
 import os
 import tarfile
 
@@ -22,6 +23,7 @@ from smalti.sampling.sample_set import (
     sample_set,
     sample_shard,
 )
+from smalti.shard_folder import MANIFEST_FILE
 from smalti.tokenizer.config import VQGANConfig
 from smalti.tokenizer.vqgan import VQGAN
 
@@ -112,6 +114,32 @@ def test_a_finished_shard_stays_and_one_cut_short_is_drawn_again(new_job):
         join_samples(job.folder)
     assert sample_shard(job, 0, drawn.append) == made
     assert drawn == [2, 1]
+
+
+def test_a_shard_with_the_content_of_another_has_another_hash(new_job):
+    job = new_job()
+    names = job.samples.names
+    first, second = (job.folder / sample_shard(job, number).file for number in (0, 1))
+    sample_shard(job, 2)
+    SAMPLES.check_hashes(job.folder, job.samples, names)
+    assert first.stat().st_size == second.stat().st_size
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=r"1 shard of 3 with another hash .*: shard-00001.tar;"):
+        SAMPLES.check_hashes(job.folder, job.samples, names)
+
+
+def test_a_manifest_of_another_version_is_not_replaced(new_job):
+    job = new_job()
+    for number in range(3):
+        sample_shard(job, number)
+    join_samples(job.folder)
+    path = job.folder / MANIFEST_FILE
+    other = json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"version": 2})
+    path.write_text(other, encoding="utf-8")
+    for write in (new_job, lambda: join_samples(job.folder)):
+        with pytest.raises(InputError, match=r"manifest.json is of version 2; this smalti reads"):
+            write()
+    assert path.read_text(encoding="utf-8") == other
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ from smalti.training.log import read_metrics
 from smalti.training.run_lock import HOLDER_FILE
 
 STEPS = 12  # two more than it takes the adversary to count in full
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+LAUNCH += ["-m", "smalti"]
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
 Config = dict[str, Any]
@@ -318,27 +321,10 @@ def test_batch_that_does_not_divide_ends_both_before_anything_is_made(pair):
 
 @pytest.mark.slow
 def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_path):
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-    ]
-    command = [
-        "-m",
-        "smalti",
-        "train",
-        "vqgan",
-        "--data",
-        str(photos),
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    command = [*LAUNCH, "train", "vqgan", "--data", str(photos), "--out", str(tmp_path / "run")]
     options = ["--training.batch_size", "6", "--training.accumulation_steps", "2"]
     ended = subprocess.run(
-        [*launch, *command, *options, "--training.device", "cpu", "--image.size", "32"],
+        [*command, *options, "--training.device", "cpu", "--image.size", "32"],
         env=os.environ | {"OMP_NUM_THREADS": "1"} | NETWORK,
         capture_output=True,
         text=True,
@@ -353,3 +339,28 @@ def test_torchrun_with_a_batch_that_does_not_divide_says_so_once(photos, tmp_pat
     assert ended.returncode != 0
     assert "exitcode  : 2" in ended.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@needs_sent_signals
+def test_processes_whose_torchrun_is_killed_save_and_end(photos, tmp_path):
+    config = vqgan_config(photos, training={"total_steps": 1500, "log_steps": 1})
+    file, run = tmp_path / "config.yaml", tmp_path / "run"
+    file.write_text(json.dumps(config), encoding="utf-8")
+    launcher = subprocess.Popen(
+        [*LAUNCH, "train", "vqgan", "--config", str(file), "--out", str(run)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | NETWORK,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    while not any(line["group"] == "train" for line in read_metrics(run)):
+        assert launcher.poll() is None, launcher.communicate()[1]
+        time.sleep(0.1)
+    launcher.kill()
+    said = launcher.communicate()[1]  # until the processes that it started have ended, too
+    assert "torchrun has ended: saving" in said
+    assert "smalti: stopped by SIGTERM; all is saved" in said
+    assert not (run / HOLDER_FILE).exists()
+    (step,) = (run / "checkpoints").glob("step_*")
+    assert int(step.name.removeprefix("step_")) < 1500

@@ -26,7 +26,7 @@ from smalti.health.findings import Finding
 from smalti.health.remedies import Treatment
 from smalti.health.run_images import RunImages
 from smalti.model_folder import read_tensors
-from smalti.training import loop
+from smalti.training import loop, stop_signals
 from smalti.training.checkpoint import InferenceModel, TrainingState
 from smalti.training.config import TrainingConfig
 from smalti.training.learner import Learner
@@ -450,6 +450,16 @@ def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
     resumed = train(tmp_path, SumLearner())
     assert len(resumed.draws) == 3
     assert resumed.total == sum(range(6))
+
+
+def test_end_of_torchrun_counts_as_the_signal_that_it_would_send(tmp_path, monkeypatch):
+    learner, lost = SumLearner(), []
+    monkeypatch.setattr(stop_signals, "has_lost_torchrun", lambda: bool(lost))
+    learner.before_step[3] = lambda: lost.append(True)
+    with pytest.raises(Stopped) as stopped:
+        train(tmp_path, learner, save_steps=100)
+    assert stopped.value.signal_number == signal.SIGTERM
+    assert checkpoints(tmp_path) == ["step_00000003"]
 
 
 def test_handlers_of_before_are_put_back(tmp_path):

@@ -26,9 +26,9 @@ def run(arguments: Sequence[str]) -> None:
         _check(given, JOIN, "with --join")
         if options.model:
             raise InputError("--join needs no MODEL: it reads what lies in the folder of --out")
-        from smalti.cli.encode_data import join_folder
+        from smalti.cli.encode_data import check_and_join
 
-        join_folder(output_folder(options.out or "codes"))
+        check_and_join(output_folder(options.out or "codes"))
         return
     if options.codes:
         _check(given, CONVERSION, "with --codes")
@@ -211,8 +211,8 @@ def _add_data_options(parser: Parser) -> None:
         data,
         "most images in a shard (default: a shard for each tar or Parquet file, 10,000 images "
         "where each image is a file)",
-        "without MODEL: check that all shards in the folder of --out are there, and write its "
-        "manifest",
+        "without MODEL: check that all shards in the folder of --out are there, with their hashes, "
+        "and write its manifest",
     )
     data.add_argument("--batch-size", type=positive, default=32, help="crops encoded together")
     data.add_argument(

@@ -18,7 +18,7 @@ from smalti.codes.encode import (
     finished,
     views_of,
 )
-from smalti.codes.manifest import begin_folder, join, missing_shards
+from smalti.codes.manifest import CODES, begin_folder, join, missing_shards
 from smalti.codes.plan import PlannedShard, plan_shards
 from smalti.codes.shard_files import check_format
 from smalti.conditions import Setup
@@ -184,6 +184,18 @@ def join_if_all_are_there(options: argparse.Namespace, folder: Path) -> bool:
         return False
     join_folder(folder)
     return True
+
+
+def check_and_join(folder: Path) -> None:
+    """Compare all shards with their records, and write the manifest: what `--join` does.
+
+    Raises:
+        InputError: as `join_folder`, or a shard is not the one that was written.
+    """
+    encoding = CODES.read_description(folder)
+    print(f"checking the hashes of {counted(encoding.shards, 'shard')}")
+    CODES.check_hashes(folder, encoding, encoding.names)
+    join_folder(folder)
 
 
 def join_folder(folder: Path) -> None:

@@ -25,10 +25,13 @@ from smalti.runs.described import (
     is_reference_file,
     open_photographs,
 )
+from smalti.sampling.sample_set import check_complete
 
 
 def evaluate_samples(options: argparse.Namespace) -> None:
     """Compare pictures with a reference, or write a reference alone."""
+    if options.samples:
+        check_complete(Path(options.samples))
     compute = choose_compute(options.device, "float32")
     extractor = load_extractor(options.extractor, options.extractor_weights, compute.device)
     print(f"device: {compute}")

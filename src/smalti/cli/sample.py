@@ -34,9 +34,9 @@ def run(arguments: Sequence[str]) -> None:
     options, given = found.read(arguments), found.given(arguments)
     if options.join:
         _check_join(options, given)
-        from smalti.cli.sample_set import join_folder
+        from smalti.cli.sample_set import check_and_join
 
-        join_folder(output_folder(options.out))
+        check_and_join(output_folder(options.out))
         return
     if options.model is None:
         found.error("needs model")

@@ -107,6 +107,18 @@ def _finish(options: argparse.Namespace, folder: Path) -> None:
     join_folder(folder)
 
 
+def check_and_join(folder: Path) -> None:
+    """Compare all shards with their records, and write the manifest: what `--join` does.
+
+    Raises:
+        InputError: as `join_folder`, or a shard is not the one that was written.
+    """
+    samples = SAMPLES.read_description(folder)
+    print(f"checking the hashes of {counted(len(samples.names), 'shard')}")
+    SAMPLES.check_hashes(folder, samples, samples.names)
+    join_folder(folder)
+
+
 def join_folder(folder: Path) -> None:
     """Write the manifest of a set of samples, and print what is in it.
 

@@ -241,3 +241,14 @@ def join_samples(folder: Path) -> SampleManifest:
     manifest = SampleManifest(samples=samples, shards=shards)
     write_config(folder / MANIFEST_FILE, manifest)
     return manifest
+
+
+def check_complete(folder: Path) -> None:
+    """Check that a set of samples has all its shards; a folder of anything else passes.
+
+    Raises:
+        InputError: shards are missing or cut short, or were made by another prior.
+    """
+    if (folder / SAMPLES.description_file).is_file():
+        samples = SAMPLES.read_description(folder)
+        SAMPLES.complete(folder, samples, samples.names)

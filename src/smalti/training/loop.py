@@ -118,7 +118,7 @@ class Trainer(Generic[B]):
                     batch = next(batches)
                 self._one_step(batch, run_log)
                 # A signal to one process stops all of them, after the same step.
-                stopped_by = largest(stop.number or 0)
+                stopped_by = largest(stop.asked())
                 if stopped_by:
                     self._save(must=True)
                     raise Stopped(stopped_by, self.folder)

@@ -1,10 +1,10 @@
-"""Handles Ctrl-C and similar signals: a run finishes its step and saves before it ends."""
+"""Handles Ctrl-C and the like: a run finishes its step and saves before it ends."""
 
 import signal
 from types import FrameType
 from typing import Self
 
-from smalti.cluster import REQUEUE_SIGNAL, STOP_SIGNALS
+from smalti.cluster import REQUEUE_SIGNAL, STOP_SIGNALS, has_lost_torchrun
 from smalti.training.log import say
 
 
@@ -36,6 +36,17 @@ class StopSignals:
                 signal.raise_signal(number)
         self.number = number
         say(f"{signal.Signals(number).name}: finishing this step, then saving")
+
+    def asked(self) -> int:
+        """Number of the signal that was noted, or 0.
+
+        Without torchrun nothing would end this process: that counts as the SIGTERM which torchrun
+        sends where it ends by itself.
+        """
+        if self.number is None and has_lost_torchrun():
+            self.number = signal.SIGTERM
+            say("torchrun has ended: saving")
+        return self.number or 0
 
     def __exit__(self, *details: object) -> None:
         for number, handler in self._before.items():
