@@ -384,6 +384,25 @@ def test_configs_do_not_wait_for_torch():
     assert result.returncode == 0, result.stderr
 
 
+BUILD_AS_LOADED = """
+import sys
+from smalti.model_folder import without_memory
+from smalti.prior.base import GridSizes
+from smalti.prior.build import build_prior
+from smalti.prior.gpt.config import GPTConfig
+from smalti.tokenizer.vqgan import VQGAN, VQGANConfig
+without_memory(lambda: VQGAN(VQGANConfig()))
+without_memory(lambda: build_prior(GPTConfig(dropout=0.0), GridSizes(11, 11, 0, 3, 4)))
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_loading_a_model_does_not_wait_for_the_compiler():
+    """PyTorch imports it, in a second or more, for some functions of tensors without memory."""
+    result = run_python(BUILD_AS_LOADED)
+    assert result.returncode == 0, result.stderr
+
+
 def test_constraints_hold_no_torchvision_and_no_cuda():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().splitlines()
     names = [line.partition("==")[0] for line in lines if not line.startswith("#")]

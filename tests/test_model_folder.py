@@ -249,6 +249,21 @@ def test_tensors_that_no_file_holds_are_those_of_a_new_model(tmp_path):
     assert torch.equal(scaled.weight.detach(), torch.ones(2, 2))
 
 
+def test_model_that_computes_its_tables_on_the_processor_is_made_once(tmp_path):
+    made = []
+
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2, bias=False)
+            scale = torch.tensor([3.0, 4.0], device="cpu")
+            self.register_buffer("scale", scale, persistent=False)
+            made.append(self)
+
+    scaled = load_model(save(tmp_path / "model"), "tiny").build(Scaled)
+    assert made == [scaled]
+    assert scaled.scale.tolist() == [3.0, 4.0]
+
+
 def test_what_is_written_into_weights_does_not_reach_the_file(tmp_path):
     folder = save(tmp_path / "model")
     linear = load_model(folder, "tiny").build(lambda: nn.Linear(2, 2, bias=False))

@@ -5,7 +5,7 @@ The same reader finds the model of a folder, of a training run and of a hub repo
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from smalti import hub
 from smalti.config import Config, InputError, describe
@@ -101,11 +102,36 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def without_memory(make: Callable[[], M]) -> M:
-    """Make a model on the meta device, or as usual if it has tensors that no file holds."""
-    with torch.device("meta"):
+    """Make a model on the meta device.
+
+    A model is made as usual if it has tensors there that no file holds.
+    """
+    with torch.device("meta"), _WithoutNormal():
         model = make()
-    computed = {name for name, _ in model.named_buffers()} - model.state_dict().keys()
+    without_values = {name for name, buffer in model.named_buffers() if buffer.is_meta}
+    computed = without_values - model.state_dict().keys()
     return make() if computed else model
+
+
+class _WithoutNormal(TorchFunctionMode):
+    """Leaves tensors as they are that are to be filled with normally distributed numbers.
+
+    On the meta device there is nothing to fill, but for `normal_` PyTorch imports its compiler,
+    which takes a second of every program that loads a model.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of PyTorch, unless it is `nn.init.normal_` or `Tensor.normal_`."""
+        kwargs = kwargs or {}
+        if func.__name__ == "normal_":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def save_model(folder: Path, kind: str, config: Config, tensors: dict[str, Tensor]) -> None:
