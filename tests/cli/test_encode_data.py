@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers.processes import run_as_two
+from smalti.cli.shard_progress import speed
 
 
 def codes_in(folder: Path) -> dict[str, bytes]:
@@ -61,6 +62,35 @@ def test_two_processes_make_what_one_makes(succeed, here, world):
 def test_wrong_options_of_data_are_refused(refused, world, options, words):
     command = ["encode", world.vqgan, "--data", world.photos, "--out", "codes"]
     refused([*command, *options.split()], *words)
+
+
+def test_a_folder_of_codes_is_inspected(succeed, refused, here, world):
+    """It is no data set: what it holds, and what to do with it, follows from the manifest."""
+    command = ["encode", world.vqgan, "--data", world.photos, "--classes", "--flip"]
+    succeed(*command, "--out", "codes")
+    said = succeed("inspect", "codes").out
+    for words in ("12 in 1 shard of safetensors", "8x8 codes", "2 of each image", "classes:"):
+        assert words in said
+    assert "next: smalti train prior --codes codes --vqgan MODEL" in said
+    succeed("encode", "--codes", "codes", "--format", "tar", "--out", "tars")
+    assert "next: smalti encode --codes tars --out NEW" in succeed("inspect", "tars").out
+    Path("codes/manifest.json").unlink()
+    refused(["inspect", "codes"], "codes is not finished", "smalti encode --join --out codes")
+
+
+def test_shards_are_no_file_of_codes(succeed, refused, here, world):
+    succeed("encode", world.vqgan, "--data", world.photos, "--out", "codes")
+    refused(["decode", world.vqgan, "codes"], "codes is a folder; give a file")
+    shard = "codes/shard-00000.safetensors"
+    refused(["decode", world.vqgan, shard], f"{shard} is a shard", "smalti.ShardCodes reads")
+
+
+@pytest.mark.parametrize(
+    ("images", "seconds", "words"),
+    [(500, 20.0, "25.0 a second"), (2, 2.0, "1.0 a second"), (2, 125.0, "62.5 seconds each")],
+)
+def test_speed_in_words(images, seconds, words):
+    assert speed(images, seconds) == words
 
 
 def test_options_of_data_need_data(refused, world):

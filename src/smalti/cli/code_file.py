@@ -12,6 +12,7 @@ import safetensors
 import torch
 from torch import Tensor
 
+from smalti.codes.shard_files import KEY_ENDS
 from smalti.config import InputError
 from smalti.files import atomic_file
 from smalti.model_folder import write_tensors
@@ -53,7 +54,8 @@ def read_codes(path: Path) -> CodeFile:
         InputError: it does not exist, is damaged, or holds something else than grids of integers.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file; give what `smalti encode` wrote")
+        what = "a folder" if path.is_dir() else "no file"
+        raise InputError(f"{path} is {what}; give a file that `smalti encode MODEL PICTURES` wrote")
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -66,6 +68,10 @@ def read_codes(path: Path) -> CodeFile:
         ) from error
     if not tensors:
         raise InputError(f"{path} holds no codes")
+    if KEY_ENDS in tensors:
+        raise InputError(
+            f"{path} is a shard of `smalti encode --data`; smalti.ShardCodes reads shards in Python"
+        )
     for name, grid in tensors.items():
         if grid.ndim != 2 or not grid.numel() or grid.is_floating_point():
             raise InputError(

@@ -13,6 +13,10 @@ from smalti.words import all_are, counted
 if TYPE_CHECKING:
     from torch import Tensor
 
+USAGE = """smalti encode MODEL PICTURES... [--out FILE] [options]
+       smalti encode MODEL --data SRC... --out DIR [options]
+       smalti encode --codes DIR --out DIR [--format FORMAT]
+       smalti encode --join --out DIR"""
 PICTURES = "--out --size --small --device"
 JOIN = "--join --out"
 CONVERSION = "--codes --format --out --shard --engine --actors"
@@ -128,6 +132,7 @@ def parser() -> Parser:
         "by its path below the folder that all have in common. With --data: whole data sets -> a "
         "folder of shards, by any number of processes and machines; docs/codes.md tells of it.",
     )
+    parser.usage = USAGE
     parser.add_argument(
         "model",
         type=expanded_path,

@@ -1,4 +1,4 @@
-"""`smalti inspect`: describes a data set, a model or the state of a run."""
+"""`smalti inspect`: describes a data set, codes, a model or the state of a run."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from smalti.errors import InputError
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Describe a data set, a model or a run."""
+    """Describe a data set, codes, a model or a run."""
     options = parser().read(arguments)
     if options.index:
         from smalti.cli.inspect_data import index_data
@@ -17,8 +17,10 @@ def run(arguments: Sequence[str]) -> None:
         index_data(options.what)
         return
 
+    from smalti.cli.inspect_codes import describe_codes
     from smalti.cli.inspect_data import describe_data
     from smalti.cli.inspect_model import describe_model, describe_run, is_model
+    from smalti.codes.manifest import stored_encoding
     from smalti.hub import hub_name
     from smalti.model_download import is_model_on_hub
     from smalti.runs.state import read_run
@@ -29,6 +31,8 @@ def run(arguments: Sequence[str]) -> None:
         describe_run(state)
     elif is_model(path):
         describe_model(path)
+    elif stored_encoding(path) is not None:
+        describe_codes(path)
     elif _asks_for_data(options) or hub_name(options.what) is None:
         describe_data(options.what, options.classes, options.size)
     elif is_model_on_hub(options.what):
@@ -49,14 +53,15 @@ def parser() -> Parser:
     """The options of the command."""
     parser = Parser(
         "inspect",
-        "What is in a data set or a model; or how a run is doing, while it trains or after: its "
-        "health in words, and a page with its curves and pictures, RUN/report/index.html.",
+        "What is in a data set, in codes or in a model; or how a run is doing, while it trains or "
+        "after: its health in words, and a page with its curves and pictures, "
+        "RUN/report/index.html.",
     )
     parser.add_argument(
         "what",
         type=expanded_path,
-        help="as for --data of `smalti train`; or a run, a model folder or a model of the hub "
-        "(hf://owner/name)",
+        help="as for --data of `smalti train`; or a run, a model folder, a model of the hub "
+        "(hf://owner/name) or a folder of `smalti encode --data`",
     )
     parser.add_argument(
         "--classes", action="store_true", help="of a data set: count its classes (sub-folders)"

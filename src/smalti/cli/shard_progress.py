@@ -41,6 +41,14 @@ class ShardProgress:
         if self._is_bar or now - self._printed < LINE_SECONDS:
             return
         self._printed = now
-        rate = self._done / (now - self._started)
-        left = tqdm.format_interval((self._total - self._done) / rate)
-        print(f"{self._done:,} of {self._total:,} images, {rate:.1f} a second, {left} left")
+        seconds = now - self._started
+        left = tqdm.format_interval((self._total - self._done) * seconds / self._done)
+        rate = speed(self._done, seconds)
+        print(f"{self._done:,} of {self._total:,} images, {rate}, {left} left")
+
+
+def speed(images: int, seconds: float) -> str:
+    """How fast images were made, in words."""
+    if images < seconds:
+        return f"{seconds / images:.1f} seconds each"
+    return f"{images / seconds:.1f} a second"

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from smalti.cli.shard_progress import ShardProgress
+from smalti.cli.shard_progress import ShardProgress, speed
 from smalti.codes.plan import WHOLE, parse_part
 from smalti.config import InputError
 from smalti.distributed import from_first, patient_group, rank, together, world_size
@@ -106,7 +106,7 @@ def make_shards(open_work: Callable[[], ShardWork], options: argparse.Namespace,
             images = sum(work.make(number, progress.advance) for number in unfinished)
     seconds = time.monotonic() - started
     if images:
-        print(f"{done}: {counted(images, 'image')}, {images / seconds:.1f} a second")
+        print(f"{done}: {counted(images, 'image')}, {speed(images, seconds)}")
 
 
 def _begin(work: ShardWork) -> None:

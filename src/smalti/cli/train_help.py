@@ -38,6 +38,8 @@ WHAT = {
     "prior": "Stage 2: learn which codes follow each other in images, to make new ones.",
     "pixels": "In place of stage 1: learn a palette of colours, a tokenizer with f = 1.",
 }
+NEEDED = {"prior": "(--data PHOTOS | --codes DIR) --vqgan RUN"}
+"""What a stage needs that needs more than data."""
 INSTEAD = {"data": "--codes", "vqgan": "--init"}
 """Options of a prior that are needed, and those that may stand in their place."""
 RUN = "run"
@@ -87,7 +89,7 @@ def _first_page(root: type[BaseRunConfig]) -> str:
     rows = [(options[path].flag, _brief(root, options[path])) for path in FIRST[stage].split()]
     parts = [(hyphened(name), _first_sentence(one.about)) for name, one in sections.items() if name]
     lines = [
-        f"usage: smalti train {stage} --data PHOTOS{' --vqgan RUN' * (stage == 'prior')} [options]",
+        f"usage: smalti train {stage} {NEEDED.get(stage, '--data PHOTOS')} [options]",
         "",
         WHAT[stage],
         "",

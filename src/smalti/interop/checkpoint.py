@@ -60,7 +60,8 @@ def is_index(path: Path) -> bool:
 def checkpoints_below(folder: Path) -> list[Path]:
     """Find the checkpoint files in a folder and its sub-folders, to name them in a message."""
     files = sorted(folder.glob("*")) + sorted(folder.glob("*/*"))
-    whole = [path for path in files if path.is_file() and not re.fullmatch(SHARD, path.name)]
+    seen = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    whole = [path for path in seen if not re.fullmatch(SHARD, path.name)]
     return [path for path in whole if is_index(path) or path.suffix in CHECKPOINTS]
 
 

@@ -56,7 +56,7 @@ class WebDatasetSource(ImageSource):
         without_class = 0 if self._rows is None else int(self._starts[-1]) - len(self._rows)
         needed = "an image and a .cls" if classes else "an image"
         self._report(without_class, needed)
-        require_images(len(self), spec, f"examples with {needed} count")
+        require_images(len(self), spec, f"only examples with {needed} are read")
         self._choose(part)
         if classes:
             self.class_names, self.labels = self._classes()
