@@ -58,16 +58,22 @@ def test_a_refusal_and_the_log_of_an_actor_reach_the_command(tries, tmp_path, ca
     assert caplog.messages == ["broken: a.png"]
 
 
-def made_of(rows: list[dict], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Make shards of which the actors say these rows."""
+def made_of(rows: list[dict], monkeypatch: pytest.MonkeyPatch, actors: int = 1) -> list[int]:
+    """Make shards of which the actors say these rows; returns what is told of the progress."""
 
     def said(*_arguments: object) -> Iterator[dict]:
         yield from rows
 
+    told: list[int] = []
     monkeypatch.setattr(ray_pool, "check_ray", lambda: None)
     monkeypatch.setattr(ray_pool, "_running_ray", nullcontext)
+    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": actors})
+    monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(ray_pool, "_made", said)
-    return make_with_actors(lambda: lambda _number: 0, [0], None, False, lambda _images: None)
+    shards = range(len(rows))
+    images = make_with_actors(lambda: lambda _number: 0, shards, None, False, told.append)
+    assert images == sum(told)
+    return told
 
 
 def test_a_shard_whose_actors_die_is_given_up(tries, tmp_path, monkeypatch):
@@ -78,9 +84,11 @@ def test_a_shard_whose_actors_die_is_given_up(tries, tmp_path, monkeypatch):
         made_of(rows[-1:], monkeypatch)
 
 
-def test_images_of_all_shards_are_counted(monkeypatch):
-    row = {"shard": 0, "images": 3, "tries": 1, "refused": "", "log": "[]"}
-    assert made_of([row, row | {"shard": 1, "images": 2, "tries": 2}], monkeypatch) == 5
+@pytest.mark.parametrize(("actors", "told"), [(1, [1, 2, 4]), (2, [3, 4]), (3, [7]), (5, [7])])
+def test_the_first_shards_of_all_actors_are_told_together(monkeypatch, actors, told):
+    row = {"shard": 0, "images": 1, "tries": 1, "refused": "", "log": "[]"}
+    rows = [row | {"shard": number, "images": 2**number} for number in range(3)]
+    assert made_of(rows, monkeypatch, actors) == told
 
 
 def test_an_address_where_nothing_listens_is_refused_at_once():

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from smalti.cluster import STOP_SIGNALS
 from smalti.errors import InputError
@@ -66,7 +66,9 @@ def make_with_actors(
         actors: number of actors; None is one for each card of the cluster or, without cards, for
             each core.
         use_cards: whether each actor gets a card, if the cluster has any.
-        on_made: called with the number of images of each shard that was made.
+        on_made: called with the number of images of each shard that was made, but of the first
+            ones together, once there are as many as actors: the actors make these at the same time,
+            and before the last of them is done, the time left would seem too long.
 
     Returns:
         Number of images that were made.
@@ -76,9 +78,10 @@ def make_with_actors(
         WorkersLostError: a shard was tried several times, and its actor died each time.
     """
     check_ray()
-    images = 0
+    images = untold = 0
     with _running_ray():
-        for made in _made(begin, shards, actors, use_cards):
+        pool = _pool(actors, use_cards, len(shards))
+        for finished, made in enumerate(_made(begin, shards, pool), start=1):
             for level, line in json.loads(made["log"]):
                 log.log(level, "%s", line)
             if made["refused"]:
@@ -89,7 +92,10 @@ def make_with_actors(
                     "where memory runs out; try fewer images at a time or fewer actors"
                 )
             images += made["images"]
-            on_made(made["images"])
+            untold += made["images"]
+            if finished >= pool.actors:
+                on_made(untold)
+                untold = 0
     return images
 
 
@@ -128,8 +134,26 @@ def _check_address(address: str) -> None:
             raise InputError(f"RAY_ADDRESS is {address}, where no Ray answers") from error
 
 
+class _Pool(NamedTuple):
+    actors: int
+    has_cards: bool
+    """Whether each actor gets a card."""
+
+
+def _pool(actors: int | None, use_cards: bool, shards: int) -> _Pool:
+    """How many actors make so many shards; the other arguments are those of `make_with_actors`."""
+    import ray
+
+    resources = ray.cluster_resources()
+    cards = int(resources.get("GPU", 0)) if use_cards else 0
+    pool = _Pool(min(actors or cards or int(resources["CPU"]), shards), cards > 0)
+    each = ", each with a card" if pool.has_cards else ""
+    log.info("Ray: %s%s", counted(pool.actors, "actor"), each)
+    return pool
+
+
 def _made(
-    begin: Callable[[], Make], shards: Sequence[int], actors: int | None, use_cards: bool
+    begin: Callable[[], Make], shards: Sequence[int], pool: _Pool
 ) -> Iterator[Mapping[str, Any]]:
     """What `_Actor` says of each shard, in the order in which they are finished."""
     import ray
@@ -138,10 +162,6 @@ def _made(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    resources = ray.cluster_resources()
-    cards = int(resources.get("GPU", 0)) if use_cards else 0
-    pool_size = actors or cards or int(resources["CPU"])
-    log.info("Ray: %s%s", counted(pool_size, "actor"), ", each with a card" if cards else "")
     tries = ray.remote(num_cpus=0)(_Tries).remote()
     rows = ray.data.from_items(
         [{"shard": number} for number in shards], override_num_blocks=len(shards)
@@ -150,9 +170,9 @@ def _made(
         _Actor,
         fn_constructor_args=(begin, tries, os.getcwd()),
         batch_size=1,
-        compute=ActorPoolStrategy(size=pool_size),
+        compute=ActorPoolStrategy(size=pool.actors),
         num_cpus=1,
-        num_gpus=1 if cards else 0,
+        num_gpus=1 if pool.has_cards else 0,
     )
     yield from made.iter_rows()
 
