@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smalti.prior.linear import Linear, linear
 from smalti.prior.rotary import Rotation, rotate
 from smalti.prior.transformer_config import BlockShape
 
@@ -43,8 +44,8 @@ class CausalSelfAttention(nn.Module):
         self.qk_and_v_heads = [shape.heads + shape.kv_heads, shape.kv_heads]
         """Number of heads of queries and keys together, and of values."""
         width, channels = shape.width, shape.head_channels
-        self.qkv = nn.Linear(width, sum(self.qk_and_v_heads) * channels)
-        self.projection = nn.Linear(width, width)
+        self.qkv = Linear(width, sum(self.qk_and_v_heads) * channels)
+        self.projection = Linear(width, width)
         self.query_norm = nn.RMSNorm(channels, eps=EPSILON) if shape.query_key_norm else None
         self.key_norm = nn.RMSNorm(channels, eps=EPSILON) if shape.query_key_norm else None
 
@@ -72,7 +73,7 @@ class CausalSelfAttention(nn.Module):
         width, weight, bias = x.shape[2], self.qkv.weight, self.qkv.bias
         end = None if rotation is None else rotation.of(slice(-1, None))
         q = self._heads(F.linear(x[:, -1:], weight[:width], bias[:width]))
-        k, v = self._heads(F.linear(x, weight[width:], bias[width:])).chunk(2, dim=1)
+        k, v = self._heads(linear(x, weight[width:], bias[width:])).chunk(2, dim=1)
         weights = self.head_weights()
         q = comparable(q, None if weights is None else weights[: self.heads], end)
         k = comparable(k, None if weights is None else weights[self.heads :], rotation)

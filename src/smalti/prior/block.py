@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smalti.prior.attention import Attend, CausalSelfAttention
+from smalti.prior.linear import Linear
 from smalti.prior.rotary import Rotation
 from smalti.prior.transformer_config import BlockShape, Norm
 
@@ -39,8 +40,8 @@ class MLP(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.expand = nn.Linear(width, 4 * width)
-        self.contract = nn.Linear(4 * width, width)
+        self.expand = Linear(width, 4 * width)
+        self.contract = Linear(4 * width, width)
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:
@@ -61,8 +62,8 @@ class SwiGLU(MLP):
     def __init__(self, width: int) -> None:
         nn.Module.__init__(self)
         inner = -(-8 * width // 24) * 8  # at least 8 / 3 of the width, a multiple of 8
-        self.expand = nn.Linear(width, 2 * inner)
-        self.contract = nn.Linear(inner, width)
+        self.expand = Linear(width, 2 * inner)
+        self.contract = Linear(inner, width)
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:

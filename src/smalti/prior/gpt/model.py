@@ -18,6 +18,7 @@ from smalti.prior.gpt.class_modulation import ClassModulation
 from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.gpt.decoding import DecodingCache, TokenStep
 from smalti.prior.kv_cache import dtype_in_use
+from smalti.prior.linear import Linear
 from smalti.prior.places import Turning, places_of
 from smalti.prior.rotary import Rotation
 
@@ -48,7 +49,7 @@ class GPT(nn.Module):
             Block(layer, config.block, config.dropout) for layer in range(config.layers)
         )
         self.norm = build_norm(config.block.norm, config.width)
-        self.head = nn.Linear(config.width, sizes.vocab_size, bias=False)
+        self.head = Linear(config.width, sizes.vocab_size, bias=False)
         is_modulated = isinstance(config, GPTConfig) and config.class_by == "norm"
         self.modulation = ClassModulation(config.layers, config.width) if is_modulated else None
         is_turned = isinstance(config, GPTConfig) and config.positions == "rotary"

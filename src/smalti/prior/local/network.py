@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from smalti.prior.base import GridSizes
 from smalti.prior.block import Block, build_norm, reset_linear
+from smalti.prior.linear import Linear
 from smalti.prior.local.config import LocalConfig
 from smalti.prior.local.sequence import global_numbers
 
@@ -38,7 +39,7 @@ class LocalNetwork(nn.Module):
             Block(layer, block, config.dropout) for layer in range(config.layers)
         )
         self.norm = build_norm(block.norm, config.width)
-        self.head = nn.Linear(config.width, sizes.vocab_size, bias=False)
+        self.head = Linear(config.width, sizes.vocab_size, bias=False)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw new weights: normal with deviation 0.02, biases zero.
