@@ -69,6 +69,20 @@ def test_a_run_whose_last_checkpoint_is_damaged_is_not_finished(refused, copied)
     refused(["resume", copied / "vqgan"], "no checkpoint in", "is whole")
 
 
+def test_a_run_whose_checkpoints_were_deleted_does_not_lose_its_best_model(
+    succeed, refused, copied
+):
+    """Before its first checkpoint a run has none to lose, and begins anew."""
+    run = copied / "vqgan"
+    for folder in step_folders(run / "checkpoints"):
+        shutil.rmtree(folder)
+    training = read_run_config(run)["training"]
+    rewrite(run, training=training | {"save_steps": 1})
+    refused(["resume", run], f"{run}/checkpoints has no checkpoint left", f"--init {run} --out NEW")
+    rewrite(run, training=training | {"save_steps": 100})
+    succeed("resume", run)
+
+
 def test_fewer_steps_than_are_done_are_refused_and_change_nothing(refused, copied):
     run = copied / "vqgan"
     before = (run / "config.yaml").read_bytes()

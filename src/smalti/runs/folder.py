@@ -21,11 +21,12 @@ from smalti.files import (
     remove_leftovers,
     write_json,
 )
+from smalti.model_folder import BEST, step_folders
 from smalti.plain_data import read_json
 from smalti.runs.config import BaseRunConfig, RunConfig
 from smalti.runs.stored import CHANGEABLE_ON_RECORD, CONFIG_FILE, changes, read_run_config
 from smalti.training.checkpoint import check_checkpoints, newest_step
-from smalti.training.log import append_line, say
+from smalti.training.log import append_line, read_metrics, say
 from smalti.training.run_lock import LOCK_FILES, hold_run
 
 ENVIRONMENT_FILE = "env.json"
@@ -52,11 +53,31 @@ def check_run_folder(folder: Path, config: BaseRunConfig) -> None:
 
     Raises:
         InputError: it holds another kind of run, a run with another config or with more steps than
-            the config has, or other files, or it cannot be written.
+            the config has, one whose checkpoints were deleted, or other files, or it cannot be
+            written.
     """
     check_writable(folder)
     _check_stored(folder, config)
     check_checkpoints(folder / "checkpoints")
+    _check_not_deleted(folder)
+
+
+def _check_not_deleted(folder: Path) -> None:
+    """Refuse a run that has its best model but no checkpoint, and would lose that by a new start.
+
+    A run that was killed before its first checkpoint begins anew.
+    """
+    checkpoints, stored = folder / "checkpoints", read_run_config(folder)
+    training = (stored or {}).get("training")
+    if training is None or step_folders(checkpoints) or not (checkpoints / BEST).is_dir():
+        return
+    done = max((line["step"] for line in read_metrics(folder)), default=0)
+    if done > training["save_steps"]:
+        raise InputError(
+            f"{checkpoints} has no checkpoint left to go on from after {done} steps; train its "
+            f"best model further with --init {folder} --out NEW, or move {folder} away to start "
+            "anew"
+        )
 
 
 def _check_stored(folder: Path, config: BaseRunConfig) -> None:
