@@ -1,15 +1,20 @@
 """What the benchmarks share, and the script that runs all of them."""
 
+import ast
 import importlib.util
 import json
 import sys
+import time
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+WITH_CLOCK = [path for path in BENCHMARKS.glob("*.py") if '"--clock"' in path.read_text("utf-8")]
 
 
 def load(path: Path) -> ModuleType:
@@ -35,6 +40,36 @@ def test_profile_has_the_share_of_each_operation_the_largest_first():
     assert sum(shares.values()) == pytest.approx(1)
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert shares["aten::mm"] > shares["aten::add"] > 0
+
+
+@pytest.fixture
+def train_step(monkeypatch) -> ModuleType:
+    """The benchmark of stage 1, without the other library, which takes seconds to import."""
+    monkeypatch.setitem(sys.modules, "measure", load(BENCHMARKS / "measure" / "__init__.py"))
+    monkeypatch.setitem(sys.modules, "diffusers", MagicMock())
+    return load(BENCHMARKS / "train_step.py")
+
+
+@pytest.mark.parametrize(("clock", "counts_waiting"), [("wall", True), ("processor", False)])
+def test_clock_is_the_one_that_is_asked_for(train_step, clock, counts_waiting):
+    """Who waits, as for a core that another program has, takes time of the wall alone."""
+    arguments = Namespace(batch=1, device="cpu", rounds=1, clock=clock)
+    timings = train_step.measure(arguments, {"waits": lambda _: time.sleep(0.05)}, 4)
+    assert (timings.median("waits") > 0.045) == counts_waiting
+
+
+@pytest.mark.parametrize("path", WITH_CLOCK, ids=lambda path: path.stem)
+def test_each_benchmark_with_a_clock_measures_by_it(path):
+    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if is_measuring(node)]
+    assert calls
+    for call in calls:
+        given = [ast.unparse(word.value) for word in call.keywords if word.arg == "clock"]
+        assert "clock" in "".join(given), f"{path.name}:{call.lineno} measures by another clock"
+
+
+def is_measuring(node: ast.AST) -> bool:
+    """Whether this is a call of `take_turns`."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "take_turns"
 
 
 def test_a_benchmark_that_fails_does_not_keep_the_next_from_running(run_all, tmp_path, capsys):
