@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smalti.prior.linear import linear
 from smalti.prior.pixelsnail.cell_cache import CellCache
 
 
@@ -51,7 +52,7 @@ class CausalConv(nn.Module):
         input is of the cell before where the convolution does not look at the cell itself.
         """
         if self.above is None:  # nothing but the cell itself
-            return F.linear(x, self.left.weight.flatten(1), self.left.bias)
+            return linear(x, self.left.weight.flatten(1), self.left.bias)
         if cache is not None and not cache.in_rows:
             return self._one_cell(x, cache)
         x = x.permute(0, 3, 1, 2)

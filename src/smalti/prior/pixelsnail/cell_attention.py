@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smalti.prior.attention import causal_attention
+from smalti.prior.linear import Linear
 from smalti.prior.pixelsnail.cell_cache import CellCache
 
 
@@ -35,9 +36,9 @@ class CellAttention(nn.Module):
         self.heads = heads
         self.dropout = dropout
         self.norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
-        self.cond_kv = nn.Linear(width, 2 * width)
-        self.cell_kv = nn.Linear(2 * width, 2 * width)
+        self.query = Linear(width, width)
+        self.cond_kv = Linear(width, 2 * width)
+        self.cell_kv = Linear(2 * width, 2 * width)
 
     def forward(
         self, x: Tensor, embedded: Tensor, cond_states: Tensor, cache: CellCache | None = None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from smalti.prior.base import GridSizes
 from smalti.prior.block import MLP
+from smalti.prior.linear import Linear
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 
 COND_LAYERS = 1  # of attention among the conditioning tokens
@@ -51,8 +52,8 @@ class CondLayer(nn.Module):
         super().__init__()
         self.heads = heads
         self.attention_norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.projection = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.projection = Linear(width, width)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = MLP(width)
         self.dropout = nn.Dropout(dropout)

@@ -8,6 +8,7 @@ Reference: Chen et al. 2018, arXiv:1712.09763, "residual block"; Salimans et al.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smalti.prior.linear import Linear
 from smalti.prior.pixelsnail.causal_conv import CausalConv
 from smalti.prior.pixelsnail.cell_cache import CellCache
 
@@ -31,10 +32,10 @@ class GatedResidual(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.first = CausalConv(width, width, kernel_size)
-        self.second_input = nn.Linear(width, width, bias=False) if has_second_input else None
+        self.second_input = Linear(width, width, bias=False) if has_second_input else None
         self.dropout = nn.Dropout(dropout)
         self.second = CausalConv(width, 2 * width, kernel_size)
-        self.modulation = nn.Linear(width, 2 * width, bias=False)
+        self.modulation = Linear(width, 2 * width, bias=False)
 
     def forward(
         self,

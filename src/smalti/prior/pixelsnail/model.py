@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from smalti.config import InputError
 from smalti.prior.base import PRIORS, GridSizes
 from smalti.prior.kv_cache import KVCache, dtype_in_use
+from smalti.prior.linear import Linear
 from smalti.prior.pixelsnail.block import SnailBlock
 from smalti.prior.pixelsnail.causal_conv import CausalConv
 from smalti.prior.pixelsnail.cell_cache import CellCache
@@ -63,7 +64,7 @@ class PixelSNAIL(nn.Module):
             SnailBlock(layer, config, config.dropout) for layer in range(config.blocks)
         )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, sizes.vocab_size)
+        self.head = Linear(width, sizes.vocab_size)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
