@@ -61,7 +61,11 @@ def describe_data(spec: str, classes: bool, size: tuple[int, int] | None = None)
     print(f"{'left out:':14}{counted(sum(summary.left_out.values()), 'file')}")
     for ending, count in summary.left_out.items():
         print(f"  {count} {ending or 'without an ending'}: {why_left_out(ending)}")
-    _print_named(f"below {transform.height_px}x{transform.width_px}", summary.small)
+    below = f"below {transform.height_px}x{transform.width_px}"
+    if len(summary.small) == summary.headers_read:
+        print(f"{below + ': ':14}all; --size HEIGHTxWIDTH counts those below another crop")
+    else:
+        _print_named(below, summary.small)
     _print_named("broken", summary.broken)
 
 
@@ -107,7 +111,7 @@ def _print_values(source: ImageSource, part: str) -> None:
 
 def _print_named(what: str, reasons: Mapping[str, str]) -> None:
     """Print the number of images of a kind, and the first of them with the reasons."""
-    print(f"{what + ':':14}{len(reasons)}")
+    print(f"{what + ': ':14}{len(reasons)}")
     for key, reason in list(reasons.items())[:MAX_LISTED]:
         print(f"  {key}: {reason}")
     if len(reasons) > MAX_LISTED:

@@ -109,6 +109,8 @@ def _describe_networks(tokenizer: ConvolutionalTokenizer, size_px: tuple[int, in
     (height, width), f = size_px, tokenizer.downsampling_factor
     for name in ("encoder", "quantizer", "decoder"):
         print(f"{name + ':':14}{count_parameters(getattr(tokenizer, name)):,} parameters")
+    total = count_parameters(tokenizer)
+    print(f"{'in all:':14}{total:,} parameters, with the layers to and from the quantizer")
     print(f"{'codes:':14}{height // f}x{width // f} of an image of {height}x{width} pixels")
 
 
@@ -139,8 +141,8 @@ def _describe_prior(pipeline: Pipeline, training: Training) -> None:
 def _describe_memory(module: nn.Module, cost: StepCost, batch_size: int) -> None:
     _describe_weights(module)
     print(
-        f"{'':14}about {cost.memory_bytes / MIB:.0f} MiB to train it in float32 with {batch_size} "
-        "images a step; less in bfloat16, more for a perceptual network"
+        f"{'':14}about {cost.memory_bytes / MIB:.0f} MiB to train it in float32 with "
+        f"{counted(batch_size, 'image')} a step; less in bfloat16, more for a perceptual network"
     )
 
 
