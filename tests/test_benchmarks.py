@@ -14,7 +14,9 @@ import pytest
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-WITH_CLOCK = [path for path in BENCHMARKS.glob("*.py") if '"--clock"' in path.read_text("utf-8")]
+WITH_CLOCK = [
+    path for path in BENCHMARKS.glob("*.py") if '"--clock"' in path.read_text(encoding="utf-8")
+]
 
 
 def load(path: Path) -> ModuleType:
@@ -60,7 +62,8 @@ def test_clock_is_the_one_that_is_asked_for(train_step, clock, counts_waiting):
 
 @pytest.mark.parametrize("path", WITH_CLOCK, ids=lambda path: path.stem)
 def test_each_benchmark_with_a_clock_measures_by_it(path):
-    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if is_measuring(node)]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if is_measuring(node)]
     assert calls
     for call in calls:
         given = [ast.unparse(word.value) for word in call.keywords if word.arg == "clock"]
