@@ -68,7 +68,7 @@ def fourth_process(monkeypatch) -> None:
     monkeypatch.setattr(compute, "is_distributed", lambda: True)
     monkeypatch.setattr(compute, "local_rank", lambda: 3)
     monkeypatch.setattr(compute, "has_bfloat16", lambda device: True)
-    monkeypatch.setattr(compute, "_existing_device", torch.device)
+    monkeypatch.setattr(compute, "existing_device", torch.device)
     monkeypatch.setattr(compute, "_best_device", lambda: "cuda")
 
 

@@ -71,7 +71,7 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
         InputError: the device does not exist, or the processes of a run would have to share it.
     """
     name = _best_device() if device == "auto" else device
-    chosen = _existing_device(_device_of_process(name) if is_distributed() else name)
+    chosen = existing_device(_device_of_process(name) if is_distributed() else name)
     if precision == "auto":
         fast = has_bfloat16(chosen)
         return Compute(chosen, torch.bfloat16 if fast else torch.float32)
@@ -114,12 +114,17 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _existing_device(name: str) -> torch.device:
+def existing_device(name: str | torch.device) -> torch.device:
+    """The device of a name, if it is there.
+
+    Raises:
+        InputError: this machine, or this build of PyTorch, has no such device.
+    """
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"device {name!r} is not there; best here: {_best_device()!r} (or 'auto')"
+            f"device {str(name)!r} is not there; best here: {_best_device()!r} (or 'auto')"
         ) from error
     return device

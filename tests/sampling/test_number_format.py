@@ -9,6 +9,7 @@ from smalti.prior.gpt.config import GPT2Config, GPTConfig
 from smalti.prior.local.config import LocalConfig
 from smalti.prior.pixelsnail.config import PixelSNAILConfig
 from smalti.sampling.pipeline import Pipeline
+from smalti.tokenizer.vqgan import VQGAN
 
 SHAPES = {
     "gpt2": GPT2Config(layers=1, heads=2, width=16, dropout=0),
@@ -53,3 +54,25 @@ def test_device_and_number_format_are_taken_in_any_way(tmp_path):
     assert (loaded.tokenizer.dtype, loaded.prior.head.weight.dtype) == (torch.float16,) * 2
     with pytest.raises(InputError, match="dtype is half; allowed are float32, bfloat16, float16"):
         loaded.to(dtype="half")
+
+
+@pytest.mark.parametrize("device", ["gpu", torch.device("cuda:99")])
+def test_a_device_that_is_not_there_is_refused(device, tmp_path):
+    pipeline = pipeline_of(SHAPES["gpt"])
+    pipeline.save_pretrained(tmp_path / "pipeline")
+    pipeline.tokenizer.save_pretrained(tmp_path / "tokenizer")
+    message = f"device '{device}' is not there"
+    with pytest.raises(InputError, match=message):
+        pipeline.to(device)
+    with pytest.raises(InputError, match=message):
+        Pipeline.from_pretrained(tmp_path / "pipeline", device=device)
+    with pytest.raises(InputError, match=message):
+        VQGAN.from_pretrained(tmp_path / "tokenizer", device=device)
+
+
+def test_more_conditions_than_codes_are_refused():
+    pipeline, codes = pipeline_of(SHAPES["gpt"]), torch.randint(K, (2, H, W))
+    alternately = pipeline.score(codes.repeat(2, 1, 1), ["cat", "dog"]).nats
+    torch.testing.assert_close(alternately[:2], pipeline.score(codes, ["cat", "dog"]).nats)
+    with pytest.raises(InputError, match=r"condition class has 3 values, .* codes of 2 images"):
+        pipeline.score(codes, ["cat", "dog", "cat"])

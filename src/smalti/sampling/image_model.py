@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from smalti.codes.picture_codes import decode_pictures, images_of_codes
-from smalti.compute import NumberFormat, number_format
-from smalti.conditions.asked import Asked, by_kind
+from smalti.compute import NumberFormat, existing_device, number_format
+from smalti.conditions.asked import Asked, by_kind, items_of
 from smalti.conditions.opening import condition_folder
 from smalti.config import InputError
 from smalti.files import atomic_folder
@@ -30,6 +30,7 @@ from smalti.sampling.prior_model import PriorModelConfig
 from smalti.sampling.request import Request
 from smalti.tokenizer.base import Tokenizer
 from smalti.tokenizer.load import load_tokenizer
+from smalti.words import counted
 
 KIND = "prior"
 
@@ -99,13 +100,14 @@ class ImageModel:
                 float16. The codebooks of tokenizers stay in float32.
 
         Raises:
-            InputError: the number format is another one.
+            InputError: the device is not there, or the number format is another one.
         """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
+        place = None if device is None else existing_device(device)
         wanted = None if dtype is None else number_format(dtype)
         for model in (self.tokenizer, *self.condition_tokenizers.values(), self.prior):
-            model.to(device=device, dtype=wanted)
+            model.to(device=place, dtype=wanted)
         return self
 
     def cells_of(self, height_px: int, width_px: int) -> tuple[int, int]:
@@ -185,7 +187,14 @@ class ImageModel:
                 f"{int(codes.max())}"
             )
         kinds = [one.kind for one in self.conditioning.conditions if one.is_asked]
-        missing = [kind for kind in kinds if kind not in by_kind(condition, kinds)]
+        given = by_kind(condition, kinds)
+        for kind, items in given.items():
+            if (count := len(items_of(items))) > len(codes):
+                raise InputError(
+                    f"the condition {kind} has {count} values, but there are codes of "
+                    f"{counted(len(codes), 'image')}"
+                )
+        missing = [kind for kind in kinds if kind not in given]
         if missing:
             raise InputError(
                 f"say under which condition: this prior knows {', '.join(missing)}, so give "

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, Unpack
 import torch
 from torch import Tensor, nn
 
-from smalti.compute import NumberFormat, number_format
+from smalti.compute import NumberFormat, existing_device, number_format
 from smalti.config import InputError
 from smalti.content import ContentConfig
 from smalti.content_images import content_images
@@ -154,12 +154,13 @@ class Tokenizer(nn.Module, abc.ABC):
                 `smalti.model_download.HubOptions`.
 
         Raises:
-            InputError: nothing is there, it is of another kind, a file is damaged, or the number
-                format is not known.
+            InputError: nothing is there, it is of another kind, a file is damaged, the device is
+                not there, or the number format is not known.
         """
+        place, wanted = existing_device(device), number_format(dtype)
         files = load_model(name, cls.kind, **options)
         config = files.parse_config(cls.config_type)
-        return files.build(lambda: cls(config)).eval().to(device, number_format(dtype))
+        return files.build(lambda: cls(config)).eval().to(place, wanted)
 
     def _check_tile(self, tile: int) -> None:
         if tile < 1:
