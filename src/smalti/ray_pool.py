@@ -114,8 +114,11 @@ def _running_ray() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except ConnectionError as error:  # of `auto`
-        raise InputError(f"RAY_ADDRESS is {address}, where no Ray answers") from error
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise InputError(
+            f"RAY_ADDRESS is {address}, where no Ray answers that knows this user; one that asks "
+            "for a token needs it in ~/.ray/auth_token, and RAY_AUTH_MODE=token in the environment"
+        ) from error
     for number, handler in handlers.items():  # Ray takes SIGTERM for itself
         signal.signal(number, handler)
     try:
