@@ -102,15 +102,16 @@ class FolderKind(Generic[D, R]):
         """Read what a folder holds.
 
         Raises:
-            InputError: it holds nothing of the kind, or the file, or the manifest beside it, is
-                damaged or of another version.
+            InputError: it holds nothing of the kind, the file is damaged, or it or the manifest
+                beside it is of another version. A damaged manifest may be written anew.
         """
         path = folder / self.description_file
         if not path.is_file():
             raise self._nothing(folder, self.description_file)
         raw = self.checked(path)
-        if (folder / MANIFEST_FILE).is_file():  # whoever reads this may go on to replace it
-            self.checked(folder / MANIFEST_FILE)
+        manifest = folder / MANIFEST_FILE
+        if _is_readable(manifest):  # whoever reads this may go on to replace it
+            self.checked(manifest)
         values = {name: value for name, value in raw.items() if name not in ("format", "version")}
         return parsed(self.description, values, path)
 
@@ -269,6 +270,15 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise InputError(f"{path} is damaged: it holds no object")
     return raw
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether there is a file that holds an object of JSON."""
+    try:
+        _read(path)
+    except InputError:
+        return False
+    return True
 
 
 def _first_ones(names: Sequence[str]) -> str:
