@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from smalti.prior import linear as linear_module
-from smalti.prior.linear import FEWEST_ROWS, Linear
+from smalti.prior.linear import Linear
+
+ROWS = 64
+"""The fewest rows of the layers here that go to oneDNN in these tests."""
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="this PyTorch has no oneDNN"
@@ -26,6 +29,7 @@ def rows_by_onednn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(linear_module, "_by_onednn", noted)
     monkeypatch.setattr(linear_module, "is_faster_by_onednn", lambda: True)
+    monkeypatch.setattr(linear_module, "LEAST_PRODUCTS", ROWS * 24 * 40)
     return rows
 
 
@@ -63,22 +67,30 @@ def test_products_and_gradients_are_those_of_pytorch(rows_by_onednn, loss, bias)
 
 def test_gradients_that_nobody_needs_are_not_computed(rows_by_onednn):
     ours, _ = pair()
-    ours(torch.ones(FEWEST_ROWS, 24)).sum().backward()
-    assert rows_by_onednn == [FEWEST_ROWS, 40]
+    ours(torch.ones(ROWS, 24)).sum().backward()
+    assert rows_by_onednn == [ROWS, 40]
     rows_by_onednn.clear()
-    ours.requires_grad_(False)(torch.ones(FEWEST_ROWS, 24, requires_grad=True)).sum().backward()
-    assert rows_by_onednn == [FEWEST_ROWS, FEWEST_ROWS]
+    ours.requires_grad_(False)(torch.ones(ROWS, 24, requires_grad=True)).sum().backward()
+    assert rows_by_onednn == [ROWS, ROWS]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_other_number_formats_and_few_rows_are_left_to_pytorch(rows_by_onednn, dtype):
     ours, plain = pair()
-    x = torch.ones(FEWEST_ROWS, 24)
+    x = torch.ones(ROWS, 24)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(ours(x), plain(x))
     assert torch.equal(ours(x[1:]), plain(x[1:]))
     assert torch.equal(ours.to(dtype)(x.to(dtype)), plain.to(dtype)(x.to(dtype)))
     assert not rows_by_onednn
+
+
+def test_a_large_weight_goes_to_onednn_from_one_row_on(rows_by_onednn, monkeypatch):
+    ours, plain = pair()
+    monkeypatch.setattr(linear_module, "LEAST_WEIGHT", 24 * 40)
+    x = torch.linspace(-1, 1, 24)[None]
+    torch.testing.assert_close(ours(x), plain(x))
+    assert rows_by_onednn == [1]
 
 
 @pytest.mark.parametrize(
