@@ -49,6 +49,22 @@ def test_every_stage_is_resumed(succeed, world, copied, here, stage):
     assert f"done: {copied / stage}" in out
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "gpt2 --prior.layers 1 --prior.heads 1 --prior.width 16",
+        "pixelsnail --prior.blocks 1 --prior.residual-blocks 1 --prior.heads 1 --prior.width 8",
+    ],
+)
+def test_the_command_of_a_kind_that_its_preset_does_not_have_goes_on(succeed, world, here, kind):
+    tiny = [option for option in world.tiny_prior if not option.startswith("--prior")]
+    command = ["train", "prior", "--preset", "prior-unconditional-tiny", "--data", world.photos]
+    command += ["--vqgan", world.vqgan, *tiny, "--out", "run", "--prior.kind", *kind.split()]
+    succeed(*command, "--training.total-steps", 1)
+    succeed(*command, "--training.total-steps", 2)
+    assert steps(here / "run") == 2
+
+
 def test_a_finished_run_has_nothing_to_do_and_says_how_to_train_longer(
     succeed, copied, contents, monkeypatch
 ):

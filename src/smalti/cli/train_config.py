@@ -62,7 +62,8 @@ def read_config(root: type[R], arguments: Sequence[str], start: Values | None = 
         InputError: an option, a key or a value is not allowed.
     """
     layers = [Layer(start or {}), *_layers(root, arguments)]
-    layers = [*_of_models(root, _folded(root, layers)), *layers]
+    tells_kind = any("prior.kind" in layer.values for layer in layers)
+    layers = [*_of_models(root, _folded(root, layers), tells_kind), *layers]
     places: dict[str, str] = {}
     for values, place in layers:
         for path in values:
@@ -222,8 +223,14 @@ def _folded(root: type[BaseRunConfig], layers: Sequence[Layer]) -> Values:
     return values
 
 
-def _of_models(root: type[BaseRunConfig], values: Values) -> list[Layer]:
-    """Options of the models that a prior builds on, which are its defaults."""
+def _of_models(root: type[BaseRunConfig], values: Values, tells_kind: bool) -> list[Layer]:
+    """Options of the models that a prior builds on, which are its defaults.
+
+    Args:
+        root: config class of the stage.
+        values: the options without these.
+        tells_kind: whether the command line or a file says of which kind the prior is.
+    """
     if root is not PriorRunConfig:
         return []
     found: list[tuple[Values, Path]] = []
@@ -232,8 +239,9 @@ def _of_models(root: type[BaseRunConfig], values: Values) -> list[Layer]:
         stored = read_run_config(path) or {} if values[name] else {}
         if "image" in stored and (name != "out" or stored["stage"] == stage_of(root)):
             found.append(({"image": stored["image"]}, path))
-        if name == "out" and "kind" in stored.get("prior", {}):
-            # The run may have begun when another kind was the default.
+        if name == "out" and "kind" in stored.get("prior", {}) and not tells_kind:
+            # The run may have begun when another kind was the default. A kind that is told drops
+            # what presets say of another one, as it did at the beginning.
             found.append(({"prior": {"kind": stored["prior"]["kind"]}}, path))
     init = Path(expand(values["init"] or "."))
     if values["init"] and init.is_dir():
