@@ -54,6 +54,7 @@ def test_options_and_their_ranges_are_those_of_the_fields(succeed):
     text = " ".join(succeed("train", "vqgan", "--help", "loss.adversary").out.split())
     share = "a whole number of at least 0, a number from 0 to below 1 or auto"
     assert f"--loss.adversary.start [default auto; {share}]" in text
+    assert "--loss.adversary.auto-improvement [default 0.03; above 0 and below 1]" in text
 
 
 def test_the_tokenizer_of_a_prior_is_needed_unless_it_has_a_model_to_begin_with(succeed):
