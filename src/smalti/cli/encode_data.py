@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from smalti.cli.output import to_device
-from smalti.cli.shards import is_divided, make_shards, say_how_to_join
+from smalti.cli.shards import check_hashes, is_divided, make_shards, say_how_to_join
 from smalti.codes.encode import (
     EncodingJob,
     ViewEncoder,
@@ -192,9 +192,7 @@ def check_and_join(folder: Path) -> None:
     Raises:
         InputError: as `join_folder`, or a shard is not the one that was written.
     """
-    encoding = CODES.read_description(folder)
-    print(f"checking the hashes of {counted(encoding.shards, 'shard')}")
-    CODES.check_hashes(folder, encoding, encoding.names)
+    check_hashes(CODES, folder)
     join_folder(folder)
 
 

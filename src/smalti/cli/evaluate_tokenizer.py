@@ -138,7 +138,7 @@ def seen_images(options: argparse.Namespace, dataset: ImageDataset) -> NDArray[n
     images = find_training_images(options.model)
     if images is not None:
         return images.among(dataset)
-    if options.held_out:  # else it is not worth to read all shards
+    if options.held_out:  # for a warning alone, reading all shards would take too long
         encoded = find_encoded_images(options.model)
         if encoded is not None:
             return encoded.among(dataset)

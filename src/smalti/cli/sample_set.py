@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from smalti.cli.shards import is_divided, make_shards, say_how_to_join
+from smalti.cli.shards import check_hashes, is_divided, make_shards, say_how_to_join
 from smalti.compute import choose_compute
 from smalti.conditions.asked import Asked
 from smalti.distributed import from_first
@@ -113,9 +113,7 @@ def check_and_join(folder: Path) -> None:
     Raises:
         InputError: as `join_folder`, or a shard is not the one that was written.
     """
-    samples = SAMPLES.read_description(folder)
-    print(f"checking the hashes of {counted(len(samples.names), 'shard')}")
-    SAMPLES.check_hashes(folder, samples, samples.names)
+    check_hashes(SAMPLES, folder)
     join_folder(folder)
 
 

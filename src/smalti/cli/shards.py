@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from smalti.cli.shard_progress import ShardProgress, speed
 from smalti.codes.plan import WHOLE, parse_part
@@ -17,6 +17,7 @@ from smalti.config import InputError
 from smalti.distributed import from_first, patient_group, rank, together, world_size
 from smalti.files import remove_leftovers
 from smalti.ray_pool import Make, make_with_actors
+from smalti.shard_folder import FolderKind
 from smalti.words import counted
 
 PATIENCE = timedelta(days=60)
@@ -137,6 +138,18 @@ def _begin_actor(open_work: Callable[[], ShardWork], device: str) -> Make:
     work.begin()
     work.use(device)
     return lambda number: work.make(number, lambda _images: None)
+
+
+def check_hashes(kind: FolderKind[Any, Any], folder: Path) -> None:
+    """Compare the files of all shards of a folder with their records, before they are joined.
+
+    Raises:
+        InputError: a shard is missing, or is not the one that was written, or the folder holds no
+            shards of the kind.
+    """
+    description = kind.read_description(folder)
+    print(f"checking the hashes of {counted(len(description.names), 'shard')}")
+    kind.check_hashes(folder, description, description.names)
 
 
 def is_divided(options: argparse.Namespace) -> bool:
